@@ -1,0 +1,608 @@
+"""A run on disk: a directory that explains itself. The only module that knows the layout.
+
+    run.json                 config, status, versions, commit, device and threads of every session
+    task.safetensors         tokens, labels, split: the data themselves, so that no generator must be trusted
+    history.parquet          loss every step, test loss and accuracies at the stated interval
+    index.json               checksums of every checkpoint file and of every tensor in it
+    steps/0000001400.safetensors       weights after 1400 updates
+    optimizer/0000001400.safetensors   optimizer state of the same step, where the schedule asks for it
+    latest.safetensors       what `resume` needs, rewritten as the run goes on; gone once it is complete
+    packed/                  one .npy a weight over all steps, made on first use, rebuilt when stale
+
+Step s means: after s updates. A row of the history at step s is about the weights of checkpoint s.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pydantic
+import torch
+import xxhash
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from interp.architecture import ModelConfig, Weights, check_weights
+from interp.durable import write_bytes, write_json
+from interp.schedule import Schedule
+from interp.tasks.modular import ModularConfig, Task, modular_task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from interp.models import HookedNetwork
+
+FORMAT = "grokscope-run"
+FORMAT_VERSION = 1
+
+
+class RunError(ValueError):
+    """What is on disk is not what was expected: one sentence that names the file and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """What decides an update.
+
+    Attributes:
+        name: "adamw" (decoupled weight decay), "adam" (L2 in the gradient) or "sgd".
+        lr: learning rate after warm-up.
+        weight_decay: on every parameter, biases and embeddings included, as in Nanda et al. 2023.
+        betas, eps: of Adam. Below about 1e-8 gradients no longer see eps (it can decide whether a run groks).
+        momentum: of SGD.
+        warmup_steps: update s (from 0) has lr * min(s / warmup_steps, 1), so the first update does nothing.
+        batch_size: rows a step, or None for the full batch.
+        batch_seed: seed of the mini-batch order.
+        loss_dtype: precision of log-softmax and loss; the logits stay float32.
+    """
+
+    name: Literal["adamw", "adam", "sgd"]
+    lr: float
+    weight_decay: float
+    betas: tuple[float, float]
+    eps: float
+    momentum: float
+    warmup_steps: int
+    batch_size: int | None
+    batch_seed: int
+    loss_dtype: Literal["float64", "float32"]
+
+    def __post_init__(self):
+        if self.lr <= 0 or self.weight_decay < 0:
+            raise ValueError(
+                f"An optimizer needs lr > 0 and weight_decay >= 0, got {self.lr} and {self.weight_decay}."
+            )
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ValueError(f"A mini-batch needs at least one row, got batch_size={self.batch_size}.")
+        if self.warmup_steps < 0:
+            raise ValueError(f"Warm-up needs a number of steps of at least 0, got {self.warmup_steps}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that decides a run's numbers (with device and thread count, which are recorded beside it).
+
+    Attributes:
+        task, model: what is learned by what. None in imported runs where they cannot be expressed here.
+        optimizer, n_steps, seed: how; None in imported runs that did not record it. `seed` is that of the
+            initialization; the split has its own in `task`.
+        schedule: which steps are saved.
+        evaluation_interval: steps between evaluations of test loss and accuracies.
+    """
+
+    task: ModularConfig | None
+    model: ModelConfig | None
+    optimizer: OptimizerConfig | None
+    n_steps: int | None
+    schedule: Schedule | None
+    seed: int | None
+    evaluation_interval: int | None
+
+    def __post_init__(self):
+        if self.task and self.model:
+            expected = (self.task.n_pos, self.task.n_tokens)
+            found = (self.model.n_ctx, self.model.d_vocab)
+            if expected != found or self.model.d_vocab_out < self.task.p:
+                raise ValueError(
+                    f"Task {self.task.operation!r} needs a model with n_ctx={expected[0]}, d_vocab={expected[1]} and "
+                    f"at least {self.task.p} logits, got n_ctx={found[0]}, d_vocab={found[1]} and "
+                    f"{self.model.d_vocab_out} logits."
+                )
+        if self.schedule and self.n_steps is not None and self.schedule.steps[-1] > self.n_steps:
+            raise ValueError(
+                f"The schedule saves step {self.schedule.steps[-1]}, but the run ends at {self.n_steps}."
+            )
+
+
+_config_adapter = pydantic.TypeAdapter(RunConfig)
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Weights after `step` updates, and the optimizer's state where it was saved.
+
+    Attributes:
+        optimizer: per-parameter state under "<state>/<parameter>" (exp_avg/embed.W_E, ...), or None.
+    """
+
+    step: int
+    weights: Weights
+    optimizer: Weights | None
+
+
+class Run:
+    """A directory of checkpoints with its config. Make one with `open_run`, `train` or `import_run`."""
+
+    def __init__(self, path: Path, record: dict[str, Any], config: RunConfig):
+        self.path = path
+        self.record = record
+        self.config = config
+
+    def __repr__(self) -> str:
+        span = f"steps {self.steps[0]} to {self.steps[-1]}" if self.steps else "no steps"
+        return f"Run({self.name!r}, {len(self.steps)} checkpoints, {span}, {self.record['status']})"
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def unit(self) -> str:
+        """What a step counts: "step" in own runs; "epoch" or "tokens" in some imported ones."""
+        return self.record["unit"]
+
+    @cached_property
+    def index(self) -> dict[int, dict[str, Any]]:
+        """Checksums by step, as index.json holds them."""
+        return read_index(self.path)
+
+    @property
+    def steps(self) -> list[int]:
+        """Saved steps, ascending."""
+        return list(self.index)
+
+    @property
+    def optimizer_steps(self) -> list[int]:
+        """Saved steps that hold optimizer state."""
+        return [step for step, entry in self.index.items() if "optimizer" in entry]
+
+    @cached_property
+    def task(self) -> Task:
+        """The run's data, as stored beside the weights.
+
+        Raises:
+            RunError: if the run has no task that this package knows, or task.safetensors contradicts the config.
+        """
+        if self.config.task is None:
+            raise RunError(
+                f"Run {self.name!r} has no task that grokscope knows, so that probes of task inputs do not apply. "
+                "Probes of weights do. Import it with --task if you know what it learned."
+            )
+        return _read_task(self.path / "task.safetensors", self.config.task)
+
+    def history(self) -> "pd.DataFrame":
+        """Loss and accuracy along the run: columns step, train_loss, train_accuracy, test_loss, test_accuracy.
+
+        Accuracies and the test loss are NaN at steps where they were not evaluated. With mini-batches train_loss is
+        the loss of the step's batch, except where the accuracies are given: there it is that of all train rows.
+        """
+        import pandas as pd  # heavy, and not needed to read weights
+
+        path = self.path / "history.parquet"
+        if not path.exists():
+            return pd.DataFrame(columns=["step", "train_loss", "train_accuracy", "test_loss", "test_accuracy"])
+        try:
+            return pd.read_parquet(path)
+        except Exception as error:
+            raise RunError(
+                f"{path} is not a readable history ({error}). Run `interp verify {self.path}`."
+            ) from error
+
+    def checkpoint(self, step: int) -> Checkpoint:
+        """The checkpoint of a saved step, its file checked against its checksum.
+
+        Raises:
+            RunError: if the step was not saved, or its file is missing, truncated or altered.
+        """
+        entry = self._entry(step)
+        weights = read_tensors(self.path / entry["file"], entry["checksum"])
+        optimizer = None
+        if "optimizer" in entry:
+            optimizer = read_tensors(self.path / entry["optimizer"]["file"], entry["optimizer"]["checksum"])
+        return Checkpoint(step, weights, optimizer)
+
+    def step_weights(self, step: int) -> Weights:
+        """Only the weights of a saved step.
+
+        Raises:
+            RunError: as `checkpoint`.
+        """
+        entry = self._entry(step)
+        return read_tensors(self.path / entry["file"], entry["checksum"])
+
+    def _entry(self, step: int) -> dict[str, Any]:
+        if step not in self.index:
+            if not self.index:
+                raise RunError(f"Run {self.name!r} has no checkpoints yet, not at step {step} either.")
+            nearest = min(self.steps, key=lambda s: abs(s - step))
+            raise RunError(
+                f"Run {self.name!r} has no checkpoint at step {step}; it has {len(self.steps)} from {self.steps[0]} "
+                f"to {self.steps[-1]}, the nearest at {nearest}. Use run.checkpoint({nearest}) or train with a "
+                "denser schedule."
+            )
+        return self.index[step]
+
+    def model(self, step: int) -> "HookedNetwork":
+        """The checkpoint as a hooked model: run_with_cache, run_with_hooks, TransformerLens names.
+
+        Raises:
+            RunError: if the step was not saved or its file is damaged.
+        """
+        from interp.models import build_model  # transformer_lens takes seconds to load
+
+        if self.config.model is None:
+            raise RunError(f"Run {self.name!r} has no model config: read its tensors with run.step_weights(step).")
+        return build_model(self.config.model, self.step_weights(step))
+
+    def weight_name(self, name: str) -> str:
+        """The full name of a weight given by its last part ("W_E") or in full.
+
+        Raises:
+            RunError: if no weight has that name, or several have (one for each layer).
+        """
+        if not self.index:
+            raise RunError(f"Run {self.name!r} has no checkpoints yet.")
+        names = list(self.index[self.steps[0]]["tensors"])
+        found = [n for n in names if n == name] or [n for n in names if n.rsplit(".", 1)[-1] == name]
+        if len(found) != 1:
+            raise RunError(
+                f"Run {self.name!r} has {'no' if not found else 'more than one'} weight {name!r}. "
+                f"Use one of {', '.join(found or names)}."
+            )
+        return found[0]
+
+    def weights(self, name: str) -> np.ndarray:
+        """One weight over all saved steps: a read-only memory-mapped array (step, *shape).
+
+        The first use packs the weight into one file beside the checkpoints; it is rebuilt when checkpoints were
+        added or changed. Where the directory cannot be written the array is assembled in memory instead.
+
+        Raises:
+            RunError: if the weight is unknown, or changes shape between steps.
+        """
+        name = self.weight_name(name)
+        checksums = [self.index[step]["tensors"].get(name) for step in self.steps]
+        path = self.path / "packed" / f"{name}.npy"
+        stamp = path.with_suffix(".json")
+        fingerprint = {"steps": self.steps, "tensors": checksums}
+        try:
+            if json.loads(stamp.read_text("utf-8")) == fingerprint:
+                return np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError):
+            pass  # not packed yet, or half packed: packed anew below
+        return self._pack(name, path, stamp, fingerprint)
+
+    def _pack(self, name: str, path: Path, stamp: Path, fingerprint: dict) -> np.ndarray:
+        slices = []
+        for step in self.steps:
+            tensor = self.tensor(step, name)
+            if slices and tensor.shape != slices[0].shape:
+                raise RunError(
+                    f"Weight {name!r} of run {self.name!r} is {tuple(slices[0].shape)} at step {self.steps[0]} and "
+                    f"{tuple(tensor.shape)} at step {step}: it cannot be one array over all steps."
+                )
+            slices.append(tensor)
+        array = torch.stack(slices)
+        packed = (array.float() if array.dtype == torch.bfloat16 else array).numpy()
+        buffer = BytesIO()
+        np.save(buffer, packed)
+        try:
+            stamp.unlink(missing_ok=True)
+            write_bytes(path, buffer.getvalue())
+            write_json(stamp, fingerprint)
+        except OSError:
+            return packed
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+    def tensor(self, step: int, name: str) -> Tensor:
+        """One weight of one step, read through a memory map: the rest of the file is not touched.
+
+        Raises:
+            RunError: if step or weight are unknown, or the tensor is not the one that was saved.
+        """
+        name = self.weight_name(name)
+        entry = self._entry(step)
+        path = self.path / entry["file"]
+        try:
+            with safe_open(path, framework="pt") as file:
+                tensor = file.get_tensor(name)
+        except (OSError, SafetensorError) as error:
+            raise damaged(path, str(error)) from error
+        if tensor_checksum(tensor) != entry["tensors"][name]:
+            raise damaged(path, f"tensor {name} has another checksum than the one recorded when it was saved")
+        return tensor
+
+
+def open_run(path: str | os.PathLike) -> Run:
+    """The run in a directory, opened lazily: nothing but run.json is read.
+
+    Raises:
+        RunError: if the directory is not a run, or its run.json is damaged or of a newer format.
+    """
+    path = Path(path).expanduser().resolve()
+    file = path / "run.json"
+    if not path.exists():
+        raise RunError(f"There is no run at {path}: no such directory. Runs that grokscope made hold a run.json.")
+    if not file.is_file():
+        raise RunError(
+            f"{path} is not a grokscope run: it holds no run.json. If these are checkpoints of your own, bring them "
+            f"in with `interp import {path} DEST`."
+        )
+    record = read_json(file)
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise RunError(f"{file} does not describe a grokscope run: its 'format' is not {FORMAT!r}.")
+    if record.get("format_version") != FORMAT_VERSION:
+        raise RunError(
+            f"{file} has format version {record.get('format_version')}, this grokscope reads {FORMAT_VERSION}. "
+            "Use the version that wrote it, or a newer one."
+        )
+    return Run(path, record, config_from_json(record.get("config"), file))
+
+
+def config_from_json(value: Any, where: Path | str) -> RunConfig:
+    """The config in a run.json.
+
+    Raises:
+        RunError: if fields are missing, unknown or of the wrong type; they are named.
+    """
+    try:
+        config = _config_adapter.validate_python(value)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "config"
+        raise RunError(f"{where} holds no valid config: {field}: {first['msg']}.") from error
+    if config_to_json(config) != value:
+        raise RunError(f"{where} holds fields that this version does not know, or values of another type.")
+    return config
+
+
+def config_to_json(config: RunConfig) -> dict[str, Any]:
+    """The config as run.json holds it."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def create_run(path: Path, config: RunConfig, record: dict[str, Any], task: Task | None) -> Run:
+    """A new run directory with its config and data, and no checkpoints.
+
+    Args:
+        record: what run.json says beside format and config: status, unit, sessions, ...
+
+    Raises:
+        RunError: if the directory holds anything already.
+    """
+    path = Path(path).expanduser().resolve()
+    if path.exists() and (not path.is_dir() or any(p.name != "lock" for p in path.iterdir())):
+        what = "a run" if (path / "run.json").exists() else "other files"
+        raise RunError(
+            f"{path} already holds {what}. Continue it with `interp resume {path}`, or name a new directory."
+            if what == "a run"
+            else f"{path} already holds {what}. Name a new or empty directory."
+        )
+    if task is not None:
+        write_bytes(path / "task.safetensors", _task_bytes(task))
+    write_json(path / "index.json", {})
+    full = {"format": FORMAT, "format_version": FORMAT_VERSION, **record, "config": config_to_json(config)}
+    write_json(path / "run.json", full)
+    return open_run(path)
+
+
+def update_record(run: Run, **changes: Any) -> None:
+    """Change entries of run.json (status, sessions), not the config."""
+    run.record = {**run.record, **changes}
+    write_json(run.path / "run.json", run.record)
+
+
+def save_checkpoint(run: Run, step: int, weights: Weights, optimizer: Weights | None = None) -> None:
+    """Write a checkpoint and its checksums; a step that is there already is replaced."""
+    entry = _save_tensors(run.path, f"steps/{step:010d}.safetensors", weights, step)
+    if optimizer is not None:
+        entry["optimizer"] = _save_tensors(
+            run.path, f"optimizer/{step:010d}.safetensors", optimizer, step
+        )
+    run.index[step] = entry
+    write_index(run)
+
+
+def write_index(run: Run) -> None:
+    """Write index.json as `run.index` has it, sorted by step."""
+    run.index = dict(sorted(run.index.items()))
+    write_json(run.path / "index.json", {str(step): entry for step, entry in run.index.items()})
+
+
+def read_index(path: Path) -> dict[int, dict[str, Any]]:
+    """Checksums by step from index.json.
+
+    Raises:
+        RunError: if it is missing or damaged.
+    """
+    raw = read_json(path / "index.json")
+    try:
+        return {int(step): entry for step, entry in sorted(raw.items(), key=lambda item: int(item[0]))}
+    except (AttributeError, ValueError) as error:
+        raise RunError(
+            f"{path / 'index.json'} is not an index of checkpoints. Run `interp verify --repair {path}`."
+        ) from error
+
+
+def save_history(run: Run, table: "pd.DataFrame") -> None:
+    """Replace history.parquet."""
+    buffer = BytesIO()
+    table.to_parquet(buffer, index=False)
+    write_bytes(run.path / "history.parquet", buffer.getvalue())
+
+
+def save_latest(run: Run, step: int, weights: Weights, optimizer: Weights) -> None:
+    """Replace what `resume` continues from."""
+    tensors = {f"weights/{k}": v for k, v in weights.items()} | {
+        f"optimizer/{k}": v for k, v in optimizer.items()
+    }
+    write_bytes(run.path / "latest.safetensors", safetensors_bytes(tensors, step))
+
+
+def read_latest(run: Run) -> Checkpoint | None:
+    """What `resume` continues from, or None where the run never got that far or is complete.
+
+    Raises:
+        RunError: if the file is damaged.
+    """
+    path = run.path / "latest.safetensors"
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            step = int(file.metadata()["step"])
+        tensors = load_safetensors(path.read_bytes())
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise damaged(path, str(error)) from error
+
+    def part(prefix: str) -> Weights:
+        return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+    return Checkpoint(step, part("weights/"), part("optimizer/"))
+
+
+def remove_latest(run: Run) -> None:
+    """Delete the resume state of a run that is complete."""
+    (run.path / "latest.safetensors").unlink(missing_ok=True)
+
+
+def tensor_checksum(tensor: Tensor) -> str:
+    """Checksum (xxh3, 64 bit) of a tensor's dtype, shape and bytes.
+
+    >>> tensor_checksum(torch.zeros(2)) == tensor_checksum(torch.zeros(2, 1))
+    False
+    """
+    digest = xxhash.xxh3_64(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    digest.update(flat.view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def file_checksum(path: Path) -> str:
+    """Checksum (xxh3, 64 bit) of a file, read through a memory map.
+
+    Raises:
+        RunError: if the file is missing or empty.
+    """
+    try:
+        return xxhash.xxh3_64(np.memmap(path, dtype=np.uint8, mode="r")).hexdigest()
+    except (OSError, ValueError) as error:
+        raise damaged(path, "it is missing" if not Path(path).exists() else str(error)) from error
+
+
+def read_tensors(path: Path, checksum: str) -> Weights:
+    """All tensors of a safetensors file that must have this checksum.
+
+    Raises:
+        RunError: if the file is missing, truncated or altered.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise damaged(path, "it is missing" if not path.exists() else str(error)) from error
+    found = xxhash.xxh3_64(data).hexdigest()
+    if found != checksum:
+        raise damaged(path, f"its checksum is {found}, {checksum} was recorded when it was saved")
+    try:
+        return load_safetensors(data)
+    except SafetensorError as error:
+        raise damaged(path, str(error)) from error
+
+
+def damaged(path: Path, why: str) -> RunError:
+    """The error for a file of a run that is not as it was saved."""
+    return RunError(
+        f"{path} is damaged: {why}. Run `interp verify {path.parent.parent if path.parent.name in ('steps', 'optimizer') else path.parent}` "
+        "to see what else is; other steps can still be read."
+    )
+
+
+def safetensors_bytes(tensors: Mapping[str, Tensor], step: int) -> bytes:
+    """A safetensors file with the step and every tensor's checksum in its header."""
+    cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    metadata = {"step": str(step), "checksums": json.dumps({k: tensor_checksum(t) for k, t in cpu.items()})}
+    return save_safetensors(cpu, metadata=metadata)
+
+
+def _save_tensors(path: Path, file: str, tensors: Weights, step: int) -> dict[str, Any]:
+    data = safetensors_bytes(tensors, step)
+    write_bytes(path / file, data)
+    return {
+        "file": file,
+        "checksum": xxhash.xxh3_64(data).hexdigest(),
+        "tensors": {name: tensor_checksum(t) for name, t in tensors.items()},
+    }
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        RunError: if it is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing. Run `interp verify --repair {path.parent}`.") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is not readable JSON ({error}). Run `interp verify {path.parent}`.") from error
+
+
+def _task_bytes(task: Task) -> bytes:
+    tensors = {
+        "tokens": task.tokens.int(),
+        "labels": task.labels.int(),
+        "is_corrupted": task.is_corrupted,
+    }
+    if task.is_train is not None:
+        tensors["is_train"] = task.is_train
+    return save_safetensors({k: v.contiguous() for k, v in tensors.items()})
+
+
+def _read_task(path: Path, config: ModularConfig) -> Task:
+    try:
+        stored = load_safetensors(path.read_bytes())
+    except (OSError, SafetensorError) as error:
+        raise damaged(path, str(error)) from error
+    task = modular_task(config, stored.get("is_train") if config.split == "explicit" else None)
+    same = (
+        torch.equal(stored["tokens"].long(), task.tokens)
+        and torch.equal(stored["labels"].long(), task.labels)
+        and torch.equal(stored["is_corrupted"], task.is_corrupted)
+        and (task.is_train is None) == ("is_train" not in stored)
+        and (task.is_train is None or torch.equal(stored["is_train"], task.is_train))
+    )
+    if not same:
+        raise RunError(
+            f"{path} holds other data than the config in run.json describes. One of the two was changed, or a "
+            "generator differs between versions: nothing computed from either could be trusted."
+        )
+    return task
+
+
+def iterate_checkpoints(run: Run, steps: Iterable[int]) -> Iterator[Checkpoint]:
+    """The checkpoints one by one (weights only), each checked against the model config."""
+    for step in steps:
+        weights = run.step_weights(step)
+        if run.config.model is not None:
+            check_weights(run.config.model, weights, f"Checkpoint {step} of run {run.name!r}")
+        yield Checkpoint(step, weights, None)

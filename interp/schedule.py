@@ -1,0 +1,68 @@
+"""Which steps of a run are saved, and which of them with the optimizer's state.
+
+A schedule is an explicit list: what a run saves can be read off its config. The texts of the command line are
+shorthands for such lists:
+
+    every:1000        0, 1000, 2000, ... to the end
+    log:60            60 steps spaced evenly on a log axis, from 1 (duplicates removed), and 0
+    5000-8000:100     a dense window, both ends included
+    1400              one step
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Saved steps, ascending; those in `optimizer_steps` also hold the optimizer's state."""
+
+    steps: tuple[int, ...]
+    optimizer_steps: tuple[int, ...]
+
+    def __post_init__(self):
+        if not self.steps:
+            raise ValueError("A schedule needs at least one saved step, got none.")
+        if list(self.steps) != sorted(set(self.steps)) or self.steps[0] < 0:
+            raise ValueError("A schedule needs distinct ascending steps of at least 0; use make_schedule().")
+        extra = set(self.optimizer_steps) - set(self.steps)
+        if extra:
+            raise ValueError(f"Steps {sorted(extra)} hold optimizer state but are not among the saved steps.")
+
+
+def make_schedule(n_steps: int, save: Iterable[str | int], save_optimizer: Iterable[str | int]) -> Schedule:
+    """The schedule that these texts (see the module's docstring) describe for a run of n_steps.
+
+    Steps with optimizer state are saved in any case, and so is the last step.
+
+    Raises:
+        ValueError: if a text is not of a known form or names a step outside 0 .. n_steps.
+
+    >>> make_schedule(1000, ["every:500", "10-30:10"], [500]).steps
+    (0, 10, 20, 30, 500, 1000)
+    """
+    optimizer_steps = {s for text in save_optimizer for s in _expand(str(text), n_steps)}
+    steps = {s for text in save for s in _expand(str(text), n_steps)} | optimizer_steps | {n_steps}
+    return Schedule(steps=tuple(sorted(steps)), optimizer_steps=tuple(sorted(optimizer_steps)))
+
+
+def _expand(text: str, n_steps: int) -> list[int]:
+    if match := re.fullmatch(r"every:([1-9]\d*)", text):
+        return list(range(0, n_steps + 1, int(match[1])))
+    if match := re.fullmatch(r"log:([1-9]\d*)", text):
+        return [0, *np.unique(np.geomspace(1, n_steps, int(match[1])).round().astype(int)).tolist()]
+    if match := re.fullmatch(r"(\d+)-(\d+):([1-9]\d*)", text):
+        start, stop, every = map(int, match.groups())
+        steps = [*range(start, stop, every), stop]
+    elif re.fullmatch(r"\d+", text):
+        steps = [int(text)]
+    else:
+        raise ValueError(
+            f"A schedule is made of every:N, log:N, START-STOP:EVERY and single steps, got {text!r}."
+        )
+    if steps[-1] > n_steps or steps[0] > n_steps:
+        raise ValueError(f"Schedule {text!r} names steps beyond the run's last step {n_steps}.")
+    return steps

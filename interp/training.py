@@ -1,0 +1,489 @@
+"""The long run: deterministic, interruptible, resumable bit for bit.
+
+One loop for every task, model and optimizer of a `RunConfig`. What a step does depends only on the weights, the
+optimizer's state and the step's number (mini-batch orders are drawn from (batch_seed, epoch)), so a run continued from
+any saved state equals a run that was never stopped: same device, same thread count, same torch.
+
+References: the "mainline" preset is the recipe of Nanda et al. 2023, appendix A and the released code.
+"""
+
+import math
+import os
+import platform
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from interp import runs
+from interp.architecture import Weights, initial_weights, transformer_config
+from interp.forward import answer_logits, path_for
+from interp.progress import bar
+from interp.runs import OptimizerConfig, Run, RunConfig, RunError
+from interp.schedule import make_schedule
+from interp.tasks.modular import ModularConfig, Task, modular_task
+
+# Optimizer steps of the mainline: before memorization ends, in mid circuit formation, before and after cleanup.
+MAINLINE_SAVE = ("every:1000",)
+MAINLINE_SAVE_OPTIMIZER: tuple[str, ...] = ()
+MAINLINE_STEPS = 20_000
+
+SECONDS_BETWEEN_STATES = 30.0
+
+
+def mainline(n_steps: int = MAINLINE_STEPS) -> RunConfig:
+    """The mainline of Nanda et al. 2023: addition mod 113, 30 % train, one layer, weight decay 1, seeds 0 and 0.
+
+    References: Nanda et al. 2023, section 3 and the released code (progress-measures-paper).
+    """
+    task = ModularConfig(
+        operation="add",
+        p=113,
+        train_fraction=0.3,
+        equals_token=True,
+        separate_vocabularies=False,
+        corrupted_fraction=0.0,
+        split="shuffle",
+        split_seed=0,
+    )
+    inside = [text for text in MAINLINE_SAVE if _last_step(text) <= n_steps]
+    inside_optimizer = [text for text in MAINLINE_SAVE_OPTIMIZER if _last_step(text) <= n_steps]
+    return RunConfig(
+        task=task,
+        model=transformer_config(
+            p=113, n_ctx=3, d_vocab=114, n_layers=1, d_model=128, n_heads=4, d_mlp=512, act_fn="relu"
+        ),
+        optimizer=OptimizerConfig(
+            name="adamw",
+            lr=1e-3,
+            weight_decay=1.0,
+            betas=(0.9, 0.98),
+            eps=1e-8,
+            momentum=0.0,
+            warmup_steps=10,
+            batch_size=None,
+            batch_seed=0,
+            loss_dtype="float64",
+        ),
+        n_steps=n_steps,
+        schedule=make_schedule(n_steps, inside, inside_optimizer),
+        seed=0,
+        evaluation_interval=10,
+    )
+
+
+def _last_step(text: str) -> int:
+    head = text.split(":")[0]
+    return int(head.split("-")[-1]) if head[0].isdigit() else 0
+
+
+def train(
+    config: RunConfig, path: str | os.PathLike, *, device: str = "cpu", threads: int | None = None
+) -> Run:
+    """Train a run from its initialization to its last step, saving what its schedule says.
+
+    Ctrl-C (or SIGTERM) finishes the step, saves, and raises KeyboardInterrupt; `resume` continues.
+
+    Args:
+        path: a new or empty directory.
+        device: "cpu", "cuda" or "mps"; recorded. Weights are initialized on the CPU in any case.
+        threads: CPU threads; recorded, since results are bit-for-bit equal for an equal number only. Default: torch's.
+
+    Raises:
+        ValueError: if the config lacks a part that training needs, or the device is not there.
+        RunError: if the directory holds something, or another trainer works on it.
+        FloatingPointError: if the loss is no longer finite; everything before is saved.
+    """
+    task_config, model_config = config.task, config.model
+    if None in (task_config, model_config, config.optimizer, config.n_steps, config.schedule, config.seed):
+        raise ValueError(
+            "Training needs a task, a model, an optimizer, a schedule, n_steps and a seed; this config is that of an "
+            "imported run and lacks one of them."
+        )
+    check_device(device)
+    assert task_config and model_config and config.seed is not None
+    task = modular_task(task_config)
+    with _lock(Path(path)):
+        run = runs.create_run(
+            Path(path),
+            config,
+            {
+                "status": "running",
+                "unit": "step",
+                "created": _now(),
+                "forward_path": path_for(model_config),
+                "sessions": [],
+            },
+            task,
+        )
+        return _continue(run, 0, initial_weights(model_config, config.seed), None, device, threads)
+
+
+def resume(path: str | os.PathLike, *, device: str | None = None, threads: int | None = None) -> Run:
+    """Continue an interrupted or killed run from its latest saved state.
+
+    With the device and thread count of the first session (the default) the result equals that of a run that was never
+    stopped, bit for bit.
+
+    Raises:
+        RunError: if the directory is not a run, is complete, was not trained here, or another trainer works on it.
+    """
+    run = runs.open_run(path)
+    if run.record["status"] == "complete":
+        raise RunError(f"Run {run.name!r} is complete: its {run.config.n_steps} steps are done.")
+    if not run.record.get("sessions") and run.record["status"] != "running":
+        raise RunError(f"Run {run.name!r} was not trained by grokscope and cannot be continued: {run.record['status']}.")
+    with _lock(run.path):
+        run = runs.open_run(path)
+        from interp.durable import remove_leftovers
+
+        remove_leftovers(run.path)
+        first: dict[str, Any] = run.record["sessions"][0] if run.record["sessions"] else {}
+        device = device or first.get("device", "cpu")
+        threads = threads or first.get("threads")
+        check_device(device)
+        latest = runs.read_latest(run)
+        if latest is None:
+            assert run.config.model and run.config.seed is not None
+            return _continue(run, 0, initial_weights(run.config.model, run.config.seed), None, device, threads)
+        return _continue(run, latest.step, latest.weights, latest.optimizer, device, threads)
+
+
+def check_device(device: str) -> None:
+    """Nothing, if the device is there.
+
+    Raises:
+        ValueError: if it is not, or is unknown.
+    """
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    kind = device.split(":")[0]
+    if not available.get(kind, False):
+        there = ", ".join(d for d, yes in available.items() if yes)
+        raise ValueError(f"Device {device!r} is not there: this machine has {there}. Use --device {there.split(',')[0]}.")
+
+
+class _Optimizer:
+    """torch's optimizer on a dict of weights, its state by parameter name."""
+
+    def __init__(self, config: OptimizerConfig, weights: Weights, state: Weights | None):
+        self.config, self.weights = config, weights
+        parameters = list(weights.values())
+        if config.name == "sgd":
+            self.torch: torch.optim.Optimizer = torch.optim.SGD(
+                parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+            )
+        else:
+            kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
+            self.torch = kind(
+                parameters,
+                lr=config.lr,
+                betas=config.betas,
+                eps=config.eps,
+                weight_decay=config.weight_decay,
+                fused=parameters[0].device.type in ("cpu", "cuda"),
+            )
+        for key, tensor in (state or {}).items():
+            kind_of_state, name = key.split("/", 1)
+            # Adam's step count lives on the CPU or the device depending on `fused`; it is where the weights are here.
+            self.torch.state[weights[name]][kind_of_state] = tensor.to(weights[name].device)
+
+    def step(self, step: int) -> None:
+        warmup = self.config.warmup_steps
+        for group in self.torch.param_groups:
+            group["lr"] = self.config.lr * (min(step / warmup, 1.0) if warmup else 1.0)
+        self.torch.step()
+        self.torch.zero_grad(set_to_none=True)
+
+    def state(self) -> Weights:
+        return {
+            f"{key}/{name}": value.clone()
+            for name, weight in self.weights.items()
+            for key, value in self.torch.state[weight].items()
+            if isinstance(value, Tensor)
+        }
+
+
+class _Data:
+    """The task on a device, with the functions that turn weights into loss and accuracy."""
+
+    def __init__(self, task: Task, config: RunConfig, device: str):
+        assert config.model and config.optimizer
+        is_train = task.split
+        self.dtype = getattr(torch, config.optimizer.loss_dtype)
+        self.model = config.model
+        self.batch_size, self.batch_seed = config.optimizer.batch_size, config.optimizer.batch_seed
+        self.train_tokens, self.train_labels = task.tokens[is_train].to(device), task.labels[is_train].to(device)
+        self.train_logits = answer_logits(config.model, self.train_tokens)
+        self.test_labels = task.labels[~is_train].to(device)
+        self.test_logits = answer_logits(config.model, task.tokens[~is_train].to(device))
+        self._epoch, self._order = -1, torch.empty(0)
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return torch.nn.functional.cross_entropy(logits.to(self.dtype), labels)
+
+    def batch(self, step: int) -> tuple[Callable[[Weights], Tensor], Tensor]:
+        """Logits function and labels of the rows of this step."""
+        n = len(self.train_labels)
+        if self.batch_size is None or self.batch_size >= n:
+            return self.train_logits, self.train_labels
+        per_epoch = math.ceil(n / self.batch_size)
+        epoch, i = divmod(step, per_epoch)
+        if epoch != self._epoch:
+            order = np.random.default_rng([self.batch_seed, epoch]).permutation(n)
+            self._epoch, self._order = epoch, torch.from_numpy(order).to(self.train_labels.device)
+        rows = self._order[i * self.batch_size : (i + 1) * self.batch_size]
+        return answer_logits(self.model, self.train_tokens[rows]), self.train_labels[rows]
+
+    @torch.no_grad()
+    def evaluate(self, weights: Weights, full_batch_logits: Tensor | None = None) -> dict[str, float]:
+        """Loss (float64) and accuracy on train and test rows; logits of all train rows are not computed twice."""
+        train_logits = self.train_logits(weights) if full_batch_logits is None else full_batch_logits
+        out = {}
+        for split, logits, labels in (
+            ("train", train_logits, self.train_labels),
+            ("test", self.test_logits(weights), self.test_labels),
+        ):
+            loss_dtype = torch.float64 if logits.device.type != "mps" else torch.float32
+            out[f"{split}_loss"] = torch.nn.functional.cross_entropy(logits.to(loss_dtype), labels).item()
+            out[f"{split}_accuracy"] = (logits.argmax(-1) == labels).double().mean().item()
+        return out
+
+
+class _Stop(Exception):
+    """Ctrl-C or SIGTERM, seen at the end of a step."""
+
+
+def _continue(
+    run: Run, step: int, weights: Weights, optimizer_state: Weights | None, device: str, threads: int | None
+) -> Run:
+    config = run.config
+    assert config.optimizer and config.schedule and config.n_steps is not None
+    assert config.evaluation_interval is not None
+    with _deterministic(device, threads or torch.get_num_threads()):
+        session = _session(step, device)
+        runs.update_record(run, status="running", sessions=[*run.record.get("sessions", []), session])
+        live = {name: w.to(device, copy=True).requires_grad_() for name, w in weights.items()}
+        optimizer = _Optimizer(config.optimizer, live, optimizer_state)
+        data = _Data(run.task, config, device)
+        history = _history_before(run, step)
+        status = "failed"
+        try:
+            with _signals() as stop_requested:
+                step = _loop(run, step, live, optimizer, data, history, stop_requested)
+            status = "complete"
+        except _Stop as stop:
+            status = "interrupted"
+            raise KeyboardInterrupt(
+                f"Stopped at step {stop.args[0]} of {config.n_steps}; everything is saved. "
+                f"Continue with: interp resume {run.path}"
+            ) from None
+        except FloatingPointError:
+            status = "diverged"
+            raise
+        finally:
+            runs.update_record(run, status=status)
+        runs.remove_latest(run)
+    return runs.open_run(run.path)
+
+
+def _loop(
+    run: Run,
+    step: int,
+    weights: Weights,
+    optimizer: _Optimizer,
+    data: _Data,
+    history: list[dict[str, float]],
+    stop_requested: Callable[[], bool],
+) -> int:
+    config = run.config
+    assert config.schedule and config.n_steps is not None and config.evaluation_interval is not None
+    saved, with_optimizer = set(config.schedule.steps), set(config.schedule.optimizer_steps)
+    state_saved_at = shown_at = time.monotonic()
+    first_step, started = step, time.monotonic()
+
+    def save_state() -> None:
+        # The history first: resume drops rows beyond the state, but could not invent missing ones.
+        runs.save_history(run, pd.DataFrame(history))
+        runs.save_latest(run, step, _detached(weights), optimizer.state())
+
+    with bar("loss", "accuracy", "speed") as display:
+        shown = display.add_task(
+            run.name, total=config.n_steps, completed=step, loss="", accuracy="", speed=""
+        )
+        row: dict[str, float] = {}
+        while True:
+            if step in saved:
+                state = optimizer.state() if step in with_optimizer else None
+                runs.save_checkpoint(run, step, _detached(weights), state)
+            if step == config.n_steps:
+                break
+            logits_of, labels = data.batch(step)
+            logits = logits_of(weights)
+            loss = data.loss(logits, labels)
+            loss.backward()
+            row = {"step": step, "train_loss": loss.item()}
+            if step % config.evaluation_interval == 0:
+                row |= data.evaluate(weights, logits.detach() if labels is data.train_labels else None)
+                _show_metrics(display, shown, row)
+            if not math.isfinite(row["train_loss"]):
+                save_state()
+                raise FloatingPointError(
+                    f"The loss of run {run.name!r} is {row['train_loss']} at step {step}. Everything before is saved. "
+                    "Lower the learning rate, or train with loss_dtype='float64'."
+                )
+            history.append(row)
+            optimizer.step(step)
+            step += 1
+
+            now = time.monotonic()
+            if now - shown_at > 0.2:
+                shown_at = now
+                speed = f"{(step - first_step) / (now - started):.1f} steps/s"
+                display.update(shown, completed=step, speed=speed)
+            stop = stop_requested()
+            if stop or now - state_saved_at > SECONDS_BETWEEN_STATES:
+                save_state()
+                state_saved_at = now
+            if stop:
+                raise _Stop(step)
+        display.update(shown, completed=step)
+    history.append({"step": step, **data.evaluate(weights)})
+    runs.save_history(run, pd.DataFrame(history))
+    return step
+
+
+def _show_metrics(display: Any, shown: Any, row: dict[str, float]) -> None:
+    display.update(
+        shown,
+        loss=f"loss train {row['train_loss']:.2e} test {row['test_loss']:.2e}",
+        accuracy=f"acc {row['train_accuracy']:.3f} / {row['test_accuracy']:.3f}",
+    )
+
+
+def _detached(weights: Weights) -> Weights:
+    return {name: w.detach() for name, w in weights.items()}
+
+
+def _history_before(run: Run, step: int) -> list[dict[str, float]]:
+    table = run.history()
+    return table[table["step"] < step].to_dict("records")  # type: ignore[return-value]
+
+
+def _session(step: int, device: str) -> dict[str, Any]:
+    """Where and with what this stretch of training runs."""
+    return {
+        "from_step": step,
+        "started": _now(),
+        "device": device,
+        "device_name": torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine(),
+        "threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "platform": platform.platform(),
+        "versions": versions(),
+        "commit": commit(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides numbers."""
+    found = {"python": platform.python_version()}
+    for package in ("grokscope", "torch", "numpy", "transformer-lens"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def commit() -> str | None:
+    """The commit of this package's source, with '+changes' where the tree differs; None outside a repository."""
+    root = Path(__file__).parent.parent
+    try:
+        head, status = (
+            subprocess.run(
+                ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10
+            ).stdout.strip()
+            for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", "interp"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head + ("+changes" if status else "")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    path = path.expanduser().resolve()
+    path.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise RunError(
+            f"Another trainer is working on {path}. Wait for it, stop it, or name another directory."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _signals() -> Iterator[Callable[[], bool]]:
+    """A function that says whether Ctrl-C or SIGTERM came, so that a step is never cut in half."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    former = {
+        number: signal.signal(number, lambda number, _: caught.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield lambda: bool(caught)
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _deterministic(device: str, threads: int) -> Iterator[None]:
+    former_threads, former_mode = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory
+    if device.startswith("cuda"):
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # no value here is read before it is written
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(former_mode)
+        torch.utils.deterministic.fill_uninitialized_memory = fill
+        torch.set_num_threads(former_threads)
+
+
+def with_changes(config: RunConfig, *, task: dict | None = None, model: dict | None = None,
+                 optimizer: dict | None = None, **changes: Any) -> RunConfig:
+    """The config with some fields replaced, checked again as a whole."""
+    parts: dict[str, Any] = dict(changes)
+    for name, fields in (("task", task), ("model", model), ("optimizer", optimizer)):
+        if fields:
+            parts[name] = replace(getattr(config, name), **fields)
+    return replace(config, **parts)
