@@ -1,6 +1,6 @@
 """The frame of every script in analyses/: arguments, output folder, tables, figure, summary.
 
-A script asks one question and has three functions: `compute(run) -> tables`, `draw(tables) -> Figure` and
+A script asks one question and has three functions: `compute(run, device) -> tables`, `draw(tables) -> Figure` and
 `summarize(tables) -> dict`. This module does the rest the same way for all:
 
     figures/<run>/<name>/<table>.csv     the tables
@@ -34,7 +34,7 @@ Tables = dict[str, pd.DataFrame]
 def main(
     name: str,
     description: str | None,
-    compute: Callable[[Any], Tables],
+    compute: Callable[[Any, str], Tables],
     draw: Callable[[Tables], Figure],
     summarize: Callable[[Tables], dict[str, Any]],
     arguments: list[str] | None = None,
@@ -77,7 +77,7 @@ def _parser(name: str, description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def _compute(path: Path, compute: Callable[[Any], Tables], device: str, name: str) -> tuple[Tables, dict]:
+def _compute(path: Path, compute: Callable[[Any, str], Tables], device: str, name: str) -> tuple[Tables, dict]:
     import torch  # not with --draw-only
 
     from interp.runs import config_to_json, open_run
@@ -89,8 +89,7 @@ def _compute(path: Path, compute: Callable[[Any], Tables], device: str, name: st
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     check_device(device)
-    with torch.device("cpu"):
-        tables = compute(run)
+    tables = compute(run, device)
     about = {
         "analysis": name,
         "run": run.name,

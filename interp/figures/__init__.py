@@ -1,0 +1,1 @@
+"""Tables in, matplotlib figures out: style, sizes for journals, steps and phases on an axis. Never torch."""

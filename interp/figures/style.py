@@ -1,0 +1,98 @@
+"""Sizes, fonts and colours of every figure, and files whose bytes depend on the data alone."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("agg")  # figures are files here; a notebook that sets its own backend draws the Figure it is given
+
+from matplotlib.figure import Figure
+
+from interp.durable import write_bytes
+
+COLUMN = 3.35  # inches: one column of a two-column journal page
+PAGE = 6.9  # inches: its full width
+
+# Okabe and Ito 2008: told apart by colour-blind readers and in print.
+BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
+)  # fmt: skip
+PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK, YELLOW)
+TRAIN, TEST = BLUE, VERMILION
+
+_SETTINGS = {
+    "font.size": 7.5,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.2,
+    "axes.prop_cycle": matplotlib.cycler(color=PALETTE),
+    "pdf.fonttype": 42,  # editable text, which journals ask for
+    "svg.hashsalt": "grokscope",
+    "figure.dpi": 100,
+}
+
+
+def new_figure(n_rows: int = 1, n_columns: int = 1, *, width: float = PAGE, height: float = 2.2, **options: Any):
+    """A figure in the project's style with an array of axes (n_rows, n_columns).
+
+    Args:
+        width: inches; `COLUMN` or `PAGE`.
+        height: inches for the whole figure.
+        options: to `Figure.subplots` (sharex, width_ratios, ...).
+    """
+    matplotlib.rcParams.update(_SETTINGS)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(n_rows, n_columns, squeeze=False, **options)
+
+
+def save_figure(figure: Figure, stem: Path) -> list[Path]:
+    """Write `stem`.pdf and `stem`.png (300 dpi), without dates, so that equal figures are equal files."""
+    paths = []
+    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
+        buffer = BytesIO()
+        figure.savefig(buffer, format=suffix[1:], dpi=300, metadata=metadata)
+        path = stem.with_suffix(suffix)
+        write_bytes(path, buffer.getvalue())
+        paths.append(path)
+    return paths
+
+
+def step_axis(axes: Any, steps: Any, scale: str = "log") -> None:
+    """A step axis: "linear", or "log" with step 0 at a place of its own (linear below the first later step)."""
+    last = max(steps)
+    if scale == "log":
+        first = min(s for s in steps if s > 0)
+        axes.set_xscale("symlog", linthresh=first, linscale=0.3)
+        axes.set_xticks(
+            [0, *[10**e for e in range(10) if first <= 10**e <= last]],
+            ["0", *[f"$10^{{{e}}}$" for e in range(10) if first <= 10**e <= last]],
+        )
+        axes.minorticks_off()
+    axes.set_xlim(0, last)
+    axes.set_xlabel("training step")
+
+
+def shade_phases(axes: Any, boundaries: list[tuple[str, float, float]]) -> None:
+    """Shade what the checkpoint spacing leaves open about each boundary: (label, before, step).
+
+    A boundary is drawn as a band from the last checkpoint without it to the first with it.
+    """
+    for i, (label, before, step) in enumerate(boundaries):
+        colour = PALETTE[(i + 2) % len(PALETTE)]
+        axes.axvspan(before, step, color=colour, alpha=0.35, lw=0)
+        axes.axvline(step, color=colour, lw=0.8, ls=":")
+        axes.annotate(
+            label, (step, 1.0), xycoords=("data", "axes fraction"), xytext=(2, -2), textcoords="offset points",
+            rotation=90, va="top", ha="left", fontsize=6, color=colour,
+        )  # fmt: skip
