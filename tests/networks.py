@@ -98,9 +98,7 @@ def pizza(frequencies: list[int], p: int = 13, **task_changes) -> Snapshot:
     n_k = len(frequencies)
     embed, mixed, out = range(2 * n_k), range(2 * n_k, 4 * n_k), range(4 * n_k, 4 * n_k + p)
     width = 4 * n_k + p
-    config = config_for(
-        task, d_model=width, n_heads=1, d_mlp=4 * p * n_k, act_fn="relu", attention_rate=0.0
-    )
+    config = config_for(task, d_model=width, n_heads=1, d_mlp=4 * p * n_k, act_fn="relu", attention_rate=0.0)
     weights = _zeros(config)
     t = torch.arange(p, dtype=torch.float64)
     for i in range(2 * n_k):
