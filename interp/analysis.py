@@ -12,6 +12,7 @@ A script asks one question and has three functions: `compute(run, device) -> tab
 
 import argparse
 import json
+import math
 import platform
 import sys
 from collections.abc import Callable
@@ -77,7 +78,9 @@ def _parser(name: str, description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def _compute(path: Path, compute: Callable[[Any, str], Tables], device: str, name: str) -> tuple[Tables, dict]:
+def _compute(
+    path: Path, compute: Callable[[Any, str], Tables], device: str, name: str
+) -> tuple[Tables, dict]:
     import torch  # not with --draw-only
 
     from interp.runs import config_to_json, open_run
@@ -121,7 +124,8 @@ def read_tables(out: Path, name: str) -> tuple[Tables, dict[str, Any]]:
     """
     if not (out / "about.json").exists():
         raise ValueError(
-            f"{out} holds no tables of this analysis to draw. Run `python analyses/{name}.py` without --draw-only first."
+            f"{out} holds no tables of this analysis to draw. Run `python analyses/{name}.py` without --draw-only "
+            "first."
         )
     about = json.loads((out / "about.json").read_text("utf-8"))
     tables = {}
@@ -140,7 +144,7 @@ def clean(value: Any) -> Any:
         return [clean(v) for v in value]
     if hasattr(value, "tolist"):
         return clean(value.tolist())
-    if isinstance(value, float) and not (value - value == 0):
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
 

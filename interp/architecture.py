@@ -92,7 +92,9 @@ class ModelConfig:
                 f"n_heads={self.n_heads}, d_model={self.d_model}, d_vocab={self.d_vocab}."
             )
         width = self.d_mlp if self.is_mlp else self.d_model
-        if self.tied_unembed and (self.one_hot_embed or width != self.d_model or self.d_vocab_out > self.d_vocab):
+        if self.tied_unembed and (
+            self.one_hot_embed or width != self.d_model or self.d_vocab_out > self.d_vocab
+        ):
             raise ValueError(
                 "A tied unembedding needs a learned embedding as wide as what is unembedded and at least as many "
                 f"tokens as logits, got d_model={self.d_model}, width {width}, d_vocab={self.d_vocab}, "

@@ -116,7 +116,7 @@ def sum_table(n: int, device: torch.device | str = "cpu") -> Int[Tensor, "n n"]:
     return (t[:, None] + t[None, :]) % n
 
 
-def mean_over_sum(x: Float[Tensor, "n n *rest"]) -> Float[Tensor, "n *rest"]:
+def mean_over_sum(x: Float[Tensor, "n n *rest"]) -> Float[Tensor, " n *rest"]:
     """Mean of x over the n pairs with a + b = s, for each s.
 
     >>> mean_over_sum(sum_table(4).double()).tolist()
@@ -145,7 +145,7 @@ def project_on_sum_frequencies(
     return part[sum_table(n, x.device)]
 
 
-def filter_frequencies(x: Float[Tensor, "n *rest"], frequencies: Iterable[int]) -> Float[Tensor, "n *rest"]:
+def filter_frequencies(x: Float[Tensor, " n *rest"], frequencies: Iterable[int]) -> Float[Tensor, " n *rest"]:
     """Projection of x along its first axis onto the given frequencies (0 is the constant).
 
     Raises:

@@ -228,9 +228,7 @@ class HookedTransformer(HookedNetwork):
         return torch.einsum("bqhe,hem->bqm", z, weights[f"{name}.W_O"]) + weights.get(f"{name}.b_O", 0)
 
     def _mlp(self, name: str, x: Tensor, weights: Weights) -> Tensor:
-        pre = self._hook(
-            f"{name}.hook_pre", x @ weights[f"{name}.W_in"] + weights.get(f"{name}.b_in", 0)
-        )
+        pre = self._hook(f"{name}.hook_pre", x @ weights[f"{name}.W_in"] + weights.get(f"{name}.b_in", 0))
         post = self._hook(f"{name}.hook_post", activation(self.cfg.act_fn, pre))
         return post @ weights[f"{name}.W_out"] + weights.get(f"{name}.b_out", 0)
 
@@ -330,7 +328,9 @@ class HookedMLP(HookedNetwork):
         return self._logits(x)
 
     def to_bridge(self) -> Any:
-        raise ValueError("A TransformerBridge cannot express an attention-free MLP. Use the hooked model itself.")
+        raise ValueError(
+            "A TransformerBridge cannot express an attention-free MLP. Use the hooked model itself."
+        )
 
 
 def build_model(config: ModelConfig, weights: Weights | None = None) -> HookedNetwork:

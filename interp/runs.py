@@ -199,7 +199,9 @@ class Run:
 
         path = self.path / "history.parquet"
         if not path.exists():
-            return pd.DataFrame(columns=["step", "train_loss", "train_accuracy", "test_loss", "test_accuracy"])
+            return pd.DataFrame(
+                columns=["step", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
+            )
         try:
             return pd.read_parquet(path)
         except Exception as error:
@@ -250,7 +252,9 @@ class Run:
         from interp.models import build_model  # transformer_lens takes seconds to load
 
         if self.config.model is None:
-            raise RunError(f"Run {self.name!r} has no model config: read its tensors with run.step_weights(step).")
+            raise RunError(
+                f"Run {self.name!r} has no model config: read its tensors with run.step_weights(step)."
+            )
         return build_model(self.config.model, self.step_weights(step))
 
     def weight_name(self, name: str) -> str:
@@ -341,7 +345,9 @@ def open_run(path: str | os.PathLike) -> Run:
     path = Path(path).expanduser().resolve()
     file = path / "run.json"
     if not path.exists():
-        raise RunError(f"There is no run at {path}: no such directory. Runs that grokscope made hold a run.json.")
+        raise RunError(
+            f"There is no run at {path}: no such directory. Runs that grokscope made hold a run.json."
+        )
     if not file.is_file():
         raise RunError(
             f"{path} is not a grokscope run: it holds no run.json. If these are checkpoints of your own, bring them "
@@ -415,9 +421,7 @@ def save_checkpoint(run: Run, step: int, weights: Weights, optimizer: Weights | 
     """Write a checkpoint and its checksums; a step that is there already is replaced."""
     entry = _save_tensors(run.path, f"steps/{step:010d}.safetensors", weights, step)
     if optimizer is not None:
-        entry["optimizer"] = _save_tensors(
-            run.path, f"optimizer/{step:010d}.safetensors", optimizer, step
-        )
+        entry["optimizer"] = _save_tensors(run.path, f"optimizer/{step:010d}.safetensors", optimizer, step)
     run.index[step] = entry
     write_index(run)
 
@@ -530,9 +534,9 @@ def read_tensors(path: Path, checksum: str) -> Weights:
 
 def damaged(path: Path, why: str) -> RunError:
     """The error for a file of a run that is not as it was saved."""
+    run = path.parent.parent if path.parent.name in ("steps", "optimizer") else path.parent
     return RunError(
-        f"{path} is damaged: {why}. Run `interp verify {path.parent.parent if path.parent.name in ('steps', 'optimizer') else path.parent}` "
-        "to see what else is; other steps can still be read."
+        f"{path} is damaged: {why}. Run `interp verify {run}` to see what else is; other steps can still be read."
     )
 
 
@@ -564,7 +568,9 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing. Run `interp verify --repair {path.parent}`.") from error
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} is not readable JSON ({error}). Run `interp verify {path.parent}`.") from error
+        raise RunError(
+            f"{path} is not readable JSON ({error}). Run `interp verify {path.parent}`."
+        ) from error
 
 
 def _task_bytes(task: Task) -> bytes:

@@ -145,7 +145,9 @@ def resume(path: str | os.PathLike, *, device: str | None = None, threads: int |
     if run.record["status"] == "complete":
         raise RunError(f"Run {run.name!r} is complete: its {run.config.n_steps} steps are done.")
     if not run.record.get("sessions") and run.record["status"] != "running":
-        raise RunError(f"Run {run.name!r} was not trained by grokscope and cannot be continued: {run.record['status']}.")
+        raise RunError(
+            f"Run {run.name!r} was not trained by grokscope and cannot be continued: {run.record['status']}."
+        )
     with _lock(run.path):
         run = runs.open_run(path)
         from interp.durable import remove_leftovers
@@ -158,7 +160,9 @@ def resume(path: str | os.PathLike, *, device: str | None = None, threads: int |
         latest = runs.read_latest(run)
         if latest is None:
             assert run.config.model and run.config.seed is not None
-            return _continue(run, 0, initial_weights(run.config.model, run.config.seed), None, device, threads)
+            return _continue(
+                run, 0, initial_weights(run.config.model, run.config.seed), None, device, threads
+            )
         return _continue(run, latest.step, latest.weights, latest.optimizer, device, threads)
 
 
@@ -172,7 +176,9 @@ def check_device(device: str) -> None:
     kind = device.split(":")[0]
     if not available.get(kind, False):
         there = ", ".join(d for d, yes in available.items() if yes)
-        raise ValueError(f"Device {device!r} is not there: this machine has {there}. Use --device {there.split(',')[0]}.")
+        raise ValueError(
+            f"Device {device!r} is not there: this machine has {there}. Use --device {there.split(',')[0]}."
+        )
 
 
 class _Optimizer:
@@ -225,7 +231,10 @@ class _Data:
         self.dtype = getattr(torch, config.optimizer.loss_dtype)
         self.model = config.model
         self.batch_size, self.batch_seed = config.optimizer.batch_size, config.optimizer.batch_seed
-        self.train_tokens, self.train_labels = task.tokens[is_train].to(device), task.labels[is_train].to(device)
+        self.train_tokens, self.train_labels = (
+            task.tokens[is_train].to(device),
+            task.labels[is_train].to(device),
+        )
         self.train_logits = answer_logits(config.model, self.train_tokens)
         self.test_labels = task.labels[~is_train].to(device)
         self.test_logits = answer_logits(config.model, task.tokens[~is_train].to(device))
@@ -388,7 +397,9 @@ def _session(step: int, device: str) -> dict[str, Any]:
         "from_step": step,
         "started": _now(),
         "device": device,
-        "device_name": torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine(),
+        "device_name": torch.cuda.get_device_name(device)
+        if device.startswith("cuda")
+        else platform.machine(),
         "threads": torch.get_num_threads(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "platform": platform.platform(),
@@ -479,11 +490,40 @@ def _deterministic(device: str, threads: int) -> Iterator[None]:
         torch.set_num_threads(former_threads)
 
 
-def with_changes(config: RunConfig, *, task: dict | None = None, model: dict | None = None,
-                 optimizer: dict | None = None, **changes: Any) -> RunConfig:
-    """The config with some fields replaced, checked again as a whole."""
-    parts: dict[str, Any] = dict(changes)
-    for name, fields in (("task", task), ("model", model), ("optimizer", optimizer)):
-        if fields:
-            parts[name] = replace(getattr(config, name), **fields)
-    return replace(config, **parts)
+def variation(
+    config: RunConfig,
+    *,
+    task: dict[str, Any] | None = None,
+    model: dict[str, Any] | None = None,
+    optimizer: dict[str, Any] | None = None,
+    **changes: Any,
+) -> RunConfig:
+    """A trainable config with some fields replaced, sizes that follow from the task made to fit, all checked again.
+
+    Args:
+        task, model, optimizer: fields of that part by name. The model's n_ctx, d_vocab, d_vocab_out (and d_head, where
+            d_model or n_heads change) follow.
+
+    Raises:
+        ValueError: as the configs themselves do.
+    """
+    assert config.task and config.model and config.optimizer
+    new_task = replace(config.task, **(task or {}))
+    fields: dict[str, Any] = {
+        "n_ctx": new_task.n_pos,
+        "d_vocab": new_task.n_tokens,
+        "d_vocab_out": new_task.p,
+    }
+    fields |= model or {}
+    if fields.keys() & {"d_model", "n_heads"} and "d_head" not in fields:
+        d_model, n_heads = (fields.get(k, getattr(config.model, k)) for k in ("d_model", "n_heads"))
+        fields["d_head"] = max(1, d_model // n_heads) if n_heads else 0
+        if not n_heads:
+            fields |= {"positions": "none"}
+    return replace(
+        config,
+        task=new_task,
+        model=replace(config.model, **fields),
+        optimizer=replace(config.optimizer, **(optimizer or {})),
+        **changes,
+    )

@@ -10,6 +10,7 @@ from interp.probes.embedding_spectrum import embedding_spectrum
 from interp.probes.fourier_sparsity import fourier_sparsity
 from interp.probes.key_frequencies import key_frequencies
 from interp.probes.logit_cells import logit_cells
+from interp.probes.logit_components import logit_components
 from interp.probes.logit_spectrum import logit_spectrum
 from interp.probes.neuron_frequencies import neuron_frequencies
 from interp.probes.neuron_logit_spectrum import neuron_logit_spectrum
@@ -128,10 +129,16 @@ def test_neuron_fractions_match_the_dense_two_dimensional_transform(operation):
 def test_cells_of_a_clock_are_quadratic_and_the_shares_add_up():
     cells = logit_cells(networks.clock([2, 5])).set_index("kind")["fraction"]
     assert cells["quadratic"] == pytest.approx(1, abs=1e-6)
-    assert cells["top_20"] == pytest.approx(1, abs=1e-6)
     mixed = logit_cells(networks.random_network()).set_index("kind")["fraction"]
     assert mixed[["quadratic", "linear", "cross"]].sum() == pytest.approx(1, abs=1e-9)
     assert mixed["linear"] > 0.5  # an untrained network is nearly additive in its two inputs
+
+
+def test_components_of_a_clock_lie_on_the_diagonal_at_its_frequencies():
+    table = logit_components(networks.clock([2, 5], amplitudes=[1.0, 2.0]))
+    share = table.set_index(["frequency_first", "frequency_second"])["fraction"]
+    assert share.loc[(2, 2)] == pytest.approx(0.2, abs=1e-6)
+    assert share.loc[(5, 5)] == pytest.approx(0.8, abs=1e-6)
 
 
 def test_a_dead_neuron_has_no_frequency():

@@ -6,7 +6,9 @@ from typing import Any
 
 import matplotlib
 
-matplotlib.use("agg")  # figures are files here; a notebook that sets its own backend draws the Figure it is given
+matplotlib.use(
+    "agg"
+)  # figures are files here; a notebook that sets its own backend draws the Figure it is given
 
 from matplotlib.figure import Figure
 
@@ -43,7 +45,9 @@ _SETTINGS = {
 }
 
 
-def new_figure(n_rows: int = 1, n_columns: int = 1, *, width: float = PAGE, height: float = 2.2, **options: Any):
+def new_figure(
+    n_rows: int = 1, n_columns: int = 1, *, width: float = PAGE, height: float = 2.2, **options: Any
+):
     """A figure in the project's style with an array of axes (n_rows, n_columns).
 
     Args:

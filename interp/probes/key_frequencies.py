@@ -31,7 +31,7 @@ def key_frequencies(snapshot: Snapshot) -> pd.DataFrame:
     Raises:
         NotApplicable: if the task has no algebra.
 
-    References: Nanda et al. 2023, section 4 (by neurons and embedding); thresholds on logits after Chughtai et al. 2023.
+    References: Nanda et al. 2023, section 4 (by neurons and embedding); Chughtai et al. 2023 (by logits).
     """
     logits = logit_spectrum(snapshot)
     parts = [
