@@ -1,0 +1,328 @@
+"""The door between the wings: a run and probes in, tidy tables out.
+
+Checkpoints stream through, one `Snapshot` a step that all probes of the step share; it is freed before the next, so
+memory does not grow with the length of the run, except for the tables. What was measured is kept in the run's
+directory (`interp.measure_cache`), and a second or resumed call computes only what is missing.
+
+    >>> tables = measure(run, ["losses", "weight_norms"], "every:1000")                 # doctest: +SKIP
+    >>> from functools import partial                                                  # doctest: +SKIP
+    >>> measure(run, {"at_end": partial(progress_measures, key_step=20_000)}, [0, 100])  # doctest: +SKIP
+"""
+
+import math
+import os
+import pickle
+import time
+import warnings
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+
+from interp import probes as probe_files
+from interp.measure_cache import CacheKey, Kept, Measured
+from interp.progress import bar
+from interp.runs import Run, RunError, open_run
+from interp.snapshots import NotApplicable, Snapshot
+
+Probe = Callable[[Snapshot], pd.DataFrame]
+
+SECONDS_BETWEEN_SAVES = 10.0
+
+
+class MeasureError(ValueError):
+    """A probe failed; the message names the probe, the step and what is kept. The cause is the probe's own error."""
+
+
+def measure(
+    run: Run,
+    probes: Sequence[Probe | str] | Mapping[str, Probe | str],
+    steps: Iterable[int] | str | None = None,
+    *,
+    n_jobs: int = 1,
+    cache: bool = True,
+    device: str = "cpu",
+    progress: bool = True,
+    on_error: Literal["raise", "skip"] = "raise",
+) -> dict[str, pd.DataFrame]:
+    """One tidy table a probe over the checkpoints of a run, columns `run` and `step` first.
+
+    A table says what the weights of a step are, not what happened between two steps: read times off it with
+    `interp.transitions`, which keeps the bracket that the checkpoint spacing leaves open. Kept tables are reused
+    whatever the thread count was; they differ from fresh ones by float rounding at most.
+
+    Args:
+        probes: functions of a snapshot (parameters by functools.partial), or names of files in interp/probes. A
+            mapping gives the tables names of their own, as two settings of one probe need.
+        steps: saved steps; a text as `select_steps` reads it; None for all.
+        n_jobs: processes; -1 for one a CPU core. Each takes seconds to start and holds one snapshot in memory, so
+            more than one pays for minutes of work only. Each gets its share of the cores as threads.
+        cache: False neither reads nor writes what is kept.
+        device: where the snapshots live: "cpu", "cuda" or "mps".
+        progress: False hides the bar (which only shows on a terminal).
+        on_error: "raise" stops at the first damaged checkpoint or failing probe, after keeping what was measured;
+            "skip" goes on and records it in the tables' attrs["failed"], {step: message}.
+
+    Returns:
+        {name: table}, rows by step, then in the probe's order. A probe that does not apply to the run has an empty
+        table, and attrs["not_applicable"] says why.
+
+    Raises:
+        RunError: if a step was not saved, or its checkpoint is damaged.
+        MeasureError: if a probe fails or returns no tidy table, or a worker process dies.
+        ValueError: if two probes have one name, or n_jobs or on_error are not valid.
+    """
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"measure needs on_error='raise' or 'skip', got {on_error!r}.")
+    if n_jobs == 0 or n_jobs < -1:
+        raise ValueError(f"measure needs n_jobs of at least 1, or -1 for one a core, got {n_jobs}.")
+    by_name, chosen = _named(probes), select_steps(run, steps)
+    kept = {
+        name: Kept(run, chosen, CacheKey.of(run, name, probe, device) if cache else None)
+        for name, probe in by_name.items()
+    }
+    todo = [(step, names) for step in chosen if (names := [n for n in kept if kept[n].lacks(step)])]
+    failed: dict[str, dict[int, str]] = {name: {} for name in kept}
+    outcomes = _outcomes(run, todo, by_name, device, n_jobs)
+    to_disk, saved_at = cache, time.monotonic()
+    display = bar() if progress else None
+    try:
+        with display or nullcontext():
+            shown = display.add_task(f"measure {run.name}", total=len(todo)) if display else None
+            for outcome in outcomes:
+                for name, result in outcome.results.items():
+                    kept[name].put(outcome.step, result)
+                if outcome.damage and on_error == "raise":
+                    raise outcome.damage
+                for name, error in outcome.failures.items():
+                    message = _failure(run, outcome.step, name, error)
+                    if on_error == "raise":
+                        raise MeasureError(message) from error
+                    failed[name][outcome.step] = message
+                if outcome.damage:
+                    for name in by_name:
+                        failed[name][outcome.step] = str(outcome.damage)
+                if display and shown is not None:
+                    display.advance(shown)
+                if time.monotonic() - saved_at > SECONDS_BETWEEN_SAVES:
+                    to_disk, saved_at = _save(run, kept, to_disk), time.monotonic()
+    finally:
+        outcomes.close()
+        _save(run, kept, to_disk)
+    return {name: _finished(run, kept[name].measured, failed[name]) for name in kept}
+
+
+def select_steps(run: Run, steps: Iterable[int] | str | None = None) -> list[int]:
+    """Saved steps of the run, ascending.
+
+    Args:
+        steps: None or "all" for all; saved steps; or a text of parts joined by commas: `every:N` (the saved step
+            nearest to each multiple of N, the first and the last), `log:N` (the saved steps nearest to N steps spaced
+            evenly on a log axis, the first and the last), `near:S` (the saved step nearest to S), `A-B` (all saved
+            steps from A to B), `S` (a saved step).
+
+    Raises:
+        RunError: if a step was not saved; the nearest is named.
+        ValueError: if a part is of no known form.
+    """
+    saved = np.array(run.steps, dtype=np.int64)
+    if not len(saved):
+        raise RunError(f"Run {run.name!r} has no checkpoints to measure yet.")
+    if steps is None:
+        return run.steps
+    if not isinstance(steps, str):
+        return sorted({_saved(run, int(step)) for step in steps})
+
+    def nearest(targets: np.ndarray) -> list[int]:
+        return saved[np.abs(saved[None, :] - targets[:, None]).argmin(1)].tolist()
+
+    found: set[int] = set()
+    for part in filter(None, (p.strip() for p in steps.split(","))):
+        kind, _, number = part.partition(":")
+        first, _, last = part.partition("-")
+        if part == "all":
+            found |= set(run.steps)
+        elif kind in ("every", "log") and number.isdigit() and int(number) > 0:
+            low, high = max(saved[0], 1), max(saved[-1], 1)
+            wanted = (
+                np.arange(0, saved[-1] + 1, int(number))
+                if kind == "every"
+                else np.geomspace(low, high, int(number))
+            )
+            found |= {*nearest(wanted), run.steps[0], run.steps[-1]}
+        elif kind == "near" and number.isdigit():
+            found |= set(nearest(np.array([int(number)])))
+        elif first.isdigit() and last.isdigit():
+            found |= {step for step in run.steps if int(first) <= step <= int(last)}
+        elif part.isdigit():
+            found.add(_saved(run, int(part)))
+        else:
+            raise ValueError(
+                f"Steps are all, every:N, log:N, near:S, A-B or S, joined by commas, got {part!r}."
+            )
+    if not found:
+        raise RunError(
+            f"Run {run.name!r} has no checkpoint in {steps!r}; it has steps {saved[0]} to {saved[-1]}."
+        )
+    return sorted(found)
+
+
+def _saved(run: Run, step: int) -> int:
+    if step not in run.index:
+        nearest = min(run.steps, key=lambda s: abs(s - step))
+        raise RunError(
+            f"Run {run.name!r} has no checkpoint at step {step}; the nearest is at {nearest}. Use it, or 'near:{step}'."
+        )
+    return step
+
+
+def _named(probes: Sequence[Probe | str] | Mapping[str, Probe | str]) -> dict[str, Probe]:
+    if isinstance(probes, Mapping):
+        return {name: probe_files.named(p) if isinstance(p, str) else p for name, p in probes.items()}
+    if isinstance(probes, str) or callable(probes):
+        raise ValueError(f"measure needs a list of probes, got {probes!r} alone. Use [{probes!r}].")
+    found: dict[str, Probe] = {}
+    for item in probes:
+        probe = probe_files.named(item) if isinstance(item, str) else item
+        function = probe.func if isinstance(probe, partial) else probe
+        name = getattr(function, "__name__", type(function).__name__)
+        if name in found:
+            raise ValueError(
+                f"Two probes are named {name!r}. Give a mapping: measure(run, {{'one': ..., 'other': ...}})."
+            )
+        found[name] = probe
+    return found
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What one step gave: for each probe a table, or why it does not apply, or the error that it raised.
+
+    Attributes:
+        damage: the checkpoint cannot be read, so that no probe was tried.
+    """
+
+    step: int
+    results: dict[str, pd.DataFrame | str]
+    failures: dict[str, Exception]
+    damage: RunError | None = None
+
+
+def _outcomes(
+    run: Run, todo: list[tuple[int, list[str]]], probes: dict[str, Probe], device: str, n_jobs: int
+) -> Generator[_Outcome, None, None]:
+    """The outcome of every step, one after the other or in several processes and in any order."""
+    n_cores = os.cpu_count() or 1
+    n_jobs = min(n_cores if n_jobs == -1 else n_jobs, len(todo))
+    if n_jobs <= 1:
+        for step, names in todo:
+            yield _measure_step(run, step, {name: probes[name] for name in names}, device)
+        return
+
+    from joblib import Parallel, delayed  # a quarter of a second, and most calls need no processes
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    # Chunks: a worker opens the run once a chunk. Small ones: what a killed worker had in hand is lost.
+    size = max(1, min(8, math.ceil(len(todo) / (4 * n_jobs))))
+    threads = max(n_cores // n_jobs, 1)
+    parallel = Parallel(n_jobs=n_jobs, backend="loky", return_as="generator_unordered", batch_size=1)
+    chunks = parallel(
+        delayed(_measure_chunk)(run.path, todo[i : i + size], probes, device, threads)
+        for i in range(0, len(todo), size)
+    )
+    try:
+        for chunk in chunks:
+            yield from chunk
+    except TerminatedWorkerError as error:
+        raise MeasureError(
+            f"A process that measured run {run.name!r} was killed, most likely for want of memory. What was measured "
+            f"before is kept; go on with fewer than n_jobs={n_jobs}."
+        ) from error
+    finally:
+        chunks.close()
+
+
+def _measure_chunk(
+    path: Path, todo: list[tuple[int, list[str]]], probes: dict[str, Probe], device: str, threads: int
+) -> list[_Outcome]:
+    torch.set_num_threads(threads)
+    run = open_run(path)
+    outcomes = [
+        _measure_step(run, step, {name: probes[name] for name in names}, device) for step, names in todo
+    ]
+    for outcome in outcomes:
+        outcome.failures.update({name: _sendable(error) for name, error in outcome.failures.items()})
+    return outcomes
+
+
+def _measure_step(run: Run, step: int, probes: dict[str, Probe], device: str) -> _Outcome:
+    try:
+        snapshot = Snapshot.of(run, step, device)
+    except NotApplicable as error:
+        return _Outcome(step, dict.fromkeys(probes, str(error)), {})
+    except RunError as error:
+        return _Outcome(step, {}, {}, error)
+    outcome = _Outcome(step, {}, {})
+    for name, probe in probes.items():
+        try:
+            outcome.results[name] = _tidy(probe(snapshot), name)
+        except NotApplicable as error:
+            outcome.results[name] = str(error)
+        except Exception as error:
+            outcome.failures[name] = error
+    return outcome
+
+
+def _tidy(table: object, name: str) -> pd.DataFrame:
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(
+            f"probe {name!r} returned a {type(table).__name__}; a probe returns a pandas DataFrame"
+        )
+    if taken := {"run", "step"} & set(table.columns):
+        raise ValueError(
+            f"probe {name!r} returned columns {sorted(taken)}; measure puts run and step in front"
+        )
+    return table
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error, or its text where it cannot be sent between processes."""
+    try:
+        pickle.loads(pickle.dumps(error))
+        return error
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+def _failure(run: Run, step: int, name: str, error: Exception) -> str:
+    return (
+        f"Probe {name!r} failed at step {step} of run {run.name!r}: {type(error).__name__}: {error}. What was measured "
+        "before is kept: the same call goes on from there. To go on past it use on_error='skip' (--keep-going)."
+    )
+
+
+def _save(run: Run, kept: dict[str, Kept], to_disk: bool) -> bool:
+    """Join new tables to the others and keep them on disk; whether the disk takes them."""
+    for tables in kept.values():
+        try:
+            tables.save(to_disk)
+        except OSError as error:
+            to_disk = False
+            warnings.warn(
+                f"The tables of run {run.name!r} are not kept for the next call: {error}.", stacklevel=3
+            )
+    return to_disk
+
+
+def _finished(run: Run, measured: Measured, failed: dict[int, str]) -> pd.DataFrame:
+    table = measured.table.reset_index(drop=True)
+    table.insert(0, "run", pd.Series([run.name] * len(table), dtype="str"))
+    reasons = list(measured.not_applicable.values())
+    table.attrs = ({"not_applicable": reasons[0]} if reasons else {}) | ({"failed": failed} if failed else {})
+    return table
