@@ -1,0 +1,38 @@
+# `make fourier` and `make test` build .venv on first use, then do their job; a second call installs nothing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+JOBS ?= 2
+ARGS ?=
+
+.PHONY: fourier test check format slow clean
+
+fourier: $(READY)
+	@$(BIN)/python analyses/fourier.py $(ARGS)
+
+test: $(READY)
+	@$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -n $(JOBS)
+
+slow: $(READY)
+	$(BIN)/python -m pytest -q -m slow $(ARGS)
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "grokscope needs Python 3.11 or newer, this is %s; use make PYTHON=python3.11" % sys.version.split()[0])'
+	@$(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (some minutes, once)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $(READY)
+
+clean:
+	rm -rf $(VENV) figures build *.egg-info
