@@ -16,6 +16,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from interp.choices import check_choices
+
 Weights = dict[str, Tensor]
 
 
@@ -34,7 +36,9 @@ class ModelConfig:
         act_fn: "relu", "gelu" (exact, by the error function), "quadratic" (x^2) or "tanh".
         attention_dir: "causal" or "bidirectional".
         attention_rate: alpha of Zhong et al. 2023: the pattern is alpha * softmax + (1 - alpha) * 1. The constant
-            is 1 for every position, not 1/n_ctx. 1.0 is ordinary attention.
+            is 1 for every position, not 1/n_ctx. 1.0 is ordinary attention. Theirs has no causal mask (use
+            "bidirectional" for their networks); with "causal" the constant is 0 where the mask is, so that no
+            position sees its future. In a one-layer network read at the last position the two agree.
         positions: "learned", "sinusoidal" (fixed) or "none".
         normalization_type: None, "LN" (with weights and biases) or "LNPre" (without).
         norm_placement: "pre" (before attention and MLP, and before the unembedding) or "post" (after each sum, as in
@@ -70,9 +74,19 @@ class ModelConfig:
     init_scale: float
 
     def __post_init__(self):
-        for name in ("n_layers", "d_model", "n_ctx", "d_vocab", "d_vocab_out"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"A model needs {name} of at least 1, got {getattr(self, name)}.")
+        check_choices(self)
+        sizes = {
+            "n_layers": 1,
+            "d_model": 1,
+            "n_ctx": 1,
+            "d_vocab": 1,
+            "d_vocab_out": 1,
+            "n_heads": 0,
+            "d_mlp": 0,
+        }
+        for name, least in sizes.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"A model needs {name} of at least {least}, got {getattr(self, name)}.")
         if self.n_heads and self.d_model % self.n_heads:
             divisors = [h for h in range(1, self.d_model + 1) if self.d_model % h == 0]
             raise ValueError(

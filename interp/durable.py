@@ -19,12 +19,12 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         OSError: if the disk refuses (full, read-only); the former file is untouched, no temporary file stays.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(
-        prefix=f".{path.name}.", suffix=TEMPORARY_SUFFIX, dir=path.parent
-    )
+    path, temporary = Path(path), None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=TEMPORARY_SUFFIX, dir=path.parent
+        )
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
@@ -32,7 +32,8 @@ def write_bytes(path: Path, data: bytes) -> None:
         os.chmod(temporary, 0o644)  # mkstemp makes files private; a run is for sharing
         os.replace(temporary, path)
     except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise OSError(
                 error.errno,

@@ -1,6 +1,7 @@
 """Which forward pass answers: the factorized one where it applies, the plain one of the hooked model elsewhere."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -29,7 +30,13 @@ def answer_logits(
         rows = factorized.Rows.of(tokens)
         return lambda weights: factorized.forward(config, weights, rows).logits
 
+    model = _hooked_model(config, tokens.device)
+    return lambda weights: torch.func.functional_call(model, weights, (tokens,), strict=True)[:, -1]
+
+
+@lru_cache(maxsize=4)
+def _hooked_model(config: ModelConfig, device: torch.device) -> torch.nn.Module:
+    # Kept, because every mini-batch comes here; it holds no weights of its own.
     from interp.models import build_model  # transformer_lens takes seconds to load
 
-    model = build_model(config).to(tokens.device)
-    return lambda weights: torch.func.functional_call(model, weights, (tokens,))[:, -1]
+    return build_model(config).to(device)

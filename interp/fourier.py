@@ -141,7 +141,7 @@ def project_on_sum_frequencies(
     References: Nanda et al. 2023, section 4.4 and appendix (restricted and excluded loss).
     """
     n = x.shape[0]
-    part = filter_frequencies(mean_over_sum(x), frequencies)
+    part = filter_frequencies(mean_over_sum(x), check_frequencies(frequencies, n))
     return part[sum_table(n, x.device)]
 
 

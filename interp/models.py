@@ -52,6 +52,8 @@ class HookedNetwork(HookedRootModule):
             self._submodule(path).add_module(leaf, HookPoint())
         self.setup()
         if weights is not None:
+            check_weights(config, weights, "These weights")
+            super().to(next(iter(weights.values())).dtype)
             self.load_weights(weights)
 
     def _submodule(self, path: list[str]) -> nn.Module:
@@ -67,7 +69,7 @@ class HookedNetwork(HookedRootModule):
 
     @torch.no_grad()
     def load_weights(self, weights: Weights) -> None:
-        """Swap all weights in place: the module, its hooks and its device stay. Strict.
+        """Swap all weights in place: the module, its hooks, its device and dtype stay. Strict.
 
         Raises:
             ValueError: if the weights are not exactly the parameters of the config.
@@ -78,7 +80,7 @@ class HookedNetwork(HookedRootModule):
 
     def weights(self) -> Weights:
         """The parameters by name, sharing memory with the module."""
-        return dict(self.named_parameters())
+        return dict(self.named_parameters(remove_duplicate=False))
 
     def _hook(self, name: str, x: Tensor) -> Tensor:
         return self.hook_dict[name](x)
@@ -270,11 +272,13 @@ class HookedTransformer(HookedNetwork):
                 d_vocab=c.d_vocab,
                 d_vocab_out=c.d_vocab_out,
                 init_weights=False,
-            )
+            ),
+            device=self.W_U.device,
+            dtype=self.W_U.dtype,
         )
         state = _bridge_state(c, {name: w.detach() for name, w in self.weights().items()})
         bridge.load_state_dict(state, strict=True)
-        return bridge.to(self.W_U.dtype) if self.W_U.dtype != torch.float32 else bridge
+        return bridge
 
 
 def _bridge_state(c: ModelConfig, weights: Weights) -> Weights:

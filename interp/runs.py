@@ -32,6 +32,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from interp.architecture import ModelConfig, Weights, check_weights
+from interp.choices import check_choices
 from interp.durable import write_bytes, write_json
 from interp.schedule import Schedule
 from interp.tasks.modular import ModularConfig, Task, modular_task
@@ -77,6 +78,7 @@ class OptimizerConfig:
     loss_dtype: Literal["float64", "float32"]
 
     def __post_init__(self):
+        check_choices(self)
         if self.lr <= 0 or self.weight_decay < 0:
             raise ValueError(
                 f"An optimizer needs lr > 0 and weight_decay >= 0, got {self.lr} and {self.weight_decay}."
@@ -117,6 +119,10 @@ class RunConfig:
                     f"at least {self.task.p} logits, got n_ctx={found[0]}, d_vocab={found[1]} and "
                     f"{self.model.d_vocab_out} logits."
                 )
+        for name in ("n_steps", "evaluation_interval"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"A run needs {name} of at least 1, got {value}.")
         if self.schedule and self.n_steps is not None and self.schedule.steps[-1] > self.n_steps:
             raise ValueError(
                 f"The schedule saves step {self.schedule.steps[-1]}, but the run ends at {self.n_steps}."
@@ -307,6 +313,7 @@ class Run:
             slices.append(tensor)
         array = torch.stack(slices)
         packed = (array.float() if array.dtype == torch.bfloat16 else array).numpy()
+        packed.flags.writeable = False
         buffer = BytesIO()
         np.save(buffer, packed)
         try:
@@ -314,7 +321,7 @@ class Run:
             write_bytes(path, buffer.getvalue())
             write_json(stamp, fingerprint)
         except OSError:
-            return packed
+            return packed  # a directory that cannot be written is no reason not to answer
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def tensor(self, step: int, name: str) -> Tensor:
@@ -361,7 +368,10 @@ def open_run(path: str | os.PathLike) -> Run:
             f"{file} has format version {record.get('format_version')}, this grokscope reads {FORMAT_VERSION}. "
             "Use the version that wrote it, or a newer one."
         )
-    return Run(path, record, config_from_json(record.get("config"), file))
+    missing = [name for name in ("status", "unit", "config") if name not in record]
+    if missing:
+        raise RunError(f"{file} lacks {', '.join(missing)}: it was altered. Restore it from a copy.")
+    return Run(path, record, config_from_json(record["config"], file))
 
 
 def config_from_json(value: Any, where: Path | str) -> RunConfig:
@@ -396,19 +406,28 @@ def create_run(path: Path, config: RunConfig, record: dict[str, Any], task: Task
         RunError: if the directory holds anything already.
     """
     path = Path(path).expanduser().resolve()
-    if path.exists() and (not path.is_dir() or any(p.name != "lock" for p in path.iterdir())):
-        what = "a run" if (path / "run.json").exists() else "other files"
-        raise RunError(
-            f"{path} already holds {what}. Continue it with `interp resume {path}`, or name a new directory."
-            if what == "a run"
-            else f"{path} already holds {what}. Name a new or empty directory."
-        )
+    check_unused(path)
     if task is not None:
         write_bytes(path / "task.safetensors", _task_bytes(task))
     write_json(path / "index.json", {})
     full = {"format": FORMAT, "format_version": FORMAT_VERSION, **record, "config": config_to_json(config)}
     write_json(path / "run.json", full)
     return open_run(path)
+
+
+def check_unused(path: Path) -> None:
+    """Nothing, if a new run can be made at this path.
+
+    Raises:
+        RunError: if it is a file or a directory that holds anything.
+    """
+    if (path / "run.json").exists():
+        raise RunError(
+            f"{path} already holds a run. Continue it with `interp resume {path}`, or name a new directory."
+        )
+    if path.exists() and (not path.is_dir() or any(p.name != "lock" for p in path.iterdir())):
+        what = "already holds other files" if path.is_dir() else "is a file"
+        raise RunError(f"A new run needs a directory of its own, but {path} {what}. Name a new or empty one.")
 
 
 def update_record(run: Run, **changes: Any) -> None:
@@ -440,8 +459,12 @@ def read_index(path: Path) -> dict[int, dict[str, Any]]:
     """
     raw = read_json(path / "index.json")
     try:
-        return {int(step): entry for step, entry in sorted(raw.items(), key=lambda item: int(item[0]))}
-    except (AttributeError, ValueError) as error:
+        index = {int(step): entry for step, entry in sorted(raw.items(), key=lambda item: int(item[0]))}
+        for entry in index.values():
+            for part in [entry, entry.get("optimizer", entry)]:
+                part["file"], part["checksum"], part["tensors"]
+        return index
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{path / 'index.json'} is not an index of checkpoints. Run `interp verify --repair {path}`."
         ) from error
@@ -473,10 +496,13 @@ def read_latest(run: Run) -> Checkpoint | None:
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            step = int(file.metadata()["step"])
+            metadata = file.metadata()
+        step, checksums = int(metadata["step"]), json.loads(metadata["checksums"])
         tensors = load_safetensors(path.read_bytes())
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise damaged(path, str(error)) from error
+    if {name: tensor_checksum(t) for name, t in tensors.items()} != checksums:
+        raise damaged(path, "its tensors have other checksums than those recorded when it was saved")
 
     def part(prefix: str) -> Weights:
         return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -541,10 +567,18 @@ def damaged(path: Path, why: str) -> RunError:
 
 
 def safetensors_bytes(tensors: Mapping[str, Tensor], step: int) -> bytes:
-    """A safetensors file with the step and every tensor's checksum in its header."""
+    """A safetensors file with the step and every tensor's checksum in its header: equal bytes for equal tensors."""
     cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
     metadata = {"step": str(step), "checksums": json.dumps({k: tensor_checksum(t) for k, t in cpu.items()})}
-    return save_safetensors(cpu, metadata=metadata)
+    data = save_safetensors(cpu, metadata=metadata)
+    # safetensors writes metadata in random order. Sorted, a checkpoint that is written again after a kill is the same
+    # file, and the checksum in the index holds whether or not the kill came before the index was written.
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = metadata
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def _save_tensors(path: Path, file: str, tensors: Weights, step: int) -> dict[str, Any]:
@@ -588,7 +622,9 @@ def _read_task(path: Path, config: ModularConfig) -> Task:
     try:
         stored = load_safetensors(path.read_bytes())
     except (OSError, SafetensorError) as error:
-        raise damaged(path, str(error)) from error
+        raise damaged(path, "it is missing" if not path.exists() else str(error)) from error
+    if lacking := {"tokens", "labels", "is_corrupted"} - stored.keys():
+        raise damaged(path, f"it lacks {', '.join(sorted(lacking))}")
     task = modular_task(config, stored.get("is_train") if config.split == "explicit" else None)
     same = (
         torch.equal(stored["tokens"].long(), task.tokens)

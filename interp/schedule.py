@@ -27,10 +27,21 @@ class Schedule:
         if not self.steps:
             raise ValueError("A schedule needs at least one saved step, got none.")
         if list(self.steps) != sorted(set(self.steps)) or self.steps[0] < 0:
-            raise ValueError("A schedule needs distinct ascending steps of at least 0; use make_schedule().")
+            raise ValueError(
+                f"A schedule needs distinct ascending steps of at least 0, got {_shortened(self.steps)}. "
+                "Use make_schedule(), which sorts them."
+            )
         extra = set(self.optimizer_steps) - set(self.steps)
         if extra:
-            raise ValueError(f"Steps {sorted(extra)} hold optimizer state but are not among the saved steps.")
+            raise ValueError(
+                f"A schedule needs its optimizer_steps among its saved steps, got {_shortened(sorted(extra))} beside "
+                "them. Use make_schedule(), which saves them too."
+            )
+
+
+def _shortened(steps: Iterable[int]) -> str:
+    first = [str(step) for step in steps]
+    return ", ".join(first[:8]) + (f", ... ({len(first)} in all)" if len(first) > 8 else "")
 
 
 def make_schedule(n_steps: int, save: Iterable[str | int], save_optimizer: Iterable[str | int]) -> Schedule:
@@ -39,11 +50,14 @@ def make_schedule(n_steps: int, save: Iterable[str | int], save_optimizer: Itera
     Steps with optimizer state are saved in any case, and so is the last step.
 
     Raises:
-        ValueError: if a text is not of a known form or names a step outside 0 .. n_steps.
+        ValueError: if a text is not of a known form, names a step outside 0 .. n_steps or a window that ends before
+            it starts; if n_steps is below 1.
 
     >>> make_schedule(1000, ["every:500", "10-30:10"], [500]).steps
     (0, 10, 20, 30, 500, 1000)
     """
+    if n_steps < 1:
+        raise ValueError(f"A run needs n_steps of at least 1, got {n_steps}.")
     optimizer_steps = {s for text in save_optimizer for s in _expand(str(text), n_steps)}
     steps = {s for text in save for s in _expand(str(text), n_steps)} | optimizer_steps | {n_steps}
     return Schedule(steps=tuple(sorted(steps)), optimizer_steps=tuple(sorted(optimizer_steps)))
@@ -56,6 +70,10 @@ def _expand(text: str, n_steps: int) -> list[int]:
         return [0, *np.unique(np.geomspace(1, n_steps, int(match[1])).round().astype(int)).tolist()]
     if match := re.fullmatch(r"(\d+)-(\d+):([1-9]\d*)", text):
         start, stop, every = map(int, match.groups())
+        if start > stop:
+            raise ValueError(
+                f"A window of a schedule needs START <= STOP, got {text!r}. Use {stop}-{start}:{every}."
+            )
         steps = [*range(start, stop, every), stop]
     elif re.fullmatch(r"\d+", text):
         steps = [int(text)]

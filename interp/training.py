@@ -14,7 +14,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,16 +30,20 @@ from torch import Tensor
 
 from interp import runs
 from interp.architecture import Weights, initial_weights, transformer_config
+from interp.durable import remove_leftovers
 from interp.forward import answer_logits, path_for
 from interp.progress import bar
 from interp.runs import OptimizerConfig, Run, RunConfig, RunError
 from interp.schedule import make_schedule
 from interp.tasks.modular import ModularConfig, Task, modular_task
 
-# Optimizer steps of the mainline: before memorization ends, in mid circuit formation, before and after cleanup.
-MAINLINE_SAVE = ("every:1000",)
-MAINLINE_SAVE_OPTIMIZER: tuple[str, ...] = ()
-MAINLINE_STEPS = 20_000
+# Dense where test accuracy rises, sparse elsewhere; chosen after a run of 20,000 steps saved every 100 (docs/log.md).
+# Optimizer state before memorization ends, in mid circuit formation, just before and just after cleanup.
+MAINLINE_SAVE = (
+    "0-300:100", "500", "1000-1400:200", "2000-4000:500", "4300", "4600-6400:100", "6700", "7000-8000:500",
+)  # fmt: skip
+MAINLINE_SAVE_OPTIMIZER = ("100", "2500", "4500", "8000")
+MAINLINE_STEPS = 10_000
 
 SECONDS_BETWEEN_STATES = 30.0
 
@@ -108,12 +112,14 @@ def train(
         FloatingPointError: if the loss is no longer finite; everything before is saved.
     """
     task_config, model_config = config.task, config.model
-    if None in (task_config, model_config, config.optimizer, config.n_steps, config.schedule, config.seed):
+    lacking = [name for name, value in vars(config).items() if value is None]
+    if lacking:
         raise ValueError(
-            "Training needs a task, a model, an optimizer, a schedule, n_steps and a seed; this config is that of an "
-            "imported run and lacks one of them."
+            f"Training needs a whole config, this one has no {', '.join(lacking)}. Configs of imported runs may lack "
+            "some: start from another one, as interp.training.mainline()."
         )
     check_device(device)
+    runs.check_unused(Path(path).expanduser().resolve())  # before the lock makes a file there
     assert task_config and model_config and config.seed is not None
     task = modular_task(task_config)
     with _lock(Path(path)):
@@ -141,17 +147,14 @@ def resume(path: str | os.PathLike, *, device: str | None = None, threads: int |
     Raises:
         RunError: if the directory is not a run, is complete, was not trained here, or another trainer works on it.
     """
-    run = runs.open_run(path)
-    if run.record["status"] == "complete":
-        raise RunError(f"Run {run.name!r} is complete: its {run.config.n_steps} steps are done.")
-    if not run.record.get("sessions") and run.record["status"] != "running":
-        raise RunError(
-            f"Run {run.name!r} was not trained by grokscope and cannot be continued: {run.record['status']}."
-        )
-    with _lock(run.path):
-        run = runs.open_run(path)
-        from interp.durable import remove_leftovers
-
+    with _lock(runs.open_run(path).path):
+        run = runs.open_run(path)  # again: another trainer may have ended just before the lock was free
+        if run.record["status"] == "complete":
+            raise RunError(f"Run {run.name!r} is complete: its {run.config.n_steps} steps are done.")
+        if not run.record.get("sessions") and run.record["status"] != "running":
+            raise RunError(
+                f"Run {run.name!r} was not trained by grokscope and cannot be continued: {run.record['status']}."
+            )
         remove_leftovers(run.path)
         first: dict[str, Any] = run.record["sessions"][0] if run.record["sessions"] else {}
         device = device or first.get("device", "cpu")
@@ -172,12 +175,14 @@ def check_device(device: str) -> None:
     Raises:
         ValueError: if it is not, or is unknown.
     """
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    kind = device.split(":")[0]
-    if not available.get(kind, False):
-        there = ", ".join(d for d, yes in available.items() if yes)
+    there = ["cpu"]
+    if torch.cuda.is_available():
+        there += ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        there.append("mps")
+    if device not in there:
         raise ValueError(
-            f"Device {device!r} is not there: this machine has {there}. Use --device {there.split(',')[0]}."
+            f"Device {device!r} is not there: this machine has {', '.join(there)}. Use --device cpu."
         )
 
 
@@ -314,7 +319,7 @@ def _loop(
     weights: Weights,
     optimizer: _Optimizer,
     data: _Data,
-    history: list[dict[str, float]],
+    history: list[dict[str, Any]],
     stop_requested: Callable[[], bool],
 ) -> int:
     config = run.config
@@ -332,7 +337,6 @@ def _loop(
         shown = display.add_task(
             run.name, total=config.n_steps, completed=step, loss="", accuracy="", speed=""
         )
-        row: dict[str, float] = {}
         while True:
             if step in saved:
                 state = optimizer.state() if step in with_optimizer else None
@@ -343,16 +347,13 @@ def _loop(
             logits = logits_of(weights)
             loss = data.loss(logits, labels)
             loss.backward()
-            row = {"step": step, "train_loss": loss.item()}
+            row: dict[str, Any] = {"step": step, "train_loss": loss.item()}
             if step % config.evaluation_interval == 0:
                 row |= data.evaluate(weights, logits.detach() if labels is data.train_labels else None)
                 _show_metrics(display, shown, row)
             if not math.isfinite(row["train_loss"]):
                 save_state()
-                raise FloatingPointError(
-                    f"The loss of run {run.name!r} is {row['train_loss']} at step {step}. Everything before is saved. "
-                    "Lower the learning rate, or train with loss_dtype='float64'."
-                )
+                raise _diverged(run, row)
             history.append(row)
             optimizer.step(step)
             step += 1
@@ -369,12 +370,22 @@ def _loop(
             if stop:
                 raise _Stop(step)
         display.update(shown, completed=step)
-    history.append({"step": step, **data.evaluate(weights)})
+    row = {"step": step, **data.evaluate(weights)}
+    history.append(row)
     runs.save_history(run, pd.DataFrame(history))
+    if not math.isfinite(row["train_loss"]):
+        raise _diverged(run, row)
     return step
 
 
-def _show_metrics(display: Any, shown: Any, row: dict[str, float]) -> None:
+def _diverged(run: Run, row: Mapping[str, Any]) -> FloatingPointError:
+    return FloatingPointError(
+        f"The loss of run {run.name!r} is {row['train_loss']} at step {row['step']}. Everything before is saved. "
+        "Lower the learning rate, or train with loss_dtype='float64'."
+    )
+
+
+def _show_metrics(display: Any, shown: Any, row: Mapping[str, Any]) -> None:
     display.update(
         shown,
         loss=f"loss train {row['train_loss']:.2e} test {row['test_loss']:.2e}",
@@ -386,7 +397,7 @@ def _detached(weights: Weights) -> Weights:
     return {name: w.detach() for name, w in weights.items()}
 
 
-def _history_before(run: Run, step: int) -> list[dict[str, float]]:
+def _history_before(run: Run, step: int) -> list[dict[str, Any]]:
     table = run.history()
     return table[table["step"] < step].to_dict("records")  # type: ignore[return-value]
 
@@ -441,7 +452,12 @@ def _now() -> str:
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
     path = path.expanduser().resolve()
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"A new run needs a directory, and {path} cannot be made: {error.strerror}."
+        ) from error
     lock = filelock.FileLock(path / "lock", timeout=0)
     try:
         lock.acquire()

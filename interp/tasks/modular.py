@@ -24,6 +24,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from interp.choices import check_choices
+
 Split = Literal["shuffle", "unordered", "torch", "explicit", "unknown"]
 
 
@@ -101,6 +103,7 @@ class ModularConfig:
             raise ValueError(
                 f"A modular task needs one of the operations {', '.join(OPERATIONS)}, got {self.operation!r}."
             )
+        check_choices(self)
         if self.p < 2:
             raise ValueError(f"A modular task needs a modulus p of at least 2, got {self.p}.")
         if OPERATIONS[self.operation].needs_prime and not is_prime(self.p):

@@ -1,0 +1,56 @@
+"""Set-up for every test: checked shapes, one thread, a tiny trained run that all tests share."""
+
+import os
+import shutil
+from contextlib import contextmanager
+
+import jaxtyping
+import pytest
+from hypothesis import settings
+
+# Before torch is loaded, and inherited by the subprocesses of tests: with several workers on two cores more threads
+# only wait for each other, and golden numbers hold for one thread.
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
+os.environ.setdefault("MPLBACKEND", "agg")
+
+# Every annotation in the package is executed in tests; users do not pay for it. Before any import of the package.
+jaxtyping.install_import_hook("interp", "beartype.beartype")
+
+# The same examples on every machine: a red test must be red for everyone.
+settings.register_profile("grokscope", deadline=None, derandomize=True, database=None)
+settings.load_profile("grokscope")
+
+
+@pytest.fixture
+def annotations_off():
+    """A context without shape checks, to see the error that a user sees: the checks are on in tests only."""
+
+    @contextmanager
+    def off():
+        jaxtyping.config.update("jaxtyping_disable", True)
+        try:
+            yield
+        finally:
+            jaxtyping.config.update("jaxtyping_disable", False)
+
+    return off
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory):
+    """A complete run (p=11, 300 steps, every 50th saved, optimizer state at 100 and 200). Read only."""
+    from interp.training import train
+    from tests.tiny import tiny_config
+
+    return train(tiny_config(), tmp_path_factory.mktemp("runs") / "tiny", threads=1)
+
+
+@pytest.fixture
+def tiny_run_copy(tiny_run, tmp_path):
+    """A copy of `tiny_run` to damage."""
+    from interp.runs import open_run
+
+    shutil.copytree(
+        tiny_run.path, tmp_path / "tiny", ignore=shutil.ignore_patterns("packed", "measures", "lock")
+    )
+    return open_run(tmp_path / "tiny")

@@ -1,0 +1,58 @@
+"""The config of runs that take a second."""
+
+from typing import Any
+
+from interp.architecture import transformer_config
+from interp.runs import OptimizerConfig, RunConfig
+from interp.schedule import make_schedule
+from interp.tasks.modular import ModularConfig
+
+
+def tiny_config(
+    n_steps: int = 300,
+    *,
+    task: dict[str, Any] | None = None,
+    model: dict[str, Any] | None = None,
+    optimizer: dict[str, Any] | None = None,
+    **changes: Any,
+) -> RunConfig:
+    """The mainline's recipe at p=11 and 300 steps; any field by name, those of its parts through their dicts."""
+    task_config = ModularConfig(
+        **{
+            "operation": "add",
+            "p": 11,
+            "train_fraction": 0.5,
+            "equals_token": True,
+            "separate_vocabularies": False,
+            "corrupted_fraction": 0.0,
+            "split": "shuffle",
+            "split_seed": 0,
+        }
+        | (task or {})
+    )
+    sizes = {"n_layers": 1, "d_model": 16, "n_heads": 2, "d_mlp": 32, "act_fn": "relu"} | (model or {})
+    model_config = transformer_config(
+        p=task_config.p, n_ctx=task_config.n_pos, d_vocab=task_config.n_tokens, **sizes
+    )
+    optimizer_config = OptimizerConfig(
+        **{
+            "name": "adamw",
+            "lr": 1e-2,
+            "weight_decay": 0.5,
+            "betas": (0.9, 0.98),
+            "eps": 1e-8,
+            "momentum": 0.0,
+            "warmup_steps": 10,
+            "batch_size": None,
+            "batch_seed": 0,
+            "loss_dtype": "float64",
+        }
+        | (optimizer or {})
+    )
+    fields = {
+        "n_steps": n_steps,
+        "schedule": make_schedule(n_steps, ["every:50"], [s for s in (100, 200) if s <= n_steps]),
+        "seed": 0,
+        "evaluation_interval": 10,
+    } | changes
+    return RunConfig(task=task_config, model=model_config, optimizer=optimizer_config, **fields)
