@@ -1,0 +1,148 @@
+"""`interp measure`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Option
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from interp.runs import Run
+
+
+def measure(
+    run: Annotated[Path, Argument(help="A run directory.")],
+    probes: Annotated[
+        str,
+        Option(
+            help="standard (all that one forward pass answers), all (also the slow ones), or names joined by commas."
+        ),
+    ] = "standard",
+    steps: Annotated[
+        str,
+        Option(
+            help="Saved steps: all, every:N, log:N, near:S, A-B or S, joined by commas. every, log and near take the "
+            "nearest saved ones."
+        ),
+    ] = "all",
+    slow_steps: Annotated[str, Option(help="Saved steps for the slow probes of `all`.")] = "log:8",
+    out: Annotated[
+        Path | None, Option(help="Folder for tables and summary (default: figures/<run>/measure/).")
+    ] = None,
+    jobs: Annotated[
+        int, Option(help="Processes; -1 for one a core. More than one pays for minutes of work.")
+    ] = 1,
+    device: Annotated[str, Option(help="Where probes compute: auto, cpu, cuda or mps.")] = "auto",
+    keep_going: Annotated[
+        bool,
+        Option(
+            "--keep-going", help="Go on past damaged checkpoints and failing probes; summary.json lists them."
+        ),
+    ] = False,
+    cache: Annotated[
+        bool, Option(help="Reuse, and keep for later calls, what was measured (<run>/measures/).")
+    ] = True,
+) -> None:
+    """Apply probes to the checkpoints of a run: one CSV table a probe, and summary.json.
+
+    A second call computes only what is missing. Slow probes run at --slow-steps only.
+
+    Example: interp measure checkpoints/mainline --probes losses,weight_norms --steps every:1000
+    """
+    from functools import partial
+
+    from interp.measure import measure as measure_run
+    from interp.measure import select_steps
+    from interp.probes import SLOW, STANDARD
+    from interp.runs import open_run
+
+    opened = open_run(run)
+    options: dict[str, Any] = {
+        "n_jobs": jobs,
+        "device": _device(device),
+        "cache": cache,
+        "on_error": "skip" if keep_going else "raise",
+    }
+    names = list({"standard": STANDARD, "all": STANDARD + SLOW}.get(probes, probes.split(",")))
+    slow = [name for name in names if name in SLOW and probes == "all"]
+    chosen: dict[str, Any] = {name: name for name in names if name not in slow}
+    groups = [(chosen, select_steps(opened, steps))]
+    if slow:
+        groups.append(({name: name for name in slow}, select_steps(opened, slow_steps)))
+
+    frequencies: list[int] | None = None
+    if "progress_measures" in chosen and opened.config.task is not None:
+        from interp.probes.progress_measures import progress_measures, run_key_frequencies
+
+        # One key set for all steps, from the whole run, whatever steps are asked for now.
+        first = measure_run(opened, ["losses", "logit_spectrum"], **options)
+        if len(first["logit_spectrum"]):
+            frequencies = run_key_frequencies(first)
+            chosen["progress_measures"] = partial(progress_measures, frequencies=frequencies)
+
+    tables: dict[str, pd.DataFrame] = {}
+    for group, at in groups:
+        tables |= measure_run(opened, group, at, **options)
+    folder = out or Path("figures") / opened.name / "measure"
+    summary = _summary(opened, tables, frequencies, options)
+    _write(folder, tables, summary)
+    for name, table in tables.items():
+        if reason := table.attrs.get("not_applicable"):
+            print(f"{name}: does not apply. {reason}")
+        for message in table.attrs.get("failed", {}).values():
+            print(message)
+    n_steps = len({step for _, at in groups for step in at})
+    print(f"{folder}: {len(tables)} tables over {n_steps} checkpoints, summary.json")
+
+
+def _device(name: str) -> str:
+    import torch
+
+    from interp.training import check_device
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    check_device(name)
+    return name
+
+
+def _summary(
+    run: "Run", tables: "dict[str, pd.DataFrame]", frequencies: list[int] | None, options: dict[str, Any]
+) -> dict[str, Any]:
+    """What was measured, with which settings, and when the run's phases began."""
+    import dataclasses
+
+    import torch
+
+    from interp.runs import config_to_json
+    from interp.training import versions
+    from interp.transitions import phases
+
+    found = phases({"history": run.history(), **tables})
+    return {
+        "run": run.name,
+        "config": config_to_json(run.config),
+        "unit": run.unit,
+        "device": options["device"],
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+        "key_frequencies": frequencies,
+        "phases": {name: dataclasses.asdict(phase) for name, phase in found.items()},
+        "probes": {
+            name: {
+                "rows": len(table),
+                "steps": sorted(int(step) for step in table["step"].unique()),
+                **table.attrs,
+            }
+            for name, table in tables.items()
+        },
+    }
+
+
+def _write(folder: Path, tables: "dict[str, pd.DataFrame]", summary: dict[str, Any]) -> None:
+    from interp.durable import write_bytes, write_json
+
+    for name, table in tables.items():
+        write_bytes(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n").encode())
+    write_json(folder / "summary.json", summary)
