@@ -495,10 +495,8 @@ def read_latest(run: Run) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
+        tensors, metadata = _tensors_in_order(path.read_bytes())
         step, checksums = int(metadata["step"]), json.loads(metadata["checksums"])
-        tensors = load_safetensors(path.read_bytes())
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise damaged(path, str(error)) from error
     if {name: tensor_checksum(t) for name, t in tensors.items()} != checksums:
@@ -553,9 +551,22 @@ def read_tensors(path: Path, checksum: str) -> Weights:
     if found != checksum:
         raise damaged(path, f"its checksum is {found}, {checksum} was recorded when it was saved")
     try:
-        return load_safetensors(data)
-    except SafetensorError as error:
+        return _tensors_in_order(data)[0]
+    except (SafetensorError, ValueError) as error:
         raise damaged(path, str(error)) from error
+
+
+def _tensors_in_order(data: bytes) -> tuple[Weights, dict[str, str]]:
+    """Tensors and metadata; in the order of saving where it is recorded, since safetensors gives a random one."""
+    tensors, metadata = load_safetensors(data), _header(data)[0].get("__metadata__", {})
+    order = json.loads(metadata.get("checksums", "{}"))
+    return {name: tensors[name] for name in [*order, *sorted(tensors)] if name in tensors}, metadata
+
+
+def _header(data: bytes) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, and where the tensors start."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    return json.loads(data[8:start]), start
 
 
 def damaged(path: Path, why: str) -> RunError:
@@ -573,12 +584,11 @@ def safetensors_bytes(tensors: Mapping[str, Tensor], step: int) -> bytes:
     data = save_safetensors(cpu, metadata=metadata)
     # safetensors writes metadata in random order. Sorted, a checkpoint that is written again after a kill is the same
     # file, and the checksum in the index holds whether or not the kill came before the index was written.
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size])
+    header, start = _header(data)
     header["__metadata__"] = metadata
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + data[8 + size :]
+    return len(text).to_bytes(8, "little") + text + data[start:]
 
 
 def _save_tensors(path: Path, file: str, tensors: Weights, step: int) -> dict[str, Any]:
