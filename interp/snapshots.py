@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from interp import factorized
@@ -194,7 +194,7 @@ class Snapshot:
         """float64, or float32 on devices without it (mps)."""
         return torch.float32 if self.device.type == "mps" else torch.float64
 
-    def table(self, x: Float[Tensor, " example *rest"]) -> Float[Tensor, "n n *rest"]:
+    def table(self, x: Shaped[Tensor, "example *rest"]) -> Shaped[Tensor, "n n *rest"]:
         """A quantity of each example as a table over group elements (first, second), whose sum is the answer.
 
         Examples with a residue that the algebra does not name (0 in a multiplicative group) are left out.
