@@ -87,12 +87,6 @@ class ModelConfig:
         for name, least in sizes.items():
             if getattr(self, name) < least:
                 raise ValueError(f"A model needs {name} of at least {least}, got {getattr(self, name)}.")
-        if self.n_heads and self.d_model % self.n_heads:
-            divisors = [h for h in range(1, self.d_model + 1) if self.d_model % h == 0]
-            raise ValueError(
-                f"A model needs d_model divisible by n_heads, got d_model={self.d_model} and n_heads={self.n_heads}. "
-                f"Use a number of heads in {divisors}."
-            )
         if self.n_heads and self.d_head < 1:
             raise ValueError(f"Attention needs d_head of at least 1, got {self.d_head}.")
         if self.is_mlp and (self.d_mlp < 1 or self.normalization_type or self.positions != "none"):
@@ -140,12 +134,8 @@ def transformer_config(
     Raises:
         ValueError: if d_model is not divisible by n_heads, and as `ModelConfig` does.
     """
-    if n_heads and d_model % n_heads:
-        d_head = 1  # ModelConfig explains what is wrong
-    else:
-        d_head = d_model // n_heads if n_heads else 0
     fields = {
-        "d_head": d_head,
+        "d_head": head_width(d_model, n_heads),
         "d_vocab_out": p,
         "attention_dir": "causal",
         "attention_rate": 1.0,
@@ -170,6 +160,23 @@ def transformer_config(
         act_fn=act_fn,  # type: ignore[arg-type]
         **fields,  # type: ignore[arg-type]
     )
+
+
+def head_width(d_model: int, n_heads: int) -> int:
+    """d_head of heads that share d_model evenly; 0 without heads.
+
+    Imported networks may have heads of any width (Zhong et al. 2023 round down), so that `ModelConfig` does not ask.
+
+    Raises:
+        ValueError: if d_model is not divisible by n_heads.
+    """
+    if n_heads > 0 and d_model % n_heads:
+        divisors = [h for h in range(1, d_model + 1) if d_model % h == 0]
+        raise ValueError(
+            f"A model needs d_model divisible by n_heads, got d_model={d_model} and n_heads={n_heads}. "
+            f"Use a number of heads in {divisors}."
+        )
+    return d_model // n_heads if n_heads > 0 else 0
 
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:

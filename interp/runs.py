@@ -3,6 +3,7 @@
     run.json                 config, status, versions, commit, device and threads of every session
     task.safetensors         tokens, labels, split: the data themselves, so that no generator must be trusted
     history.parquet          loss every step, test loss and accuracies at the stated interval
+    recorded.parquet         imported runs: whatever else their source recorded along the run
     index.json               checksums of every checkpoint file and of every tensor in it
     steps/0000001400.safetensors       weights after 1400 updates
     optimizer/0000001400.safetensors   optimizer state of the same step, where the schedule asks for it
@@ -393,7 +394,14 @@ def config_from_json(value: Any, where: Path | str) -> RunConfig:
 
 def config_to_json(config: RunConfig) -> dict[str, Any]:
     """The config as run.json holds it."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
+    value = json.loads(json.dumps(dataclasses.asdict(config)))
+    for name in (
+        "template",
+        "n_unused_tokens",
+    ):  # only imported runs have them; run.json of others knows neither
+        if value["task"] and not value["task"][name]:
+            del value["task"][name]
+    return value
 
 
 def create_run(path: Path, config: RunConfig, record: dict[str, Any], task: Task | None) -> Run:
@@ -445,6 +453,37 @@ def save_checkpoint(run: Run, step: int, weights: Weights, optimizer: Weights | 
     write_index(run)
 
 
+def save_checkpoints(run: Run, checkpoints: Iterable[tuple[int, Weights]]) -> None:
+    """Write many checkpoints, holding one at a time, and the index once at the end.
+
+    Raises:
+        RunError: if a step comes twice.
+    """
+    for step, weights in checkpoints:
+        if step in run.index:
+            raise RunError(f"Step {step} of run {run.name!r} is saved already: a step has one checkpoint.")
+        run.index[step] = _save_tensors(run.path, f"steps/{step:010d}.safetensors", weights, step)
+    write_index(run)
+
+
+def describe_import(
+    path: Path, config: RunConfig, record: dict[str, Any], task: Task | None, recorded: "pd.DataFrame | None"
+) -> Run:
+    """Give an imported run its config and data, known only once all of its source was read; nothing else changes.
+
+    Args:
+        record: entries of run.json that are replaced (source, ...).
+        recorded: quantities found in the source beyond the columns of the history, step first.
+    """
+    run = open_run(path)
+    if task is not None:
+        write_bytes(run.path / "task.safetensors", _task_bytes(task))
+    if recorded is not None:
+        save_table(run.path / "recorded.parquet", recorded)
+    write_json(run.path / "run.json", {**run.record, **record, "config": config_to_json(config)})
+    return open_run(path)
+
+
 def write_index(run: Run) -> None:
     """Write index.json as `run.index` has it, sorted by step."""
     run.index = dict(sorted(run.index.items()))
@@ -472,9 +511,14 @@ def read_index(path: Path) -> dict[int, dict[str, Any]]:
 
 def save_history(run: Run, table: "pd.DataFrame") -> None:
     """Replace history.parquet."""
+    save_table(run.path / "history.parquet", table)
+
+
+def save_table(path: Path, table: "pd.DataFrame") -> None:
+    """Replace a Parquet file by this table."""
     buffer = BytesIO()
     table.to_parquet(buffer, index=False)
-    write_bytes(run.path / "history.parquet", buffer.getvalue())
+    write_bytes(path, buffer.getvalue())
 
 
 def save_latest(run: Run, step: int, weights: Weights, optimizer: Weights) -> None:

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from interp import runs
-from interp.architecture import Weights, initial_weights, transformer_config
+from interp.architecture import Weights, head_width, initial_weights, transformer_config
 from interp.durable import remove_leftovers
 from interp.forward import answer_logits, path_for
 from interp.progress import bar
@@ -533,7 +533,7 @@ def variation(
     fields |= model or {}
     if fields.keys() & {"d_model", "n_heads"} and "d_head" not in fields:
         d_model, n_heads = (fields.get(k, getattr(config.model, k)) for k in ("d_model", "n_heads"))
-        fields["d_head"] = max(1, d_model // n_heads) if n_heads else 0
+        fields["d_head"] = head_width(d_model, n_heads)
         if not n_heads:
             fields |= {"positions": "none"}
     return replace(

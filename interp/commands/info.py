@@ -39,7 +39,7 @@ def describe(run) -> dict[str, str]:
     if config.task:
         t = config.task
         lines["task"] = (
-            f"{t.operation} mod {t.p}, {t.train_fraction:.0%} train (split {t.split!r}, seed {t.split_seed})"
+            f"{t.operation} mod {t.p}, {'unknown share of' if t.train_fraction is None else format(t.train_fraction, '.0%')} train (split {t.split!r}, seed {t.split_seed})"
             + (f", {t.corrupted_fraction:.0%} of train labels corrupted" if t.corrupted_fraction else "")
         )
     if config.model:

@@ -77,7 +77,8 @@ class ModularConfig:
     Attributes:
         operation: a key of `OPERATIONS`.
         p: the modulus, 2 or larger.
-        train_fraction: share of the rows that are train, in (0, 1); int(fraction * rows) rows are taken.
+        train_fraction: share of the rows that are train, in (0, 1); int(fraction * rows) rows are taken. None where an
+            imported run has lost its split and the fraction with it.
         equals_token: whether a third token "=" follows the pair.
         separate_vocabularies: whether the second operand has tokens p .. 2p-1 of its own.
         corrupted_fraction: share of the train rows whose label is replaced by a uniformly drawn other one, in [0, 1].
@@ -86,17 +87,24 @@ class ModularConfig:
             `torch.randperm` after `torch.manual_seed`, as in TransformerLens' demo; "explicit" and "unknown" are for
             imported runs, whose split was recorded or is lost.
         split_seed: seed of the split (and of random and corrupted labels).
+        template: for imported runs whose rows are neither "ab" nor "ab=", one character a position: a and b are the
+            operands, every other character a constant token. "^a*b=" is an end-of-text token, a, the operator, b, "=".
+            Residue t is token t (p + t as b with separate vocabularies); constant tokens follow in order of their
+            first appearance.
+        n_unused_tokens: tokens of an imported network's vocabulary, after all others, that no row has.
     """
 
     operation: str
     p: int
-    train_fraction: float
+    train_fraction: float | None
     equals_token: bool
     separate_vocabularies: bool
     corrupted_fraction: float
     split: Split
     split_seed: int
     family: Literal["modular"] = "modular"
+    template: str | None = None
+    n_unused_tokens: int = 0
 
     def __post_init__(self):
         if self.operation not in OPERATIONS:
@@ -112,23 +120,48 @@ class ModularConfig:
                 f"an inverse. Use p={next(q for q in range(self.p, 2 * self.p + 1) if is_prime(q))}, or an "
                 "operation without division."
             )
-        if not 0 < self.train_fraction < 1:
+        if self.train_fraction is None:
+            if self.split != "unknown":
+                raise ValueError(
+                    f"Split {self.split!r} needs a train fraction; only split 'unknown' can do without."
+                )
+        elif not 0 < self.train_fraction < 1:
             raise ValueError(
                 f"A task needs a train fraction strictly between 0 and 1, got {self.train_fraction}. "
                 "Grokking is seen between about 0.25 and 0.5."
             )
+        row = self.row
+        if row.count("a") != 1 or row.count("b") != 1 or self.equals_token != ("=" in row):
+            raise ValueError(
+                "A row's template needs one a, one b, and '=' exactly where equals_token says so, got "
+                f"{row!r} with equals_token={self.equals_token}. Use for instance '^a*b=' with equals_token=True."
+            )
+        if self.n_unused_tokens < 0:
+            raise ValueError(f"A vocabulary needs n_unused_tokens of at least 0, got {self.n_unused_tokens}.")
         if not 0 <= self.corrupted_fraction <= 1:
             raise ValueError(f"A task needs a corrupted fraction in [0, 1], got {self.corrupted_fraction}.")
 
     @property
+    def row(self) -> str:
+        """The template of a row, one character a position."""
+        return self.template or ("ab=" if self.equals_token else "ab")
+
+    @property
+    def constant_tokens(self) -> dict[str, int]:
+        """Token of each constant character of the template."""
+        first = self.p * (2 if self.separate_vocabularies else 1)
+        return {name: first + i for i, name in enumerate(dict.fromkeys(c for c in self.row if c not in "ab"))}
+
+    @property
     def n_tokens(self) -> int:
         """Size of the input vocabulary."""
-        return self.p * (2 if self.separate_vocabularies else 1) + self.equals_token
+        residues = self.p * (2 if self.separate_vocabularies else 1)
+        return residues + len(self.constant_tokens) + self.n_unused_tokens
 
     @property
     def n_pos(self) -> int:
         """Number of tokens in a row."""
-        return 2 + self.equals_token
+        return len(self.row)
 
 
 @dataclass(frozen=True)
@@ -224,9 +257,8 @@ def modular_task(config: ModularConfig, is_train: Bool[Tensor, " example"] | Non
     labels, is_corrupted = _corrupt(config, true_labels, is_train)
 
     offset = p if config.separate_vocabularies else 0
-    columns = [a, b + offset]
-    if config.equals_token:
-        columns.append(torch.full_like(a, config.n_tokens - 1))
+    operands, constants = {"a": a, "b": b + offset}, config.constant_tokens
+    columns = [operands[c] if c in operands else torch.full_like(a, constants[c]) for c in config.row]
     residues = torch.arange(p)
     return Task(
         config=config,
@@ -254,6 +286,7 @@ def _split(config: ModularConfig, a: Tensor, b: Tensor, recorded: Tensor | None)
         raise ValueError(f"A recorded split goes with split='explicit' only, got split={config.split!r}.")
     if config.split == "unknown":
         return None
+    assert config.train_fraction is not None
     n_train = int(config.train_fraction * n)
     if not 0 < n_train < n:
         raise ValueError(
