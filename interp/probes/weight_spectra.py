@@ -15,7 +15,8 @@ def weight_spectra(snapshot: Snapshot) -> pd.DataFrame:
 
     The heads of an attention weight are taken side by side as one matrix between the residual stream and all heads:
     (d_model, head * d_head) for W_Q, W_K, W_V and (head * d_head, d_model) for W_O. A random matrix has an effective
-    rank a little below its smaller side; a circuit of m frequencies tends to 2m in W_E and W_U. Biases are left out.
+    rank a little below its smaller side; a circuit of m frequencies tends to 2m in W_E and W_U. The stable rank is
+    never above the effective one. Biases are left out.
 
     Columns:
         matrix: the parameter's name, in alphabetical order.
@@ -30,7 +31,8 @@ def weight_spectra(snapshot: Snapshot) -> pd.DataFrame:
     """
     rows = []
     for name, w in sorted(snapshot.weights.items()):
-        if w.ndim >= 2:
+        is_bias = name.rsplit(".", 1)[-1].startswith("b_")  # b_Q has an axis for the heads
+        if w.ndim >= 2 and not is_bias:
             values = torch.linalg.svdvals(as_matrix(name, w).cpu().double())
             rows.append({"matrix": name, **_ranks(values)})
     columns = ["matrix", "spectral_norm", "stable_rank", "effective_rank", "full_rank"]
