@@ -115,9 +115,9 @@ def _summary(
 
     import torch
 
+    from interp.phases import phases
     from interp.runs import config_to_json
     from interp.training import versions
-    from interp.transitions import phases
 
     found = phases({"history": run.history(), **tables})
     return {
