@@ -99,6 +99,18 @@ def test_margins_are_negative_where_the_answer_is_wrong():
     assert table.loc["test", ["accuracy", "margin_mean", "margin_min"]].tolist() == [0, -5, -5]
 
 
+def test_margins_of_arbitrary_logits():
+    snapshot = with_logits(random_logits)
+    test = ~snapshot.is_train
+    margins = []
+    for logits, label in zip(snapshot.logits[test].tolist(), snapshot.labels[test].tolist(), strict=True):
+        margins.append(logits[label] - max(x for c, x in enumerate(logits) if c != label))
+    table = by_split(snapshot)
+    # 1e-6: margins are differences of float32 logits.
+    assert table.loc["test", "margin_min"] == pytest.approx(min(margins), rel=1e-6)
+    assert table.loc["test", "margin_mean"] == pytest.approx(np.mean(margins), rel=1e-5)
+
+
 def test_corrupted_rows_stand_apart_and_train_means_correct_labels():
     snapshot = networks.memorizer(corrupted_fraction=0.25)
     table = by_split(snapshot)
@@ -135,6 +147,19 @@ def test_calibration_error_against_a_loop_over_bins():
     assert expected > 0.01
     # 1e-12: float64 sums of 529 numbers.
     assert by_split(snapshot).loc["all", "calibration_error"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_doubt_and_overconfidence_do_not_cancel():
+    def logits(task):
+        right = torch.nn.functional.one_hot(task.true_labels, 13).float()
+        is_sure = (torch.arange(169) % 2 == 0)[:, None]
+        # Sure and wrong, or right without conviction (1 / (1 + 12 exp(-1e-3)), next to 1/13).
+        return torch.where(is_sure, 1e3 * right.roll(1, 1), 1e-3 * right)
+
+    doubt, n_sure = 1 - 1 / (1 + 12 * math.exp(-1e-3)), 85
+    error = by_split(with_logits(logits)).loc["all", "calibration_error"]
+    # 1e-6: logits are float32.
+    assert error == pytest.approx((n_sure + (169 - n_sure) * doubt) / 169, rel=1e-6)
 
 
 def test_certain_answers_belong_to_the_last_bin():
@@ -263,6 +288,21 @@ def test_what_the_softmax_cannot_see_changes_nothing():
     a, b = (progress_measures(s, frequencies=[1, 4]) for s in (snapshot, shifted))
     # 1e-10: offsets of 100 cost two of float64's sixteen digits, and exp and sums some more.
     np.testing.assert_allclose(a["loss"], b["loss"], rtol=1e-10)
+    columns = [
+        "loss",
+        "accuracy",
+        "margin_mean",
+        "margin_min",
+        "logit_scale",
+        "confidence",
+        "calibration_error",
+    ]
+    c, d = (losses(s)[columns] for s in (with_logits(snapshot.logits.double()), shifted))
+    np.testing.assert_allclose(c, d, rtol=1e-10)
+    scale = snapshot.logits.double().numpy().std(axis=1)
+    assert c["logit_scale"].iloc[-1] == pytest.approx(
+        np.sqrt(np.mean(scale**2)), rel=1e-6
+    )  # rounded to float32
 
 
 # --- progress measures: on networks known by construction
