@@ -260,6 +260,9 @@ def _initial_std(c: ModelConfig, kind: str, shape: tuple[int, ...]) -> float:
 def check_weights(config: ModelConfig, weights: Weights, where: str) -> None:
     """Nothing, if the weights are exactly the parameters that the config describes.
 
+    Args:
+        where: whose weights they are, as the beginning of the error: "Checkpoint 7 of run 'mainline'".
+
     Raises:
         ValueError: if a parameter is missing, unknown or of another shape; the first few are named.
     """

@@ -8,6 +8,9 @@
     hook_resid_mid, [blocks.0.ln2.hook_normalized,] blocks.0.mlp.hook_pre, hook_post, blocks.0.hook_mlp_out,
     hook_resid_post, [ln_final.hook_normalized,] hook_unembed
 
+`hook_normalized` comes after the norm's weights and biases, as in HookedTransformer; a TransformerBridge has it before
+them and calls this one `ln1.hook_out`.
+
 An attention-free MLP has `hook_embed`, `blocks.N.mlp.hook_pre`, `blocks.N.mlp.hook_post` and `hook_unembed`; its
 logits have a position axis of length 1, so that `logits[:, -1]` reads the answer of either family.
 
@@ -52,7 +55,7 @@ class HookedNetwork(HookedRootModule):
             self._submodule(path).add_module(leaf, HookPoint())
         self.setup()
         if weights is not None:
-            check_weights(config, weights, "These weights")
+            check_weights(config, weights, "This set of weights")
             super().to(next(iter(weights.values())).dtype)
             self.load_weights(weights)
 
@@ -74,7 +77,7 @@ class HookedNetwork(HookedRootModule):
         Raises:
             ValueError: if the weights are not exactly the parameters of the config.
         """
-        check_weights(self.cfg, weights, "These weights")
+        check_weights(self.cfg, weights, "This set of weights")
         for name, parameter in self.named_parameters():
             parameter.copy_(weights[name])
 
@@ -155,7 +158,16 @@ class HookedTransformer(HookedNetwork):
             names.append("ln_final.hook_normalized")
         return names
 
-    W_pos = property(lambda self: self.weights()["pos_embed.W_pos"])
+    @property
+    def W_pos(self) -> Tensor:
+        """Zeros where the model has no positions, the fixed table where they are sinusoidal."""
+        c = self.cfg
+        if c.positions == "learned":
+            return self.weights()["pos_embed.W_pos"]
+        if c.positions == "sinusoidal":
+            return sinusoidal_positions(c.n_ctx, c.d_model).to(self.W_E)
+        return self.W_E.new_zeros(c.n_ctx, c.d_model)
+
     W_Q = property(lambda self: self._stacked("attn.W_Q"))
     W_K = property(lambda self: self._stacked("attn.W_K"))
     W_V = property(lambda self: self._stacked("attn.W_V"))
@@ -167,8 +179,8 @@ class HookedTransformer(HookedNetwork):
     W_out = property(lambda self: self._stacked("mlp.W_out"))
     b_out = property(lambda self: self._stacked("mlp.b_out", (self.cfg.d_model,)))
 
-    def forward(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab_out"]:
-        """Logits at every position.
+    def forward(self, tokens: Int[Tensor, "*batch pos"]) -> Float[Tensor, "rows pos d_vocab_out"]:
+        """Logits at every position; a single row of tokens gets a batch axis, as in TransformerLens.
 
         Raises:
             ValueError: if the tokens are not integers (batch, pos) within the context.
@@ -177,11 +189,7 @@ class HookedTransformer(HookedNetwork):
         c, weights = self.cfg, self.weights()
         x = self._hook("hook_embed", weights["embed.W_E"][tokens])
         if c.positions != "none":
-            if c.positions == "learned":
-                position = weights["pos_embed.W_pos"]
-            else:
-                position = sinusoidal_positions(c.n_ctx, c.d_model).to(x)
-            position = position[: tokens.shape[1]].expand(len(tokens), -1, -1)
+            position = self.W_pos[: tokens.shape[1]].expand(len(tokens), -1, -1)
             x = x + self._hook("hook_pos_embed", position)
         for layer in range(c.n_layers):
             x = self._block(f"blocks.{layer}", x, weights)
@@ -313,7 +321,7 @@ class HookedMLP(HookedNetwork):
             names += [f"blocks.{layer}.mlp.hook_pre", f"blocks.{layer}.mlp.hook_post"]
         return names
 
-    def forward(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch 1 d_vocab_out"]:
+    def forward(self, tokens: Int[Tensor, "*batch pos"]) -> Float[Tensor, "rows 1 d_vocab_out"]:
         """Logits of the answer.
 
         Raises:

@@ -173,11 +173,13 @@ def test_weights_of_another_network_are_refused():
     weights = initial_weights(config(), 0)
     check_weights(config(), weights, "These")
     fewer = {name: w for name, w in weights.items() if name != "embed.W_E"}
-    with pytest.raises(ValueError, match=r"File 7 does not fit its model: embed.W_E is missing\. The config"):
-        check_weights(config(), fewer, "File 7")
+    with pytest.raises(
+        ValueError, match=r"Checkpoint 7 does not fit its model: embed.W_E is missing\. The config"
+    ):
+        check_weights(config(), fewer, "Checkpoint 7")
     with pytest.raises(ValueError, match="extra is unknown to the model"):
         check_weights(config(), weights | {"extra": torch.zeros(1)}, "These")
     with pytest.raises(ValueError, match=r"unembed.W_U is \(13, 16\) instead of \(16, 13\)"):
         check_weights(config(), weights | {"unembed.W_U": weights["unembed.W_U"].T}, "These")
-    with pytest.raises(ValueError, match="embed.W_E is missing; .* and 6 more"):
+    with pytest.raises(ValueError, match=r"embed.W_E is missing; .* and 6 more"):
         check_weights(config(tied_unembed=True), {}, "These")

@@ -231,7 +231,7 @@ def test_errors(annotations_off):
     for changes, message in cases:
         with annotations_off(), pytest.raises(ValueError, match=message):
             ModularConfig(**FIELDS | changes)
-    with pytest.raises(ValueError, match="Train fraction 0.1 of 9 rows leaves train empty. Use a larger p"):
+    with pytest.raises(ValueError, match=r"Train fraction 0.1 of 9 rows leaves train empty. Use a larger p"):
         make(p=3, train_fraction=0.1)
     with pytest.raises(ValueError, match="one boolean for each of the 169 rows, got nothing"):
         make(split="explicit")
