@@ -416,7 +416,7 @@ def create_run(path: Path, config: RunConfig, record: dict[str, Any], task: Task
     path = Path(path).expanduser().resolve()
     check_unused(path)
     if task is not None:
-        write_bytes(path / "task.safetensors", _task_bytes(task))
+        write_bytes(path / "task.safetensors", task_bytes(task))
     write_json(path / "index.json", {})
     full = {"format": FORMAT, "format_version": FORMAT_VERSION, **record, "config": config_to_json(config)}
     write_json(path / "run.json", full)
@@ -477,7 +477,7 @@ def describe_import(
     """
     run = open_run(path)
     if task is not None:
-        write_bytes(run.path / "task.safetensors", _task_bytes(task))
+        write_bytes(run.path / "task.safetensors", task_bytes(task))
     if recorded is not None:
         save_table(run.path / "recorded.parquet", recorded)
     write_json(run.path / "run.json", {**run.record, **record, "config": config_to_json(config)})
@@ -661,7 +661,8 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def _task_bytes(task: Task) -> bytes:
+def task_bytes(task: Task) -> bytes:
+    """A run's task.safetensors."""
     tensors = {
         "tokens": task.tokens.int(),
         "labels": task.labels.int(),

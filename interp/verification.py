@@ -1,0 +1,458 @@
+"""Is a run what it says? Every file against its checksum, the data against the config, the history against the steps.
+
+One pass: each checkpoint is read once, and what was read goes through the checks of `interp.series` and, where the
+run's network and task are known, of `interp.recorded`. Nothing is written. Kinds of problem beside those of
+`interp.series`:
+
+    missing, truncated, altered    a file that the index or the config calls for is not there, is shorter than its own
+                                   header says, or has another checksum
+    unreadable                     run.json, index.json or history.parquet
+    not in the index               a checkpoint file without checksums
+    index                          an entry that contradicts a file which is itself in order
+    data                           task.safetensors is not what the config describes
+    history                        rows are missing
+    recorded loss                  the history does not fit the weights
+    leftover                       a temporary file of a process that was killed
+    stale, unfinished              notes: packed weights of former checkpoints; a run that can be resumed
+"""
+
+import json
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import filelock
+import numpy as np
+import torch
+
+from interp import runs
+from interp.architecture import Weights, check_weights
+from interp.durable import TEMPORARY_SUFFIX
+from interp.recorded import Difference, RecordedLossCheck
+from interp.runs import Run, RunError, tensor_checksum
+from interp.series import Finding, SeriesCheck, listed
+
+
+@dataclass
+class Report:
+    """What `verify_run` or `interp verify` saw.
+
+    Attributes:
+        n_steps: checkpoints that could be read.
+        losses: where each recorded curve differs most from the recomputed one; empty where that was not checked.
+    """
+
+    path: Path
+    format: str
+    findings: list[Finding] = field(default_factory=list)
+    n_steps: int = 0
+    losses: list[Difference] = field(default_factory=list)
+
+    @property
+    def problems(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.level == "problem"]
+
+    def say(
+        self, level: Literal["problem", "note"], kind: str, where: str, message: str, *steps: int
+    ) -> None:
+        self.findings.append(Finding(level, kind, where, steps, message))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; "ok" is what the exit code says."""
+        return {
+            "path": str(self.path),
+            "format": self.format,
+            "ok": not self.problems,
+            "n_steps": self.n_steps,
+            "findings": [finding.to_json() for finding in self.findings],
+            "recorded_against_recomputed": [difference.to_json() for difference in self.losses],
+        }
+
+
+def verify_run(path: Path, *, losses: int) -> Report:
+    """Everything that is wrong with a run directory.
+
+    Args:
+        losses: number of checkpoints, spread evenly over the saved ones, whose losses are recomputed and compared with
+            the history: by far the slowest check.
+
+    Raises:
+        RunError: if the directory holds neither run.json nor index.json: it is no run.
+    """
+    path = Path(path).expanduser().resolve()
+    if not (path / "run.json").exists() and not (path / "index.json").exists():
+        raise RunError(f"{path} is not a grokscope run: it holds no run.json.")
+    report = Report(path, runs.FORMAT)
+    run = _open(path, report)
+    try:
+        index = runs.read_index(path)
+    except RunError as error:
+        report.say("problem", "unreadable", "index.json", str(error))
+        index = index_from_files(path)
+    task_is_good = run is not None and _check_task(run, report)
+    history_steps = _check_history(run, report) if run else {}
+    recorded = None
+    if losses and run is not None and task_is_good and run.config.model and run.config.task:
+        if run.task.is_train is None:
+            report.say(
+                "note", "recorded loss", "", "losses are not recomputed: the train/test split is unknown"
+            )
+        elif history_steps:
+            recorded = RecordedLossCheck(run)
+
+    series = SeriesCheck(run.unit if run else "step")
+    spread = np.linspace(0, len(index) - 1, min(losses, len(index))).round().astype(int)
+    recomputed = {list(index)[i] for i in spread}
+    for step, entry in index.items():
+        weights = _check_checkpoint(path, run, step, entry, report)
+        if weights is None:
+            continue
+        series.add(step, weights)
+        if recorded and step in recomputed:
+            recorded.add(step, weights)
+    report.n_steps = len(series.checksums)
+    damaged = set(index) - set(series.checksums)
+    report.findings += series.findings(
+        still=_still(run, sorted(series.checksums), history_steps),
+        expected=_expected(run, index, damaged),
+    )
+    if recorded and recorded.recomputed:
+        found, report.losses = recorded.findings()
+        report.findings += found
+    if run:
+        _check_optimizer_steps(run, index, report)
+    _check_other_files(path, run, index, report)
+    return report
+
+
+def _open(path: Path, report: Report) -> Run | None:
+    try:
+        run = runs.open_run(path)
+    except RunError as error:
+        report.say("problem", "unreadable", "run.json", str(error))
+        return None
+    status = run.record["status"]
+    if is_in_use(path):
+        report.say(
+            "note", "unfinished", "", "a trainer is working on this run: files may change under this check"
+        )
+    elif run.record.get("sessions") and status != "complete":
+        report.say("note", "unfinished", "", f"the run is {status}; `interp resume {path}` continues it")
+    return run
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether a trainer holds the lock of this run."""
+    if not (path / "lock").exists():
+        return False
+    lock = filelock.FileLock(path / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        return True
+    except OSError:
+        return False  # a read-only directory: nobody can train there
+    lock.release()
+    return False
+
+
+def _check_task(run: Run, report: Report) -> bool:
+    if run.config.task is None:
+        return False
+    try:
+        _ = run.task
+    except RunError as error:
+        kind = file_damage(run.path / "task.safetensors", None)
+        report.say("problem", kind[0] if kind else "data", "task.safetensors", str(error))
+        return False
+    return True
+
+
+def _check_history(run: Run, report: Report) -> dict[int, float]:
+    """Train loss by step, as recorded, {} where there is none."""
+    file, is_own = "history.parquet", bool(run.record.get("sessions"))
+    if not (run.path / file).exists():
+        if is_own and run.record["status"] == "complete":
+            report.say("problem", "missing", file, f"{file} is missing: losses along the run are lost")
+        return {}
+    try:
+        history = run.history()
+        steps = [int(step) for step in history["step"]]
+    except (RunError, KeyError, ValueError, TypeError) as error:
+        report.say("problem", "unreadable", file, str(error))
+        return {}
+    if any(b <= a for a, b in pairwise(steps)):
+        report.say("problem", "history", file, "its steps do not ascend")
+    if is_own and steps:
+        complete = run.record["status"] == "complete"
+        last = run.config.n_steps if complete and run.config.n_steps is not None else steps[-1]
+        first = min([*steps, *(run.config.schedule.steps if run.config.schedule else ())])
+        absent = sorted(set(range(first, last + 1)) - set(steps))
+        if absent:
+            report.say(
+                "problem",
+                "history",
+                file,
+                f"it lacks the rows of {len(absent)} steps: {_ranges(absent)}",
+                *absent[:1000],
+            )
+        if run.config.evaluation_interval and "test_loss" in history:
+            lacking = history["step"] % run.config.evaluation_interval == 0
+            lacking &= history["test_loss"].isna() & history["train_loss"].notna()
+            if lacking.any():
+                empty = history["step"][lacking].astype(int).tolist()
+                report.say(
+                    "problem", "history", file, f"it lacks the test loss of steps {listed(empty)}", *empty
+                )
+    if "train_loss" not in history:
+        return dict.fromkeys(steps, float("nan"))
+    return dict(zip(steps, history["train_loss"].astype(float), strict=True))
+
+
+def _check_checkpoint(
+    path: Path, run: Run | None, step: int, entry: dict[str, Any], report: Report
+) -> Weights | None:
+    weights = None
+    for part in ("weights", "optimizer"):
+        if part == "optimizer" and "optimizer" not in entry:
+            continue
+        about = entry if part == "weights" else entry["optimizer"]
+        tensors = _check_tensors(path, step, about, report)
+        if part == "weights":
+            weights = tensors
+    if weights is not None and run is not None and run.config.model is not None:
+        try:
+            check_weights(run.config.model, weights, entry["file"])
+        except ValueError as error:
+            report.say("problem", "shape", entry["file"], str(error), step)
+            return None
+    return weights
+
+
+def _check_tensors(path: Path, step: int, about: dict[str, Any], report: Report) -> Weights | None:
+    name = about["file"]
+    file = inside(path, name)
+    if file is None:
+        report.say("problem", "index", "index.json", f"step {step} names {name}, outside the run", step)
+        return None
+    damage = file_damage(file, about["checksum"])
+    if damage is None:
+        try:
+            tensors = runs.read_tensors(file, about["checksum"])
+        except RunError as error:
+            report.say("problem", "altered", name, str(error), step)
+            return None
+        if {key: tensor_checksum(t) for key, t in tensors.items()} != about["tensors"]:
+            text = f"its entry for step {step} lists other tensors than {name} holds, whose checksum is right"
+            report.say("problem", "index", "index.json", text, step)
+        return tensors
+    kind, text = damage
+    if kind == "altered":
+        text += _what_differs(file, step, about["tensors"])
+    report.say("problem", kind, name, f"{name} {text}", step)
+    return None
+
+
+def inside(path: Path, name: str) -> Path | None:
+    """The file of that relative name below the directory, or None where the name leads out of it."""
+    relative = Path(name)
+    if relative.is_absolute() or ".." in relative.parts or relative.drive:
+        return None
+    return path / relative
+
+
+def file_damage(file: Path, checksum: str | None) -> tuple[str, str] | None:
+    """What is wrong with a safetensors file: (missing, truncated or altered; a sentence's end), or None."""
+    if not file.is_file():
+        target = f" (it points to {file.readlink()}, which is gone)" if file.is_symlink() else ""
+        return "missing", f"is missing{target}"
+    size = file.stat().st_size
+    try:
+        with file.open("rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+            if length > 100_000_000:
+                raise ValueError
+            header = json.loads(opened.read(length))
+        end = max((v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"), default=0)
+        expected = 8 + length + end
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        # A header that was cut cannot be told from one that was overwritten, except where nothing is left.
+        return ("truncated" if size < 8 or size < 8 + length else "altered"), "has no readable header"
+    if size < expected:
+        return "truncated", f"has {size} of {expected} bytes"
+    if checksum is not None and runs.file_checksum(file) != checksum:
+        return "altered", "has another checksum than the one recorded when it was saved"
+    return None
+
+
+def header_metadata(file: Path) -> dict[str, str]:
+    """Metadata in the header of a safetensors file; {} where there is none that can be read."""
+    try:
+        with file.open("rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+            header = json.loads(opened.read(min(length, 100_000_000)))
+        metadata = header.get("__metadata__", {})
+        return metadata if isinstance(metadata, dict) else {}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def loaded(file: Path) -> Weights | None:
+    """The tensors of a safetensors file whatever its checksum is, or None."""
+    try:
+        return runs.read_tensors(file, runs.file_checksum(file))
+    except RunError:
+        return None
+
+
+def consistent(file: Path) -> tuple[int, Weights] | None:
+    """Step and tensors of a file that agrees with the checksums in its own header, or None."""
+    metadata, tensors = header_metadata(file), loaded(file)
+    if tensors is None:
+        return None
+    try:
+        step, checksums = int(metadata["step"]), json.loads(metadata["checksums"])
+    except (KeyError, ValueError, TypeError):
+        return None
+    if {name: tensor_checksum(t) for name, t in tensors.items()} != checksums:
+        return None
+    return step, tensors
+
+
+def index_from_files(path: Path) -> dict[int, dict[str, Any]]:
+    """The index that the checkpoint files themselves allow: those which agree with the checksums in their headers."""
+    index = {}
+    for file in sorted((path / "steps").glob("*.safetensors")):
+        if entry := index_entry(path, file):
+            index[int(file.stem)] = entry
+    return index
+
+
+def index_entry(path: Path, file: Path) -> dict[str, Any] | None:
+    """The entry of a checkpoint file of consistent content and name, with its optimizer's if that is so too."""
+    found = consistent(file)
+    if found is None or file.name != f"{found[0]:010d}.safetensors":
+        return None
+    entry: dict[str, Any] = {
+        "file": file.relative_to(path).as_posix(),
+        "checksum": runs.file_checksum(file),
+        "tensors": {name: tensor_checksum(t) for name, t in found[1].items()},
+    }
+    optimizer = path / "optimizer" / file.name
+    if file.parent.name == "steps" and optimizer.exists() and (state := index_entry(path, optimizer)):
+        entry["optimizer"] = state
+    return entry
+
+
+def _what_differs(file: Path, step: int, recorded: dict[str, str]) -> str:
+    tensors, named = loaded(file), header_metadata(file).get("step")
+    if tensors is None:
+        return ""
+    if named is not None and named != str(step):
+        return f": it holds step {named}"
+    differing = [n for n in recorded if n not in tensors or tensor_checksum(tensors[n]) != recorded[n]]
+    if not differing:
+        return ": its tensors are right, its header is not"
+    return f": {listed(differing)} differ{'s' if len(differing) == 1 else ''}"
+
+
+def _expected(run: Run | None, index: dict, damaged: set[int]) -> list[int] | None:
+    """The steps that the run should have by now, less those reported as damaged."""
+    if run is None:
+        return sorted(set(index) - damaged)
+    if run.config.schedule is None or not run.record.get("sessions"):
+        return None
+    steps = run.config.schedule.steps
+    if run.record["status"] != "complete":
+        steps = tuple(step for step in steps if step <= max(index, default=-1))
+    return [step for step in steps if step not in damaged]
+
+
+def _check_optimizer_steps(run: Run, index: dict[int, dict], report: Report) -> None:
+    if run.config.schedule is None or not run.record.get("sessions"):
+        return
+    for step in run.config.schedule.optimizer_steps:
+        if step in index and "optimizer" not in index[step]:
+            text = f"the schedule saves the optimizer's state of step {step}, and the index has none"
+            report.say("problem", "missing", f"optimizer/{step:010d}.safetensors", text, step)
+
+
+def _still(run: Run | None, steps: list[int], train_loss: dict[int, float]) -> list[tuple[int, int]]:
+    """Neighbouring steps between which the run's own record says that nothing was learned."""
+    if run is None:
+        return []
+    optimizer, out = run.config.optimizer, []
+    for a, b in pairwise(steps):
+        if optimizer and optimizer.warmup_steps and (a, b) == (0, 1):
+            out.append((a, b))  # the first update of a warm-up has learning rate 0
+        elif optimizer and optimizer.batch_size is None and run.record.get("sessions"):
+            # Every step's loss is recorded: equal to the last digit, the weights did not move.
+            between = [train_loss.get(step) for step in range(a, b + 1)]
+            if None not in between and len(set(between)) == 1:
+                out.append((a, b))
+    return out
+
+
+def _check_other_files(path: Path, run: Run | None, index: dict[int, dict], report: Report) -> None:
+    indexed = {entry["file"] for entry in index.values()}
+    indexed |= {entry["optimizer"]["file"] for entry in index.values() if "optimizer" in entry}
+    for file in sorted(f for folder in ("steps", "optimizer") for f in (path / folder).glob("*")):
+        name = file.relative_to(path).as_posix()
+        if name not in indexed and not file.name.endswith(TEMPORARY_SUFFIX):
+            report.say(
+                "problem", "not in the index", name, f"{name} is not in index.json: nothing vouches for it"
+            )
+    leftovers = [] if is_in_use(path) else sorted(path.rglob(f".*{TEMPORARY_SUFFIX}"))
+    for file in leftovers:
+        name = file.relative_to(path).as_posix()
+        report.say("problem", "leftover", name, f"{name} was left by a process that was killed")
+    latest = path / "latest.safetensors"
+    if latest.exists():
+        damage = file_damage(latest, None)
+        if damage or consistent(latest) is None:
+            kind, text = damage or ("altered", "has tensors that its own checksums contradict")
+            report.say("problem", kind, latest.name, f"{latest.name}, from which resume continues, {text}")
+    if run is not None:
+        for name, kind, text in packed_damage(path, index):
+            report.say("problem" if kind == "altered" else "note", kind, name, text)
+
+
+def packed_damage(path: Path, index: dict[int, dict]) -> list[tuple[str, str, str]]:
+    """Packed weights that are of former checkpoints ("stale") or not what was packed ("altered")."""
+    out = []
+    for stamp in sorted((path / "packed").glob("*.json")):
+        array, name = stamp.with_suffix(".npy"), f"packed/{stamp.stem}.npy"
+        checksums = [index[step]["tensors"].get(stamp.stem) for step in index]
+        try:
+            is_current = json.loads(stamp.read_text("utf-8")) == {"steps": list(index), "tensors": checksums}
+        except (OSError, ValueError):
+            is_current = False
+        if not is_current:
+            out.append((name, "stale", f"{name} is of other checkpoints and is packed anew on next use"))
+        elif any(packed_tensor(array, row, str(value)) is None for row, value in enumerate(checksums)):
+            out.append((name, "altered", f"{name} does not hold the weights of the checkpoints"))
+    return out
+
+
+def packed_tensor(array: Path, row: int, checksum: str) -> torch.Tensor | None:
+    """The tensor in a row of a packed array, if it has this checksum."""
+    try:
+        tensor = torch.from_numpy(np.array(np.load(array, mmap_mode="r", allow_pickle=False)[row]))
+    except (OSError, ValueError, TypeError, IndexError, EOFError):
+        return None
+    for candidate in (tensor, tensor.bfloat16()):  # bfloat16 is packed as float32
+        if tensor_checksum(candidate) == checksum:
+            return candidate
+    return None
+
+
+def _ranges(steps: list[int]) -> str:
+    """Ascending steps as ranges: 3-5, 9."""
+    parts: list[list[int]] = []
+    for step in steps:
+        if parts and step == parts[-1][1] + 1:
+            parts[-1][1] = step
+        else:
+            parts.append([step, step])
+    return listed([str(a) if a == b else f"{a}-{b}" for a, b in parts])
