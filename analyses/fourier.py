@@ -55,7 +55,7 @@ def key_frequencies(tables):
     )
     rows = []
     for k, fraction in zip(key["frequency"], key["fraction_explained"], strict=True):
-        rise = transition(spectrum[spectrum["frequency"] == k], "fraction_explained", KEY_FRACTION)
+        rise = transition(spectrum[spectrum["frequency"] == k], "fraction_explained", KEY_FRACTION, "rise")
         rows.append(
             {"frequency": int(k), "fraction_explained": fraction, "before": rise.before, "step": rise.step}
         )

@@ -8,6 +8,7 @@ from interp import fourier
 from interp.architecture import initial_weights
 from interp.probes.embedding_spectrum import embedding_spectrum
 from interp.probes.fourier_sparsity import fourier_sparsity
+from interp.probes.frequency_phases import frequency_phases
 from interp.probes.key_frequencies import key_frequencies
 from interp.probes.logit_cells import logit_cells
 from interp.probes.logit_components import logit_components
@@ -76,6 +77,18 @@ def test_a_late_clock_shows_its_phase():
     table = logit_spectrum(Snapshot(0, out, clock.config, clock.task)).set_index("frequency")
     # cos(w(a+b-(c-1))) = cos(w(a+b-c) + w)
     assert table.loc[3, "phase"] == pytest.approx(lag, abs=1e-5)
+
+
+def test_a_clock_writes_in_the_phase_it_reads_and_a_late_one_does_not():
+    clock = networks.clock([3, 5])
+    table = frequency_phases(clock).set_index("frequency")
+    assert table["n_neurons"].tolist() == [8, 8]
+    np.testing.assert_allclose(table["alignment"], 1, atol=1e-5)
+    np.testing.assert_allclose(table["concentration"], 0, atol=1e-5)  # cosines and sines, of either sign
+    late = {**clock.weights, "unembed.W_U": clock.weights["unembed.W_U"].roll(1, dims=1)}
+    late_table = frequency_phases(Snapshot(0, late, clock.config, clock.task)).set_index("frequency")
+    want = [np.cos(2 * np.pi * k / 13) for k in (3, 5)]
+    np.testing.assert_allclose(late_table["alignment"], want, atol=1e-5)
 
 
 def test_memorizer_has_no_key_frequencies_and_no_sparsity():
