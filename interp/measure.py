@@ -9,41 +9,31 @@ directory (`interp.measure_cache`), and a second or resumed call computes only w
     >>> measure(run, {"at_end": partial(progress_measures, key_step=20_000)}, [0, 100])  # doctest: +SKIP
 """
 
-import math
-import os
-import pickle
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-import torch
 
 from interp import probes as probe_files
 from interp.measure_cache import CacheKey, Kept, Measured
+from interp.measure_stream import MeasureError, Probe, outcomes
 from interp.progress import bar
-from interp.runs import Run, RunError, open_run
-from interp.snapshots import NotApplicable, Snapshot
+from interp.runs import Run, RunError
 
-Probe = Callable[[Snapshot], pd.DataFrame]
+__all__ = ["MeasureError", "Probe", "measure", "select_steps"]
 
 SECONDS_BETWEEN_SAVES = 10.0
-
-
-class MeasureError(ValueError):
-    """A probe failed; the message names the probe, the step and what is kept. The cause is the probe's own error."""
 
 
 def measure(
     run: Run,
     probes: Sequence[Probe | str] | Mapping[str, Probe | str],
-    steps: Iterable[int] | str | None = None,
+    steps: Iterable[int | np.integer] | str | None = None,
     *,
     n_jobs: int = 1,
     cache: bool = True,
@@ -89,36 +79,35 @@ def measure(
     }
     todo = [(step, names) for step in chosen if (names := [n for n in kept if kept[n].lacks(step)])]
     failed: dict[str, dict[int, str]] = {name: {} for name in kept}
-    outcomes = _outcomes(run, todo, by_name, device, n_jobs)
+    first_error: Exception | None = None
+
+    stream = outcomes(run, todo, by_name, device, n_jobs, is_over=lambda: first_error is not None)
     to_disk, saved_at = cache, time.monotonic()
     display = bar() if progress else None
     try:
         with display or nullcontext():
             shown = display.add_task(f"measure {run.name}", total=len(todo)) if display else None
-            for outcome in outcomes:
+            for outcome in stream:
                 for name, result in outcome.results.items():
                     kept[name].put(outcome.step, result)
-                if outcome.damage and on_error == "raise":
-                    raise outcome.damage
                 for name, error in outcome.failures.items():
-                    message = _failure(run, outcome.step, name, error)
+                    told = error if outcome.is_damaged else _failure(run, outcome.step, name, error)
+                    failed[name][outcome.step] = str(told)
                     if on_error == "raise":
-                        raise MeasureError(message) from error
-                    failed[name][outcome.step] = message
-                if outcome.damage:
-                    for name in by_name:
-                        failed[name][outcome.step] = str(outcome.damage)
+                        first_error = first_error or told
                 if display and shown is not None:
                     display.advance(shown)
                 if time.monotonic() - saved_at > SECONDS_BETWEEN_SAVES:
                     to_disk, saved_at = _save(run, kept, to_disk), time.monotonic()
     finally:
-        outcomes.close()
+        stream.close()
         _save(run, kept, to_disk)
+    if first_error:
+        raise first_error
     return {name: _finished(run, kept[name].measured, failed[name]) for name in kept}
 
 
-def select_steps(run: Run, steps: Iterable[int] | str | None = None) -> list[int]:
+def select_steps(run: Run, steps: Iterable[int | np.integer] | str | None = None) -> list[int]:
     """Saved steps of the run, ascending.
 
     Args:
@@ -200,111 +189,13 @@ def _named(probes: Sequence[Probe | str] | Mapping[str, Probe | str]) -> dict[st
     return found
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """What one step gave: for each probe a table, or why it does not apply, or the error that it raised.
-
-    Attributes:
-        damage: the checkpoint cannot be read, so that no probe was tried.
-    """
-
-    step: int
-    results: dict[str, pd.DataFrame | str]
-    failures: dict[str, Exception]
-    damage: RunError | None = None
-
-
-def _outcomes(
-    run: Run, todo: list[tuple[int, list[str]]], probes: dict[str, Probe], device: str, n_jobs: int
-) -> Generator[_Outcome, None, None]:
-    """The outcome of every step, one after the other or in several processes and in any order."""
-    n_cores = os.cpu_count() or 1
-    n_jobs = min(n_cores if n_jobs == -1 else n_jobs, len(todo))
-    if n_jobs <= 1:
-        for step, names in todo:
-            yield _measure_step(run, step, {name: probes[name] for name in names}, device)
-        return
-
-    from joblib import Parallel, delayed  # a quarter of a second, and most calls need no processes
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    # Chunks: a worker opens the run once a chunk. Small ones: what a killed worker had in hand is lost.
-    size = max(1, min(8, math.ceil(len(todo) / (4 * n_jobs))))
-    threads = max(n_cores // n_jobs, 1)
-    parallel = Parallel(n_jobs=n_jobs, backend="loky", return_as="generator_unordered", batch_size=1)
-    chunks = parallel(
-        delayed(_measure_chunk)(run.path, todo[i : i + size], probes, device, threads)
-        for i in range(0, len(todo), size)
-    )
-    try:
-        for chunk in chunks:
-            yield from chunk
-    except TerminatedWorkerError as error:
-        raise MeasureError(
-            f"A process that measured run {run.name!r} was killed, most likely for want of memory. What was measured "
-            f"before is kept; go on with fewer than n_jobs={n_jobs}."
-        ) from error
-    finally:
-        chunks.close()
-
-
-def _measure_chunk(
-    path: Path, todo: list[tuple[int, list[str]]], probes: dict[str, Probe], device: str, threads: int
-) -> list[_Outcome]:
-    torch.set_num_threads(threads)
-    run = open_run(path)
-    outcomes = [
-        _measure_step(run, step, {name: probes[name] for name in names}, device) for step, names in todo
-    ]
-    for outcome in outcomes:
-        outcome.failures.update({name: _sendable(error) for name, error in outcome.failures.items()})
-    return outcomes
-
-
-def _measure_step(run: Run, step: int, probes: dict[str, Probe], device: str) -> _Outcome:
-    try:
-        snapshot = Snapshot.of(run, step, device)
-    except NotApplicable as error:
-        return _Outcome(step, dict.fromkeys(probes, str(error)), {})
-    except RunError as error:
-        return _Outcome(step, {}, {}, error)
-    outcome = _Outcome(step, {}, {})
-    for name, probe in probes.items():
-        try:
-            outcome.results[name] = _tidy(probe(snapshot), name)
-        except NotApplicable as error:
-            outcome.results[name] = str(error)
-        except Exception as error:
-            outcome.failures[name] = error
-    return outcome
-
-
-def _tidy(table: object, name: str) -> pd.DataFrame:
-    if not isinstance(table, pd.DataFrame):
-        raise TypeError(
-            f"probe {name!r} returned a {type(table).__name__}; a probe returns a pandas DataFrame"
-        )
-    if taken := {"run", "step"} & set(table.columns):
-        raise ValueError(
-            f"probe {name!r} returned columns {sorted(taken)}; measure puts run and step in front"
-        )
-    return table
-
-
-def _sendable(error: Exception) -> Exception:
-    """The error, or its text where it cannot be sent between processes."""
-    try:
-        pickle.loads(pickle.dumps(error))
-        return error
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-
-
-def _failure(run: Run, step: int, name: str, error: Exception) -> str:
-    return (
+def _failure(run: Run, step: int, name: str, error: Exception) -> MeasureError:
+    told = MeasureError(
         f"Probe {name!r} failed at step {step} of run {run.name!r}: {type(error).__name__}: {error}. What was measured "
         "before is kept: the same call goes on from there. To go on past it use on_error='skip' (--keep-going)."
     )
+    told.__cause__ = error
+    return told
 
 
 def _save(run: Run, kept: dict[str, Kept], to_disk: bool) -> bool:

@@ -115,7 +115,7 @@ class CacheKey:
             about = {
                 "probe": f"{function.__module__}.{qualified}",
                 "parameters": _plain(parameters),
-                "version": module.VERSION,
+                "version": probe_version,
                 "grokscope": package_version(),
                 "device": device,
                 "run": _fingerprint(run, depends_on_run),

@@ -18,6 +18,7 @@ STANDARD = (
     "embedding_spectrum",
     "neuron_logit_spectrum",
     "logit_spectrum",
+    "logit_components",
     "logit_cells",
     "neuron_frequencies",
     "key_frequencies",
@@ -27,6 +28,7 @@ STANDARD = (
     "attention_patterns",
     "attention_periodicity",
     "attention_circuits",
+    "induction_scores",
     "weight_norms",
     "weight_distances",
     "weight_spectra",
@@ -35,7 +37,14 @@ STANDARD = (
     "algorithm_by_frequency",
 )
 # Hessians, sampling, many passes: seconds to minutes a step, for a chosen subset of steps.
-SLOW: tuple[str, ...] = ()
+SLOW = (
+    "gradient_statistics",
+    "sharpness",
+    "kernel_distance",
+    "local_complexity",
+    "compressibility",
+    "learning_coefficient",
+)
 
 
 def named(name: str) -> Callable:
