@@ -83,7 +83,7 @@ def test_losses_below_float32_are_resolved():
     table = by_split(networks.memorizer(scale=20.0))
     # 12 exp(-20) = 2.5e-8 is less than half of what float32 can tell from 0 beside 1; 1e-7 is half of the loss's own
     # relative size, dropped in log(1+x) = x, and float64 rounding of 1 + x.
-    assert table.loc["train", "loss"] == pytest.approx(12 * math.exp(-20), rel=1e-7)
+    assert table.loc["train", "loss"] == pytest.approx(12 * math.exp(-20), rel=1e-7, abs=0)
     assert table.loc["test", "loss"] == pytest.approx(CHANCE, rel=1e-12)
     assert table.loc["train", ["accuracy", "margin_min", "margin_mean"]].tolist() == [1, 20, 20]
     assert table.loc["test", "margin_mean"] == 0
@@ -213,6 +213,7 @@ def test_every_measure_equals_the_dense_projector(operation, p):
     n = snapshot.algebra.order
     table = progress_measures(snapshot, frequencies=key[n], n_random=7)
     wanted, rows, labels = dense(snapshot, key[n])
+    assert set(table["split"]) == {"train", "test", "all"}
     for measure, logits in wanted.items():
         for split in ["train"] if "excluded" in measure else ["train", "test", "all"]:
             # 1e-10: two orders of float64 sums of about 10^3 terms, through exp.
@@ -390,7 +391,7 @@ def test_losses_without_tables_equal_the_log_softmax_at_every_scale(scale):
 def test_losses_without_tables_resolve_what_the_log_softmax_rounds_to_zero():
     rows = torch.tensor([[50.0, 0.0]], dtype=torch.float64)
     found = losses_without(rows, torch.tensor([0]), torch.zeros(1, 1, 2, dtype=torch.float64))
-    assert found.item() == pytest.approx(math.exp(-50), rel=1e-12)
+    assert found.item() == pytest.approx(math.exp(-50), rel=1e-12, abs=0)
 
 
 # --- the key set of a run
