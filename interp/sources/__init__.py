@@ -1,0 +1,15 @@
+"""Other people's checkpoints become a run.
+
+    reading       files of strangers, safely           steps      which step a checkpoint is of
+    states        the state dicts in a file or folder  recorded   losses, train rows and configs beside them
+    formats       which format a state dict is of      network    what all formats share
+    transformer_lens, left_facing, pizza, openai_grok  one format each: state dict -> `ModelConfig` and weights
+    tasks         what was learned, on which split     importing  all of it together
+
+Everything is recognised by content; `formats.RECOGNIZED_BY` and `formats.WRAPPED_IN` say by what.
+"""
+
+from interp.sources.importing import import_run
+from interp.sources.reading import SourceError, SourceWarning
+
+__all__ = ["SourceError", "SourceWarning", "import_run"]

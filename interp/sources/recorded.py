@@ -1,0 +1,165 @@
+"""What trainers write beside the weights: losses and accuracies along the run, train rows, configs.
+
+Recorded values are taken over as they are, never recomputed. Which weights they belong to differs between trainers by
+one update (most measure the train loss before the update after which they save), so that they are a cross-check, not
+a truth.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from interp.sources.reading import StoredConfig
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+_COLUMN_OF = {
+    name: column
+    for column, names in {
+        "train_loss": ("train_loss", "training_loss", "loss", "train_losses", "training_losses", "losses"),
+        "test_loss": ("test_loss", "val_loss", "validation_loss", "test_losses", "val_losses", "losses_val"),
+        "train_accuracy": ("train_accuracy", "train_acc", "train_accuracies", "train_accs", "accs"),
+        "test_accuracy": (
+            "test_accuracy", "test_acc", "val_acc", "val_accuracy", "test_accuracies", "test_accs", "val_accs",
+            "accs_val",
+        ),
+    }.items()
+    for name in names
+}  # fmt: skip
+
+_STEPS_OF_LISTS = ("steps", "its", "epochs", "log_steps", "eval_steps")
+_POSITIONS = ("step", "global_step", "iteration", "iter", "epoch", "tokens")
+
+
+@dataclass(eq=False)
+class Recorded:
+    """What was found so far, over all files of a source.
+
+    Attributes:
+        rows: quantity -> step -> value.
+        train_pairs: operands of the train rows, where they are listed.
+        train_rows: numbers a * p + b of the train rows, where those are listed.
+        config: what the trainer stored of its options.
+        unplaced: recorded lists whose steps nobody states.
+    """
+
+    rows: dict[str, dict[int, float]] = field(default_factory=dict)
+    train_pairs: list[tuple[int, int]] | None = None
+    train_rows: list[int] | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    unplaced: list[str] = field(default_factory=list)
+
+    def learn(self, content: Mapping[str, Any], step: int | None) -> None:
+        """Take in what lay beside a state dict of that step."""
+        for key, value in content.items():
+            if key in ("config", "cfg", "args", "hyper_parameters", "hparams", "metadata", "model_config"):
+                self.config |= as_options(value)
+            elif key in ("train_indices", "train_idx", "train_rows"):
+                self.train_rows = _integers(value)
+            elif key in ("train_data", "train_pairs", "train"):
+                self.train_pairs = _pairs(value) or self.train_pairs
+            elif key == "metrics" and isinstance(value, Mapping):
+                self._learn_numbers(value, step)
+        self._learn_numbers(content, step)
+
+    def _learn_numbers(self, content: Mapping[str, Any], step: int | None) -> None:
+        lists = {key: _numbers(value) for key, value in content.items() if isinstance(key, str)}
+        along = next((lists[key] for key in _STEPS_OF_LISTS if lists.get(key)), None)
+        for key, values in lists.items():
+            column = _COLUMN_OF.get(key, key)
+            value = _number(content[key])
+            quantity = key in _COLUMN_OF or isinstance(
+                content[key], float | Tensor
+            )  # integers are options: seed, p
+            if value is not None and step is not None and quantity and key not in _POSITIONS:
+                self.rows.setdefault(column, {})[step] = value
+            elif values and key in _COLUMN_OF:
+                if along is not None and along is not values and len(along) == len(values):
+                    self.rows.setdefault(column, {}).update(zip(map(int, along), values, strict=True))
+                elif step is None or len(values) >= step:  # one value an update, the first of them before any
+                    self.rows.setdefault(column, {}).update(enumerate(values))
+                else:
+                    self.unplaced.append(f"{key} ({len(values)} values)")
+
+    def history(self) -> "pd.DataFrame | None":
+        """The columns of `Run.history()`, NaN where nothing was recorded; None where nothing was."""
+        table = self._table([c for c in COLUMNS if c in self.rows])
+        return None if table is None else table.reindex(columns=["step", *COLUMNS])
+
+    def others(self) -> "pd.DataFrame | None":
+        """Every other quantity: a column each, step first."""
+        return self._table(sorted(set(self.rows) - set(COLUMNS)))
+
+    def _table(self, names: Sequence[str]) -> "pd.DataFrame | None":
+        import pandas as pd
+
+        if not names:
+            return None
+        columns = {name: pd.Series(self.rows[name], dtype="float64") for name in names}
+        table = pd.DataFrame(columns).sort_index()
+        table.index.name = "step"
+        return table.reset_index()
+
+
+def as_options(value: Any) -> dict[str, Any]:
+    """A stored config as a dict: a plain one, a Namespace, or the attributes of a config class that is gone."""
+    if isinstance(value, Mapping):
+        inner = value.get("hparams")
+        return dict(value) if inner is None else as_options(inner)
+    if isinstance(value, StoredConfig) or type(value).__name__ == "Namespace":
+        return dict(vars(value))
+    return {}
+
+
+def jsonable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that JSON can hold as they are; others as text. No value of a stranger is longer than 200 signs."""
+    out: dict[str, Any] = {}
+    for key, value in list(options.items())[:200]:
+        plain = isinstance(value, str | int | float | bool | None)
+        if isinstance(value, float) and not math.isfinite(value):
+            plain = False
+        out[str(key)[:100]] = value[:200] if isinstance(value, str) else value if plain else str(value)[:200]
+    return out
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, Tensor) and value.numel() == 1 and value.layout == torch.strided:
+        value = value.item()
+    return float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
+
+
+def _numbers(value: Any) -> list[float] | None:
+    """A list of numbers, however it was kept; None for anything else."""
+    if isinstance(value, Tensor) or type(value).__name__ == "ndarray":
+        if value.ndim != 1 or len(value) > 10**8:
+            return None
+        value = value.tolist()
+    if not isinstance(value, list | tuple) or not value:
+        return None
+    numbers = [_number(x) for x in value]
+    return None if any(x is None for x in numbers) else numbers  # type: ignore[return-value]
+
+
+def _integers(value: Any) -> list[int] | None:
+    numbers = _numbers(value)
+    return None if numbers is None else [int(x) for x in numbers]
+
+
+def _pairs(value: Any) -> list[tuple[int, int]] | None:
+    """Operands of rows (a, b) or (a, b, =)."""
+    if isinstance(value, Tensor):
+        value = value.tolist() if value.ndim == 2 and value.shape[1] in (2, 3) else None
+    if not isinstance(value, list) or not value:
+        return None
+    if not all(isinstance(row, list | tuple) and len(row) in (2, 3) for row in value):
+        return None
+    pairs = [tuple(_number(x) for x in row[:2]) for row in value]
+    return None if any(None in pair for pair in pairs) else [(int(a), int(b)) for a, b in pairs]  # type: ignore[arg-type]
