@@ -277,8 +277,8 @@ def file_damage(file: Path, checksum: str | None) -> tuple[str, str] | None:
         end = max((v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"), default=0)
         expected = 8 + length + end
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-        # A header that was cut cannot be told from one that was overwritten, except where nothing is left.
-        return ("truncated" if size < 8 or size < 8 + length else "altered"), "has no readable header"
+        is_cut = size < 8 or (length <= 100_000_000 and size < 8 + length)
+        return ("truncated" if is_cut else "altered"), "has no readable header"
     if size < expected:
         return "truncated", f"has {size} of {expected} bytes"
     if checksum is not None and runs.file_checksum(file) != checksum:
