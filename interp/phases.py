@@ -16,7 +16,10 @@ from interp.curves import breaks, curve, slopes, stretches
 from interp.transitions import ACCURACY, Transition, around, by_split, lasting, transition
 
 FLOOR = 2.0  # the floor of the excluded loss: up to so many times its least value
-SMOOTHED = 5  # checkpoints over which excluded loss and slopes are smoothed
+SMOOTHED = (
+    3  # checkpoints: a running median against lone outliers of the excluded loss; the ends stay as they are
+)
+SLOPE_WINDOW = 5  # checkpoints whose least-squares line gives a slope
 STEEPER = 1.5  # cleanup begins where the norm falls so many times faster than before, ...
 CLEANED = 0.1  # ... if log(sum of squared weights) still falls by this much from there
 SETTLED = 0.05  # cleanup ends where slopes stay below this share of their largest
@@ -30,10 +33,10 @@ def phases(
     """The beginnings of Nanda et al.'s phases, and of grokking, each with its bracket.
 
     memorization       train accuracy stays at `accuracy`.
-    circuit_formation  after memorization the excluded loss leaves its floor for good: `step` is the first checkpoint
-                       past the floor (FLOOR times the least value, smoothed), `before` the first on it, since nothing
-                       on a floor tells where formation begins. On a flat curve the bracket is wide. Never, if the
-                       excluded loss ends within FLOOR of the train loss: the network does not use these frequencies.
+    circuit_formation  after memorization the excluded loss leaves its floor (up to FLOOR times its least value) for
+                       good: `step` is the first checkpoint past the floor, `before` the last ahead of it, since
+                       nothing on a floor tells where formation begins. On a flat curve the bracket is wide. Never, if
+                       the excluded loss ends within FLOOR of the train loss: these frequencies are not used.
     cleanup            within circuit formation the sum of squared weights begins to fall faster: of the change points
                        of its logarithm the one where the slope steepens most. The bracket spans the answers with
                        PIECES straight pieces.
@@ -78,7 +81,7 @@ def phases(
         _of_key_set(measures, "excluded_loss", "train"),
         _of_key_set(measures, "restricted_loss", "all"),
     )
-    if found["memorization"].before is not None and excluded is not None:
+    if found["memorization"] is not unknown and excluded is not None:
         found["circuit_formation"] = _circuit_formation(excluded, wide, found["memorization"])
     norms = tables.get("weight_norms", _NOTHING)
     if len(norms):
@@ -112,7 +115,7 @@ def _circuit_formation(excluded: pd.DataFrame, answers: pd.DataFrame, memorized:
         return Transition("excluded_loss", None, int(steps[-1]), None)
     after = steps >= memorized.step
     steps, logs = steps[after], np.log(np.maximum(losses[after], LEAST_LOSS))
-    smooth = pd.Series(logs).rolling(SMOOTHED, center=True, min_periods=1).median().to_numpy()
+    smooth = pd.Series(logs).rolling(SMOOTHED, center=True).median().fillna(pd.Series(logs)).to_numpy()
     least = int(smooth.argmin())
     on_floor = smooth <= smooth[least] + np.log(FLOOR)
     threshold = float(np.exp(smooth[least]) * FLOOR)
@@ -122,7 +125,8 @@ def _circuit_formation(excluded: pd.DataFrame, answers: pd.DataFrame, memorized:
     uses_them = losses[-1] > FLOOR * max(train_losses[-1], LEAST_LOSS)
     if last + 1 == len(steps) or not uses_them:
         return Transition("excluded_loss", threshold, int(steps[-1]), None)
-    return Transition("excluded_loss", threshold, int(steps[first]), int(steps[last + 1]))
+    before = int(steps[first - 1]) if first else memorized.before
+    return Transition("excluded_loss", threshold, before, int(steps[last + 1]))
 
 
 def _cleanup(norms: pd.DataFrame, formation: Transition) -> Transition:
@@ -142,10 +146,8 @@ def _cleanup(norms: pd.DataFrame, formation: Transition) -> Transition:
         falls = np.interp(knots[i + 1], steps, logs) - logs[-1]
         if slope[i + 1] < STEEPER * min(slope[i], 0.0) and falls > CLEANED:
             brackets.append(around(steps, knots[i + 1]))
-    if not tried:
-        return Transition(quantity, None, None, None)
-    if not brackets:
-        return Transition(quantity, None, int(steps[-1]), None)
+    if not brackets:  # with too few checkpoints for some of PIECES a steepening may have been missed
+        return Transition(quantity, None, int(steps[-1]) if tried == len(PIECES) else None, None)
     return Transition(quantity, None, min(b for b, _ in brackets), max(s for _, s in brackets))
 
 
@@ -156,11 +158,11 @@ def _cleanup_end(restricted: pd.DataFrame, gini: pd.DataFrame, cleanup: Transiti
     both = restricted[["step", "loss"]].merge(gini[["step", "gini"]], on="step")
     both["loss"] = np.log(both["loss"].clip(lower=LEAST_LOSS))
     both = both[both["step"] >= cleanup.before]
-    if len(both) < SMOOTHED:
+    if len(both) < SLOPE_WINDOW:
         return Transition(quantity, SETTLED, None, None)
     settled = np.ones(len(both), dtype=bool)
     for column in ("loss", "gini"):
         steps, values = curve(both, column)
-        slope = np.abs(slopes(steps, values, SMOOTHED))
+        slope = np.abs(slopes(steps, values, SLOPE_WINDOW))
         settled &= slope <= SETTLED * slope.max()
     return lasting(quantity, SETTLED, steps, settled)
