@@ -104,12 +104,9 @@ class CacheKey:
         function, parameters = bound_parameters(probe)
         module = sys.modules.get(getattr(function, "__module__", None) or "")
         qualified = getattr(function, "__qualname__", "<")
-        if (
-            not hasattr(module, "VERSION")
-            or "<" in qualified
-            or getattr(module, "__name__", "") == "__main__"
-        ):
-            return None
+        probe_version = getattr(module, "VERSION", None)
+        if probe_version is None or "<" in qualified or function.__module__ == "__main__":
+            return None  # a notebook's or a nested function may change without a new VERSION
         depends_on_run = bool(getattr(module, "DEPENDS_ON_RUN", False))
         try:
             about = {
