@@ -101,11 +101,11 @@ def _bracket(found):
 
 def _losses(ax, tables):
     history = tables["history"]
-    for split, colour in (("train", style.TRAIN), ("test", style.TEST)):
-        if len(history):
+    for split, colour in (("train", style.TRAIN), ("test", style.TEST), ("all", style.BLACK)):
+        if len(history) and split != "all":
             part = history.dropna(subset=[f"{split}_loss"])
             ax.plot(part["step"], part[f"{split}_loss"], color=colour, label=split)
-        else:
+        elif not len(history):
             part = tables["losses"][tables["losses"]["split"] == split]
             ax.plot(part["step"], part["loss"], color=colour, label=split)
     ax.set_yscale("log")

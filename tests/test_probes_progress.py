@@ -419,6 +419,9 @@ def test_the_key_set_is_the_union_over_checkpoints_that_generalise():
     # 3 has died by the end; 1 and 2 were large before; 6 is at the threshold, not above it.
     assert run_key_frequencies(tables) == [3, 4, 5]
     assert run_key_frequencies(run_tables({0: 0.99}, {0: {1: 0.9}})) == []
+    without_split = run_tables({0: 0.5, 100: 1.0}, {0: {1: 0.9}, 100: {2: 0.9}})
+    without_split["losses"] = without_split["losses"].query("split == 'test'").assign(split="all")
+    assert run_key_frequencies(without_split) == [2]
 
 
 def test_the_key_set_of_a_run_on_disk(tmp_path):

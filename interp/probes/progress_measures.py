@@ -41,7 +41,8 @@ def progress_measures(
     Args:
         frequencies: the key set of the run (`run_key_frequencies`), the same for all checkpoints; None for none.
         n_random: random sets, drawn without the key frequencies and as many as they are (as many as the causal ones
-            where there is no key set). The same sets at every checkpoint. None where fewer frequencies remain.
+            where there is no key set). One key set has the same random sets at every checkpoint. None where fewer
+            frequencies remain.
         seed: of the random sets.
 
     Columns:
@@ -103,13 +104,15 @@ def run_key_frequencies(tables: Mapping[str, pd.DataFrame]) -> list[int]:
     never generalises: then there is nothing to track, and any choice would be selection.
 
     Args:
-        tables: `logit_spectrum` and `losses` of the run, as `measure` returns them.
+        tables: `logit_spectrum` and `losses` of the run, as `measure` returns them. Without a known split the
+            accuracy on all rows stands for that on test rows.
 
     References: the threshold of 0.5 % of the logits after Chughtai et al. 2023; Nanda et al. 2023 take the set of the
     final network by hand.
     """
-    of_test = tables["losses"][tables["losses"]["split"] == "test"]
-    steps = of_test[of_test["accuracy"] > GENERALISED]["step"]
+    answers = tables["losses"]
+    part = "test" if (answers["split"] == "test").any() else "all"
+    steps = answers[(answers["split"] == part) & (answers["accuracy"] > GENERALISED)]["step"]
     spectrum = tables["logit_spectrum"]
     is_key = spectrum["step"].isin(steps) & (spectrum["fraction_explained"] > LOGIT_FRACTION)
     return sorted(int(k) for k in spectrum[is_key]["frequency"].unique())
