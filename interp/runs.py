@@ -8,6 +8,7 @@
     steps/0000001400.safetensors       weights after 1400 updates
     optimizer/0000001400.safetensors   optimizer state of the same step, where the schedule asks for it
     latest.safetensors       what `resume` needs, rewritten as the run goes on; gone once it is complete
+    huggingface/             config.json of a run imported from there, whose steps/ may be links to the source
     packed/                  one .npy a weight over all steps, made on first use, rebuilt when stale
 
 Step s means: after s updates. A row of the history at step s is about the weights of checkpoint s.
@@ -40,8 +41,6 @@ from interp.tasks.modular import ModularConfig, Task, modular_task
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from interp.models import HookedNetwork
 
 FORMAT = "grokscope-run"
 FORMAT_VERSION = 1
@@ -250,14 +249,22 @@ class Run:
             )
         return self.index[step]
 
-    def model(self, step: int) -> "HookedNetwork":
+    def model(self, step: int) -> Any:
         """The checkpoint as a hooked model: run_with_cache, run_with_hooks, TransformerLens names.
+
+        A `HookedNetwork`, or a `TransformerBridge` for a run imported from Hugging Face.
 
         Raises:
             RunError: if the step was not saved or its file is damaged.
         """
         from interp.models import build_model  # transformer_lens takes seconds to load
 
+        if (self.path / "huggingface").is_dir():
+            from interp.bridge import bridge
+
+            return bridge(
+                self.path / "huggingface", self.step_weights(step), f"Step {step} of run {self.name!r}"
+            )
         if self.config.model is None:
             raise RunError(
                 f"Run {self.name!r} has no model config: read its tensors with run.step_weights(step)."

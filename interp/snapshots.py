@@ -6,10 +6,10 @@ happens once. All activations are those of the answered position, for all exampl
 of a table is the pair of group elements x and y.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -53,11 +53,10 @@ class Snapshot:
 
         Raises:
             RunError: if the step was not saved or its file is damaged.
-            NotApplicable: if the run's network is not one that this package can build.
         """
-        if run.config.model is None:
-            raise NotApplicable(f"Run {run.name!r} has no model config: its network cannot be built here.")
         weights = {name: w.to(device) for name, w in run.step_weights(step).items()}
+        if run.config.model is None:
+            return ForeignSnapshot(step, weights, None, run)
         return cls(step, weights, run.config.model, run.task if run.config.task else None, run)
 
     @property
@@ -260,6 +259,133 @@ class Snapshot:
                 raise NotApplicable("This network has no MLP neurons.")
             w_u = self.weights[f"blocks.{self.config.n_layers - 1}.mlp.W_out"] @ w_u
         return w_u[:, self.answer_order].T
+
+
+class ForeignSnapshot(Snapshot):
+    """A step of a network that no `ModelConfig` describes: a Hugging Face model, or a user's own module.
+
+    Probes of weights work; those of logits and of named activations work where `of_module` gave a task and their
+    hooks; all others raise `NotApplicable`.
+    """
+
+    def __init__(self, step: int, weights: Weights, task: Task | None, run: Run | None):
+        for name, value in {"step": step, "weights": weights, "task": task, "run": run}.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def of_module(
+        cls,
+        step: int,
+        hooked: Any,
+        task: Task,
+        *,
+        inputs: Callable[[Int[Tensor, "example pos"]], Any],
+        neurons: str | None,
+        pattern: str | None,
+        run: Run | None = None,
+    ) -> "ForeignSnapshot":
+        """A snapshot of a hooked module with the weights that it holds now, copied.
+
+        The forward pass over the task's inputs happens here, so that the module may go on to other weights.
+
+        Args:
+            hooked: a `interp.sources.modules.HookedModule`, or any hooked model around a module.
+            inputs: turns the task's tokens into what the module takes. Its output must be logits (example, [pos,]
+                answer), the answer's at the last position.
+            neurons: name of the hook whose activations (example, [pos,] neuron) are the neurons, or None.
+            pattern: name of the hook with attention patterns (example, head, pos, pos), or None.
+
+        Raises:
+            ValueError: if a hook is unknown, or logits or activations have another shape.
+        """
+        module = getattr(hooked, "module", hooked)
+        weights = {
+            name: w.detach().clone() for name, w in module.state_dict().items() if w.is_floating_point()
+        }
+        names = [name for name in (neurons, pattern) if name is not None]
+        if unknown := [name for name in names if name not in hooked.hook_dict]:
+            known = ", ".join(list(hooked.hook_dict)[:12])
+            raise ValueError(f"The module has no hook {unknown[0]!r}. Its hooks are {known}, ...")
+        with torch.no_grad():
+            logits, cache = hooked.run_with_cache(inputs(task.tokens), names_filter=names)
+        found = {"logits": logits} | {name: cache[name] for name in names}
+        for name, value in found.items():
+            shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            n_dims = (4,) if name == pattern else (2, 3)
+            fits = isinstance(value, Tensor) and value.ndim in n_dims and len(value) == task.n_examples
+            if not fits or (name == "logits" and value.shape[-1] < task.p):
+                raise ValueError(
+                    f"A snapshot needs {name} for {task.n_examples} examples"
+                    f"{f' and {task.p} answers' if name == 'logits' else ''}, got {shape}."
+                )
+        snapshot = cls(step, weights, task, run)
+        post = None if neurons is None else _last(found[neurons])[:, None]
+        attention = None if pattern is None else found[pattern][:, None, :, -1]
+        activations = {
+            "logits": _last(logits),
+            "post": post,
+            "pre": None,
+            "pattern": attention,
+            "resid_mid": None,
+        }
+        snapshot.__dict__["_activations"] = activations
+        return snapshot
+
+    @property
+    def config(self) -> ModelConfig:  # type: ignore[override]
+        """None: probes that need one do not apply.
+
+        Raises:
+            NotApplicable: always.
+        """
+        raise NotApplicable(
+            f"{self._name} has no model config: this probe needs a network that grokscope describes."
+        )
+
+    @property
+    def _name(self) -> str:
+        return f"Run {self.run.name!r}" if self.run else "This module"
+
+    @cached_property
+    def known_task(self) -> Task:
+        """The task.
+
+        Raises:
+            NotApplicable: if there is none.
+        """
+        if self.task is None:
+            raise NotApplicable(
+                f"{self._name} has no model config and no task on residues, so that probes of its answers and their "
+                "Fourier transforms do not apply. Probes of weights do, and those of attention on repeated tokens."
+            )
+        return self.task
+
+    @cached_property
+    def model(self) -> Any:
+        """The run's hooked model of this step.
+
+        Raises:
+            NotApplicable: if there is none.
+        """
+        if self.run is None or not (self.run.path / "huggingface").is_dir():
+            raise NotApplicable(f"{self._name} has no model that can be built from its weights alone.")
+        model = self.run.model(self.step)
+        # A bridge that is moved prints where to.
+        return model if self.device.type == "cpu" else model.to(self.device)
+
+    @cached_property
+    def embedding(self) -> Float[Tensor, "n d_model"]:
+        """Not known.
+
+        Raises:
+            NotApplicable: always.
+        """
+        raise NotApplicable(f"{self._name} has no weight that is known to be W_E.")
+
+
+def _last(x: Tensor) -> Tensor:
+    """Values at the last position, where there are positions."""
+    return x[:, -1] if x.ndim == 3 else x
 
 
 def _inverse(names: Int[Tensor, " p"], order: int) -> Int[Tensor, " n"]:
