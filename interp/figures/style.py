@@ -76,14 +76,14 @@ def step_axis(axes: Any, steps: Any, scale: str = "log") -> None:
     """A step axis: "linear", or "log" with step 0 at a place of its own (linear below the first later step)."""
     last = max(steps)
     if scale == "log":
-        first = min(s for s in steps if s > 0)
+        first = min((s for s in steps if s > 0), default=1)
         axes.set_xscale("symlog", linthresh=first, linscale=0.3)
         axes.set_xticks(
             [0, *[10**e for e in range(10) if first <= 10**e <= last]],
             ["0", *[f"$10^{{{e}}}$" for e in range(10) if first <= 10**e <= last]],
         )
         axes.minorticks_off()
-    axes.set_xlim(0, last)
+    axes.set_xlim(0, max(last, 1))  # a run of one checkpoint has a figure too
     axes.set_xlabel("training step")
 
 
