@@ -491,17 +491,18 @@ def _signals() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def _deterministic(device: str, threads: int) -> Iterator[None]:
-    former_threads, former_mode = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    former_threads, former_mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     fill = torch.utils.deterministic.fill_uninitialized_memory
     if device.startswith("cuda"):
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
+    # As torch.use_deterministic_algorithms(True), which loads the compiler first: two seconds for nothing here.
+    torch.set_deterministic_debug_mode("error")
     torch.utils.deterministic.fill_uninitialized_memory = False  # no value here is read before it is written
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(former_mode)
+        torch.set_deterministic_debug_mode(former_mode)
         torch.utils.deterministic.fill_uninitialized_memory = fill
         torch.set_num_threads(former_threads)
 

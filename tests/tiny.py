@@ -1,5 +1,6 @@
-"""The config of runs that take a second."""
+"""The config of runs that take a second, and what a child process does with one."""
 
+from pathlib import Path
 from typing import Any
 
 from interp.architecture import transformer_config
@@ -56,3 +57,29 @@ def tiny_config(
         "evaluation_interval": 10,
     } | changes
     return RunConfig(task=task_config, model=model_config, optimizer=optimizer_config, **fields)
+
+
+def train_in_process(
+    path: Path, config: RunConfig, seconds_between_states: float, largest_file: int | None
+) -> None:
+    """What a child process runs: train, or resume where a run is there already; how it ended stands in a file.
+
+    Args:
+        largest_file: bytes that a file may have, as on a disk that is full beyond them.
+    """
+    from interp import training
+
+    training.SECONDS_BETWEEN_STATES = seconds_between_states
+    if largest_file is not None:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+    ended = "complete"
+    try:
+        if (path / "run.json").exists():
+            training.resume(path)
+        else:
+            training.train(config, path, threads=1)
+    except BaseException as error:
+        ended = f"{type(error).__name__}: {error}"
+    path.with_suffix(".ended").write_text(ended, encoding="utf-8")
