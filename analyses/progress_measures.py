@@ -139,7 +139,7 @@ def _sparsity(ax, table):
             ax.plot(part["step"], part["gini"], color=colour, label=f"${matrix}$")
     ax.set_ylim(0, 1)
     ax.set_ylabel("Gini coefficient")
-    ax.legend(loc="lower right")
+    ax.legend(loc="best")
 
 
 def _norm(ax, table):

@@ -81,8 +81,11 @@ def _lines(matrices):
     lines = {}
     for i, matrix in enumerate(matrices):
         block = re.match(r"blocks\.(\d+)\.", matrix)
-        short = re.sub(r"_(\w+)$", r"_{\\mathrm{\1}}", matrix.rsplit(".", 1)[-1])
-        label = f"${short}$" + (f" {block[1]}" if several and block else "")
+        last = matrix.rsplit(".", 1)[-1]
+        short = "$" + re.sub(r"_(\w+)$", r"_{\\mathrm{\1}}", last) + "$"
+        if "_" not in last:
+            short = ".".join(matrix.split(".")[-2:])  # a LayerNorm's w: say of which
+        label = short + (f" {block[1]}" if several and block else "")
         dashes = DASHES[i // len(colours) % len(DASHES)]
         lines[matrix] = {"color": colours[i % len(colours)], "ls": dashes, "label": label, "lw": 1.0}
     return lines
@@ -96,7 +99,7 @@ def _motion(angles, speed, table, norms):
         angles.plot(table["step"], change, color=colour, ls="--", label=f"relative distance to the {label}")
     angles.axhline(0, color="0.7", lw=0.6)
     angles.set_ylabel("cosine; relative distance")
-    angles.legend(loc="upper right", fontsize=6.5)
+    angles.legend(loc="best", fontsize=6.5)
     moved = table[table["update_steps"] > 0].merge(norms[["step", "l2"]], on="step")
     rate = moved["update_norm"] / moved["update_steps"] / moved["l2"]
     speed.plot(moved["step"], rate, color=style.BLACK)
