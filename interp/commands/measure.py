@@ -64,7 +64,11 @@ def measure(
         "cache": cache,
         "on_error": "skip" if keep_going else "raise",
     }
-    names = list({"standard": STANDARD, "all": STANDARD + SLOW}.get(probes, probes.split(",")))
+    names = list(
+        {"standard": STANDARD, "all": STANDARD + SLOW}.get(
+            probes, [name.strip() for name in probes.split(",")]
+        )
+    )
     slow = [name for name in names if name in SLOW and probes == "all"]
     chosen: dict[str, Any] = {name: name for name in names if name not in slow}
     groups = [(chosen, select_steps(opened, steps))]
