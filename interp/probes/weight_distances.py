@@ -46,7 +46,7 @@ def weight_distances(snapshot: Snapshot) -> pd.DataFrame:
     previous = None if before is None else _double(run.step_weights(before))
     rows = []
     for name in [*now, None]:
-        row = {"matrix": name or "total"}
+        row: dict[str, str | float] = {"matrix": name or "total"}
         for kind, other in (("initial", first), ("final", last)):
             row |= {f"{kind}_{key}": value for key, value in _compare(now, other, name).items()}
         row["update_norm"] = math.nan if previous is None else _norm(_difference(now, previous, name))
