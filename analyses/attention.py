@@ -127,7 +127,7 @@ def _movement(ax, table, colours):
     ax.set_ylim(bottom=0)
     ax.set_ylabel("standard deviation\nof the attention to $a$")
     if len(equals):
-        ax.legend(loc="upper right")
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 0.03))
 
 
 def _circuits(ax, table, colours):

@@ -98,7 +98,7 @@ def _whole(ax, whole, verdicts):
     ax.set_ylabel("whole network")
     found = [name for name in VERDICT_COLOURS if name in set(verdicts["verdict"])]
     patches = [Patch(color=VERDICT_COLOURS[name], lw=0, label=name) for name in found]
-    first = ax.legend(handles=lines, loc="lower right", fontsize=6.5, bbox_to_anchor=(1, 0.08))
+    first = ax.legend(handles=lines, loc="center right", fontsize=6.5, bbox_to_anchor=(1, 0.49))
     ax.add_artist(first)
     ax.legend(
         handles=patches, loc="lower left", bbox_to_anchor=(0.1, 1.0), ncols=4, fontsize=6.5, handlelength=1,
@@ -144,7 +144,7 @@ def _doubles(ax, parts, colours):
     for k, colour in colours.items():
         rows = parts[parts["frequency"] == k]
         double = rows["double"].iloc[0]
-        ax.plot(rows["step"], rows["double_fraction"], color=colour, label=f"{double} = 2·{k}")
+        ax.plot(rows["step"], rows["double_fraction"], color=colour, label=f"{double} of $k={k}$")
     median = parts.groupby("step")["median_fraction"].first()
     ax.plot(median.index, median, color="0.4", ls=":", label="median")
     ax.set_yscale("log")

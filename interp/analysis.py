@@ -132,8 +132,14 @@ def read_tables(out: Path, name: str) -> tuple[Tables, dict[str, Any]]:
     for key in about.pop("tables"):
         if not (out / f"{key}.csv").exists():
             raise ValueError(f"{out / key}.csv is missing. Run the analysis again without --draw-only.")
-        tables[key] = pd.read_csv(out / f"{key}.csv", float_precision="round_trip")
+        tables[key] = pd.read_csv(out / f"{key}.csv", **_EXACT)
     return tables, about
+
+
+# Reading what was written bit for bit is an option of older pandas, and what 3.1 does unasked.
+_EXACT: dict[str, Any] = (
+    {} if tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1) else {"float_precision": "round_trip"}
+)
 
 
 def clean(value: Any) -> Any:

@@ -1,10 +1,13 @@
 """Clock or pizza: hand-built networks are called what they are, theory values hold, and gradients match autograd."""
 
 import dataclasses
+import importlib.util
 import itertools
+import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,12 +16,15 @@ import torch
 
 from interp import clock_pizza
 from interp.algorithm_verdict import checkpoint_verdicts, frequency_verdicts, run_verdict
+from interp.analysis import main
 from interp.architecture import initial_weights
 from interp.measure import measure
 from interp.probes.algorithm import algorithm, circularity, gradient_cosines, gradient_symmetricity
 from interp.probes.algorithm_by_frequency import algorithm_by_frequency, isolated, spread_differences
 from interp.snapshots import NotApplicable, Snapshot
+from interp.training import train
 from tests import networks
+from tests.tiny import tiny_config
 
 EVERY_FREQUENCY = range(1, 7)
 
@@ -600,3 +606,42 @@ def test_along_a_run(tiny_run):
     verdicts = checkpoint_verdicts(tables)
     assert verdicts["step"].tolist() == tiny_run.steps
     assert verdicts.loc[0, "verdict"] == "neither"
+
+
+# The analysis
+
+
+def analysis(name):
+    spec = importlib.util.spec_from_file_location(
+        name, Path(__file__).parent.parent / "analyses" / f"{name}.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return lambda *arguments: main(
+        name, module.__doc__, module.compute, module.draw, module.summarize, list(arguments)
+    )
+
+
+@pytest.mark.parametrize("kind", ["without =", "attention-free"])
+def test_analysis_of_runs(kind, tmp_path):
+    changes = {
+        "without =": {"task": {"equals_token": False}, "model": {"n_layers": 2}},
+        "attention-free": {"model": {"n_heads": 0}},
+    }[kind]
+    train(tiny_config(100, **changes), tmp_path / "run", threads=1)
+    run, out = ("--run", str(tmp_path / "run")), ("--out", str(tmp_path / "out"))
+    analysis("clock_pizza")(*run, *out)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert {"gradient_symmetricity", "distance_irrelevance", "circularity", "verdict"} <= set(summary)
+    assert summary["verdict"] in ("neither", "undecided")  # 100 steps
+    assert len(summary["frequencies"]) == 5
+    first = (tmp_path / "out" / "clock_pizza.pdf").read_bytes()
+    analysis("clock_pizza")(*run, *out, "--draw-only")
+    assert json.loads((tmp_path / "out" / "summary.json").read_text()) == summary
+    assert (tmp_path / "out" / "clock_pizza.pdf").read_bytes() == first
+
+
+def test_analysis_of_a_task_without_sums_says_so(tmp_path):
+    train(tiny_config(20, task={"operation": "x2+y2"}), tmp_path / "run", threads=1)
+    with pytest.raises(SystemExit, match=r"clock_pizza: .* not a sum under any renaming"):
+        analysis("clock_pizza")("--run", str(tmp_path / "run"), "--out", str(tmp_path / "out"))

@@ -1,14 +1,18 @@
 """Attention probes: planted patterns and circuits are found, and every number has a plain loop beside it."""
 
 import dataclasses
+import importlib.util
 import itertools
+import json
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from interp.analysis import main
 from interp.architecture import initial_weights, transformer_config
 from interp.measure import measure
 from interp.models import build_model
@@ -23,7 +27,9 @@ from interp.probes.induction_scores import (
     repeated_tokens,
 )
 from interp.snapshots import NotApplicable, Snapshot
+from interp.training import train
 from tests import networks
+from tests.tiny import tiny_config
 
 EVERY_FREQUENCY = range(1, 7)
 P = 13
@@ -465,3 +471,42 @@ def test_along_a_run(tiny_run):
         assert sorted(set(tables[name]["step"])) == tiny_run.steps
     assert len(tables["induction_scores"]) == 0
     assert "3 positions" in tables["induction_scores"].attrs["not_applicable"]
+
+
+# The analysis
+
+
+def analyse(*arguments):
+    path = Path(__file__).parent.parent / "analyses" / "attention.py"
+    spec = importlib.util.spec_from_file_location("attention", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    main("attention", module.__doc__, module.compute, module.draw, module.summarize, list(arguments))
+
+
+@pytest.mark.parametrize("kind", ["without =", "many heads"])
+def test_analysis_of_runs(kind, tmp_path):
+    changes = {
+        "without =": {"task": {"equals_token": False}},
+        "many heads": {"model": {"n_layers": 3, "n_heads": 4}},
+    }[kind]
+    run = train(tiny_config(100, **changes), tmp_path / "run", threads=1)
+    arguments = ("--run", str(run.path), "--out", str(tmp_path / "out"))
+    analyse(*arguments)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    last = attention_periodicity(Snapshot.of(run, 100))
+    # 1e-6: other threads, other order of sums.
+    np.testing.assert_allclose(
+        [head["fraction_explained"] for head in summary["heads"]], last["fraction_explained"], rtol=1e-6
+    )
+    assert [head["frequency"] for head in summary["heads"]] == last["frequency"].tolist()
+    first = (tmp_path / "out" / "attention.pdf").read_bytes()
+    analyse(*arguments, "--draw-only")
+    assert json.loads((tmp_path / "out" / "summary.json").read_text()) == summary
+    assert (tmp_path / "out" / "attention.pdf").read_bytes() == first
+
+
+def test_analysis_without_attention_says_so(tmp_path):
+    train(tiny_config(20, model={"n_heads": 0}), tmp_path / "run", threads=1)
+    with pytest.raises(SystemExit, match="attention: This network has no attention"):
+        analyse("--run", str(tmp_path / "run"), "--out", str(tmp_path / "out"))
