@@ -107,6 +107,10 @@ def _repair_index(path: Path, run: Run | None, done: list[Repair]) -> dict[int, 
         index = runs.read_index(path)
     except RunError:
         index = index_from_files(path)
+        if not index:
+            text = "not repairable: no checkpoint file vouches for itself by checksums in its header"
+            done.append(Repair("index.json", False, text))
+            return {}
         text = f"written anew from the {len(index)} checkpoint files that agree with their own headers"
         done.append(Repair("index.json", True, text))
     before = {step: dict(entry) for step, entry in index.items()}

@@ -380,6 +380,7 @@ class ForeignSnapshot(Snapshot):
         Raises:
             NotApplicable: always.
         """
+        _ = self.known_task  # where there is none, that is the reason
         raise NotApplicable(f"{self._name} has no weight that is known to be W_E.")
 
 

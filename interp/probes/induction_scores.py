@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.snapshots import NotApplicable, Snapshot
+from interp.snapshots import ForeignSnapshot, NotApplicable, Snapshot
 
 VERSION = 1
 
@@ -29,8 +29,9 @@ def induction_scores(
             that of every network on pairs.
         ValueError: as `head_scores`.
     """
-    config = snapshot.config
-    if config.is_mlp:
+    # A network of Hugging Face has no config here, but that of its bridge.
+    config = snapshot.model.cfg if isinstance(snapshot, ForeignSnapshot) else snapshot.config
+    if getattr(config, "is_mlp", False):
         raise NotApplicable("This network has no attention.")
     longest = min(length, config.n_ctx // n_repeats if n_repeats > 0 else length, config.d_vocab)
     if longest < min(MIN_LENGTH, length):

@@ -1,0 +1,310 @@
+"""Series of Hugging Face checkpoints: folders of a Trainer, revisions on disk, the hub's cache, the hub itself.
+
+    checkpoint-500/, checkpoint-1000/, ...       a folder a step, each with config.json and weights
+    models--org--name/ with refs/ and snapshots/ the hub's cache: refs/step1000 names the snapshot of that revision
+    hf://org/name@step0,step1000                 downloaded into the hub's cache first; without @ all step revisions
+
+Weights keep the names and the dtype of Hugging Face. A checkpoint in one safetensors file is linked, not copied, where
+the file system can: a series of any size costs its index only, and a source that is changed or moved later is found
+out by its checksums. Shards and .bin files are rewritten as safetensors, one checkpoint in memory at a time.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from interp import runs
+from interp.architecture import Weights
+from interp.durable import write_bytes, write_json
+from interp.runs import Run, RunConfig
+from interp.sources import reading, steps
+from interp.sources.reading import SourceError
+from interp.sources.steps import Position
+
+_TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+)
+_SINGLE = ("model.safetensors", "pytorch_model.bin")
+_PASSING = ("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache", "auto_map")
+_PATTERNS = ["config.json", "*.safetensors", "*.safetensors.index.json", "pytorch_model*", *_TOKENIZER]
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Whether a folder is one checkpoint of Hugging Face: a config.json with an architecture, and weights."""
+    file = folder / "config.json"
+    if not file.is_file():
+        return False
+    try:
+        config = reading.read_json(file)
+    except SourceError:
+        return False
+    has_weights = any((folder / name).is_file() for name in _SINGLE) or any(folder.glob("*.index.json"))
+    return isinstance(config, dict) and isinstance(config.get("model_type"), str) and has_weights
+
+
+def find_series(source: Path) -> dict[Position, Path] | None:
+    """The checkpoint folders of a series by position, ascending, or None where the source is none.
+
+    Raises:
+        SourceError: if two folders claim one step, or the units differ.
+    """
+    if not source.is_dir():
+        return None
+    if is_checkpoint(source):
+        return {_position(source, source.name) or Position(0, "step"): source}
+    candidates = list(_revisions(source)) or [(f.name, f) for f in source.iterdir() if f.is_dir()]
+    named = [(name, folder) for name, folder in candidates if is_checkpoint(folder)]
+    found: dict[Position, Path] = {}
+    for name, folder in sorted(named, key=lambda pair: steps.natural(pair[0])):
+        position = _position(folder, name)
+        if position is None:
+            continue  # "main", "final": a copy of a step that has a name of its own
+        if position in found:
+            raise SourceError(
+                f"{folder} and {found[position]} both say that they are of {position.unit} {position.step}. Move one "
+                "of them away."
+            )
+        found[position] = folder
+    if not found and len(named) == 1:
+        return {Position(0, "step"): named[0][1]}
+    if named and not found:
+        raise SourceError(
+            f"{source} holds {len(named)} checkpoints, none of which says its step: "
+            f"{', '.join(sorted(name for name, _ in named)[:4])}. Rename them to checkpoint-<step>."
+        )
+    if len({position.unit for position in found}) > 1:
+        raise SourceError(
+            f"{source} holds checkpoints whose numbers count different things. Import them apart."
+        )
+    return dict(sorted(found.items())) or None
+
+
+def _revisions(source: Path) -> Iterator[tuple[str, Path]]:
+    """Names and snapshots in the hub's cache of a repository."""
+    refs, snapshots = source / "refs", source / "snapshots"
+    if not (refs.is_dir() and snapshots.is_dir()):
+        return
+    for file in sorted(refs.rglob("*")):
+        if file.is_file() and file.stat().st_size < 200:
+            commit = file.read_text("utf-8", errors="replace").strip()
+            if commit.isalnum() and (snapshots / commit).is_dir():
+                yield file.relative_to(refs).as_posix(), snapshots / commit
+
+
+def _position(folder: Path, name: str) -> Position | None:
+    state = folder / "trainer_state.json"
+    if state.is_file():
+        content = reading.read_json(state)
+        if isinstance(content, Mapping) and (position := steps.from_content(content)):
+            return position
+    return steps.from_name(name)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The file or the shards of one checkpoint.
+
+    Raises:
+        SourceError: if a shard that the index names is not there.
+    """
+    for name in _SINGLE:
+        if (folder / name).is_file():
+            return [folder / name]
+    index = sorted(folder.glob("*.index.json"))[0]
+    content = reading.read_json(index)
+    names = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(names, dict) or not names or not all(isinstance(n, str) for n in names.values()):
+        raise SourceError(f"{index} is no index of shards: it has no weight_map of names to files.")
+    for name in names.values():
+        if Path(name).name != name or not (folder / name).is_file():
+            raise SourceError(f"{index} names the shard {name!r}, which is not a file in its folder.")
+    return [folder / name for name in sorted(set(names.values()))]
+
+
+def read_weights(folder: Path) -> Weights:
+    """All tensors of one checkpoint, under the names and in the dtype of its files.
+
+    Raises:
+        SourceError: if a file is damaged, needs more than tensors, or two shards hold the same name.
+    """
+    weights: Weights = {}
+    for file in weight_files(folder):
+        content = reading.read(file)
+        tensors = content.get("tensors", content) if isinstance(content, Mapping) else {}
+        reading.check_tensors(tensors, file, str(file))
+        if twice := weights.keys() & tensors.keys():
+            raise SourceError(f"{file} holds {sorted(twice)[0]}, which another shard holds too.")
+        weights |= tensors
+    return weights
+
+
+def import_series(source: Path, dest: Path) -> Run:
+    """A run of the checkpoints of a series, whose `run.model(step)` is a `TransformerBridge`.
+
+    Its config is empty (there is no modular task, and no `ModelConfig` describes the network). What the Trainer logged
+    comes along as recorded.parquet: a loss there is the mean since the line before, not that of a checkpoint.
+
+    Args:
+        source: a folder that `find_series` knows; only read.
+        dest: a new or empty directory.
+
+    Raises:
+        SourceError: if the source is no such series, a file is damaged, or the checkpoints are of different networks.
+        RunError: if the destination holds something.
+    """
+    source, dest = Path(source).expanduser().resolve(), Path(dest).expanduser().resolve()
+    series = find_series(source)
+    if series is None:
+        raise SourceError(
+            f"{source} is no series of Hugging Face checkpoints: it holds no folders with config.json and weights."
+        )
+    runs.check_unused(dest)
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    workshop = Path(tempfile.mkdtemp(prefix=f".{dest.name}.", suffix=".importing", dir=dest.parent))
+    try:
+        _make(source, series, workshop / dest.name)
+        if dest.exists():
+            shutil.rmtree(dest)  # checked above: empty, but for a lock
+        os.replace(workshop / dest.name, dest)
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+    return runs.open_run(dest)
+
+
+def _make(source: Path, series: Mapping[Position, Path], path: Path) -> None:
+    first = next(iter(series.values()))
+    described = _described(first)
+    for folder in series.values():
+        if _described(folder) != described:
+            ours = _described(folder)
+            field = next(k for k in sorted({*described, *ours}) if described.get(k) != ours.get(k))
+            raise SourceError(
+                f"{folder} is another network than {first}: {field} is {ours.get(field)!r} instead of "
+                f"{described.get(field)!r}. Different networks are different runs: import them one by one."
+            )
+    config = RunConfig(
+        task=None,
+        model=None,
+        optimizer=None,
+        n_steps=None,
+        schedule=None,
+        seed=None,
+        evaluation_interval=None,
+    )
+    about = {
+        "format": "huggingface",
+        "path": str(source),
+        "folders": {str(p.step): folder.relative_to(source).as_posix() for p, folder in series.items()},
+    }
+    record = {"status": "imported", "unit": next(iter(series)).unit, "source": about}
+    run = runs.create_run(path, config, record, None)
+    for position, folder in series.items():
+        run.index[position.step] = _save(run.path, position.step, folder)
+    runs.write_index(run)
+    fields = {k: v for k, v in reading.read_json(first / "config.json").items() if k != "auto_map"}
+    write_json(path / "huggingface" / "config.json", fields)
+    for name in _TOKENIZER:
+        if (first / name).is_file():
+            write_bytes(path / "huggingface" / name, (first / name).read_bytes())
+    runs.describe_import(path, config, {}, None, _logged(list(series.values())))
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    """What config.json says of the network."""
+    return {k: v for k, v in reading.read_json(folder / "config.json").items() if k not in _PASSING}
+
+
+def _save(path: Path, step: int, folder: Path) -> dict[str, Any]:
+    weights = read_weights(folder)
+    file = path / "steps" / f"{step:010d}.safetensors"
+    file.parent.mkdir(exist_ok=True)
+    (origin, *others) = weight_files(folder)
+    if others or origin.suffix != ".safetensors":
+        write_bytes(file, runs.safetensors_bytes({k: t.clone() for k, t in weights.items()}, step))
+    else:
+        _link(origin.resolve(), file)
+    return {
+        "file": file.relative_to(path).as_posix(),
+        "checksum": runs.file_checksum(file),
+        "tensors": {name: runs.tensor_checksum(t) for name, t in weights.items()},
+    }
+
+
+def _link(origin: Path, file: Path) -> None:
+    try:
+        os.symlink(origin, file)
+    except OSError:  # Windows asks for a privilege
+        write_bytes(file, origin.read_bytes())
+
+
+def _logged(folders: list[Path]) -> pd.DataFrame | None:
+    """Numbers that the Trainer logged, by step, from the last checkpoint, whose log holds those before it."""
+    file = folders[-1] / "trainer_state.json"
+    content = reading.read_json(file) if file.is_file() else {}
+    lines = content.get("log_history") if isinstance(content, dict) else None
+    rows: dict[int, dict[str, float]] = {}
+    for line in lines if isinstance(lines, list) else []:
+        if isinstance(line, dict) and isinstance(line.get("step"), int):
+            numbers = {
+                k: v for k, v in line.items() if isinstance(v, int | float) and not isinstance(v, bool)
+            }
+            rows.setdefault(line["step"], {}).update(numbers)
+    if not rows:
+        return None
+    table = pd.DataFrame([rows[step] for step in sorted(rows)])
+    return table[["step", *sorted(set(table.columns) - {"step"})]]
+
+
+def download(name: str, cache: Path | None = None) -> Path:
+    """The hub's cache of a repository with its step revisions, downloaded where it is not there yet.
+
+    Args:
+        name: "org/name", or "org/name@step0,step1000" for some revisions only. All 154 of a Pythia model are hundreds
+            of gigabytes for the larger ones.
+        cache: the hub's cache; its default place without.
+
+    Raises:
+        SourceError: if the hub cannot be reached, or the repository or a revision is not there.
+    """
+    import huggingface_hub
+
+    repository, _, chosen = name.removeprefix("hf://").partition("@")
+    revisions: Iterable[str] = [part.strip() for part in chosen.split(",") if part.strip()]
+    try:
+        if not revisions:
+            branches = [ref.name for ref in huggingface_hub.list_repo_refs(repository).branches]
+            revisions = sorted((b for b in branches if steps.from_name(b)), key=steps.natural)
+        if not revisions:
+            raise SourceError(
+                f"{repository} has no revisions named after steps on the hub; name some: {repository}@main."
+            )
+        folder = ""
+        for revision in revisions:
+            folder = huggingface_hub.snapshot_download(
+                repository, revision=revision, allow_patterns=_PATTERNS, cache_dir=cache
+            )
+    except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
+        if isinstance(error, SourceError):
+            raise
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise SourceError(
+            f"{repository} cannot be had from the hub: {first} Without a network, name a folder on disk."
+        ) from error
+    return Path(folder).parent.parent
+
+
+def is_hub_name(source: str) -> bool:
+    """Whether a source is written as a repository of the hub.
+
+    >>> is_hub_name("hf://EleutherAI/pythia-14m@step0"), is_hub_name("runs/mine")
+    (True, False)
+    """
+    return source.startswith("hf://")
