@@ -73,9 +73,10 @@ class Recorded:
     def _learn_numbers(self, content: Mapping[str, Any], step: int | None) -> None:
         lists = {key: _numbers(value) for key, value in content.items() if isinstance(key, str)}
         along = next((lists[key] for key in _STEPS_OF_LISTS if lists.get(key)), None)
+        listed = {_COLUMN_OF[key] for key, values in lists.items() if values and key in _COLUMN_OF}
         for key, values in lists.items():
             column = _COLUMN_OF.get(key, key)
-            value = _number(content[key])
+            value = None if column in listed else _number(content[key])  # the last of a list, given once more
             quantity = key in _COLUMN_OF or isinstance(
                 content[key], float | Tensor
             )  # integers are options: seed, p
