@@ -127,7 +127,7 @@ def _movement(ax, table, colours):
     ax.set_ylim(bottom=0)
     ax.set_ylabel("standard deviation\nof the attention to $a$")
     if len(equals):
-        ax.legend(loc="lower right", bbox_to_anchor=(1, 0.03))
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 0.01), fontsize=6.5, handlelength=1.2)
 
 
 def _circuits(ax, table, colours):

@@ -83,7 +83,7 @@ def algorithm_by_frequency(
     rows: list[dict[str, float | str]] = []
     for k in frequencies:
         double = min(2 * k % n, -2 * k % n)
-        row = {"frequency": k, "fraction": float(share[k])}
+        row: dict[str, float | str] = {"frequency": k, "fraction": float(share[k])}
         row |= _measure(snapshot, k, spread_differences(n, k, count))
         row |= {"double": double, "double_fraction": float(embedding[double]) if double else float("nan")}
         row["median_fraction"] = float(embedding.median())
