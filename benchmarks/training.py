@@ -1,0 +1,104 @@
+"""One training step and one forward pass over all pairs, against the same through TransformerBridge.boot_native.
+
+Same process, threads, weights, rows, float64 loss and fused AdamW. The floor is the matrix products of the MLP and the
+unembedding alone, forward and backward: what no way of computing this network can leave out.
+
+    python benchmarks/training.py [--threads 2] [--repeats 20] [--json FILE]
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from timing import arguments, median_seconds, report
+
+from interp.architecture import initial_weights
+from interp.models import build_model
+from interp.snapshots import Snapshot
+from interp.tasks.modular import modular_task
+from interp.training import _Data, _deterministic, _Optimizer, mainline, variation
+
+
+def main() -> None:
+    options = arguments(__doc__)
+    config = mainline(20)
+    if options.tiny:
+        config = variation(config, task={"p": 11}, model={"d_model": 16, "d_mlp": 32})
+    assert config.task and config.model and config.optimizer
+    task = modular_task(config.task)
+    weights = initial_weights(config.model, 0)
+    train_tokens, train_labels = task.tokens[task.split], task.labels[task.split]
+
+    # As in interp.training: warm-up is over at step 10.
+    live = {name: w.clone().requires_grad_() for name, w in weights.items()}
+    optimizer, data = _Optimizer(config.optimizer, live, None), _Data(task, config, "cpu")
+
+    def our_step() -> torch.Tensor:
+        logits_of, labels = data.batch(10)
+        loss = data.loss(logits_of(live), labels)
+        loss.backward()
+        optimizer.step(10)
+        return loss.detach()
+
+    bridge = build_model(config.model, weights).to_bridge()
+    o = config.optimizer
+    bridge_optimizer = torch.optim.AdamW(
+        bridge.parameters(), lr=o.lr, betas=o.betas, eps=o.eps, weight_decay=o.weight_decay, fused=True
+    )
+
+    def bridge_step() -> torch.Tensor:
+        logits = bridge(train_tokens)[:, -1].to(torch.float64)
+        loss = torch.nn.functional.cross_entropy(logits, train_labels)
+        loss.backward()
+        bridge_optimizer.step()
+        bridge_optimizer.zero_grad(set_to_none=True)
+        return loss.detach()
+
+    c = config.model
+    shapes = [
+        (len(train_labels), c.d_model),
+        (c.d_model, c.d_mlp),
+        (c.d_mlp, c.d_model),
+        (c.d_model, c.d_vocab_out),
+    ]
+    factors = [torch.randn(shape, requires_grad=True) for shape in shapes]
+    direction = torch.randn(len(train_labels), c.d_vocab_out)
+
+    def floor() -> None:
+        x, w_in, w_out, w_u = factors
+        torch.autograd.grad(x @ w_in @ w_out @ w_u, factors, direction)
+
+    def our_logits() -> torch.Tensor:
+        return Snapshot(0, weights, c, task).logits
+
+    def bridge_logits() -> torch.Tensor:
+        with torch.no_grad():
+            return inference_bridge.run_with_cache(task.tokens)[0][:, -1]
+
+    inference_bridge = build_model(c, weights).to_bridge()
+    # The contenders compute the same: first losses and logits agree to float32 rounding.
+    torch.testing.assert_close(our_logits(), bridge_logits(), atol=1e-4, rtol=0)
+    with _deterministic("cpu", options.threads):
+        torch.testing.assert_close(our_step(), bridge_step(), atol=1e-5, rtol=0)
+        step = median_seconds({"ours": our_step, "bridge": bridge_step, "floor": floor}, options.repeats)
+        logits = median_seconds({"ours": our_logits, "bridge": bridge_logits}, options.repeats)
+    report(
+        [
+            ("training step", step["ours"] * 1e3, "ms", ""),
+            ("training step through the bridge", step["bridge"] * 1e3, "ms", ""),
+            ("matrix products of MLP and unembedding", step["floor"] * 1e3, "ms", ""),
+            ("bridge / ours", step["bridge"] / step["ours"], "x", "at least 4, aim for 6"),
+            ("ours / matrix products", step["ours"] / step["floor"], "x", "at most 1.6"),
+            ("logits of all pairs", logits["ours"] * 1e3, "ms", ""),
+            ("logits of all pairs, run_with_cache on the bridge", logits["bridge"] * 1e3, "ms", ""),
+            ("bridge / ours", logits["bridge"] / logits["ours"], "x", "at least 5"),
+        ],
+        options,
+    )
+
+
+if __name__ == "__main__":
+    main()
