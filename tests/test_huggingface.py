@@ -3,6 +3,7 @@
 import gc
 import json
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import psutil
@@ -15,8 +16,7 @@ from interp.bridge import bridge
 from interp.measure import measure
 from interp.probes.induction_scores import head_scores
 from interp.runs import RunError, open_run
-from interp.snapshots import Snapshot
-from interp.sources import huggingface
+from interp.sources import huggingface, import_run
 from interp.sources.huggingface import download, find_series, import_series, read_weights
 from interp.sources.reading import SourceError
 from interp.verification import verify_run
@@ -181,6 +181,17 @@ def test_the_cache_of_the_hub_is_read_by_its_refs(trained, tmp_path):
     run = import_series(cache, tmp_path / "run")
     assert run.steps == list(STEPS)
     assert verify_run(run.path, losses=0).problems == []
+
+
+def test_import_run_recognises_a_series(trained, tmp_path):
+    run = import_run(trained[0], tmp_path / "run")
+    assert run.record["source"]["format"] == "huggingface" and run.steps == list(STEPS)
+    import_run(trained[0], tmp_path / "again", format="huggingface")
+    torch.save({"a.b": torch.zeros(2)}, tmp_path / "other.pt")
+    with pytest.raises(SourceError, match=r"no config\.json with a model_type"):
+        import_run(tmp_path / "other.pt", tmp_path / "no", format="huggingface")
+    with pytest.raises(SourceError, match="cannot be had from the hub"):
+        import_run(Path("hf://org/tiny"), tmp_path / "no")
 
 
 def test_a_single_checkpoint(trained, tmp_path):

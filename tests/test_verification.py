@@ -8,14 +8,16 @@ import pandas as pd
 import pytest
 import torch
 from filelock import FileLock
+from typer.testing import CliRunner
 
 from interp import runs
+from interp.cli import app
 from interp.recorded import RecordedLossCheck
 from interp.repair import repair_run
 from interp.runs import RunError, open_run, safetensors_bytes
 from interp.tasks.modular import modular_task
 from interp.training import train
-from interp.verification import verify_run
+from interp.verification import verify_run, verify_source
 from tests.tiny import tiny_config
 
 FILE = "steps/0000000150.safetensors"
@@ -452,3 +454,114 @@ def test_stale_packed_weights_are_a_note(tiny_run_copy):
     (note,) = verify_run(run.path, losses=0).findings
     assert (note.level, note.kind, note.where) == ("note", "stale", "packed/embed.W_E.npy")
     assert repair_run(run.path)[0].done and verify_run(run.path, losses=0).findings == []
+
+
+# Foreign checkpoints ---------------------------------------------------------------------------------------------
+
+
+def found_in(source):
+    return {(f.level, f.kind, f.where, f.steps) for f in verify_source(source).findings}
+
+
+@pytest.fixture
+def folder(tiny_run, tmp_path):
+    """Someone's folder: init.pth, 50.pth, ..., 250.pth and final.pth, whose step only its content knows."""
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    for step in tiny_run.steps:
+        name = {0: "init", 300: "final"}.get(step, str(step))
+        torch.save({"model": tiny_run.step_weights(step), "epoch": step}, folder / f"{name}.pth")
+    return folder
+
+
+def test_a_sound_folder_is_clean_and_stays_untouched(folder):
+    before = bytes_of(folder)
+    report = verify_source(folder)
+    assert report.findings == [] and report.n_steps == 7 and report.to_json()["ok"]
+    assert bytes_of(folder) == before
+
+
+def test_what_is_wrong_with_a_folder_is_named(folder):
+    whole = (folder / "100.pth").read_bytes()
+    (folder / "100.pth").write_bytes(whole[: len(whole) // 2])
+    series = {step: torch.load(folder / f"{step}.pth") for step in (150, 200, 250)}
+    torch.save(series[150] | {"epoch": 200}, folder / "200.pth")
+    series[250]["model"]["unembed.W_U"][0, 0] = float("inf")
+    torch.save(series[250], folder / "250.pth")
+    found = found_in(folder)
+    assert {
+        ("problem", "same weights", "", (150, 200)),
+        ("problem", "not finite", "unembed.W_U", (250,)),
+    } <= found
+    assert ("problem", "unreadable", "100.pth", ()) in found
+    assert ("problem", "missing step", "", (100,)) in found
+
+
+def test_a_copy_under_a_second_name_is_a_note_and_another_network_of_that_step_is_not(folder):
+    final = torch.load(folder / "final.pth")
+    torch.save(final, folder / "best.pth")
+    assert found_in(folder) == {("note", "order", "", (300,))}
+    final["model"]["unembed.W_U"] += 1
+    torch.save(final, folder / "best.pth")
+    assert found_in(folder) == {("problem", "order", "", (300,))}
+
+
+def test_a_list_out_of_order(tiny_run, tmp_path):
+    pairs = [(step, tiny_run.step_weights(step)) for step in (0, 50, 150, 100, 200)]
+    torch.save(pairs, tmp_path / "list.pt")
+    assert found_in(tmp_path / "list.pt") == {("problem", "order", "list.pt", (100,))}
+
+
+def test_files_without_a_step_and_of_other_units_are_left_out_and_named(folder):
+    state = torch.load(folder / "50.pth")["model"]
+    torch.save(state, folder / "best.pth")
+    torch.save({"model": state, "tokens": 10**10}, folder / "late.pth")
+    found = found_in(folder)
+    assert ("note", "order", str(folder / "best.pth"), ()) in found
+    assert ("problem", "order", str(folder / "late.pth"), (10**10,)) in found
+
+
+def test_nothing_at_a_path(tmp_path):
+    with pytest.raises(RunError, match="There is nothing at"):
+        verify_source(tmp_path / "no")
+
+
+# The command -----------------------------------------------------------------------------------------------------
+
+
+def interp(*arguments):
+    result = CliRunner().invoke(app, ["verify", *map(str, arguments)])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout
+
+
+def test_the_command_on_a_sound_a_damaged_and_a_repaired_run(tiny_run_copy, tmp_path):
+    path = tiny_run_copy.path
+    code, text = interp(path)
+    assert code == 0 and "7 checkpoints read, no problems." in text
+    assert "largest difference of test_loss: recorded" in text and "(7 checkpoints compared)" in text
+
+    (path / "steps" / "0000000150.safetensors").rename(path / "steps" / "0000000160.safetensors")
+    code, text = interp(path, "--losses", 0, "--json", tmp_path / "found.json")
+    assert code == 1 and "missing: steps/0000000150.safetensors is missing" in text
+    value = json.loads((tmp_path / "found.json").read_text())
+    assert not value["ok"] and value["n_steps"] == 6 and value["repairs"] == []
+    assert {f["where"] for f in value["findings"]} == {FILE, "steps/0000000160.safetensors"}
+
+    code, text = interp(path, "--repair", "--losses", 0)
+    assert code == 1 and f"repaired  {FILE}: restored from steps/0000000160.safetensors" in text
+    assert "not repaired  steps/0000000160.safetensors" in text  # never deleted
+    (path / "steps" / "0000000160.safetensors").unlink()
+    code, text = interp(path, "--json", "-")
+    assert code == 0 and json.loads(text)["ok"]
+    assert len(json.loads(text)["recorded_against_recomputed"]) == 4
+
+
+def test_the_command_on_a_foreign_folder(folder):
+    assert interp(folder)[0] == 0
+    with pytest.raises(ValueError, match="--repair needs a run"):
+        interp(folder, "--repair")
+    torch.save(torch.load(folder / "50.pth") | {"epoch": 200}, folder / "200.pth")
+    code, text = interp(folder)
+    assert code == 1 and "epochs 50, 200 have identical weights" in text

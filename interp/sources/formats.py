@@ -15,6 +15,7 @@ RECOGNIZED_BY = {
     "native": "tok_embed.weight and layers.0.attn.q.weight: NativeModel of TransformerLens 4.x; heads likewise",
     "progress-measures": "embed.W_E and a 2-D blocks.0.attn.W_O: Nanda et al. 2023 and heirs, one or more layers",
     "pizza": "the same beside a config_*.json with attn_coeff and C: Zhong et al. 2023",
+    "huggingface": "config.json with a model_type: folders checkpoint-<step>, the hub's cache, or hf://org/name@step0",
     "openai-grok": "decoder.blocks.0.self_attn.attn_heads.0.Wq.weight: Power et al. 2022",
 }
 WRAPPED_IN = {
@@ -51,6 +52,10 @@ def network_of(
         raise SourceError(
             f"{where} holds tensors of no known format ({shown}, ...). `interp import --list` says what is known; "
             "anything else comes in with an adapter of ten lines (docs/import.md)."
+        )
+    if name == "huggingface":
+        raise SourceError(
+            f"{where} lies beside no config.json with a model_type, which format 'huggingface' needs."
         )
     if name == "pizza":
         if pizza_config is None:

@@ -202,6 +202,7 @@ def _make(source: Path, series: Mapping[Position, Path], path: Path) -> None:
     about = {
         "format": "huggingface",
         "path": str(source),
+        "task": {"none": "a language model has no task on residues"},
         "folders": {str(p.step): folder.relative_to(source).as_posix() for p, folder in series.items()},
     }
     record = {"status": "imported", "unit": next(iter(series)).unit, "source": about}
@@ -276,7 +277,7 @@ def download(name: str, cache: Path | None = None) -> Path:
     """
     import huggingface_hub
 
-    repository, _, chosen = name.removeprefix("hf://").partition("@")
+    repository, _, chosen = _hub_name(name).partition("@")
     revisions: Iterable[str] = [part.strip() for part in chosen.split(",") if part.strip()]
     try:
         if not revisions:
@@ -307,4 +308,9 @@ def is_hub_name(source: str) -> bool:
     >>> is_hub_name("hf://EleutherAI/pythia-14m@step0"), is_hub_name("runs/mine")
     (True, False)
     """
-    return source.startswith("hf://")
+    return source.startswith("hf:")
+
+
+def _hub_name(source: str) -> str:
+    # A path made of hf://org/name has one slash less, or backslashes.
+    return source.removeprefix("hf:").replace("\\", "/").lstrip("/")

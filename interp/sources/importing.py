@@ -18,7 +18,7 @@ from interp import runs
 from interp.architecture import ModelConfig, Weights, check_weights
 from interp.forward import path_for
 from interp.runs import Run, RunConfig
-from interp.sources import openai_grok, pizza, reading, steps
+from interp.sources import huggingface, openai_grok, pizza, reading, steps
 from interp.sources.formats import RECOGNIZED_BY, network_of
 from interp.sources.reading import SourceError, SourceWarning
 from interp.sources.recorded import Recorded, jsonable
@@ -52,7 +52,7 @@ def import_run(
     Recorded losses become the run's history as they are.
 
     Args:
-        source: a file or folder of checkpoints; only read.
+        source: a file or folder of checkpoints, or hf://org/name of the hub; only read.
         dest: a new or empty directory.
         format: a name of `interp import --list`, or "auto".
         task: what was learned: a `ModularConfig`, or some of its fields by name; fields that the source shows need not
@@ -69,6 +69,8 @@ def import_run(
         RunError: if the destination holds something.
         ValueError: if a stated field is wrong, or does not fit the network.
     """
+    if huggingface.is_hub_name(str(source)):
+        source = huggingface.download(str(source))
     source, dest = (Path(p).expanduser().resolve() for p in (source, dest))
     if not source.exists():
         raise SourceError(
@@ -84,6 +86,8 @@ def import_run(
         raise SourceError(
             f"{source} is a run already: open it with interp.open_run, or `interp info {source}`."
         )
+    if format in ("auto", "huggingface") and adapter is None and huggingface.find_series(source):
+        return huggingface.import_series(source, dest)
     runs.check_unused(dest)
     dest.parent.mkdir(parents=True, exist_ok=True)
     workshop = Path(tempfile.mkdtemp(prefix=f".{dest.name}.", suffix=".importing", dir=dest.parent))

@@ -1,0 +1,65 @@
+"""`interp verify`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Exit, Option
+
+
+def verify(
+    path: Annotated[Path, Argument(help="A run, or a file or folder of anyone's checkpoints.")],
+    repair: Annotated[
+        bool, Option("--repair", help="Rewrite what can be rewritten from what remains of a run.")
+    ] = False,
+    json: Annotated[Path | None, Option(help="Write the findings here, for programs; - is stdout.")] = None,
+    losses: Annotated[
+        int, Option(help="Checkpoints of a run whose losses are recomputed, evenly spread.", min=0)
+    ] = 12,
+) -> None:
+    """Find every truncated, altered or missing file of a run, and steps that are not what they claim to be.
+
+    Works on foreign checkpoints too, without importing them: copies served under other names, outliers, NaN, gaps.
+    Exit code 0: nothing wrong; 1: problems (notes are none).
+
+    Examples: interp verify checkpoints/mainline
+
+    interp verify downloads/some_series --json findings.json
+    """
+    from interp import verification
+
+    is_run = (path / "run.json").exists() or (path / "index.json").exists()
+    repairs = []
+    if repair:
+        if not is_run:
+            raise ValueError(
+                f"--repair needs a run, and {path} is none: only a run holds the checksums that prove a repair. "
+                "Copy damaged files again from their origin."
+            )
+        from interp.repair import repair_run
+
+        repairs = repair_run(path)
+    report = verification.verify_run(path, losses=losses) if is_run else verification.verify_source(path)
+    value = report.to_json() | {"repairs": [done.to_json() for done in repairs]}
+    to_stdout = json is not None and str(json) == "-"
+    if json is not None and not to_stdout:
+        from interp.durable import write_json
+
+        write_json(json, value)
+    if to_stdout:
+        from json import dumps
+
+        print(dumps(value, indent=2, allow_nan=False))
+    else:
+        for done in repairs:
+            print(f"{'repaired' if done.done else 'not repaired'}  {done.where}: {done.message}")
+        for finding in report.findings:
+            print(f"{finding.level:<8}  {finding.kind}: {finding.message}")
+        for difference in report.losses:
+            print(
+                f"largest difference of {difference.column}: recorded {difference.recorded:.8g}, recomputed "
+                f"{difference.recomputed:.8g} at {difference.step} ({difference.n} checkpoints compared)"
+            )
+        n = len(report.problems)
+        print(f"{path}: {report.n_steps} checkpoints read, {n or 'no'} problem{'s' if n != 1 else ''}.")
+    if report.problems:
+        raise Exit(1)
