@@ -138,7 +138,7 @@ def linearization_error(
     now = {name: weights[name].to(w.dtype) for name, w in first.items()}
     change = {name: now[name] - w for name, w in first.items()}
     with torch.no_grad():
-        start, slope = torch.func.jvp(logits, (first,), (change,))
+        start, slope = torch.func.jvp(logits, (first,), (change,))  # type: ignore[misc]
         moved = logits(now) - start
     moved, slope = (x - x.mean(-1, keepdim=True) for x in (moved, slope))
     return ((moved - slope).norm() / moved.norm()).item()

@@ -28,7 +28,8 @@ def local_complexity(
     (r = share of |x|) is free of that where the MLP has no biases. Compare checkpoints within one kind only.
 
     Args:
-        n_directions: orthonormal random directions, the same at every example and checkpoint.
+        n_directions: orthonormal random directions, the same at every example and checkpoint; no more than the input
+            is wide.
         absolute_radius: r, in units of the MLP's input.
         relative_radius: r as a share of the norm of the example's input.
         seed: of the directions.
@@ -42,7 +43,7 @@ def local_complexity(
 
     Raises:
         NotApplicable: if the run has no task, or the network has no MLP, or its activation has no kink to count.
-        ValueError: if n_directions is not between 1 and the width of the input, or a radius is not positive.
+        ValueError: if n_directions is smaller than 1, or a radius is not positive.
 
     References: Humayun, Balestriero, Baraniuk 2024, "Deep networks always grok and here is why", section 3 (their
     vertices lie around the network's input and pass through all layers; here they lie around the last layer's).
@@ -53,15 +54,14 @@ def local_complexity(
         )
     if min(absolute_radius, relative_radius) <= 0:
         raise ValueError(f"Local complexity needs radii > 0, got {absolute_radius} and {relative_radius}.")
+    if n_directions < 1:
+        raise ValueError(f"Local complexity needs n_directions of at least 1, got {n_directions}.")
     x, w_in, b_in = mlp_input(snapshot)
-    width = x.shape[1]
-    if not 1 <= n_directions <= width:
-        raise ValueError(
-            f"Local complexity needs n_directions between 1 and the width {width} of the MLP's input, got "
-            f"{n_directions}."
-        )
     noise = torch.randn(
-        width, n_directions, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+        x.shape[1],
+        min(n_directions, x.shape[1]),
+        dtype=torch.float64,
+        generator=torch.Generator().manual_seed(seed),
     )
     directions = torch.linalg.qr(noise).Q.T.to(x)
     is_train = snapshot.is_train
