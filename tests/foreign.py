@@ -216,10 +216,11 @@ def write_demo(
 
 # openai/grok -----------------------------------------------------------------------------------------------------
 
-GROK_OPERATORS = (
-    "+ - * / **2+ **3+ x**2+y**2_mod_97 x**2+y**2+x*y_mod_97 x**2+y**2+x*y+x_mod_97 x**3+x*y_mod_97 "
-    "x**3+x*y**2+y_mod_97 (x._value//y)if(y._value%2==1)else(x-y)_mod_97 s5 s5conj s5aba +* +- sort reverse copy"
-).split()  # noqa: SIM905
+GROK_OPERATORS = [
+    "+", "-", "*", "/", "**2+", "**3+", "x**2+y**2_mod_97", "x**2+y**2+x*y_mod_97", "x**2+y**2+x*y+x_mod_97",
+    "x**3+x*y_mod_97", "x**3+x*y**2+y_mod_97", "(x._value//y)if(y._value%2==1)else(x-y)_mod_97", "s5", "s5conj",
+    "s5aba", "+*", "+-", "sort", "reverse", "copy",
+]  # fmt: skip
 GROK_VOCABULARY = [
     "<|eos|>",
     "=",
