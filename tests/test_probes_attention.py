@@ -248,6 +248,7 @@ CIRCUIT_NETWORKS = {
     "biases": {"attention_bias": True},
     "separate vocabularies": {"task": {"separate_vocabularies": True}},
     "subtraction": {"operation": "subtract"},
+    "multiplication": {"operation": "multiply"},
 }
 
 
@@ -263,15 +264,16 @@ def test_circuits_are_look_ups_of_what_the_model_computes(kind):
     _, cache = model.run_with_cache(task.tokens)
     scores = snapshot.table(cache["blocks.0.attn.hook_attn_scores"][:, :, -1].double())
     values = snapshot.table(cache["blocks.0.attn.hook_v"].double())
-    t = np.arange(P)
+    n = snapshot.algebra.order
+    t = np.arange(n)
 
     def power(x, k):
-        waves = [np.cos(2 * np.pi * k * t / P), np.sin(2 * np.pi * k * t / P)]
+        waves = [np.cos(2 * np.pi * k * t / n), np.sin(2 * np.pi * k * t / n)]
         return sum((np.tensordot(wave / np.linalg.norm(wave), x, 1) ** 2).sum() for wave in waves)
 
     table = attention_circuits(snapshot).set_index(["head", "position", "circuit", "frequency"])["power"]
-    readouts = {"ov_neurons": model.W_in[0], "ov_logits": model.W_U}
-    for head, k in itertools.product(range(4), (1, 6)):
+    readouts = {"ov_neurons": model.W_in[0], "ov_logits": model.W_U[:, snapshot.answer_order]}
+    for head, k in itertools.product(range(4), (1, 5)):
         to_first = scores[:, :, head, 0].numpy()
         # 1e-4: float32 activations against float64 weights.
         n_queries = P if kind == "without =" else 1
