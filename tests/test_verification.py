@@ -352,6 +352,23 @@ def test_a_trainer_that_is_one_step_off_is_a_note(tiny_run_copy, shift):
     assert [f for f in found if f.level == "problem"] == []
 
 
+def test_a_loss_measured_before_the_update_with_no_row_beside_it(tiny_run_copy):
+    # Rows at saved steps only, each the loss of one step earlier: no shift fits, one step of change does.
+    run = tiny_run_copy
+    before = run.history()
+    before["step"] += 1
+    saved = before[before["step"].isin(run.steps)][["step", "train_loss"]]
+    runs.save_history(run, saved)
+    runs.update_record(run, sessions=[], status="imported")
+    report = verify_run(run.path, losses=10)
+    assert report.problems == []
+    (worst,) = report.losses
+    assert worst.shift == 0 and abs(worst.recorded - worst.recomputed) > 2e-3 * worst.recomputed
+    saved.loc[saved["step"] == 150, "train_loss"] *= 2
+    runs.save_history(run, saved)
+    assert [f.steps for f in verify_run(run.path, losses=10).problems] == [(150,)]
+
+
 def test_an_imported_loss_that_is_wrong_is_a_problem(tiny_run_copy):
     run = tiny_run_copy
     history = run.history()
