@@ -229,7 +229,7 @@ def _states(content: Any, path: Path) -> list[State]:
 
 
 def _number(key: Any) -> int | None:
-    if isinstance(key, Integral) and not isinstance(key, bool) and key >= 0:
+    if isinstance(key, Integral) and not isinstance(key, bool) and int(key) >= 0:
         return int(key)
     return int(key) if isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 19 else None
 

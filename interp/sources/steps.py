@@ -38,7 +38,7 @@ def from_content(content: Mapping[str, Any]) -> Position | None:
         value = content.get(key)
         if isinstance(value, str) and value.isdigit():  # safetensors metadata are texts
             value = int(value)
-        if isinstance(value, Integral) and not isinstance(value, bool) and value >= 0:
+        if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0:
             return Position(int(value), unit)
     return None
 

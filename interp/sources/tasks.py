@@ -19,7 +19,7 @@ from interp.runs import Run
 from interp.sources import openai_grok
 from interp.sources.reading import SourceError
 from interp.sources.recorded import Recorded
-from interp.tasks.modular import OPERATIONS, ModularConfig, Task, is_prime, modular_task
+from interp.tasks.modular import OPERATIONS, ModularConfig, Split, Task, is_prime, modular_task
 
 # Splits that published trainers draw: Python's shuffle (progress-measures and its heirs), torch.randperm (the
 # TransformerLens demo, seed 598), with the seeds that people take.
@@ -169,7 +169,7 @@ def recognized_operation(
     for name, operation in OPERATIONS.items():
         if name == "random" or (operation.needs_prime and not is_prime(fields["p"])):
             continue
-        task = unsplit_task(fields | {"operation": name})
+        task = unsplit_task({**fields, "operation": name})
         if answers is None:  # every pair is defined for the first operation, "add"
             answers = torch.zeros(task.p, task.p, dtype=torch.long)
             with torch.no_grad():
@@ -236,7 +236,7 @@ def found_split(
         split stands out.
     """
 
-    def separation(split: str, seed: int, share: float) -> float:
+    def separation(split: Split, seed: int, share: float) -> float:
         config = replace(task.config, split=split, split_seed=seed, train_fraction=share)
         if not 0 < int(share * task.n_examples) < task.n_examples:
             return 0.0
@@ -244,8 +244,9 @@ def found_split(
         return max(_separation(x, is_train) for x in losses)
 
     # A quarter of the rows in the right order are train rows, or enough of them, whatever the fraction is.
-    orders = [(split, seed) for split in ("shuffle", "torch") for seed in dict.fromkeys((*seeds, *_SEEDS))]
-    split, seed = max(orders, key=lambda order: separation(*order, fraction or 0.25))
+    kinds: tuple[Split, ...] = ("shuffle", "torch")
+    orders = [(split, seed) for split in kinds for seed in dict.fromkeys((*seeds, *_SEEDS))]
+    split, seed = max(orders, key=lambda order: separation(order[0], order[1], fraction or 0.25))
     share = fraction
     if share is None:
         share = max((i / 20 for i in range(1, 20)), key=lambda s: separation(split, seed, s))
