@@ -347,6 +347,19 @@ def test_cache_false_neither_reads_nor_writes(run):
     assert len(calls) == len(STEPS)
 
 
+def test_no_altered_value_is_ever_read_back(run):
+    """A flipped byte anywhere in the pages: the file counts as damaged, or the values are unharmed."""
+    first = measure(run, [norms])["norms"]
+    (file,) = (run.path / "measures").glob("*.parquet")
+    data = file.read_bytes()
+    end_of_pages = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    for place in range(4, end_of_pages, 5):
+        file.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        found = measure_cache.read(file)
+        if found.keys:
+            pd.testing.assert_frame_equal(found.table, first.drop(columns="run"))
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "foreign"])
 def test_a_damaged_file_counts_as_not_there(run, damage):
     first = measure(run, [norms])["norms"]

@@ -162,6 +162,16 @@ def test_a_norm_that_falls_evenly_or_hardly_has_no_cleanup():
         assert brackets(phases(tables(norm=norm)))["cleanup"] == (20_000, None)
 
 
+@pytest.mark.parametrize("late", ["restricted", "gini"])
+def test_cleanup_ends_with_the_later_of_its_two_curves(late):
+    curves = {
+        "restricted": np.exp(piecewise((0, 1.5), (8000, -2), (16_000, -17), (20_000, -17))),
+        "gini": piecewise((0, 0.05), (8000, 0.2), (16_000, 0.6), (20_000, 0.6)),
+    }
+    found = phases(tables(**{late: curves[late]}))
+    assert 16_000 <= found["cleanup_end"].step <= 16_600
+
+
 def test_losses_of_zero_are_no_obstacle():
     restricted = np.where(STEPS < 10_000, 1.0, 0.0)
     assert phases(tables(restricted=restricted))["cleanup_end"].step is not None
