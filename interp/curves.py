@@ -60,7 +60,7 @@ def reached(values: np.ndarray, threshold: float, direction: Direction, tolerate
     Raises:
         ValueError: if direction or tolerated are not valid.
 
-    >>> reached(np.array([0, 1, 1, 0, 1, 1, 0, 1]), 1, "rise", 1).astype(int)
+    >>> reached(np.array([0, 1, 1, 0, 1, 1, 0, 1]), 1.0, "rise", 1).astype(int)
     array([0, 1, 1, 1, 1, 1, 0, 1])
     """
     if direction not in ("rise", "fall"):
