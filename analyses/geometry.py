@@ -66,7 +66,7 @@ def draw(tables):
     ):
         panel(ax, tables)
         if ax.get_legend_handles_labels()[1]:
-            ax.legend(fontsize=6, handlelength=1.2)
+            ax.legend(fontsize=6, handlelength=1.2, frameon=True, framealpha=0.8, edgecolor="none")
         else:
             ax.text(0.5, 0.5, "does not apply", transform=ax.transAxes, ha="center", color="0.5")
     for label, ax in zip("abcdefghi", axes.flat, strict=True):
@@ -154,7 +154,7 @@ def _kernel(ax, tables, kernel, third):
     columns = (("initial_distance", "distance from first"), ("final_distance", "distance to last"), third)
     for (column, label), colour in zip(columns, (style.BLUE, style.VERMILION, style.GREEN), strict=True):
         _plot(ax, _rows(tables, "kernel_distance", kernel=kernel), column, label, colour)
-    ax.set_ylim(bottom=-0.03)
+    ax.set_ylim(-0.03, 1.5 * ax.get_ylim()[1])  # room for the legend above
 
 
 def _complexity(ax, tables):
@@ -191,8 +191,15 @@ def coefficients(tables):
 def _coefficient(ax, tables):
     table = coefficients(tables)
     if len(table):
+        n_chains = tables["learning_coefficient"]["chain"].nunique()
         ax.errorbar(
-            table["step"], table["llc"], table["sd"], color=style.BLUE, lw=1, elinewidth=0.8, label="4 chains"
+            table["step"],
+            table["llc"],
+            table["sd"],
+            color=style.BLUE,
+            lw=1,
+            elinewidth=0.8,
+            label=f"mean of {n_chains} chains",
         )
         ax.plot(table["step"], table["llc"], "o", ms=2.5, color=style.BLUE, clip_on=False)
         doubtful = table[~(table["r_hat"] <= R_HAT)]
