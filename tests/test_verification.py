@@ -64,9 +64,11 @@ def test_no_alarm_on_sound_runs(tmp_path, change, status):
     assert report.problems == []
 
 
-def test_the_first_update_of_a_warm_up_changes_nothing_and_is_a_note(tmp_path):
+@pytest.mark.parametrize("batch_size", [None, 16])
+def test_the_first_update_of_a_warm_up_changes_nothing_and_is_a_note(tmp_path, batch_size):
     schedule = runs.Schedule(steps=(0, 1, 2, 3, 4), optimizer_steps=())
-    run = train(tiny_config(4, schedule=schedule), tmp_path / "warm", threads=1)
+    config = tiny_config(4, schedule=schedule, optimizer={"batch_size": batch_size})
+    run = train(config, tmp_path / "warm", threads=1)
     (note,) = verify_run(run.path, losses=0).findings
     assert (note.level, note.kind, note.steps) == ("note", "same weights", (0, 1))
 
