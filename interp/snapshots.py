@@ -193,7 +193,7 @@ class Snapshot:
         """float64, or float32 on devices without it (mps)."""
         return torch.float32 if self.device.type == "mps" else torch.float64
 
-    def table(self, x: Shaped[Tensor, "example *rest"]) -> Shaped[Tensor, "n n *rest"]:
+    def table(self, x: Shaped[Tensor, " example *rest"]) -> Shaped[Tensor, "n n *rest"]:
         """A quantity of each example as a table over group elements (first, second), whose sum is the answer.
 
         Examples with a residue that the algebra does not name (0 in a multiplicative group) are left out.

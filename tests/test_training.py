@@ -257,6 +257,23 @@ def test_resumed_equals_uninterrupted(tmp_path, monkeypatch, changes):
     same_runs(whole, resume(path))
 
 
+def test_killed_between_history_and_state(tmp_path, monkeypatch):
+    # The history is written first, so that it can be ahead of the state: what is ahead is computed again, once.
+    config = tiny_config(60, schedule=make_schedule(60, ["every:5"], [20]))
+    path, latest = tmp_path / "r", tmp_path / "r" / "latest.safetensors"
+    with monkeypatch.context() as patch:
+        stop_at(patch, 15)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, path, threads=1)
+    older = latest.read_bytes()
+    with monkeypatch.context() as patch:
+        stop_at(patch, 40)
+        with pytest.raises(KeyboardInterrupt):
+            resume(path)
+    latest.write_bytes(older)
+    same_runs(train(config, tmp_path / "whole", threads=1), resume(path))
+
+
 def test_stopped_at_the_very_last_step(tmp_path, monkeypatch):
     config = tiny_config(20, schedule=make_schedule(20, ["every:1"], [20]))
     whole = train(config, tmp_path / "whole", threads=1)
