@@ -109,7 +109,7 @@ def _measure_step(run: Run, step: int, probes: dict[str, Probe], device: str) ->
     outcome = Outcome(step, {}, {})
     for name, probe in probes.items():
         try:
-            outcome.results[name] = _tidy(probe(snapshot), name)
+            outcome.results[name] = _tidy(snapshot.once(probe), name)
         except NotApplicable as error:
             outcome.results[name] = str(error)
         except Exception as error:

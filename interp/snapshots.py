@@ -22,6 +22,8 @@ from interp.runs import Run
 from interp.tasks.modular import Algebra, Task
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from interp.models import HookedNetwork
 
 
@@ -62,6 +64,16 @@ class Snapshot:
     @property
     def device(self) -> torch.device:
         return next(iter(self.weights.values())).device
+
+    def once(self, probe: "Callable[[Snapshot], pd.DataFrame]") -> "pd.DataFrame":
+        """A probe's table on this snapshot, computed once however many other probes build on it. Not to be changed."""
+        if probe not in self._tables:
+            self._tables[probe] = probe(self)
+        return self._tables[probe]
+
+    @cached_property
+    def _tables(self) -> "dict[Callable, pd.DataFrame]":
+        return {}
 
     @cached_property
     def known_task(self) -> Task:

@@ -73,12 +73,12 @@ def algorithm_by_frequency(
             f"{n_differences} and {max_frequencies}."
         )
     n = snapshot.algebra.order
-    share = logit_spectrum(snapshot).set_index("frequency")["fraction_explained"]
+    share = snapshot.once(logit_spectrum).set_index("frequency")["fraction_explained"]
     if frequencies is None:
         found = share[share > LOGIT_FRACTION].sort_values(ascending=False)
         frequencies = [int(k) for k in found.index[:max_frequencies]]
     frequencies = fourier.check_frequencies(frequencies, n)
-    embedding = embedding_spectrum(snapshot).set_index("frequency")["fraction"]
+    embedding = snapshot.once(embedding_spectrum).set_index("frequency")["fraction"]
     count = n if n_differences is None or 4 * n_differences > n else n_differences
     rows: list[dict[str, float | str]] = []
     for k in frequencies:

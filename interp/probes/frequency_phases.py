@@ -33,8 +33,8 @@ def frequency_phases(snapshot: Snapshot) -> pd.DataFrame:
     MLP that reads phi twice; here theta is read off the activations, so that attention may come before); Gromov 2023
     (phi_u + phi_v = phi_w).
     """
-    neurons = neuron_frequencies(snapshot)
-    logits = logit_spectrum(snapshot).set_index("frequency")
+    neurons = snapshot.once(neuron_frequencies)
+    logits = snapshot.once(logit_spectrum).set_index("frequency")
     n = snapshot.algebra.order
     t = torch.arange(n, device=snapshot.device)
     by_sum = fourier.mean_over_sum(snapshot.neuron_table)

@@ -33,19 +33,19 @@ def key_frequencies(snapshot: Snapshot) -> pd.DataFrame:
 
     References: Nanda et al. 2023, section 4 (by neurons and embedding); Chughtai et al. 2023 (by logits).
     """
-    logits = logit_spectrum(snapshot)
+    logits = snapshot.once(logit_spectrum)
     parts = [
         _selection("logits", logits, "fraction_explained", logits["fraction_explained"] > LOGIT_FRACTION)
     ]
     try:
-        neurons = neuron_frequencies(snapshot)
+        neurons = snapshot.once(neuron_frequencies)
         pure = neurons[neurons["fraction_explained"] >= NEURON_FRACTION]
         share = (pure["frequency"].value_counts() / len(neurons)).rename("value").reset_index()
         parts.append(_selection("neurons", share, "value", share["value"] >= NEURON_SHARE))
     except NotApplicable:
         pass  # no MLP: the other selections stand
     try:
-        embedding = embedding_spectrum(snapshot)
+        embedding = snapshot.once(embedding_spectrum)
         outlier = embedding["power"] > EMBEDDING_OUTLIER * embedding["power"].median()
         parts.append(_selection("embedding", embedding, "fraction", outlier))
     except NotApplicable:

@@ -24,7 +24,7 @@ def logit_cells(snapshot: Snapshot) -> pd.DataFrame:
 
     References: Nanda et al. 2023, section 4.2.
     """
-    table = logit_components(snapshot)
+    table = snapshot.once(logit_components)
     first, second = table["frequency_first"], table["frequency_second"]
     linear = (first == 0) | (second == 0)
     parts = {"quadratic": (first == second) & ~linear, "linear": linear, "cross": (first != second) & ~linear}
