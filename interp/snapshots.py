@@ -213,7 +213,15 @@ class Snapshot:
         Raises:
             NotApplicable: if the task has no algebra.
         """
-        return x[self._table_rows].reshape(self.algebra.order, self.algebra.order, *x.shape[1:])
+        rows, n = self._table_rows, self.algebra.order
+        # Addition lists its pairs in the order of the table already: no copy.
+        in_order = len(x) == len(rows) and self._rows_in_order
+        return (x if in_order else x[rows]).reshape(n, n, *x.shape[1:])
+
+    @cached_property
+    def _rows_in_order(self) -> bool:
+        rows = self._table_rows
+        return bool((rows == torch.arange(len(rows), device=rows.device)).all())
 
     @cached_property
     def _table_rows(self) -> Int[Tensor, " cell"]:

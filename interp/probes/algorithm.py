@@ -13,11 +13,11 @@ VERSION = 1
 
 NAN = float("nan")
 CHUNK = (
-    512  # triples a backward pass: without "=" every triple has its own query, and scores grow as its square
+    1024  # triples a backward pass: without "=" every triple has its own query, and scores grow as its square
 )
 
 
-def algorithm(snapshot: Snapshot, *, n_triples: int | None = 2048, seed: int = 0) -> pd.DataFrame:
+def algorithm(snapshot: Snapshot, *, n_triples: int | None = 1024, seed: int = 0) -> pd.DataFrame:
     """Which family of algorithms the network's logits and gradients look like, in one row.
 
     No single number decides. Gradient symmetricity is 1 in an untrained network and wherever attention is uniform:
@@ -29,7 +29,7 @@ def algorithm(snapshot: Snapshot, *, n_triples: int | None = 2048, seed: int = 0
 
     Args:
         n_triples: how many triples (a, b, c) the gradient symmetricity averages over, drawn uniformly with replacement
-            from the task's pairs and all answers; None for all p^3 of them, in p^3 / 2048 times the time.
+            from the task's pairs and all answers; None for all p^3 of them, in p^3 / 1024 times the time.
         seed: of the draw; the same triples at every checkpoint.
 
     Columns:

@@ -28,7 +28,7 @@ def algorithm_by_frequency(
     *,
     frequencies: Sequence[int] | None = None,
     max_frequencies: int = 8,
-    n_differences: int | None = 16,
+    n_differences: int | None = 12,
 ) -> pd.DataFrame:
     """The algorithm of each key frequency, seen in the network that keeps this frequency alone.
 

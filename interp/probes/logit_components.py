@@ -26,7 +26,10 @@ def logit_components(snapshot: Snapshot) -> pd.DataFrame:
     """
     logits = snapshot.logit_cube
     n = logits.shape[0]
-    power = fourier.transform_2d(logits - logits.mean(-1, keepdim=True)).square().sum(-1)
+    centred = logits - logits.mean(-1, keepdim=True)
+    # Dense products: for prime n they are faster than an FFT.
+    basis = fourier.fourier_basis(n, logits.dtype).to(logits.device)
+    power = torch.matmul(basis, (basis @ centred.view(n, -1)).view(n, n, n)).square().sum(-1)
     power[0, 0] = 0
     k = fourier.frequency_of_component(n).to(power.device)
     n_k = n // 2 + 1

@@ -30,25 +30,28 @@ def neuron_frequencies(snapshot: Snapshot) -> pd.DataFrame:
     n, _, n_neurons = table.shape
     # float32 and dense products: for prime n an FFT of length n is no faster, and shares need no more digits.
     basis = fourier.fourier_basis(n, table.dtype).to(table.device)
-    centred = table - table.mean((0, 1))
-    along_a = (basis @ centred.reshape(n, -1)).view(n, n, n_neurons)
+    along_a = (basis @ table.reshape(n, -1)).view(n, n, n_neurons)
 
+    # Power of each frequency: rows of frequency k (in a) against the constant, cosine and sine of k (in b), and the
+    # constant row against cosine and sine.
     n_pairs = (n - 1) // 2
     power = torch.zeros((n // 2 + 1, n_neurons), dtype=table.dtype, device=table.device)
     k = fourier.frequency_of_component(n).to(table.device)
     power.index_add_(0, k, (basis @ along_a[0]).square())
-    power.index_add_(0, k, (along_a.mean(1) * n**0.5).square())
+    constant = power[0].clone()
     pairs = along_a[1 : 2 * n_pairs + 1].view(n_pairs, 2, n, n_neurons)
-    rows = basis[1 : 2 * n_pairs + 1].view(n_pairs, 1, 2, n)
+    waves = basis[1 : 2 * n_pairs + 1].view(n_pairs, 2, n)
+    rows = torch.cat([basis[:1].expand(n_pairs, 1, n), waves], 1).unsqueeze(1)
     power[1 : n_pairs + 1] += torch.matmul(rows, pairs).square().sum((1, 2))
     if n % 2 == 0:
-        power[-1] += (basis[-1] @ along_a[-1]).square()
+        power[-1] += (basis[[0, -1]] @ along_a[-1]).square().sum(0)
 
-    total = centred.square().sum((0, 1))
+    whole = table.square().sum((0, 1))
+    total = whole - constant
     best, frequency = power[1:].max(0)
-    # A constant neuron's centred activations are rounding of its mean.
-    is_dead = total <= 1e-10 * table.square().sum((0, 1)).clamp_min(torch.finfo(table.dtype).tiny)
-    fraction = torch.where(is_dead, 0.0, best / total.clamp_min(torch.finfo(table.dtype).tiny))
+    # Below a millionth of its mean square a neuron's variance is rounding of the difference above.
+    is_dead = total <= 1e-6 * whole
+    fraction = torch.where(is_dead, 0.0, best / total)
     return pd.DataFrame(
         {
             "neuron": range(n_neurons),
