@@ -23,7 +23,8 @@ from interp import probes as probe_files
 from interp.measure_cache import CacheKey, Kept, Measured
 from interp.measure_stream import MeasureError, Probe, outcomes
 from interp.progress import bar
-from interp.runs import Run, RunError
+from interp.runs import Run
+from interp.tensor_files import RunError
 
 __all__ = ["MeasureError", "Probe", "measure", "select_steps"]
 

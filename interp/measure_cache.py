@@ -31,7 +31,9 @@ import xxhash
 from filelock import FileLock
 
 from interp.durable import write_bytes
-from interp.runs import Run, config_to_json, tensor_checksum
+from interp.run_config import config_to_json
+from interp.runs import Run
+from interp.tensor_files import tensor_checksum
 
 METADATA = b"grokscope"
 

@@ -16,8 +16,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from interp.runs import Run, RunError, open_run
+from interp.runs import Run, open_run
 from interp.snapshots import NotApplicable, Snapshot
+from interp.tensor_files import RunError
 
 Probe = Callable[[Snapshot], pd.DataFrame]
 

@@ -16,11 +16,14 @@ import filelock
 import torch
 
 from interp import runs
-from interp.architecture import Weights
+from interp.architecture import Weights, check_weights
 from interp.durable import TEMPORARY_SUFFIX, remove_leftovers, write_bytes, write_json
 from interp.forward import answer_logits
-from interp.runs import Run, RunError, file_checksum, safetensors_bytes, tensor_checksum
+from interp.packed_weights import packed_damage, packed_tensor
+from interp.runs import Run
+from interp.task_file import task_bytes
 from interp.tasks.modular import modular_task
+from interp.tensor_files import RunError, file_checksum, read_tensors, safetensors_bytes, tensor_checksum
 from interp.verification import (
     consistent,
     file_damage,
@@ -28,8 +31,6 @@ from interp.verification import (
     index_from_files,
     inside,
     loaded,
-    packed_damage,
-    packed_tensor,
 )
 
 
@@ -161,7 +162,7 @@ def _fits(run: Run, entry: dict[str, Any]) -> bool:
         return not others or names == others[0]
     tensors = loaded(run.path / entry["file"])
     try:
-        runs.check_weights(run.config.model, tensors or {}, entry["file"])
+        check_weights(run.config.model, tensors or {}, entry["file"])
         return True
     except ValueError:
         return False
@@ -262,7 +263,7 @@ def _repair_task(run: Run, index: dict[int, dict[str, Any]], done: list[Repair])
         )
         done.append(Repair(name, False, text))
         return
-    write_bytes(run.path / name, runs.task_bytes(modular_task(config)))
+    write_bytes(run.path / name, task_bytes(modular_task(config)))
     proof = ", whose losses on it are the recorded ones" if readable else ""
     done.append(Repair(name, True, f"generated anew from the config{proof}"))
 
@@ -276,7 +277,7 @@ def _config_explains_losses(run: Run, index: dict[int, dict[str, Any]]) -> bool:
         steps = [step for step in index if step in history.index]
         if not steps or model is None or task.is_train is None:
             return False
-        weights = runs.read_tensors(run.path / index[steps[-1]]["file"], index[steps[-1]]["checksum"])
+        weights = read_tensors(run.path / index[steps[-1]]["file"], index[steps[-1]]["checksum"])
     except (RunError, KeyError, ValueError):
         return False
     for split, rows in (("train", task.split), ("test", ~task.split)):
@@ -295,9 +296,9 @@ def _repair_latest(run: Run, index: dict[int, dict[str, Any]], done: list[Repair
         return
     for step in sorted((s for s, entry in index.items() if "optimizer" in entry), reverse=True):
         try:
-            weights = runs.read_tensors(run.path / index[step]["file"], index[step]["checksum"])
+            weights = read_tensors(run.path / index[step]["file"], index[step]["checksum"])
             state = index[step]["optimizer"]
-            optimizer = runs.read_tensors(run.path / state["file"], state["checksum"])
+            optimizer = read_tensors(run.path / state["file"], state["checksum"])
         except RunError:
             continue
         runs.save_latest(run, step, weights, optimizer)

@@ -10,126 +10,47 @@
     latest.safetensors       what `resume` needs, rewritten as the run goes on; gone once it is complete
     huggingface/             config.json of a run imported from there, whose steps/ may be links to the source
     packed/                  one .npy a weight over all steps, made on first use, rebuilt when stale
+    measures/                one .parquet a probe: what was measured before, kept for as long as it holds
 
 Step s means: after s updates. A row of the history at step s is about the weights of checkpoint s.
 """
 
-import dataclasses
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pydantic
-import torch
 import xxhash
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
+from safetensors import SafetensorError
 from torch import Tensor
 
-from interp.architecture import ModelConfig, Weights, check_weights
-from interp.choices import check_choices
+from interp.architecture import Weights
 from interp.durable import write_bytes, write_json
-from interp.schedule import Schedule
-from interp.tasks.modular import ModularConfig, Task, modular_task
+from interp.packed_weights import packed_weight
+from interp.run_config import RunConfig, config_from_json, config_to_json
+from interp.task_file import read_task, task_bytes
+from interp.tasks.modular import Task
+from interp.tensor_files import (
+    RunError,
+    damaged,
+    read_json,
+    read_tensor,
+    read_tensors,
+    safetensors_bytes,
+    tensor_checksum,
+    tensors_in_order,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT = "grokscope-run"
 FORMAT_VERSION = 1
-
-
-class RunError(ValueError):
-    """What is on disk is not what was expected: one sentence that names the file and what to do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimizerConfig:
-    """What decides an update.
-
-    Attributes:
-        name: "adamw" (decoupled weight decay), "adam" (L2 in the gradient) or "sgd".
-        lr: learning rate after warm-up.
-        weight_decay: on every parameter, biases and embeddings included, as in Nanda et al. 2023.
-        betas, eps: of Adam. Below about 1e-8 gradients no longer see eps (it can decide whether a run groks).
-        momentum: of SGD.
-        warmup_steps: update s (from 0) has lr * min(s / warmup_steps, 1), so the first update does nothing.
-        batch_size: rows a step, or None for the full batch.
-        batch_seed: seed of the mini-batch order.
-        loss_dtype: precision of log-softmax and loss; the logits stay float32.
-    """
-
-    name: Literal["adamw", "adam", "sgd"]
-    lr: float
-    weight_decay: float
-    betas: tuple[float, float]
-    eps: float
-    momentum: float
-    warmup_steps: int
-    batch_size: int | None
-    batch_seed: int
-    loss_dtype: Literal["float64", "float32"]
-
-    def __post_init__(self):
-        check_choices(self)
-        if self.lr <= 0 or self.weight_decay < 0:
-            raise ValueError(
-                f"An optimizer needs lr > 0 and weight_decay >= 0, got {self.lr} and {self.weight_decay}."
-            )
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ValueError(f"A mini-batch needs at least one row, got batch_size={self.batch_size}.")
-        if self.warmup_steps < 0:
-            raise ValueError(f"Warm-up needs a number of steps of at least 0, got {self.warmup_steps}.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """Everything that decides a run's numbers (with device and thread count, which are recorded beside it).
-
-    Attributes:
-        task, model: what is learned by what. None in imported runs where they cannot be expressed here.
-        optimizer, n_steps, seed: how; None in imported runs that did not record it. `seed` is that of the
-            initialization; the split has its own in `task`.
-        schedule: which steps are saved.
-        evaluation_interval: steps between evaluations of test loss and accuracies.
-    """
-
-    task: ModularConfig | None
-    model: ModelConfig | None
-    optimizer: OptimizerConfig | None
-    n_steps: int | None
-    schedule: Schedule | None
-    seed: int | None
-    evaluation_interval: int | None
-
-    def __post_init__(self):
-        if self.task and self.model:
-            expected = (self.task.n_pos, self.task.n_tokens)
-            found = (self.model.n_ctx, self.model.d_vocab)
-            if expected != found or self.model.d_vocab_out < self.task.p:
-                raise ValueError(
-                    f"Task {self.task.operation!r} needs a model with n_ctx={expected[0]}, d_vocab={expected[1]} and "
-                    f"at least {self.task.p} logits, got n_ctx={found[0]}, d_vocab={found[1]} and "
-                    f"{self.model.d_vocab_out} logits."
-                )
-        for name in ("n_steps", "evaluation_interval"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"A run needs {name} of at least 1, got {value}.")
-        if self.schedule and self.n_steps is not None and self.schedule.steps[-1] > self.n_steps:
-            raise ValueError(
-                f"The schedule saves step {self.schedule.steps[-1]}, but the run ends at {self.n_steps}."
-            )
-
-
-_config_adapter = pydantic.TypeAdapter(RunConfig)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,7 +114,7 @@ class Run:
                 f"Run {self.name!r} has no task that grokscope knows, so that probes of task inputs do not apply. "
                 "Probes of weights do. Import it with --task if you know what it learned."
             )
-        return _read_task(self.path / "task.safetensors", self.config.task)
+        return read_task(self.path / "task.safetensors", self.config.task)
 
     def history(self) -> "pd.DataFrame":
         """Loss and accuracy along the run: columns step, train_loss, train_accuracy, test_loss, test_accuracy.
@@ -298,39 +219,10 @@ class Run:
             RunError: if the weight is unknown, or changes shape between steps.
         """
         name = self.weight_name(name)
-        checksums = [self.index[step]["tensors"].get(name) for step in self.steps]
-        path = self.path / "packed" / f"{name}.npy"
-        stamp = path.with_suffix(".json")
-        fingerprint = {"steps": self.steps, "tensors": checksums}
-        try:
-            if json.loads(stamp.read_text("utf-8")) == fingerprint:
-                return np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError):
-            pass  # not packed yet, or half packed: packed anew below
-        return self._pack(name, path, stamp, fingerprint)
-
-    def _pack(self, name: str, path: Path, stamp: Path, fingerprint: dict) -> np.ndarray:
-        slices = []
-        for step in self.steps:
-            tensor = self.tensor(step, name)
-            if slices and tensor.shape != slices[0].shape:
-                raise RunError(
-                    f"Weight {name!r} of run {self.name!r} is {tuple(slices[0].shape)} at step {self.steps[0]} and "
-                    f"{tuple(tensor.shape)} at step {step}: it cannot be one array over all steps."
-                )
-            slices.append(tensor)
-        array = torch.stack(slices)
-        packed = (array.float() if array.dtype == torch.bfloat16 else array).numpy()
-        packed.flags.writeable = False
-        buffer = BytesIO()
-        np.save(buffer, packed)
-        try:
-            stamp.unlink(missing_ok=True)
-            write_bytes(path, buffer.getvalue())
-            write_json(stamp, fingerprint)
-        except OSError:
-            return packed  # a directory that cannot be written is no reason not to answer
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        checksums = {step: entry["tensors"].get(name) for step, entry in self.index.items()}
+        return packed_weight(
+            self.path / "packed", name, checksums, lambda step: self.tensor(step, name), f"run {self.name!r}"
+        )
 
     def tensor(self, step: int, name: str) -> Tensor:
         """One weight of one step, read through a memory map: the rest of the file is not touched.
@@ -340,15 +232,7 @@ class Run:
         """
         name = self.weight_name(name)
         entry = self._entry(step)
-        path = self.path / entry["file"]
-        try:
-            with safe_open(path, framework="pt") as file:
-                tensor = file.get_tensor(name)
-        except (OSError, SafetensorError) as error:
-            raise damaged(path, str(error)) from error
-        if tensor_checksum(tensor) != entry["tensors"][name]:
-            raise damaged(path, f"tensor {name} has another checksum than the one recorded when it was saved")
-        return tensor
+        return read_tensor(self.path / entry["file"], name, entry["tensors"].get(name, ""))
 
 
 def open_run(path: str | os.PathLike) -> Run:
@@ -380,35 +264,6 @@ def open_run(path: str | os.PathLike) -> Run:
     if missing:
         raise RunError(f"{file} lacks {', '.join(missing)}: it was altered. Restore it from a copy.")
     return Run(path, record, config_from_json(record["config"], file))
-
-
-def config_from_json(value: Any, where: Path | str) -> RunConfig:
-    """The config in a run.json.
-
-    Raises:
-        RunError: if fields are missing, unknown or of the wrong type; they are named.
-    """
-    try:
-        config = _config_adapter.validate_python(value)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "config"
-        raise RunError(f"{where} holds no valid config: {field}: {first['msg']}.") from error
-    if config_to_json(config) != value:
-        raise RunError(f"{where} holds fields that this version does not know, or values of another type.")
-    return config
-
-
-def config_to_json(config: RunConfig) -> dict[str, Any]:
-    """The config as run.json holds it."""
-    value = json.loads(json.dumps(dataclasses.asdict(config)))
-    for name in (
-        "template",
-        "n_unused_tokens",
-    ):  # only imported runs have them; run.json of others knows neither
-        if value["task"] and not value["task"][name]:
-            del value["task"][name]
-    return value
 
 
 def create_run(path: Path, config: RunConfig, record: dict[str, Any], task: Task | None) -> Run:
@@ -546,7 +401,7 @@ def read_latest(run: Run) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        tensors, metadata = _tensors_in_order(path.read_bytes())
+        tensors, metadata = tensors_in_order(path.read_bytes())
         step, checksums = int(metadata["step"]), json.loads(metadata["checksums"])
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise damaged(path, str(error)) from error
@@ -564,84 +419,6 @@ def remove_latest(run: Run) -> None:
     (run.path / "latest.safetensors").unlink(missing_ok=True)
 
 
-def tensor_checksum(tensor: Tensor) -> str:
-    """Checksum (xxh3, 64 bit) of a tensor's dtype, shape and bytes.
-
-    >>> tensor_checksum(torch.zeros(2)) == tensor_checksum(torch.zeros(2, 1))
-    False
-    """
-    digest = xxhash.xxh3_64(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
-    digest.update(flat.view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
-def file_checksum(path: Path) -> str:
-    """Checksum (xxh3, 64 bit) of a file, read through a memory map.
-
-    Raises:
-        RunError: if the file is missing or empty.
-    """
-    try:
-        return xxhash.xxh3_64(np.memmap(path, dtype=np.uint8, mode="r")).hexdigest()
-    except (OSError, ValueError) as error:
-        raise damaged(path, "it is missing" if not Path(path).exists() else str(error)) from error
-
-
-def read_tensors(path: Path, checksum: str) -> Weights:
-    """All tensors of a safetensors file that must have this checksum.
-
-    Raises:
-        RunError: if the file is missing, truncated or altered.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise damaged(path, "it is missing" if not path.exists() else str(error)) from error
-    found = xxhash.xxh3_64(data).hexdigest()
-    if found != checksum:
-        raise damaged(path, f"its checksum is {found}, {checksum} was recorded when it was saved")
-    try:
-        return _tensors_in_order(data)[0]
-    except (SafetensorError, ValueError) as error:
-        raise damaged(path, str(error)) from error
-
-
-def _tensors_in_order(data: bytes) -> tuple[Weights, dict[str, str]]:
-    """Tensors and metadata; in the order of saving where it is recorded, since safetensors gives a random one."""
-    tensors, metadata = load_safetensors(data), _header(data)[0].get("__metadata__", {})
-    order = json.loads(metadata.get("checksums", "{}"))
-    return {name: tensors[name] for name in [*order, *sorted(tensors)] if name in tensors}, metadata
-
-
-def _header(data: bytes) -> tuple[dict[str, Any], int]:
-    """The header of a safetensors file, and where the tensors start."""
-    start = 8 + int.from_bytes(data[:8], "little")
-    return json.loads(data[8:start]), start
-
-
-def damaged(path: Path, why: str) -> RunError:
-    """The error for a file of a run that is not as it was saved."""
-    run = path.parent.parent if path.parent.name in ("steps", "optimizer") else path.parent
-    return RunError(
-        f"{path} is damaged: {why}. Run `interp verify {run}` to see what else is; other steps can still be read."
-    )
-
-
-def safetensors_bytes(tensors: Mapping[str, Tensor], step: int) -> bytes:
-    """A safetensors file with the step and every tensor's checksum in its header: equal bytes for equal tensors."""
-    cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    metadata = {"step": str(step), "checksums": json.dumps({k: tensor_checksum(t) for k, t in cpu.items()})}
-    data = save_safetensors(cpu, metadata=metadata)
-    # safetensors writes metadata in random order. Sorted, a checkpoint that is written again after a kill is the same
-    # file, and the checksum in the index holds whether or not the kill came before the index was written.
-    header, start = _header(data)
-    header["__metadata__"] = metadata
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + data[start:]
-
-
 def _save_tensors(path: Path, file: str, tensors: Weights, step: int) -> dict[str, Any]:
     data = safetensors_bytes(tensors, step)
     write_bytes(path / file, data)
@@ -650,63 +427,3 @@ def _save_tensors(path: Path, file: str, tensors: Weights, step: int) -> dict[st
         "checksum": xxhash.xxh3_64(data).hexdigest(),
         "tensors": {name: tensor_checksum(t) for name, t in tensors.items()},
     }
-
-
-def read_json(path: Path) -> Any:
-    """The value in a JSON file.
-
-    Raises:
-        RunError: if it is missing or not JSON.
-    """
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise RunError(f"{path} is missing. Run `interp verify --repair {path.parent}`.") from error
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"{path} is not readable JSON ({error}). Run `interp verify {path.parent}`."
-        ) from error
-
-
-def task_bytes(task: Task) -> bytes:
-    """A run's task.safetensors."""
-    tensors = {
-        "tokens": task.tokens.int(),
-        "labels": task.labels.int(),
-        "is_corrupted": task.is_corrupted,
-    }
-    if task.is_train is not None:
-        tensors["is_train"] = task.is_train
-    return save_safetensors({k: v.contiguous() for k, v in tensors.items()})
-
-
-def _read_task(path: Path, config: ModularConfig) -> Task:
-    try:
-        stored = load_safetensors(path.read_bytes())
-    except (OSError, SafetensorError) as error:
-        raise damaged(path, "it is missing" if not path.exists() else str(error)) from error
-    if lacking := {"tokens", "labels", "is_corrupted"} - stored.keys():
-        raise damaged(path, f"it lacks {', '.join(sorted(lacking))}")
-    task = modular_task(config, stored.get("is_train") if config.split == "explicit" else None)
-    same = (
-        torch.equal(stored["tokens"].long(), task.tokens)
-        and torch.equal(stored["labels"].long(), task.labels)
-        and torch.equal(stored["is_corrupted"], task.is_corrupted)
-        and (task.is_train is None) == ("is_train" not in stored)
-        and (task.is_train is None or torch.equal(stored["is_train"], task.is_train))
-    )
-    if not same:
-        raise RunError(
-            f"{path} holds other data than the config in run.json describes. One of the two was changed, or a "
-            "generator differs between versions: nothing computed from either could be trusted."
-        )
-    return task
-
-
-def iterate_checkpoints(run: Run, steps: Iterable[int]) -> Iterator[Checkpoint]:
-    """The checkpoints one by one (weights only), each checked against the model config."""
-    for step in steps:
-        weights = run.step_weights(step)
-        if run.config.model is not None:
-            check_weights(run.config.model, weights, f"Checkpoint {step} of run {run.name!r}")
-        yield Checkpoint(step, weights, None)

@@ -37,7 +37,7 @@ import torch
 from torch import Tensor
 
 from interp.architecture import Weights
-from interp.runs import tensor_checksum
+from interp.tensor_files import tensor_checksum
 
 DETOUR = 2.5
 DETOUR_TO_NEIGHBOURS = 2.0

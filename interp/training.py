@@ -33,9 +33,11 @@ from interp.architecture import Weights, head_width, initial_weights, transforme
 from interp.durable import remove_leftovers
 from interp.forward import answer_logits, path_for
 from interp.progress import bar
-from interp.runs import OptimizerConfig, Run, RunConfig, RunError
+from interp.run_config import OptimizerConfig, RunConfig
+from interp.runs import Run
 from interp.schedule import make_schedule
 from interp.tasks.modular import ModularConfig, Task, modular_task
+from interp.tensor_files import RunError
 
 # Dense where test accuracy rises, sparse elsewhere; chosen after a run of 20,000 steps saved every 100 (docs/log.md).
 # Optimizer state before memorization ends, in mid circuit formation, just before and just after cleanup.

@@ -31,13 +31,15 @@ import torch
 from interp import runs
 from interp.architecture import Weights, check_weights
 from interp.durable import TEMPORARY_SUFFIX
+from interp.packed_weights import packed_damage
 from interp.recorded import Difference, RecordedLossCheck
-from interp.runs import Run, RunError, tensor_checksum
+from interp.runs import Run
 from interp.series import Finding, SeriesCheck, listed
 from interp.sources import huggingface
 from interp.sources.reading import SourceError, SourceWarning
 from interp.sources.states import Skipped, State, states_in
 from interp.sources.steps import Position
+from interp.tensor_files import RunError, file_checksum, read_tensors, tensor_checksum
 
 
 @dataclass
@@ -245,7 +247,7 @@ def _check_tensors(path: Path, step: int, about: dict[str, Any], report: Report)
     damage = file_damage(file, about["checksum"])
     if damage is None:
         try:
-            tensors = runs.read_tensors(file, about["checksum"])
+            tensors = read_tensors(file, about["checksum"])
         except RunError as error:
             report.say("problem", "altered", name, str(error), step)
             return None
@@ -287,7 +289,7 @@ def file_damage(file: Path, checksum: str | None) -> tuple[str, str] | None:
         return ("truncated" if is_cut else "altered"), "has no readable header"
     if size < expected:
         return "truncated", f"has {size} of {expected} bytes"
-    if checksum is not None and runs.file_checksum(file) != checksum:
+    if checksum is not None and file_checksum(file) != checksum:
         return "altered", "has another checksum than the one recorded when it was saved"
     return None
 
@@ -307,7 +309,7 @@ def header_metadata(file: Path) -> dict[str, str]:
 def loaded(file: Path) -> Weights | None:
     """The tensors of a safetensors file whatever its checksum is, or None."""
     try:
-        return runs.read_tensors(file, runs.file_checksum(file))
+        return read_tensors(file, file_checksum(file))
     except RunError:
         return None
 
@@ -342,7 +344,7 @@ def index_entry(path: Path, file: Path) -> dict[str, Any] | None:
         return None
     entry: dict[str, Any] = {
         "file": file.relative_to(path).as_posix(),
-        "checksum": runs.file_checksum(file),
+        "checksum": file_checksum(file),
         "tensors": {name: tensor_checksum(t) for name, t in found[1].items()},
     }
     optimizer = path / "optimizer" / file.name
@@ -422,35 +424,6 @@ def _check_other_files(path: Path, run: Run | None, index: dict[int, dict], repo
     if run is not None:
         for name, kind, text in packed_damage(path, index):
             report.say("problem" if kind == "altered" else "note", kind, name, text)
-
-
-def packed_damage(path: Path, index: dict[int, dict]) -> list[tuple[str, str, str]]:
-    """Packed weights that are of former checkpoints ("stale") or not what was packed ("altered")."""
-    out = []
-    for stamp in sorted((path / "packed").glob("*.json")):
-        array, name = stamp.with_suffix(".npy"), f"packed/{stamp.stem}.npy"
-        checksums = [index[step]["tensors"].get(stamp.stem) for step in index]
-        try:
-            is_current = json.loads(stamp.read_text("utf-8")) == {"steps": list(index), "tensors": checksums}
-        except (OSError, ValueError):
-            is_current = False
-        if not is_current:
-            out.append((name, "stale", f"{name} is of other checkpoints and is packed anew on next use"))
-        elif any(packed_tensor(array, row, str(value)) is None for row, value in enumerate(checksums)):
-            out.append((name, "altered", f"{name} does not hold the weights of the checkpoints"))
-    return out
-
-
-def packed_tensor(array: Path, row: int, checksum: str) -> torch.Tensor | None:
-    """The tensor in a row of a packed array, if it has this checksum."""
-    try:
-        tensor = torch.from_numpy(np.array(np.load(array, mmap_mode="r", allow_pickle=False)[row]))
-    except (OSError, ValueError, TypeError, IndexError, EOFError):
-        return None
-    for candidate in (tensor, tensor.bfloat16()):  # bfloat16 is packed as float32
-        if tensor_checksum(candidate) == checksum:
-            return candidate
-    return None
 
 
 def _ranges(steps: list[int]) -> str:

@@ -15,10 +15,11 @@ from huggingface_hub import constants
 from interp.bridge import bridge
 from interp.measure import measure
 from interp.probes.induction_scores import head_scores
-from interp.runs import RunError, open_run
+from interp.runs import open_run
 from interp.sources import huggingface, import_run
 from interp.sources.huggingface import download, find_series, import_series, read_weights
 from interp.sources.reading import SourceError
+from interp.tensor_files import RunError
 from interp.verification import verify_run
 
 STEPS = (0, 1, 2, 10, 20)

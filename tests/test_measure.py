@@ -19,8 +19,10 @@ from interp import measure_cache
 from interp import probes as probe_files
 from interp.architecture import initial_weights
 from interp.measure import MeasureError, measure, select_steps
-from interp.runs import RunConfig, RunError, create_run, open_run, save_checkpoint
+from interp.run_config import RunConfig
+from interp.runs import create_run, open_run, save_checkpoint
 from interp.snapshots import NotApplicable, Snapshot
+from interp.tensor_files import RunError
 from tests.networks import addition, config_for
 
 VERSION = 1  # of the probes in this file

@@ -12,7 +12,7 @@ import interp.probes
 from interp.commands.measure import measure as command
 from interp.measure import MeasureError, measure
 from interp.probes import STANDARD
-from interp.runs import RunError
+from interp.tensor_files import RunError
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(command)

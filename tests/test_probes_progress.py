@@ -16,7 +16,8 @@ from interp.probes.progress_measures import (
     progress_measures,
     run_key_frequencies,
 )
-from interp.runs import RunConfig, create_run, save_checkpoint
+from interp.run_config import RunConfig
+from interp.runs import create_run, save_checkpoint
 from interp.snapshots import NotApplicable, Snapshot
 from tests import networks
 

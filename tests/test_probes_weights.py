@@ -11,7 +11,8 @@ from interp.probes.neuron_activity import neuron_activity
 from interp.probes.weight_distances import weight_distances
 from interp.probes.weight_norms import weight_norms
 from interp.probes.weight_spectra import as_matrix, weight_spectra
-from interp.runs import RunConfig, create_run, save_checkpoint
+from interp.run_config import RunConfig
+from interp.runs import create_run, save_checkpoint
 from interp.snapshots import NotApplicable, Snapshot
 from tests import networks
 

@@ -18,8 +18,9 @@ from interp import runs, training
 from interp.architecture import initial_weights
 from interp.factorized import Rows, forward
 from interp.models import build_model
-from interp.runs import RunError, open_run
+from interp.runs import open_run
 from interp.schedule import make_schedule
+from interp.tensor_files import RunError
 from interp.training import mainline, resume, train
 from tests.tiny import tiny_config, train_in_process
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,12 @@ from interp import runs
 from interp.cli import app
 from interp.recorded import RecordedLossCheck
 from interp.repair import repair_run
-from interp.runs import RunError, open_run, safetensors_bytes
+from interp.run_config import config_from_json, config_to_json
+from interp.runs import open_run
+from interp.schedule import Schedule
+from interp.task_file import task_bytes
 from interp.tasks.modular import modular_task
+from interp.tensor_files import RunError, safetensors_bytes
 from interp.training import train
 from interp.verification import verify_run, verify_source
 from tests.tiny import tiny_config
@@ -53,7 +58,7 @@ def test_a_sound_run_is_clean_and_stays_untouched(tiny_run_copy):
     [
         ({"optimizer": {"batch_size": 16}}, "complete"),
         ({"optimizer": {"loss_dtype": "float32"}}, "complete"),
-        ({"schedule": runs.Schedule(steps=(0, 1, 2, 60), optimizer_steps=())}, "complete"),
+        ({"schedule": Schedule(steps=(0, 1, 2, 60), optimizer_steps=())}, "complete"),
         ({"task": {"operation": "divide"}, "model": {"n_heads": 0}}, "complete"),
     ],
 )
@@ -66,7 +71,7 @@ def test_no_alarm_on_sound_runs(tmp_path, change, status):
 
 @pytest.mark.parametrize("batch_size", [None, 16])
 def test_the_first_update_of_a_warm_up_changes_nothing_and_is_a_note(tmp_path, batch_size):
-    schedule = runs.Schedule(steps=(0, 1, 2, 3, 4), optimizer_steps=())
+    schedule = Schedule(steps=(0, 1, 2, 3, 4), optimizer_steps=())
     config = tiny_config(4, schedule=schedule, optimizer={"batch_size": batch_size})
     run = train(config, tmp_path / "warm", threads=1)
     (note,) = verify_run(run.path, losses=0).findings
@@ -102,7 +107,7 @@ def test_damaged_files_are_found_by_name_and_left_as_they_are(tiny_run_copy, dam
     (repair,) = repair_run(tiny_run_copy.path)
     if repair.done:  # only the header was hurt: every tensor is still there with its checksum
         assert problems(tiny_run_copy.path) == set()
-        assert bytes_of(tiny_run_copy.path)[runs.Path(name)] != before[runs.Path(name)]
+        assert bytes_of(tiny_run_copy.path)[Path(name)] != before[Path(name)]
     else:
         assert repair.where == name and "not repairable" in repair.message and "retrain" in repair.message
         assert bytes_of(tiny_run_copy.path) == before
@@ -383,10 +388,10 @@ def test_an_imported_loss_that_is_wrong_is_a_problem(tiny_run_copy):
 
 def test_an_unknown_split_is_a_note(tiny_run_copy):
     run = tiny_run_copy
-    config = runs.config_to_json(run.config)
+    config = config_to_json(run.config)
     config["task"]["split"] = "unknown"
-    task = modular_task(runs.config_from_json(config, "here").task)
-    (run.path / "task.safetensors").write_bytes(runs.task_bytes(task))
+    task = modular_task(config_from_json(config, "here").task)
+    (run.path / "task.safetensors").write_bytes(task_bytes(task))
     runs.update_record(run, config=config, sessions=[], status="imported")
     report = verify_run(run.path, losses=10)
     assert [f.level for f in report.findings] == ["note"] and "split is unknown" in report.findings[0].message

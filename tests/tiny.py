@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from interp.architecture import transformer_config
-from interp.runs import OptimizerConfig, RunConfig
+from interp.run_config import OptimizerConfig, RunConfig
 from interp.schedule import make_schedule
 from interp.tasks.modular import ModularConfig
 

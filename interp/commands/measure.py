@@ -120,7 +120,7 @@ def _summary(
     import torch
 
     from interp.phases import phases
-    from interp.runs import config_to_json
+    from interp.run_config import config_to_json
     from interp.training import versions
 
     found = phases({"history": run.history(), **tables})

@@ -21,10 +21,12 @@ import pandas as pd
 from interp import runs
 from interp.architecture import Weights
 from interp.durable import write_bytes, write_json
-from interp.runs import Run, RunConfig
+from interp.run_config import RunConfig
+from interp.runs import Run
 from interp.sources import reading, steps
 from interp.sources.reading import SourceError
 from interp.sources.steps import Position
+from interp.tensor_files import file_checksum, safetensors_bytes, tensor_checksum
 
 _TOKENIZER = (
     "tokenizer.json",
@@ -229,13 +231,13 @@ def _save(path: Path, step: int, folder: Path) -> dict[str, Any]:
     file.parent.mkdir(exist_ok=True)
     (origin, *others) = weight_files(folder)
     if others or origin.suffix != ".safetensors":
-        write_bytes(file, runs.safetensors_bytes({k: t.clone() for k, t in weights.items()}, step))
+        write_bytes(file, safetensors_bytes({k: t.clone() for k, t in weights.items()}, step))
     else:
         _link(origin.resolve(), file)
     return {
         "file": file.relative_to(path).as_posix(),
-        "checksum": runs.file_checksum(file),
-        "tensors": {name: runs.tensor_checksum(t) for name, t in weights.items()},
+        "checksum": file_checksum(file),
+        "tensors": {name: tensor_checksum(t) for name, t in weights.items()},
     }
 
 

@@ -17,7 +17,8 @@ import torch
 from interp import runs
 from interp.architecture import ModelConfig, Weights, check_weights
 from interp.forward import path_for
-from interp.runs import Run, RunConfig
+from interp.run_config import RunConfig
+from interp.runs import Run
 from interp.sources import huggingface, openai_grok, pizza, reading, steps
 from interp.sources.formats import RECOGNIZED_BY, network_of
 from interp.sources.reading import SourceError, SourceWarning
@@ -26,6 +27,7 @@ from interp.sources.states import Skipped, State, states_in
 from interp.sources.steps import Position
 from interp.sources.tasks import find_task
 from interp.tasks.modular import ModularConfig
+from interp.tensor_files import tensor_checksum
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,7 +222,7 @@ class _Import:
         nameless: list[tuple[Weights | None, dict[str, str], str]] = []
         for position, weights, where in found:
             self._check_finite(weights, where)
-            checksums = {name: runs.tensor_checksum(w) for name, w in weights.items()}
+            checksums = {name: tensor_checksum(w) for name, w in weights.items()}
             if position is None:
                 nameless.append((None if nameless else weights, checksums, where))
                 continue
