@@ -6,44 +6,20 @@ and reported, and each number may be off by as much as one step changes it. A ru
 """
 
 import math
-from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from interp.architecture import Weights
+from interp.findings import Difference, Finding, listed
 from interp.forward import answer_logits
 from interp.runs import Run
-from interp.series import Finding, listed
 
 RELATIVE = 1e-3  # float32 logits differ by about 1e-5 between machines, and so do losses, relatively
 ABSOLUTE_FLOAT64 = 1e-9
 ABSOLUTE_FLOAT32 = 1e-5  # log-softmax in float32 at logits of 20 to 100
 ACCURACY = 5e-3
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Where a recorded curve differs most from what the weights say.
-
-    Attributes:
-        shift: the curve's row at step + shift is about the weights of step.
-        n: steps that could be compared.
-    """
-
-    column: str
-    step: int
-    recorded: float
-    recomputed: float
-    shift: int
-    n: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; NaN and infinity as text."""
-        values = {k: v if math.isfinite(v) else str(v) for k, v in self.__dict__.items() if k != "column"}
-        return {"column": self.column, **values}
 
 
 class RecordedLossCheck:

@@ -18,20 +18,13 @@ import torch
 from interp import runs
 from interp.architecture import Weights, check_weights
 from interp.durable import TEMPORARY_SUFFIX, remove_leftovers, write_bytes, write_json
+from interp.file_damage import consistent, file_damage, index_entry, index_from_files, inside, loaded
 from interp.forward import answer_logits
 from interp.packed_weights import packed_damage, packed_tensor
 from interp.runs import Run
 from interp.task_file import task_bytes
 from interp.tasks.modular import modular_task
 from interp.tensor_files import RunError, file_checksum, read_tensors, safetensors_bytes, tensor_checksum
-from interp.verification import (
-    consistent,
-    file_damage,
-    index_entry,
-    index_from_files,
-    inside,
-    loaded,
-)
 
 
 @dataclass(frozen=True)
@@ -180,7 +173,7 @@ def _repair_checkpoints(path: Path, index: dict[int, dict[str, Any]], done: list
                 damaged[about["file"]] = (step, about)
     if not damaged:
         return
-    whole = {}
+    whole: dict[str, Path] = {}
     for file in [*path.rglob("*.safetensors"), *path.rglob(f".*{TEMPORARY_SUFFIX}")]:
         if file.is_file() and file.stat().st_size:
             whole.setdefault(file_checksum(file), file)

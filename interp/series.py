@@ -28,49 +28,19 @@ the same run a step or two away have a small one.
 
 import statistics
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from interp.architecture import Weights
+from interp.findings import Finding, listed
 from interp.tensor_files import tensor_checksum
 
 DETOUR = 2.5
 DETOUR_TO_NEIGHBOURS = 2.0
 SAMPLE = 1024
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was seen.
-
-    Attributes:
-        level: "problem", or "note" for what is unusual but explained.
-        kind: a word or two, see the module's docstring and `interp.verification`.
-        where: the file (relative to the folder) or the tensor; "" where it is about steps.
-        steps: the steps that it is about.
-        message: one sentence.
-    """
-
-    level: Literal["problem", "note"]
-    kind: str
-    where: str
-    steps: tuple[int, ...]
-    message: str
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as plain values."""
-        return {
-            "level": self.level,
-            "kind": self.kind,
-            "where": self.where,
-            "steps": list(self.steps),
-            "message": self.message,
-        }
 
 
 class SeriesCheck:
@@ -87,7 +57,7 @@ class SeriesCheck:
         self._detours: list[tuple[int, float]] = []
         self._last_step: int | None = None
 
-    def add(self, step: int, weights: Weights) -> None:
+    def add(self, step: int, weights: Mapping[str, Tensor]) -> None:
         """The next checkpoint; the weights are not kept."""
         checksums = {name: tensor_checksum(tensor) for name, tensor in weights.items()}
         if step in self.checksums:
@@ -142,7 +112,7 @@ class SeriesCheck:
     def _say(self, level: Literal["problem", "note"], kind: str, where: str, steps: tuple, text: str) -> None:
         self._findings.append(Finding(level, kind, where, steps, text))
 
-    def _compare_kinds(self, step: int, weights: Weights) -> None:
+    def _compare_kinds(self, step: int, weights: Mapping[str, Tensor]) -> None:
         kinds = {
             name: f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for name, t in weights.items()
         }
@@ -160,7 +130,7 @@ class SeriesCheck:
         self._kinds = kinds
         self._is_vector |= {name: t.ndim < 2 for name, t in weights.items()}
 
-    def _is_finite(self, step: int, weights: Weights) -> bool:
+    def _is_finite(self, step: int, weights: Mapping[str, Tensor]) -> bool:
         finite = True
         for name, tensor in weights.items():
             if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
@@ -175,7 +145,7 @@ class SeriesCheck:
                 )
         return finite
 
-    def _sample(self, weights: Weights) -> dict[str, Tensor]:
+    def _sample(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Up to SAMPLE numbers of every tensor, scaled so that squared distances estimate those of the whole."""
         out = {}
         for name, tensor in weights.items():
@@ -194,7 +164,7 @@ class SeriesCheck:
             out[key] = values.double() * (n / SAMPLE) ** 0.5
         return out
 
-    def _measure_detour(self, step: int, weights: Weights) -> None:
+    def _measure_detour(self, step: int, weights: Mapping[str, Tensor]) -> None:
         self._recent = [*self._recent[-2:], (step, self._sample(weights))]
         if len(self._recent) == 3:
             (_, a), (middle, b), (_, c) = self._recent
@@ -316,14 +286,6 @@ def missing_steps(steps: Sequence[int]) -> list[int]:
             if step == c:
                 out += inside
     return out
-
-
-def listed(items: Sequence[object]) -> str:
-    """The first few items of a list, as text."""
-    text = [str(item) for item in items]
-    if len(text) <= 8:
-        return ", ".join(text)
-    return f"{', '.join(text[:5])}, ... {text[-1]} ({len(text)} in all)"
 
 
 def _distance(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:

@@ -16,66 +16,23 @@ run's network and task are known, of `interp.recorded`. Nothing is written. Kind
     stale, unfinished              notes: packed weights of former checkpoints; a run that can be resumed
 """
 
-import json
-import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import filelock
 import numpy as np
-import torch
 
 from interp import runs
 from interp.architecture import Weights, check_weights
 from interp.durable import TEMPORARY_SUFFIX
+from interp.file_damage import consistent, file_damage, index_from_files, inside, what_differs
+from interp.findings import Report, listed
 from interp.packed_weights import packed_damage
-from interp.recorded import Difference, RecordedLossCheck
+from interp.recorded import RecordedLossCheck
 from interp.runs import Run
-from interp.series import Finding, SeriesCheck, listed
-from interp.sources import huggingface
-from interp.sources.reading import SourceError, SourceWarning
-from interp.sources.states import Skipped, State, states_in
-from interp.sources.steps import Position
-from interp.tensor_files import RunError, file_checksum, read_tensors, tensor_checksum
-
-
-@dataclass
-class Report:
-    """What `verify_run` or `interp verify` saw.
-
-    Attributes:
-        n_steps: checkpoints that could be read.
-        losses: where each recorded curve differs most from the recomputed one; empty where that was not checked.
-    """
-
-    path: Path
-    format: str
-    findings: list[Finding] = field(default_factory=list)
-    n_steps: int = 0
-    losses: list[Difference] = field(default_factory=list)
-
-    @property
-    def problems(self) -> list[Finding]:
-        return [finding for finding in self.findings if finding.level == "problem"]
-
-    def say(
-        self, level: Literal["problem", "note"], kind: str, where: str, message: str, *steps: int
-    ) -> None:
-        self.findings.append(Finding(level, kind, where, steps, message))
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; "ok" is what the exit code says."""
-        return {
-            "path": str(self.path),
-            "format": self.format,
-            "ok": not self.problems,
-            "n_steps": self.n_steps,
-            "findings": [finding.to_json() for finding in self.findings],
-            "recorded_against_recomputed": [difference.to_json() for difference in self.losses],
-        }
+from interp.series import SeriesCheck
+from interp.tensor_files import RunError, read_tensors, tensor_checksum
 
 
 def verify_run(path: Path, *, losses: int) -> Report:
@@ -257,112 +214,9 @@ def _check_tensors(path: Path, step: int, about: dict[str, Any], report: Report)
         return tensors
     kind, text = damage
     if kind == "altered":
-        text += _what_differs(file, step, about["tensors"])
+        text += what_differs(file, step, about["tensors"])
     report.say("problem", kind, name, f"{name} {text}", step)
     return None
-
-
-def inside(path: Path, name: str) -> Path | None:
-    """The file of that relative name below the directory, or None where the name leads out of it."""
-    relative = Path(name)
-    if relative.is_absolute() or ".." in relative.parts or relative.drive:
-        return None
-    return path / relative
-
-
-def file_damage(file: Path, checksum: str | None) -> tuple[str, str] | None:
-    """What is wrong with a safetensors file: (missing, truncated or altered; a sentence's end), or None."""
-    if not file.is_file():
-        target = f" (it points to {file.readlink()}, which is gone)" if file.is_symlink() else ""
-        return "missing", f"is missing{target}"
-    size = file.stat().st_size
-    try:
-        with file.open("rb") as opened:
-            length = int.from_bytes(opened.read(8), "little")
-            if length > 100_000_000:
-                raise ValueError
-            header = json.loads(opened.read(length))
-        end = max((v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"), default=0)
-        expected = 8 + length + end
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-        is_cut = size < 8 or (length <= 100_000_000 and size < 8 + length)
-        return ("truncated" if is_cut else "altered"), "has no readable header"
-    if size < expected:
-        return "truncated", f"has {size} of {expected} bytes"
-    if checksum is not None and file_checksum(file) != checksum:
-        return "altered", "has another checksum than the one recorded when it was saved"
-    return None
-
-
-def header_metadata(file: Path) -> dict[str, str]:
-    """Metadata in the header of a safetensors file; {} where there is none that can be read."""
-    try:
-        with file.open("rb") as opened:
-            length = int.from_bytes(opened.read(8), "little")
-            header = json.loads(opened.read(min(length, 100_000_000)))
-        metadata = header.get("__metadata__", {})
-        return metadata if isinstance(metadata, dict) else {}
-    except (OSError, ValueError, AttributeError):
-        return {}
-
-
-def loaded(file: Path) -> Weights | None:
-    """The tensors of a safetensors file whatever its checksum is, or None."""
-    try:
-        return read_tensors(file, file_checksum(file))
-    except RunError:
-        return None
-
-
-def consistent(file: Path) -> tuple[int, Weights] | None:
-    """Step and tensors of a file that agrees with the checksums in its own header, or None."""
-    metadata, tensors = header_metadata(file), loaded(file)
-    if tensors is None:
-        return None
-    try:
-        step, checksums = int(metadata["step"]), json.loads(metadata["checksums"])
-    except (KeyError, ValueError, TypeError):
-        return None
-    if {name: tensor_checksum(t) for name, t in tensors.items()} != checksums:
-        return None
-    return step, tensors
-
-
-def index_from_files(path: Path) -> dict[int, dict[str, Any]]:
-    """The index that the checkpoint files themselves allow: those which agree with the checksums in their headers."""
-    index = {}
-    for file in sorted((path / "steps").glob("*.safetensors")):
-        if entry := index_entry(path, file):
-            index[int(file.stem)] = entry
-    return index
-
-
-def index_entry(path: Path, file: Path) -> dict[str, Any] | None:
-    """The entry of a checkpoint file of consistent content and name, with its optimizer's if that is so too."""
-    found = consistent(file)
-    if found is None or file.name != f"{found[0]:010d}.safetensors":
-        return None
-    entry: dict[str, Any] = {
-        "file": file.relative_to(path).as_posix(),
-        "checksum": file_checksum(file),
-        "tensors": {name: tensor_checksum(t) for name, t in found[1].items()},
-    }
-    optimizer = path / "optimizer" / file.name
-    if file.parent.name == "steps" and optimizer.exists() and (state := index_entry(path, optimizer)):
-        entry["optimizer"] = state
-    return entry
-
-
-def _what_differs(file: Path, step: int, recorded: dict[str, str]) -> str:
-    tensors, named = loaded(file), header_metadata(file).get("step")
-    if tensors is None:
-        return ""
-    if named is not None and named != str(step):
-        return f": it holds step {named}"
-    differing = [n for n in recorded if n not in tensors or tensor_checksum(tensors[n]) != recorded[n]]
-    if not differing:
-        return ": its tensors are right, its header is not"
-    return f": {listed(differing)} differ{'s' if len(differing) == 1 else ''}"
 
 
 def _expected(run: Run | None, index: dict, damaged: set[int]) -> list[int] | None:
@@ -435,89 +289,3 @@ def _ranges(steps: list[int]) -> str:
         else:
             parts.append([step, step])
     return listed([str(a) if a == b else f"{a}-{b}" for a, b in parts])
-
-
-def verify_source(source: Path) -> Report:
-    """What is wrong with a file or folder of foreign checkpoints, by the checks of `interp.series` alone.
-
-    Its recorded losses are checked once it is imported: that needs to know the network and the task. Files that cannot
-    be read are problems, and the others are checked all the same.
-
-    Raises:
-        SourceError: if nothing with weights is found.
-    """
-    if huggingface.is_hub_name(str(source)):
-        source = huggingface.download(str(source))
-    source = Path(source).expanduser().resolve()
-    if not source.exists():
-        raise RunError(f"There is nothing at {source}. Name a run, or a file or folder of checkpoints.")
-    report = Report(source, "checkpoints")
-    series: SeriesCheck | None = None
-    unit: str | None = None
-    for position, tensors, where in _foreign(source, report):
-        if position is None:
-            report.say("note", "order", where, f"{where} does not say of which step it is: left out")
-            continue
-        if unit is None or unit == "any":
-            unit = position.unit
-        elif position.unit not in ("any", unit):
-            text = f"{where} counts {position.unit}s ({position.step}), those before it {unit}s: left out"
-            report.say("problem", "order", where, text, position.step)
-            continue
-        series = series or SeriesCheck()
-        series.unit = "step" if unit == "any" else unit
-        series.add(position.step, tensors)
-    if series:
-        report.n_steps = len(series.checksums)
-        report.findings += series.findings()
-    return report
-
-
-def _foreign(
-    source: Path, report: Report
-) -> Iterator[tuple[Position | None, Mapping[str, torch.Tensor], str]]:
-    hub = huggingface.find_series(source)
-    if hub:
-        report.format = "huggingface"
-        for position, folder in hub.items():
-            try:
-                tensors = huggingface.read_weights(folder)
-            except SourceError as error:
-                name = folder.relative_to(source).as_posix()
-                report.say("problem", "unreadable", name, str(error), position.step)
-                continue
-            yield position, tensors, str(folder)
-        return
-    skipped = Skipped()
-    positions, last = [], None
-    for state in _quietly(source, skipped):
-        if (
-            last
-            and last.path == state.path
-            and last.position
-            and state.position
-            and state.position < last.position
-        ):
-            text = (
-                f"{state.where} is of {state.position.unit} {state.position.step}, after {last.position.step}"
-            )
-            report.say("problem", "order", state.path.name, text, state.position.step)
-        positions.append(state.position or Position(-1, "any"))
-        last = State(state.position, {}, state.path, state.where)
-    for name, why in skipped.unreadable.items():
-        report.say("problem", "unreadable", name, why)
-    # Names come in their own order: "final" before "100". Few are held back, and those are mapped, not read.
-    turn = {i: n for n, i in enumerate(sorted(range(len(positions)), key=lambda i: positions[i].step))}
-    waiting, n_done = {}, 0
-    for i, state in enumerate(_quietly(source, Skipped())):
-        waiting[turn[i]] = state
-        while n_done in waiting:
-            state = waiting.pop(n_done)
-            yield state.position, state.tensors, state.where
-            n_done += 1
-
-
-def _quietly(source: Path, skipped: Skipped) -> Iterator[State]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SourceWarning)  # said in the report
-        yield from states_in(source, skipped)

@@ -15,6 +15,7 @@ TENSOR, TABLE, COMMON, ABOVE = "tensor wing", "table wing", "common ground", "ab
 FLOORS: dict[str, tuple[str, float]] = {
     "choices": (COMMON, -1),
     "durable": (COMMON, -1),
+    "findings": (COMMON, -1),
     "fourier": (TENSOR, 0),
     "progress": (COMMON, -1),
     "schedule": (COMMON, -1),
@@ -29,8 +30,9 @@ FLOORS: dict[str, tuple[str, float]] = {
     "run_config": (TENSOR, 2.5),
     "task_file": (TENSOR, 2.5),
     "packed_weights": (TENSOR, 2.5),
+    "file_damage": (TENSOR, 2.5),
     "runs": (TENSOR, 3),
-    "series": (TENSOR, 3.1),
+    "series": (TENSOR, 2.5),
     "sources": (TENSOR, 3.2),
     "recorded": (TENSOR, 3.2),
     "verification": (TENSOR, 3.3),

@@ -8,8 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from interp.findings import listed
 from interp.schedule import make_schedule
-from interp.series import SeriesCheck, listed, missing_steps
+from interp.series import SeriesCheck, missing_steps
 from interp.training import train
 from tests.tiny import tiny_config
 

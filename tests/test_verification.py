@@ -18,11 +18,12 @@ from interp.repair import repair_run
 from interp.run_config import config_from_json, config_to_json
 from interp.runs import open_run
 from interp.schedule import Schedule
+from interp.sources.verification import verify_source
 from interp.task_file import task_bytes
 from interp.tasks.modular import modular_task
 from interp.tensor_files import RunError, safetensors_bytes
 from interp.training import train
-from interp.verification import verify_run, verify_source
+from interp.verification import verify_run
 from tests.tiny import tiny_config
 
 FILE = "steps/0000000150.safetensors"

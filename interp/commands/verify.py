@@ -25,8 +25,6 @@ def verify(
 
     interp verify downloads/some_series --json findings.json
     """
-    from interp import verification
-
     is_run = (path / "run.json").exists() or (path / "index.json").exists()
     repairs = []
     if repair:
@@ -38,7 +36,14 @@ def verify(
         from interp.repair import repair_run
 
         repairs = repair_run(path)
-    report = verification.verify_run(path, losses=losses) if is_run else verification.verify_source(path)
+    if is_run:
+        from interp.verification import verify_run
+
+        report = verify_run(path, losses=losses)
+    else:
+        from interp.sources.verification import verify_source
+
+        report = verify_source(path)
     value = report.to_json() | {"repairs": [done.to_json() for done in repairs]}
     to_stdout = json is not None and str(json) == "-"
     if json is not None and not to_stdout:
