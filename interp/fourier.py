@@ -15,6 +15,7 @@ appendix on the Fourier basis.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int
@@ -32,8 +33,11 @@ def n_frequencies(n: int) -> int:
     return n // 2
 
 
+@lru_cache(maxsize=16)
 def fourier_basis(n: int, dtype: torch.dtype = torch.float64) -> Float[Tensor, "component n"]:
     """Orthonormal real Fourier basis of Z_n as the rows of an (n, n) matrix, in the order of the module.
+
+    Kept and shared between calls: not to be changed in place.
 
     Raises:
         ValueError: if n < 2.

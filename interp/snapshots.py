@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from interp.models import HookedNetwork
+
+
+_rows_of_tasks: "WeakKeyDictionary[Task, dict[torch.device, factorized.Rows]]" = WeakKeyDictionary()
 
 
 class NotApplicable(ValueError):
@@ -115,12 +119,20 @@ class Snapshot:
     def forward_path(self) -> Path:
         return path_for(self.config)
 
+    @property
+    def _rows(self) -> factorized.Rows:
+        # What depends on the task alone is kept for the next step's snapshot.
+        kept = _rows_of_tasks.setdefault(self.known_task, {})
+        if self.device not in kept:
+            kept[self.device] = factorized.Rows.of(self.known_task.tokens.to(self.device))
+        return kept[self.device]
+
     @cached_property
     def _activations(self) -> Mapping[str, Tensor | None]:
         tokens = self.known_task.tokens.to(self.device)
         with torch.no_grad():
             if self.forward_path == "factorized":
-                found = factorized.forward(self.config, self.weights, factorized.Rows.of(tokens))
+                found = factorized.forward(self.config, self.weights, self._rows)
                 return {
                     "logits": found.logits,
                     "pattern": found.pattern[:, None],

@@ -16,8 +16,8 @@ def logit_components(snapshot: Snapshot) -> pd.DataFrame:
 
     Columns:
         frequency_first, frequency_second: 0 .. n//2, of the first and second operand.
-        fraction: share of the squared norm without the constant cell (0, 0), summed over cosines, sines and answers. The
-            logits are centred for each input over the answers.
+        fraction: share of the squared norm without the constant cell (0, 0), summed over cosines, sines and answers.
+            The logits are centred for each input over the answers.
 
     Raises:
         NotApplicable: if the task has no algebra.

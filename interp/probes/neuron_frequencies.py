@@ -46,7 +46,8 @@ def neuron_frequencies(snapshot: Snapshot) -> pd.DataFrame:
     if n % 2 == 0:
         power[-1] += (basis[[0, -1]] @ along_a[-1]).square().sum(0)
 
-    whole = table.square().sum((0, 1))
+    # Row by row: a square of the whole table would be as large as the table.
+    whole = torch.stack([row.square().sum(0) for row in table]).sum(0)
     total = whole - constant
     best, frequency = power[1:].max(0)
     # Below a millionth of its mean square a neuron's variance is rounding of the difference above.
