@@ -135,6 +135,13 @@ class HookedNetwork(HookedRootModule):
                 f"The model needs integer tokens (batch, pos) with at most {self.cfg.n_ctx} positions, got "
                 f"{tokens.dtype} of shape {tuple(tokens.shape)}."
             )
+        if tokens.numel():
+            low, high = (int(bound) for bound in tokens.aminmax())
+            if low < 0 or high >= self.cfg.d_vocab:  # -1 would silently be the last token
+                raise ValueError(
+                    f"The model needs tokens from 0 to {self.cfg.d_vocab - 1}, got {low if low < 0 else high}. Was it "
+                    "built for another modulus or vocabulary?"
+                )
         return tokens
 
 
@@ -183,7 +190,7 @@ class HookedTransformer(HookedNetwork):
         """Logits at every position; a single row of tokens gets a batch axis, as in TransformerLens.
 
         Raises:
-            ValueError: if the tokens are not integers (batch, pos) within the context.
+            ValueError: if the tokens are not integers (batch, pos) within context and vocabulary.
         """
         tokens = self._check_tokens(tokens)
         c, weights = self.cfg, self.weights()
@@ -325,7 +332,7 @@ class HookedMLP(HookedNetwork):
         """Logits of the answer.
 
         Raises:
-            ValueError: if the tokens are not integers (batch, n_ctx).
+            ValueError: if the tokens are not integers (batch, n_ctx) within the vocabulary.
         """
         tokens = self._check_tokens(tokens)
         if tokens.shape[1] != self.cfg.n_ctx:

@@ -326,6 +326,20 @@ def test_one_row_of_tokens_gets_a_batch_axis():
     torch.testing.assert_close(model(torch.tensor([1, 2, 7])), model(torch.tensor([[1, 2, 7]])))
 
 
+@pytest.mark.parametrize("changes", [{}, {"n_heads": 0}, {"n_heads": 0, "one_hot_embed": True}], ids=str)
+def test_tokens_outside_the_vocabulary_are_refused(changes):
+    cfg = config(**changes)
+    model, inside = build_model(cfg), all_tokens(cfg)
+    model(inside)  # every token of the vocabulary
+    for token in (-1, cfg.d_vocab):
+        outside = inside.clone()
+        outside[-1, 0] = token
+        message = rf"needs tokens from 0 to {cfg.d_vocab - 1}, got {token}\. Was it built for another modulus"
+        with pytest.raises(ValueError, match=message):
+            model(outside)
+    assert model(inside[:0]).shape[0] == 0
+
+
 def test_errors(annotations_off):
     cfg = config()
     weights = initial_weights(cfg, 0)
