@@ -147,7 +147,8 @@ def resume(path: str | os.PathLike, *, device: str | None = None, threads: int |
     stopped, bit for bit.
 
     Raises:
-        RunError: if the directory is not a run, is complete, was not trained here, or another trainer works on it.
+        RunError: if the directory is not a run, is complete, was not trained here, another trainer works on it, or its
+            resume state or history is damaged.
     """
     with _lock(runs.open_run(path).path):
         run = runs.open_run(path)  # again: another trainer may have ended just before the lock was free
@@ -288,13 +289,13 @@ def _continue(
     config = run.config
     assert config.optimizer and config.schedule and config.n_steps is not None
     assert config.evaluation_interval is not None
+    history = _history_before(run, step)
     with _deterministic(device, threads or torch.get_num_threads()):
         session = _session(step, device)
         runs.update_record(run, status="running", sessions=[*run.record.get("sessions", []), session])
         live = {name: w.to(device, copy=True).requires_grad_() for name, w in weights.items()}
         optimizer = _Optimizer(config.optimizer, live, optimizer_state)
         data = _Data(run.task, config, device)
-        history = _history_before(run, step)
         status = "failed"
         try:
             with _signals() as stop_requested:
@@ -400,8 +401,20 @@ def _detached(weights: Weights) -> Weights:
 
 
 def _history_before(run: Run, step: int) -> list[dict[str, Any]]:
+    """The rows before a step, all of them: resume could not invent those that are missing.
+
+    Raises:
+        RunError: if some are missing.
+    """
     table = run.history()
-    return table[table["step"] < step].to_dict("records")  # type: ignore[return-value]
+    before = table[table["step"] < step]
+    if before["step"].tolist() != list(range(step)):
+        raise RunError(
+            f"{run.path / 'history.parquet'} needs a row for each of the {step} steps before the one that resume would "
+            f"continue from, and has {before['step'].nunique()}. Restore it from a copy, or delete latest.safetensors "
+            "beside it: the run is then trained again from step 0, with the same result."
+        )
+    return before.to_dict("records")  # type: ignore[return-value]
 
 
 def _session(step: int, device: str) -> dict[str, Any]:
@@ -494,18 +507,19 @@ def _signals() -> Iterator[Callable[[], bool]]:
 @contextmanager
 def _deterministic(device: str, threads: int) -> Iterator[None]:
     former_threads, former_mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
-    fill = torch.utils.deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic  # a module whose attribute is made when it is imported
+    fill = memory.fill_uninitialized_memory
     if device.startswith("cuda"):
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     # As torch.use_deterministic_algorithms(True), which loads the compiler first: two seconds for nothing here.
     torch.set_deterministic_debug_mode("error")
-    torch.utils.deterministic.fill_uninitialized_memory = False  # no value here is read before it is written
+    memory.fill_uninitialized_memory = False  # no value here is read before it is written
     try:
         yield
     finally:
         torch.set_deterministic_debug_mode(former_mode)
-        torch.utils.deterministic.fill_uninitialized_memory = fill
+        memory.fill_uninitialized_memory = fill
         torch.set_num_threads(former_threads)
 
 

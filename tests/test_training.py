@@ -467,6 +467,33 @@ def test_damaged_resume_state_is_refused(tmp_path, monkeypatch):
         resume(tmp_path / "r")
 
 
+@pytest.mark.parametrize("damage", ["missing", "shorter", "with a gap", "twice"])
+def test_resume_refuses_a_history_with_a_gap(tmp_path, monkeypatch, damage):
+    config = tiny_config(20, schedule=make_schedule(20, ["every:5"], []))
+    path = tmp_path / "r"
+    with monkeypatch.context() as patch:
+        stop_at(patch, 10)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, path, threads=1)
+    file, run = path / "history.parquet", open_run(path)
+    whole = run.history()
+    rows = {"missing": 0, "shorter": 8, "with a gap": 10, "twice": 10}[damage]
+    if damage == "missing":
+        file.unlink()
+    else:
+        step = whole["step"]
+        kept = {"shorter": step < 8, "with a gap": step != 4, "twice": step != 4}[damage]
+        table = whole[kept]
+        runs.save_history(run, pd.concat([table[:1], table]) if damage == "twice" else table)
+    before = (path / "run.json").read_bytes()
+    message = rf"r/history.parquet needs a row for each of the 11 steps .* and has {rows}\. Restore it from a copy, or"
+    with pytest.raises(RunError, match=message):
+        resume(path)
+    assert (path / "run.json").read_bytes() == before  # refused before anything is written
+    (path / "latest.safetensors").unlink()
+    same_runs(train(config, tmp_path / "whole", threads=1), resume(path))
+
+
 # The bundled run. Half an hour: pytest -m slow
 
 
