@@ -3,17 +3,33 @@
 Checkpoints of a long training run are loaded into hooked models, and probes track Fourier features, attention
 patterns and weight norms along them. Tensors on one side, tables on the other, one door between:
 
-    tensor wing (torch)                                    table wing (numpy, pandas; never torch)
+    TENSOR WING (torch)
+    6  measure                           the door: run x probes -> tidy tables
+    5  probes/*                          snapshot -> table
+       measure_stream, measure_cache     step after step through the probes; what was measured before
+    4  training, snapshots               the long run; a checkpoint brought to life
+    3  runs                              the disk layout
+       sources/*                         other people's checkpoints -> a run
+       recorded, verification, repair    is a run what it says? what of it can be restored?
+    2  models, bridge                    hooked networks: built here, or from Hugging Face
+       factorized, forward               the same logits, fast and exact; which of the two answers
+       clock_pizza                       the formulas of two algorithms
+       series                            are these the steps that they claim to be?
+       run_config, task_file, tensor_files, packed_weights, file_damage
+                                         the files of a run, one by one
+    1  architecture, tasks/*             what a network is; what it learns
+    0  fourier                           real Fourier analysis on Z_n
 
-    6  measure       run x probes -> tidy tables     -->   1  figures/*      tables -> axes
-    5  probes/*      snapshot -> table                     0  transitions    when something happened, with its bracket
-    4  training, snapshots, sources/*
-    3  runs          the disk layout
-    2  models (hooked), factorized (fast, exact), forward (which of the two)
-    1  tasks/*, architecture
-    0  fourier, schedule, durable, progress
+    TABLE WING (numpy, pandas; never torch)
+    1  figures/*                         tables -> figures
+    0  transitions, phases               when something happened, with its bracket
+       algorithm_verdict                 clock or pizza
+       curves                            one curve of a table
 
-`cli`, `commands/*`, `analysis` and the scripts in analyses/ stand above both. A module imports only from lower floors.
+    COMMON GROUND (neither): choices, durable, findings, progress, schedule
+    ABOVE BOTH: cli, commands/*, analysis, and the scripts in analyses/
+
+A module imports only from below, within a floor too: tests/test_architecture.py knows the steps between.
 
     >>> import interp
     >>> run = interp.open_run("checkpoints/mainline")                          # doctest: +SKIP
