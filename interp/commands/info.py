@@ -38,10 +38,10 @@ def describe(run) -> dict[str, str]:
     config, history = run.config, run.history()
     if config.task:
         t = config.task
-        lines["task"] = (
-            f"{t.operation} mod {t.p}, {'unknown share of' if t.train_fraction is None else format(t.train_fraction, '.0%')} train (split {t.split!r}, seed {t.split_seed})"
-            + (f", {t.corrupted_fraction:.0%} of train labels corrupted" if t.corrupted_fraction else "")
-        )
+        share = "unknown share of" if t.train_fraction is None else f"{t.train_fraction:.0%}"
+        lines["task"] = f"{t.operation} mod {t.p}, {share} train (split {t.split!r}, seed {t.split_seed})"
+        if t.corrupted_fraction:
+            lines["task"] += f", {t.corrupted_fraction:.0%} of train labels corrupted"
     if config.model:
         m = config.model
         kind = f"{m.n_layers}-layer MLP" if m.is_mlp else f"{m.n_layers}-layer transformer, {m.n_heads} heads"

@@ -120,6 +120,9 @@ def train(
             for new, old in zip((beta1, beta2), base.optimizer.betas, strict=True)
         )
     assert base.n_steps is not None
+    normalized = {}  # "none" is a value too, unlike an option that was not given
+    if normalization is not None:
+        normalized = {"normalization_type": None if normalization == "none" else normalization}
     config = training.variation(
         base,
         task=_given(
@@ -130,7 +133,7 @@ def train(
             n_layers=layers, d_model=d_model, n_heads=heads, d_mlp=d_mlp, act_fn=activation, attention_dir=attention,
             attention_rate=attention_rate, tied_unembed=tied_unembed, attention_bias=attention_bias, mlp_bias=mlp_bias,
             unembed_bias=unembed_bias, init=init, init_scale=init_scale,
-        ) | ({} if normalization is None else {"normalization_type": None if normalization == "none" else normalization}),
+        ) | normalized,
         optimizer=_given(
             name=optimizer, lr=lr, weight_decay=weight_decay, betas=betas, eps=eps, momentum=momentum,
             warmup_steps=warmup_steps, batch_size=batch_size, batch_seed=batch_seed, loss_dtype=loss_dtype,

@@ -11,6 +11,7 @@ matplotlib.use(
 )  # figures are files here; a notebook that sets its own backend draws the Figure it is given
 
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 
 from interp.durable import write_bytes
 
@@ -24,7 +25,7 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK, YELLOW)
 TRAIN, TEST = BLUE, VERMILION
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {  # keys: matplotlib types them as a closed set of words
     "font.size": 7.5,
     "axes.titlesize": 8,
     "axes.labelsize": 7.5,
@@ -38,7 +39,7 @@ _SETTINGS = {
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "lines.linewidth": 1.2,
-    "axes.prop_cycle": matplotlib.cycler(color=PALETTE),
+    "axes.prop_cycle": cycler(color=PALETTE),
     "pdf.fonttype": 42,  # editable text, which journals ask for
     "svg.hashsalt": "grokscope",
     "figure.dpi": 100,

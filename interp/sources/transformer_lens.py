@@ -93,7 +93,8 @@ def from_hooked_transformer(tensors: Mapping[str, Tensor], stated: Mapping[str, 
     else:
         shown |= {"tied_unembed": True}
         shown |= {} if "d_vocab_out" in stated else {"d_vocab_out": d_vocab}
-    weights["unembed.b_U"] = t.take_bias("unembed.b_U", shown.get("d_vocab_out", stated.get("d_vocab_out")))
+    d_vocab_out = shown["d_vocab_out"] if "d_vocab_out" in shown else stated["d_vocab_out"]
+    weights["unembed.b_U"] = t.take_bias("unembed.b_U", d_vocab_out)
     shown |= {"n_layers": n_layers, "n_heads": n_heads, "d_head": d_head, "d_mlp": d_mlp}
     shown["norm_placement"] = "post" if has_norm and "ln_final.w" not in weights else "pre"
     if has_norm:
