@@ -79,7 +79,7 @@ def _by_size(parts):
 def _whole(ax, whole, verdicts):
     from matplotlib.patches import Patch
 
-    ax.plot(whole["step"], whole["test_accuracy"], color="0.6", lw=0.6)
+    accuracy = ax.plot(whole["step"], whole["test_accuracy"], color="0.6", lw=0.6, label="test accuracy")
     lines = [
         ax.plot(whole["step"], whole[name], color=colour, label=label)[0]
         for name, colour, label in (
@@ -98,11 +98,9 @@ def _whole(ax, whole, verdicts):
     ax.set_ylabel("whole network")
     found = [name for name in VERDICT_COLOURS if name in set(verdicts["verdict"])]
     patches = [Patch(color=VERDICT_COLOURS[name], lw=0, label=name) for name in found]
-    first = ax.legend(handles=lines, loc="center right", fontsize=6.5, bbox_to_anchor=(1, 0.49))
-    ax.add_artist(first)
     ax.legend(
-        handles=patches, loc="lower left", bbox_to_anchor=(0.1, 1.0), ncols=4, fontsize=6.5, handlelength=1,
-        columnspacing=1, borderaxespad=0.1,
+        handles=[*lines, *accuracy, *patches], loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=6,
+        handlelength=1.2, columnspacing=1,
     )  # fmt: skip
 
 
@@ -137,7 +135,7 @@ def _formulas(ax, whole):
     )
     ax.set_ylim(0, 1.05)
     ax.set_ylabel("share of the logits explained;\ncoefficient of variation")
-    ax.legend(loc="center right")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=6, handlelength=1.4, columnspacing=1)
 
 
 def _doubles(ax, parts, colours):

@@ -176,7 +176,6 @@ def _components(figure, ax, table, key):
         np.arange(grid.shape[0] + 1) - 0.5, np.arange(grid.shape[0] + 1) - 0.5, np.maximum(grid, 1e-6),
         cmap="cividis", norm=LogNorm(1e-6, 1), rasterized=True, shading="flat",
     )  # fmt: skip
-    ax.set_aspect("equal", anchor="W")
     ticks = [0, *sorted(key["frequency"])]
     # Neighbouring key frequencies would print over each other.
     ticks = [t for i, t in enumerate(ticks) if i == 0 or t - ticks[i - 1] > len(grid) / 20]

@@ -95,7 +95,7 @@ def _boundary(ax, found, colour):
 
 def _bracket(found):
     if found.step is None:
-        return "not known" if found.before is None else "never"
+        return "not known" if found.before is None else "not reached"
     return f"from the first step, {found.step}" if found.before is None else f"{found.before} to {found.step}"
 
 
@@ -129,7 +129,13 @@ def _measures(ax, table):
         )  # fmt: skip
     ax.set_yscale("log")
     ax.set_ylabel("loss (nats)")
-    ax.legend(loc="center right", frameon=True, framealpha=0.9, edgecolor="none")
+    handles, labels = ax.get_legend_handles_labels()
+    # Columns are filled first: whole key set, causal set, random sets, each with excluded above restricted.
+    order = [0, 3, 1, 4, 2, 5]
+    ax.legend(
+        [handles[i] for i in order], [labels[i] for i in order], loc="lower center", bbox_to_anchor=(0.5, 1.0),
+        ncols=3, fontsize=5.5, handlelength=1.2, columnspacing=0.8,
+    )  # fmt: skip
 
 
 def _sparsity(ax, table):

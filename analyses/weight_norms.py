@@ -99,7 +99,7 @@ def _motion(angles, speed, table, norms):
         angles.plot(table["step"], change, color=colour, ls="--", label=f"relative distance to the {label}")
     angles.axhline(0, color="0.7", lw=0.6)
     angles.set_ylabel("cosine; relative distance")
-    angles.legend(loc="best", fontsize=6.5)
+    angles.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=6)
     moved = table[table["update_steps"] > 0].merge(norms[["step", "l2"]], on="step")
     rate = moved["update_norm"] / moved["update_steps"] / moved["l2"]
     speed.plot(moved["step"], rate, color=style.BLACK)
