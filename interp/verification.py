@@ -26,7 +26,14 @@ import numpy as np
 from interp import runs
 from interp.architecture import Weights, check_weights
 from interp.durable import TEMPORARY_SUFFIX
-from interp.file_damage import consistent, file_damage, index_from_files, inside, what_differs
+from interp.file_damage import (
+    consistent,
+    file_damage,
+    header_metadata,
+    index_from_files,
+    inside,
+    what_differs,
+)
 from interp.findings import Report, listed
 from interp.packed_weights import packed_damage
 from interp.recorded import RecordedLossCheck
@@ -137,8 +144,9 @@ def _check_task(run: Run, report: Report) -> bool:
 def _check_history(run: Run, report: Report) -> dict[int, float]:
     """Train loss by step, as recorded, {} where there is none."""
     file, is_own = "history.parquet", bool(run.record.get("sessions"))
+    resumed_at = header_metadata(run.path / "latest.safetensors").get("step", "0")
     if not (run.path / file).exists():
-        if is_own and run.record["status"] == "complete":
+        if is_own and (run.record["status"] == "complete" or resumed_at != "0"):
             report.say("problem", "missing", file, f"{file} is missing: losses along the run are lost")
         return {}
     try:
@@ -152,6 +160,8 @@ def _check_history(run: Run, report: Report) -> dict[int, float]:
     if is_own and steps:
         complete = run.record["status"] == "complete"
         last = run.config.n_steps if complete and run.config.n_steps is not None else steps[-1]
+        if resumed_at.isdigit():  # a history may be ahead of the resume state, never behind it
+            last = max(last, int(resumed_at) - 1)
         first = min([*steps, *(run.config.schedule.steps if run.config.schedule else ())])
         absent = sorted(set(range(first, last + 1)) - set(steps))
         if absent:

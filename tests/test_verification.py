@@ -444,6 +444,16 @@ def test_an_interrupted_run_is_clean_and_its_resume_state_is_repaired(tiny_run_c
     assert latest.read_bytes() == whole
 
 
+def test_a_history_behind_the_resume_state_is_found(tiny_run_copy):
+    run = interrupted(tiny_run_copy)
+    history = run.history()
+    runs.save_history(run, history[history["step"] < 180])
+    (found,) = verify_run(run.path, losses=0).problems
+    assert found.message == "it lacks the rows of 20 steps: 180-199"
+    (run.path / "history.parquet").unlink()
+    assert problems(run.path) == {("missing", "history.parquet")}
+
+
 def test_the_resume_state_restores_its_own_step(tiny_run_copy):
     run = interrupted(tiny_run_copy)
     whole = bytes_of(run.path)
