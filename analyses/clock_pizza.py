@@ -59,10 +59,10 @@ def draw(tables):
     _formulas(axes[1, 0], whole)
     _doubles(axes[1, 1], parts, colours)
     grokking = transition(whole, "test_accuracy", algorithm_verdict.GENERALISES, "rise")
-    for label, ax in zip("abcd", axes.flat, strict=True):
+    style.label_panels(axes.flat)
+    for ax in axes.flat:
         style.step_axis(ax, np.unique(whole["step"]), scale="linear")
         ax.locator_params(axis="x", nbins=5)
-        ax.set_title(label, loc="left", fontweight="bold")
         if grokking.step is not None:
             ax.axvspan(grokking.before or 0, grokking.step, color="0.8", lw=0, zorder=0)
     for ax in axes[0]:
@@ -135,7 +135,9 @@ def _formulas(ax, whole):
     )
     ax.set_ylim(0, 1.05)
     ax.set_ylabel("share of the logits explained;\ncoefficient of variation")
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=6, handlelength=1.4, columnspacing=1)
+    ax.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=6, handlelength=1.4, columnspacing=1
+    )
 
 
 def _doubles(ax, parts, colours):
