@@ -72,8 +72,7 @@ def draw(tables):
     _features(axes[1, 1], tables, steps, key)
     _neurons(axes[2, 0], tables["neuron_frequencies"], key)
     _components(figure, axes[2, 1], tables["logit_components"], key)
-    for label, ax in zip("abcdef", axes.flat, strict=True):
-        ax.set_title(label, loc="left", fontweight="bold")
+    style.label_panels(axes.flat)
     return figure
 
 

@@ -69,12 +69,12 @@ def draw(tables):
             ax.legend(fontsize=6, handlelength=1.2, frameon=True, framealpha=0.8, edgecolor="none")
         else:
             ax.text(0.5, 0.5, "does not apply", transform=ax.transAxes, ha="center", color="0.5")
-    for label, ax in zip("abcdefghi", axes.flat, strict=True):
+    style.label_panels(axes.flat)
+    for ax in axes.flat:
         for name, colour in BOUNDARIES:
             if found[name].step is not None:
                 ax.axvspan(found[name].before or 0, found[name].step, color=colour, alpha=0.5, lw=1, zorder=0)
         style.step_axis(ax, steps)
-        ax.set_title(label, loc="left", fontweight="bold")
     for ax in axes[:-1].flat:
         ax.set_xlabel("")
     patches = [axes[0, 0].fill_between([], [], color=colour, alpha=0.5) for _, colour in BOUNDARIES]

@@ -63,11 +63,11 @@ def draw(tables):
     _sparsity(axes[1, 0], tables["fourier_sparsity"])
     _norm(axes[1, 1], tables["weight_norms"])
     found = phases(tables)
-    for label, ax in zip("abcd", axes.flat, strict=True):
+    style.label_panels(axes.flat)
+    for ax in axes.flat:
         handles = [_boundary(ax, found[name], colour) for name, colour in BOUNDARIES.items()]
         style.step_axis(ax, steps, scale="linear")
         ax.locator_params(axis="x", nbins=5)
-        ax.set_title(label, loc="left", fontweight="bold")
     for ax in axes[0]:
         ax.set_xlabel("")
     labels = [f"{name.replace('_', ' ')}\n{_bracket(found[name])}" for name in BOUNDARIES]

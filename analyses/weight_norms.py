@@ -48,13 +48,13 @@ def draw(tables):
     _motion(axes[0, 1], axes[1, 0], tables["weight_distances"], total)
     found = phases({"history": tables["history"]})
     steps = np.unique(norms["step"])
-    for label, ax in zip("abcd", axes.flat, strict=True):
+    style.label_panels(axes.flat)
+    for ax in axes.flat:
         for name, colour in BOUNDARIES:
             if found[name].step is not None:
                 ax.axvspan(found[name].before or 0, found[name].step, color=colour, alpha=0.5, lw=1, zorder=0)
         style.step_axis(ax, steps, scale="linear")
         ax.locator_params(axis="x", nbins=5)
-        ax.set_title(label, loc="left", fontweight="bold")
     for ax in axes[0]:
         ax.set_xlabel("")
     handles, labels = axes[0, 0].get_legend_handles_labels()

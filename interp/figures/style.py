@@ -101,3 +101,12 @@ def shade_phases(axes: Any, boundaries: list[tuple[str, float, float]]) -> None:
             label, (step, 1.0), xycoords=("data", "axes fraction"), xytext=(2, -2), textcoords="offset points",
             rotation=90, va="top", ha="left", fontsize=6, color=colour,
         )  # fmt: skip
+
+
+def label_panels(axes: Any) -> None:
+    """Letters a, b, c ... left above each panel, where no legend above the panel reaches."""
+    for letter, ax in zip("abcdefghijklmnop", axes, strict=False):
+        ax.annotate(
+            letter, (0, 1), xycoords="axes fraction", xytext=(-20, 4), textcoords="offset points",
+            fontsize=9, fontweight="bold", ha="right",
+        )  # fmt: skip
