@@ -137,5 +137,5 @@ def with_embedding(
     config: ModelConfig, weights: Weights, W_E: Float[Tensor, "token d_model"]
 ) -> tuple[ModelConfig, Weights]:
     """The network with another embedding and its old unembedding, also where the two were tied."""
-    untied = dataclasses.replace(config, tied_unembed=False, one_hot_embed=False)
+    untied = dataclasses.replace(config, tied_unembed=False, one_hot_embed=False, d_vocab=len(W_E))
     return untied, {**weights, "embed.W_E": W_E, "unembed.W_U": unembedding(config, weights)}

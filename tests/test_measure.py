@@ -150,7 +150,8 @@ def test_one_snapshot_serves_all_probes_of_a_step_and_is_freed_before_the_next(r
 
     gc.disable()  # freed by reference counts: nothing waits for the collector
     try:
-        measure(run, {"first": watch, "second": watch})
+        # Two functions: what is one function is called once a snapshot.
+        measure(run, {"first": watch, "second": lambda snapshot: watch(snapshot)})
     finally:
         gc.enable()
     assert sorted(seen) == STEPS
@@ -584,3 +585,17 @@ def test_listed_probes_are_there_and_no_probe_is_listed_twice():
     assert set(listed) == set(probe_files.available())
     for name in listed:
         assert probe_files.named(name).__name__ == name
+
+
+def test_a_table_that_probes_build_on_is_computed_once_a_snapshot(run):
+    seen = []
+
+    def counted(snapshot):
+        seen.append(snapshot.step)
+        return pd.DataFrame({"one": [1]})
+
+    def builds_on_it(snapshot):
+        return snapshot.once(counted).assign(two=2)
+
+    measure(run, [counted, builds_on_it], [5])
+    assert seen == [5]

@@ -494,7 +494,7 @@ def test_errors_say_what_is_needed():
         algorithm(snapshot, n_triples=1)
     with pytest.raises(ValueError, match="of at least 1, got 0 and 8"):
         algorithm_by_frequency(snapshot, n_differences=0)
-    with pytest.raises(ValueError, match="of at least 1, got 16 and 0"):
+    with pytest.raises(ValueError, match="of at least 1, got 12 and 0"):
         algorithm_by_frequency(snapshot, max_frequencies=0)
     with pytest.raises(ValueError, match=r"run from 1 to 6, got \[7\]"):
         algorithm_by_frequency(snapshot, frequencies=[7])
