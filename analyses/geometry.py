@@ -136,7 +136,7 @@ def _directions(ax, tables):
     _plot(ax, total, "weight_cosine", "$-$gradient, weights", style.VERMILION)
     _plot(ax, total, "collapsed_fraction", "collapsed share", style.GREEN)
     ax.axhline(0, color="0.7", lw=0.6, zorder=0)
-    ax.set_ylim(-1.05, 1.05)
+    ax.set_ylim(-1.7, 1.05)  # room for the legend below
     ax.set_ylabel("cosine; share of rows")
 
 

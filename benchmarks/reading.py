@@ -19,7 +19,7 @@ from timing import arguments, median_seconds, report
 from interp import runs
 from interp.architecture import initial_weights
 from interp.models import build_model
-from interp.training import mainline, variation
+from interp.presets import mainline, variation
 
 
 def main() -> None:

@@ -17,9 +17,10 @@ from timing import arguments, median_seconds, report
 
 from interp.architecture import initial_weights
 from interp.models import build_model
+from interp.presets import mainline, variation
 from interp.snapshots import Snapshot
 from interp.tasks.modular import modular_task
-from interp.training import _Data, _deterministic, _Optimizer, mainline, variation
+from interp.training import _Data, _deterministic, _Optimizer
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ patterns and weight norms along them. Tensors on one side, tables on the other, 
        factorized, forward               the same logits, fast and exact; which of the two answers
        clock_pizza                       the formulas of two algorithms
        series                            are these the steps that they claim to be?
+       presets                           named configs
        run_config, task_file, tensor_files, packed_weights, file_damage
                                          the files of a run, one by one
     1  architecture, tasks/*             what a network is; what it learns
@@ -26,7 +27,7 @@ patterns and weight norms along them. Tensors on one side, tables on the other, 
        algorithm_verdict                 clock or pizza
        curves                            one curve of a table
 
-    COMMON GROUND (neither): choices, durable, findings, progress, schedule
+    COMMON GROUND (neither): choices, durable, findings, progress, provenance, schedule
     ABOVE BOTH: cli, commands/*, analysis, and the scripts in analyses/
 
 A module imports only from below, within a floor too: tests/test_architecture.py knows the steps between.

@@ -13,10 +13,8 @@ A script asks one question and has three functions: `compute(run, device) -> tab
 import argparse
 import json
 import math
-import platform
 import sys
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from matplotlib.figure import Figure
 
 from interp.durable import write_bytes, write_json
 from interp.figures.style import save_figure
+from interp.provenance import versions
 
 ROOT = Path(__file__).parent.parent
 BUNDLED_RUN = ROOT / "checkpoints" / "mainline"
@@ -104,7 +103,7 @@ def _compute(
         "config": config_to_json(run.config),
         "device": device,
         "threads": torch.get_num_threads(),
-        "versions": _versions(),
+        "versions": versions(),
         "command": " ".join(["python", *sys.argv]),
     }
     return tables, about
@@ -154,13 +153,3 @@ def clean(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in ("grokscope", "torch", "transformer-lens", "numpy", "pandas", "matplotlib"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found

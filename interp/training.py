@@ -3,22 +3,16 @@
 One loop for every task, model and optimizer of a `RunConfig`. What a step does depends only on the weights, the
 optimizer's state and the step's number (mini-batch orders are drawn from (batch_seed, epoch)), so a run continued from
 any saved state equals a run that was never stopped: same device, same thread count, same torch.
-
-References: the "mainline" preset is the recipe of Nanda et al. 2023, appendix A and the released code.
 """
 
 import math
 import os
 import platform
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -29,71 +23,17 @@ import torch
 from torch import Tensor
 
 from interp import runs
-from interp.architecture import Weights, head_width, initial_weights, transformer_config
+from interp.architecture import Weights, initial_weights
 from interp.durable import remove_leftovers
 from interp.forward import answer_logits, path_for
 from interp.progress import bar
+from interp.provenance import commit, now, versions
 from interp.run_config import OptimizerConfig, RunConfig
 from interp.runs import Run
-from interp.schedule import make_schedule
-from interp.tasks.modular import ModularConfig, Task, modular_task
+from interp.tasks.modular import Task, modular_task
 from interp.tensor_files import RunError
 
-# Dense where test accuracy rises, sparse elsewhere; chosen after a run of 20,000 steps saved every 100 (docs/log.md).
-# Optimizer state before memorization ends, in mid circuit formation, just before and just after cleanup.
-MAINLINE_SAVE = (
-    "0-300:100", "500", "1000-1400:200", "2000-4000:500", "4300", "4600-6400:100", "6700", "7000-8000:500",
-)  # fmt: skip
-MAINLINE_SAVE_OPTIMIZER = ("100", "2500", "4500", "8000")
-MAINLINE_STEPS = 10_000
-
 SECONDS_BETWEEN_STATES = 30.0
-
-
-def mainline(n_steps: int = MAINLINE_STEPS) -> RunConfig:
-    """The mainline of Nanda et al. 2023: addition mod 113, 30 % train, one layer, weight decay 1, seeds 0 and 0.
-
-    References: Nanda et al. 2023, section 3 and the released code (progress-measures-paper).
-    """
-    task = ModularConfig(
-        operation="add",
-        p=113,
-        train_fraction=0.3,
-        equals_token=True,
-        separate_vocabularies=False,
-        corrupted_fraction=0.0,
-        split="shuffle",
-        split_seed=0,
-    )
-    inside = [text for text in MAINLINE_SAVE if _last_step(text) <= n_steps]
-    inside_optimizer = [text for text in MAINLINE_SAVE_OPTIMIZER if _last_step(text) <= n_steps]
-    return RunConfig(
-        task=task,
-        model=transformer_config(
-            p=113, n_ctx=3, d_vocab=114, n_layers=1, d_model=128, n_heads=4, d_mlp=512, act_fn="relu"
-        ),
-        optimizer=OptimizerConfig(
-            name="adamw",
-            lr=1e-3,
-            weight_decay=1.0,
-            betas=(0.9, 0.98),
-            eps=1e-8,
-            momentum=0.0,
-            warmup_steps=10,
-            batch_size=None,
-            batch_seed=0,
-            loss_dtype="float64",
-        ),
-        n_steps=n_steps,
-        schedule=make_schedule(n_steps, inside, inside_optimizer),
-        seed=0,
-        evaluation_interval=10,
-    )
-
-
-def _last_step(text: str) -> int:
-    head = text.split(":")[0]
-    return int(head.split("-")[-1]) if head[0].isdigit() else 0
 
 
 def train(
@@ -118,7 +58,7 @@ def train(
     if lacking:
         raise ValueError(
             f"Training needs a whole config, this one has no {', '.join(lacking)}. Configs of imported runs may lack "
-            "some: start from another one, as interp.training.mainline()."
+            "some: start from another one, as interp.presets.mainline()."
         )
     check_device(device)
     runs.check_unused(Path(path).expanduser().resolve())  # before the lock makes a file there
@@ -131,7 +71,7 @@ def train(
             {
                 "status": "running",
                 "unit": "step",
-                "created": _now(),
+                "created": now(),
                 "forward_path": path_for(model_config),
                 "sessions": [],
             },
@@ -421,7 +361,7 @@ def _session(step: int, device: str) -> dict[str, Any]:
     """Where and with what this stretch of training runs."""
     return {
         "from_step": step,
-        "started": _now(),
+        "started": now(),
         "device": device,
         "device_name": torch.cuda.get_device_name(device)
         if device.startswith("cuda")
@@ -432,36 +372,6 @@ def _session(step: int, device: str) -> dict[str, Any]:
         "versions": versions(),
         "commit": commit(),
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides numbers."""
-    found = {"python": platform.python_version()}
-    for package in ("grokscope", "torch", "numpy", "transformer-lens"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def commit() -> str | None:
-    """The commit of this package's source, with '+changes' where the tree differs; None outside a repository."""
-    root = Path(__file__).parent.parent
-    try:
-        head, status = (
-            subprocess.run(
-                ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=10
-            ).stdout.strip()
-            for arguments in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", "interp"])
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return head + ("+changes" if status else "")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @contextmanager
@@ -521,42 +431,3 @@ def _deterministic(device: str, threads: int) -> Iterator[None]:
         torch.set_deterministic_debug_mode(former_mode)
         memory.fill_uninitialized_memory = fill
         torch.set_num_threads(former_threads)
-
-
-def variation(
-    config: RunConfig,
-    *,
-    task: dict[str, Any] | None = None,
-    model: dict[str, Any] | None = None,
-    optimizer: dict[str, Any] | None = None,
-    **changes: Any,
-) -> RunConfig:
-    """A trainable config with some fields replaced, sizes that follow from the task made to fit, all checked again.
-
-    Args:
-        task, model, optimizer: fields of that part by name. The model's n_ctx, d_vocab, d_vocab_out (and d_head, where
-            d_model or n_heads change) follow.
-
-    Raises:
-        ValueError: as the configs themselves do.
-    """
-    assert config.task and config.model and config.optimizer
-    new_task = replace(config.task, **(task or {}))
-    fields: dict[str, Any] = {
-        "n_ctx": new_task.n_pos,
-        "d_vocab": new_task.n_tokens,
-        "d_vocab_out": new_task.p,
-    }
-    fields |= model or {}
-    if fields.keys() & {"d_model", "n_heads"} and "d_head" not in fields:
-        d_model, n_heads = (fields.get(k, getattr(config.model, k)) for k in ("d_model", "n_heads"))
-        fields["d_head"] = head_width(d_model, n_heads)
-        if not n_heads:
-            fields |= {"positions": "none"}
-    return replace(
-        config,
-        task=new_task,
-        model=replace(config.model, **fields),
-        optimizer=replace(config.optimizer, **(optimizer or {})),
-        **changes,
-    )

@@ -18,10 +18,11 @@ from interp import runs, training
 from interp.architecture import initial_weights
 from interp.factorized import Rows, forward
 from interp.models import build_model
+from interp.presets import mainline
 from interp.runs import open_run
 from interp.schedule import make_schedule
 from interp.tensor_files import RunError
-from interp.training import mainline, resume, train
+from interp.training import resume, train
 from tests.tiny import tiny_config, train_in_process
 
 # A server that has loaded torch once and forks each child from there (Windows starts every child anew).

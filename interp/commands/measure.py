@@ -120,8 +120,8 @@ def _summary(
     import torch
 
     from interp.phases import phases
+    from interp.provenance import versions
     from interp.run_config import config_to_json
-    from interp.training import versions
 
     found = phases({"history": run.history(), **tables})
     return {

@@ -108,10 +108,10 @@ def train(
 
     interp train runs/p59 --preset mainline --p 59 --train-fraction 0.4 --steps 5000 --save every:100
     """
-    from interp import training
+    from interp import presets, training
     from interp.schedule import make_schedule
 
-    base = training.mainline() if steps is None else training.mainline(steps)
+    base = presets.mainline() if steps is None else presets.mainline(steps)
     betas = None
     if beta1 is not None or beta2 is not None:
         assert base.optimizer is not None
@@ -123,7 +123,7 @@ def train(
     normalized = {}  # "none" is a value too, unlike an option that was not given
     if normalization is not None:
         normalized = {"normalization_type": None if normalization == "none" else normalization}
-    config = training.variation(
+    config = presets.variation(
         base,
         task=_given(
             operation=operation, p=p, train_fraction=train_fraction, equals_token=equals_token,
