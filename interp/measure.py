@@ -29,6 +29,7 @@ from interp.tensor_files import RunError
 __all__ = ["MeasureError", "Probe", "measure", "select_steps"]
 
 SECONDS_BETWEEN_SAVES = 10.0
+STEPS_BETWEEN_SAVES = 20  # a step's small tables take several times the memory of their rows in a joined one
 
 
 def measure(
@@ -83,7 +84,7 @@ def measure(
     first_error: Exception | None = None
 
     stream = outcomes(run, todo, by_name, device, n_jobs, is_over=lambda: first_error is not None)
-    to_disk, saved_at = cache, time.monotonic()
+    to_disk, saved_at, unsaved = cache, time.monotonic(), 0
     display = bar() if progress else None
     try:
         with display or nullcontext():
@@ -98,8 +99,9 @@ def measure(
                         first_error = first_error or told
                 if display and shown is not None:
                     display.advance(shown)
-                if time.monotonic() - saved_at > SECONDS_BETWEEN_SAVES:
-                    to_disk, saved_at = _save(run, kept, to_disk), time.monotonic()
+                unsaved += 1
+                if unsaved >= STEPS_BETWEEN_SAVES or time.monotonic() - saved_at > SECONDS_BETWEEN_SAVES:
+                    to_disk, saved_at, unsaved = _save(run, kept, to_disk), time.monotonic(), 0
     finally:
         stream.close()
         _save(run, kept, to_disk)

@@ -580,7 +580,7 @@ def test_steps_that_cannot_be_are_told_before_anything_is_measured(run):
 
 
 def test_listed_probes_are_there_and_no_probe_is_listed_twice():
-    listed = probe_files.STANDARD + probe_files.SLOW
+    listed = probe_files.STANDARD + probe_files.LARGE + probe_files.SLOW
     assert len(set(listed)) == len(listed)
     assert set(listed) == set(probe_files.available())
     for name in listed:

@@ -1,8 +1,8 @@
 """Probes: functions from a snapshot to a tidy table, one a file of the same name.
 
 Nothing is registered: a file interp/probes/<name>.py with a function <name> is a probe, and so is any function of a
-snapshot that returns a DataFrame. The two tuples below only say which ones the command line means by "standard" and
-by "all". Nothing is imported until a probe is asked for.
+snapshot that returns a DataFrame. The tuples below only say which ones the command line means by "standard" and by
+"all" (standard and slow). Nothing is imported until a probe is asked for.
 
     >>> named("losses")                                      # doctest: +SKIP
     <function losses at 0x...>
@@ -18,7 +18,6 @@ STANDARD = (
     "embedding_spectrum",
     "neuron_logit_spectrum",
     "logit_spectrum",
-    "logit_components",
     "logit_cells",
     "neuron_frequencies",
     "key_frequencies",
@@ -36,6 +35,8 @@ STANDARD = (
     "algorithm",
     "algorithm_by_frequency",
 )
+# Thousands of rows a step: by name, for the steps that are looked at.
+LARGE = ("logit_components",)
 # Hessians, sampling, many passes: seconds to minutes a step, for a chosen subset of steps.
 SLOW = (
     "gradient_statistics",

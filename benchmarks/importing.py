@@ -1,0 +1,70 @@
+"""Bringing in and opening other people's checkpoints: seconds and peak memory.
+
+small    a folder of --files checkpoints of a one-layer transformer (p=31, d_model 32), one .pth each, imported
+open     the imported run opened and one weight read, in this process
+verify   the foreign folder checked: every tensor of every step hashed
+
+python benchmarks/importing.py [--files 250] [--json FILE]
+"""
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from interp.architecture import initial_weights, transformer_config
+from interp.runs import open_run
+from interp.sources import import_run
+from interp.sources.verification import verify_source
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--files", type=int, default=250, help="checkpoints in the folder")
+    parser.add_argument("--json", type=Path, help="write the numbers there too")
+    options = parser.parse_args()
+    config = transformer_config(
+        p=31, n_ctx=3, d_vocab=32, n_layers=1, d_model=32, n_heads=4, d_mlp=64, act_fn="relu"
+    )
+    found: dict[str, float] = {"files": options.files}
+    with tempfile.TemporaryDirectory() as directory, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # random weights answer no operation, and the import says so
+        source, dest = Path(directory) / "source", Path(directory) / "dest"
+        source.mkdir()
+        weights = initial_weights(config, 0)
+        for step in range(options.files):
+            torch.save({name: w + 1e-3 * step for name, w in weights.items()}, source / f"step_{step}.pth")
+        before = peak_mb()
+        start = time.perf_counter()
+        import_run(source, dest)
+        found["import_seconds"] = time.perf_counter() - start
+        found["import_memory_added_mb"] = peak_mb() - before
+        start = time.perf_counter()
+        run = open_run(dest)
+        run.tensor(run.steps[-1], "W_E")
+        found["open_seconds"] = time.perf_counter() - start
+        start = time.perf_counter()
+        verify_source(source)
+        found["verify_seconds"] = time.perf_counter() - start
+    text = json.dumps(found, indent=2)
+    print(text)
+    if options.json:
+        options.json.write_text(text + "\n", "utf-8")
+
+
+def peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()
