@@ -6,6 +6,8 @@ import json
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -106,6 +108,57 @@ def test_numpy_shapes_take_no_memory(tmp_path):
     claims = Malicious(np.empty(0).__reduce__()[0], np.ndarray, (10**13,), b"b")
     torch.save({"model": state(), "x": claims}, tmp_path / "a.pt")
     refused(tmp_path / "a.pt", tmp_path / "run", "a numpy array claims a shape before its data")
+
+
+class Array:
+    """Pickled as a numpy array with this state."""
+
+    def __init__(self, *state):
+        self.state = state
+
+    def __reduce__(self):
+        return np.empty(0).__reduce__()[0], (np.ndarray, (0,), b"b"), self.state
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (Array(1, (1,), np.dtype("O"), False, b"\x10" * 8), "of type 'O8' is not one of numbers"),
+        (Array(1, (1,), np.dtype("U2"), False, b"\x10" * 8), "of type 'U2' is not one of numbers"),
+        (Array(1, (2,), np.dtype("f8"), False, b"\x10" * 8), r"of shape \(2,\) has 1 numbers"),
+        (Array(1, (2,), np.dtype("f8"), False, b"\x10" * 15), "lacks some of its data"),
+        (Array(1, (-1, -1), np.dtype("f8"), False, b"\x10" * 8), r"of shape \(-1, -1\) has 1 numbers"),
+        (Array(1, (1,), None, False, [1]), "has no type of numbers"),
+        (Malicious(np.empty(0).__reduce__()[0], np.ndarray, (0,), b"b"), "has no data"),
+        (Malicious(np.float64(0).__reduce__()[0], np.dtype("f8"), b"\x10"), "lacks some of its data"),
+        (Malicious(np.float64(0).__reduce__()[0], np.dtype("O"), b"\x10" * 8), "of type 'O8'"),
+    ],
+)
+def test_arrays_of_pointers_do_not_crash(tmp_path, array, message):
+    torch.save({"model": state(), "curves": [(array,)]}, tmp_path / "a.pt")
+    if "O8" in message:  # the types that could crash the process: first in one of their own
+        code = (
+            "import sys, pathlib; from interp.sources import reading; reading.read(pathlib.Path(sys.argv[1]))"
+        )
+        done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.pt"], capture_output=True, text=True)
+        assert done.returncode == 1 and "SourceError" in done.stderr
+    with pytest.raises(SourceError, match=rf"a\.pt: a numpy .*{message}"):
+        reading.read(tmp_path / "a.pt")
+
+
+def test_arrays_come_back_wherever_they_lie(tmp_path):
+    grid = np.arange(6, dtype=">i4").reshape(2, 3)
+    content = {
+        "a": [(grid, np.asfortranarray(grid))],
+        "n": argparse.Namespace(x=np.array([True])),
+        "f": np.float16(0.5),
+    }
+    content["a"].append(content["a"])
+    torch.save(content, tmp_path / "a.pt")
+    found = reading.read(tmp_path / "a.pt")
+    for array in found["a"][0]:
+        np.testing.assert_array_equal(array, grid)
+    assert found["a"][1] is found["a"] and found["n"].x.tolist() == [True] and found["f"] == 0.5
 
 
 def test_sizes_are_checked_before_memory_is_taken(tmp_path):

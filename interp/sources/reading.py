@@ -16,11 +16,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from interp.architecture import Weights
+from interp.sources.arrays import ArrayError, StoredConfig, stand_ins, with_arrays
 
 Kind = Literal["torch", "torch-legacy", "pickle", "safetensors"]
 
@@ -33,10 +33,6 @@ class SourceWarning(UserWarning):
     """Something in a source was left out, assumed or looks wrong; the import went on."""
 
 
-class StoredConfig:
-    """What a pickled config class becomes: its attributes, none of its code."""
-
-
 # Classes of TransformerLens and its ancestors that no longer exist. Exact names, never a pattern.
 _CONFIG_CLASSES = (
     "transformer_lens.HookedTransformerConfig.HookedTransformerConfig",
@@ -47,24 +43,8 @@ _CONFIG_CLASSES = (
 )
 
 
-def _empty_array(kind: type, shape: tuple, code: Any) -> np.ndarray:
-    """The first half of unpickling a numpy array; a shape here would take memory before any data is seen."""
-    if kind is not np.ndarray or tuple(shape) != (0,):
-        raise SourceError("a numpy array claims a shape before its data")
-    return np.ndarray((0,), dtype="b")
-
-
 def _allowed_types() -> list[Any]:
-    scalar = np.float64(0).__reduce__()[0]
-    arrays = [
-        (function, f"numpy.{core}.multiarray.{name}")
-        for core in ("core", "_core")
-        for function, name in ((scalar, "scalar"), (_empty_array, "_reconstruct"))
-    ]
-    kinds = (np.float64, np.float32, np.int64, np.int32, np.bool_)
-    dtypes = [np.dtype, np.ndarray, *{type(np.dtype(kind)) for kind in kinds}]
-    configs = [(StoredConfig, name) for name in _CONFIG_CLASSES]
-    return [*arrays, *dtypes, *configs, argparse.Namespace]
+    return [*stand_ins(), *((StoredConfig, name) for name in _CONFIG_CLASSES), argparse.Namespace]
 
 
 def kind_of(path: Path) -> Kind | None:
@@ -116,8 +96,8 @@ def _read_torch(path: Path, kind: Kind) -> Any:
         with torch.serialization.safe_globals(_allowed_types()):
             if kind == "torch-legacy":
                 _check_legacy(path, size)
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except SourceError as error:
+            return with_arrays(torch.load(path, map_location="cpu", weights_only=True, mmap=mapped))
+    except (SourceError, ArrayError) as error:
         raise SourceError(f"{path}: {error}") from error
     except Exception as error:  # damaged files fail in dozens of ways, all of them mean the same
         raise _refusal(path, error) from error

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from interp.sources.reading import StoredConfig
+from interp.sources.arrays import StoredConfig
 
 if TYPE_CHECKING:
     import pandas as pd
