@@ -146,6 +146,10 @@ def _features(ax, tables, steps, key):
 
 
 def _neurons(ax, table, key):
+    if not len(table):
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, "this network has no neurons", ha="center", transform=ax.transAxes)
+        return
     live = table[table["frequency"] > 0]
     bins = np.linspace(0, 1, 41)
     named = key["frequency"][: len(FREQUENCY_COLOURS)]
@@ -193,7 +197,8 @@ def summarize(tables):
     sparsity = tables["fourier_sparsity"]
     sparsity = sparsity[sparsity["step"] == sparsity["step"].max()].set_index("matrix")["gini"]
     split = "test" if "test" in losses.index else "all"
-    counts = neurons.loc[neurons["frequency"] > 0, "frequency"].value_counts().sort_values(ascending=False)
+    live = neurons.loc[neurons["frequency"] > 0, "frequency"] if len(neurons) else pd.Series(dtype=int)
+    counts = live.value_counts().sort_values(ascending=False)
     selections = tables["key_frequencies"].groupby("selection")["frequency"]
     return {
         "test_accuracy": losses.loc["test", "accuracy"] if split == "test" else None,
@@ -206,7 +211,7 @@ def summarize(tables):
         },
         "neuron_frequency_counts": {str(k): int(n) for k, n in counts.items()},
         "neuron_fraction_explained_median": neurons["fraction_explained"].median() if len(neurons) else None,
-        "neurons_above_0.85": int((neurons["fraction_explained"] >= 0.85).sum()),
+        "neurons_above_0.85": int((neurons["fraction_explained"] >= 0.85).sum()) if len(neurons) else None,
         "logit_fraction_explained": key["fraction_explained"].sum(),
         "logit_fraction_explained_by_frequency": {
             str(row.frequency): row.fraction_explained for row in key.itertuples()

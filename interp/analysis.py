@@ -42,8 +42,10 @@ def main(
     """Run an analysis from the command line; errors end with one line on stderr and exit code 1."""
     options = _parser(name, description).parse_args(arguments)
     run_path = Path(options.run).expanduser().resolve()
-    out = Path(options.out) if options.out else ROOT / "figures" / run_path.name / name
+    out = Path(options.out) if options.out else Path("figures") / run_path.name / name
     try:
+        if not options.out:
+            check_same_run(out, run_path)
         if options.draw_only:
             tables, about = read_tables(out, name)
         else:
@@ -96,6 +98,7 @@ def _compute(
     about = {
         "analysis": name,
         "run": run.name,
+        "path": str(run.path),
         "step": run.steps[-1],
         "p": run.config.task.p if run.config.task else None,
         "unit": run.unit,
@@ -107,6 +110,20 @@ def _compute(
         "command": " ".join(["python", *sys.argv]),
     }
     return tables, about
+
+
+def check_same_run(out: Path, run_path: Path) -> None:
+    """Nothing, if the folder holds no results yet, or those of the run at this path.
+
+    Raises:
+        ValueError: if it holds those of another run that has the same name.
+    """
+    about = out / "about.json"
+    path = json.loads(about.read_text("utf-8")).get("path") if about.exists() else None
+    if path not in (None, str(run_path)):
+        raise ValueError(
+            f"{out} holds the results of another run of this name, {path}. Use --out with a new folder."
+        )
 
 
 def write_tables(out: Path, tables: Tables, about: dict[str, Any]) -> None:

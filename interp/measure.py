@@ -9,12 +9,14 @@ directory (`interp.measure_cache`), and a second or resumed call computes only w
     >>> measure(run, {"at_end": partial(progress_measures, key_step=20_000)}, [0, 100])  # doctest: +SKIP
 """
 
+import sys
 import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import Literal
+from types import ModuleType
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -220,3 +222,13 @@ def _finished(run: Run, measured: Measured, failed: dict[int, str]) -> pd.DataFr
     reasons = list(measured.not_applicable.values())
     table.attrs = ({"not_applicable": reasons[0]} if reasons else {}) | ({"failed": failed} if failed else {})
     return table
+
+
+class _CallableModule(ModuleType):
+    """`interp.measure` names this module and the function of a notebook's `interp.measure(run, ...)`: it is both."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> dict[str, pd.DataFrame]:
+        return measure(*arguments, **options)
+
+
+sys.modules[__name__].__class__ = _CallableModule

@@ -35,7 +35,7 @@ def mainline(n_steps: int = MAINLINE_STEPS) -> RunConfig:
         split="shuffle",
         split_seed=0,
     )
-    inside = [text for text in MAINLINE_SAVE if _last_step(text) <= n_steps]
+    inside = ["0"] + [text for text in MAINLINE_SAVE if _last_step(text) <= n_steps]
     inside_optimizer = [text for text in MAINLINE_SAVE_OPTIMIZER if _last_step(text) <= n_steps]
     return RunConfig(
         task=task,

@@ -322,9 +322,10 @@ def _loop(
 
 
 def _diverged(run: Run, row: Mapping[str, Any]) -> FloatingPointError:
+    is_float32 = run.config.optimizer is not None and run.config.optimizer.loss_dtype == "float32"
     return FloatingPointError(
         f"The loss of run {run.name!r} is {row['train_loss']} at step {row['step']}. Everything before is saved. "
-        "Lower the learning rate, or train with loss_dtype='float64'."
+        f"Lower the learning rate{', or train with loss_dtype float64' if is_float32 else ''}."
     )
 
 

@@ -101,3 +101,26 @@ def test_summaries_hold_json_only():
 
     value = {1: np.float64("nan"), "b": [np.int64(3), float("inf")], "c": np.array([1.5])}
     assert analysis.clean(value) == {"1": None, "b": [3, None], "c": [1.5]}
+
+
+def test_results_of_another_run_of_the_same_name_are_not_mixed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    analysis.write_tables(
+        Path("figures/r/f"), {"t": pd.DataFrame({"step": [0]})}, {"run": "r", "path": "/elsewhere/r"}
+    )
+    with pytest.raises(SystemExit, match="holds the results of another run of this name, /elsewhere/r"):
+        analysis.main("f", "", unused, unused, unused, ["--run", str(tmp_path / "r"), "--draw-only"])
+
+
+def test_fourier_of_a_network_without_neurons(tmp_path):
+    from interp.training import train
+
+    run = train(tiny_config(50, model={"d_mlp": 0}), tmp_path / "attention-only", threads=1)
+    module = script("fourier")
+    analysis.main(
+        "fourier", "", module.compute, module.draw, module.summarize,
+        ["--run", str(run.path), "--out", str(tmp_path / "out"), "--device", "cpu"],
+    )  # fmt: skip
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["neuron_frequency_counts"] == {}
+    assert summary["neuron_fraction_explained_median"] is None

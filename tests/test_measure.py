@@ -4,6 +4,7 @@ import functools
 import gc
 import os
 import shutil
+import subprocess
 import sys
 import weakref
 from dataclasses import dataclass
@@ -599,3 +600,16 @@ def test_a_table_that_probes_build_on_is_computed_once_a_snapshot(run):
 
     measure(run, [counted, builds_on_it], [5])
     assert seen == [5]
+
+
+def test_a_notebook_calls_measure_again_and_again(run):
+    """`interp.measure` is a file and a function of one name: importing the one must not hide the other."""
+    code = (
+        "import interp\n"
+        f"run = interp.open_run({str(run.path)!r})\n"
+        "for _ in range(2):\n"
+        "    assert len(interp.measure(run, ['weight_norms'], cache=False)['weight_norms'])\n"
+        "import interp.measure\n"
+        "assert len(interp.measure(run, ['weight_norms'], cache=False)['weight_norms'])"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=120)

@@ -1,9 +1,12 @@
 """`interp train` and `interp resume`."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from typer import Argument, Option
+from typer import Argument, Exit, Option
 
 Device = Annotated[str, Option(help="cpu, cuda or mps; recorded.")]
 Threads = Annotated[
@@ -106,7 +109,7 @@ def train(
 
     Examples: interp train checkpoints/mainline --preset mainline --threads 2
 
-    interp train runs/p59 --preset mainline --p 59 --train-fraction 0.4 --steps 5000 --save every:100
+    interp train runs/p59 --preset mainline --p 59 --train-fraction 0.4 --steps 6000 --save every:100
     """
     from interp import presets, training
     from interp.schedule import make_schedule
@@ -144,7 +147,8 @@ def train(
             schedule=make_schedule(base.n_steps, save or [0], save_optimizer or []) if save or save_optimizer else None,
         ),
     )  # fmt: skip
-    done = training.train(config, run, device=device, threads=threads)
+    with _told_when_stopped():
+        done = training.train(config, run, device=device, threads=threads)
     print(f"{done.path}: {len(done.steps)} checkpoints. Next: python analyses/fourier.py --run {done.path}")
 
 
@@ -159,8 +163,19 @@ def resume(
     """
     from interp import training
 
-    done = training.resume(run, device=device, threads=threads)
+    with _told_when_stopped():
+        done = training.resume(run, device=device, threads=threads)
     print(f"{done.path}: complete, {len(done.steps)} checkpoints.")
+
+
+@contextmanager
+def _told_when_stopped() -> Iterator[None]:
+    """After Ctrl-C: where the run stands and how to go on, which the command line framework would not say."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        print(f"\ninterp: {stop}", file=sys.stderr)
+        raise Exit(130) from None
 
 
 def _given(**options: Any) -> dict[str, Any]:
