@@ -6,13 +6,14 @@ from typing import Any
 
 from interp.architecture import Weights
 from interp.findings import listed
-from interp.tensor_files import RunError, file_checksum, read_tensors, tensor_checksum
+from interp.tensor_files import RunError, check_weight_names, file_checksum, read_tensors, tensor_checksum
 
 
-def inside(path: Path, name: str) -> Path | None:
-    """The file of that relative name below the directory, or None where the name leads out of it."""
+def inside(path: Path, name: str, folder: str) -> Path | None:
+    """The file that an index entry names, or None where that is not in this folder (steps, optimizer) of the run."""
     relative = Path(name)
-    if relative.is_absolute() or ".." in relative.parts or relative.drive:
+    is_there = relative.parts[:1] == (folder,) and len(relative.parts) > 1
+    if not is_there or ".." in relative.parts or "\\" in name or "\0" in name:
         return None
     return path / relative
 
@@ -89,6 +90,11 @@ def index_entry(path: Path, file: Path) -> dict[str, Any] | None:
     found = consistent(file)
     if found is None or file.name != f"{found[0]:010d}.safetensors":
         return None
+    if file.parent.name == "steps":
+        try:
+            check_weight_names(found[1], file)
+        except RunError:
+            return None
     entry: dict[str, Any] = {
         "file": file.relative_to(path).as_posix(),
         "checksum": file_checksum(file),

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from interp.durable import write_bytes, write_json
-from interp.tensor_files import RunError, tensor_checksum
+from interp.tensor_files import RunError, check_weight_names, tensor_checksum
 
 
 def packed_weight(
@@ -29,8 +29,9 @@ def packed_weight(
         where: whose weight it is, for errors.
 
     Raises:
-        RunError: if the weight changes shape between steps.
+        RunError: if the weight changes shape between steps, or its name could lead out of the folder.
     """
+    check_weight_names([name], where)
     array, stamp = folder / f"{name}.npy", folder / f"{name}.json"
     fingerprint = {"steps": list(checksums), "tensors": list(checksums.values())}
     try:

@@ -24,7 +24,14 @@ from interp.packed_weights import packed_damage, packed_tensor
 from interp.runs import Run
 from interp.task_file import task_bytes
 from interp.tasks.modular import modular_task
-from interp.tensor_files import RunError, file_checksum, read_tensors, safetensors_bytes, tensor_checksum
+from interp.tensor_files import (
+    RunError,
+    check_weight_names,
+    file_checksum,
+    read_tensors,
+    safetensors_bytes,
+    tensor_checksum,
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ def _repair(path: Path) -> list[Repair]:
 
 def _repair_index(path: Path, run: Run | None, done: list[Repair]) -> dict[int, dict[str, Any]]:
     try:
-        index = runs.read_index(path)
+        index = runs.read_altered_index(path)
     except RunError:
         index = index_from_files(path)
         if not index:
@@ -164,12 +171,20 @@ def _fits(run: Run, entry: dict[str, Any]) -> bool:
 def _repair_checkpoints(path: Path, index: dict[int, dict[str, Any]], done: list[Repair]) -> None:
     damaged = {}
     for step, entry in index.items():
-        for about in [entry, *([entry["optimizer"]] if "optimizer" in entry else [])]:
-            file = inside(path, about["file"])
+        for folder, about in (("steps", entry), ("optimizer", entry.get("optimizer"))):
+            if about is None:
+                continue
+            file = inside(path, about["file"], folder)
             if file is None:
-                text = f"not repairable: step {step} names {about['file']}, outside the run"
+                text = f"not repairable: step {step} names {about['file']}, outside the run's {folder}/"
                 done.append(Repair("index.json", False, text))
             elif file_damage(file, about["checksum"]):
+                if folder == "steps":
+                    try:
+                        check_weight_names(about["tensors"], f"step {step}")
+                    except RunError as error:
+                        done.append(Repair("index.json", False, f"not repairable: {error}"))
+                        continue
                 damaged[about["file"]] = (step, about)
     if not damaged:
         return

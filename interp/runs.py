@@ -31,12 +31,14 @@ from torch import Tensor
 
 from interp.architecture import Weights
 from interp.durable import write_bytes, write_json
+from interp.file_damage import inside
 from interp.packed_weights import packed_weight
 from interp.run_config import RunConfig, config_from_json, config_to_json
 from interp.task_file import read_task, task_bytes
 from interp.tasks.modular import Task
 from interp.tensor_files import (
     RunError,
+    check_weight_names,
     damaged,
     read_json,
     read_tensor,
@@ -356,6 +358,24 @@ def read_index(path: Path) -> dict[int, dict[str, Any]]:
     """Checksums by step from index.json.
 
     Raises:
+        RunError: if it is missing or damaged, or a file or weight of it could lie outside the run.
+    """
+    index = read_altered_index(path)
+    for step, entry in index.items():
+        for folder, part in (("steps", entry), ("optimizer", entry.get("optimizer"))):
+            if part is not None and inside(path, part["file"], folder) is None:
+                raise RunError(
+                    f"{path / 'index.json'} names {part['file']!r} for step {step}, which is not in {folder}/ of the "
+                    f"run: it was altered. Run `interp verify --repair {path}`."
+                )
+        check_weight_names(entry["tensors"], f"Step {step} in {path / 'index.json'}")
+    return index
+
+
+def read_altered_index(path: Path) -> dict[int, dict[str, Any]]:
+    """What index.json holds, for verify and repair: its names may lead out of the run and must be checked on use.
+
+    Raises:
         RunError: if it is missing or damaged.
     """
     raw = read_json(path / "index.json")
@@ -363,7 +383,9 @@ def read_index(path: Path) -> dict[int, dict[str, Any]]:
         index = {int(step): entry for step, entry in sorted(raw.items(), key=lambda item: int(item[0]))}
         for entry in index.values():
             for part in [entry, entry.get("optimizer", entry)]:
-                part["file"], part["checksum"], part["tensors"]
+                part["checksum"], part["tensors"].items()
+                if not isinstance(part["file"], str):
+                    raise TypeError
         return index
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunError(
@@ -420,6 +442,8 @@ def remove_latest(run: Run) -> None:
 
 
 def _save_tensors(path: Path, file: str, tensors: Weights, step: int) -> dict[str, Any]:
+    if file.startswith("steps/"):
+        check_weight_names(tensors, f"Step {step} of run {path.name!r}")
     data = safetensors_bytes(tensors, step)
     write_bytes(path / file, data)
     return {

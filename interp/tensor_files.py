@@ -1,7 +1,7 @@
 """Files of a run: tensors with a checksum of every one in the header, and the error for what is not as it was saved."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,20 @@ from interp.architecture import Weights
 
 class RunError(ValueError):
     """What is on disk is not what was expected: one sentence that names the file and what to do."""
+
+
+def check_weight_names(names: Iterable[str], where: Path | str) -> None:
+    """Nothing, if every name can be that of a file in packed/ and of nothing outside it.
+
+    Raises:
+        RunError: if one holds "/", "\\", ".." or NUL.
+    """
+    for name in names:
+        if any(part in name for part in ("/", "\\", "..", "\0")):
+            raise RunError(
+                f"{where} has a weight named {name!r}, whose packed file could lie outside the run. Rename it: a "
+                "weight's name holds no '/', '\\', '..' or NUL."
+            )
 
 
 def tensor_checksum(tensor: Tensor) -> str:

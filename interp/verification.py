@@ -39,7 +39,7 @@ from interp.packed_weights import packed_damage
 from interp.recorded import RecordedLossCheck
 from interp.runs import Run
 from interp.series import SeriesCheck
-from interp.tensor_files import RunError, read_tensors, tensor_checksum
+from interp.tensor_files import RunError, check_weight_names, read_tensors, tensor_checksum
 
 
 def verify_run(path: Path, *, losses: int) -> Report:
@@ -58,7 +58,7 @@ def verify_run(path: Path, *, losses: int) -> Report:
     report = Report(path, runs.FORMAT)
     run = _open(path, report)
     try:
-        index = runs.read_index(path)
+        index = runs.read_altered_index(path)
     except RunError as error:
         report.say("problem", "unreadable", "index.json", str(error))
         index = index_from_files(path)
@@ -193,7 +193,7 @@ def _check_checkpoint(
         if part == "optimizer" and "optimizer" not in entry:
             continue
         about = entry if part == "weights" else entry["optimizer"]
-        tensors = _check_tensors(path, step, about, report)
+        tensors = _check_tensors(path, step, "steps" if part == "weights" else part, about, report)
         if part == "weights":
             weights = tensors
     if weights is not None and run is not None and run.config.model is not None:
@@ -205,12 +205,20 @@ def _check_checkpoint(
     return weights
 
 
-def _check_tensors(path: Path, step: int, about: dict[str, Any], report: Report) -> Weights | None:
+def _check_tensors(path: Path, step: int, part: str, about: dict[str, Any], report: Report) -> Weights | None:
     name = about["file"]
-    file = inside(path, name)
+    file = inside(path, name, part)
     if file is None:
-        report.say("problem", "index", "index.json", f"step {step} names {name}, outside the run", step)
+        report.say(
+            "problem", "index", "index.json", f"step {step} names {name}, outside the run's {part}/", step
+        )
         return None
+    if part == "steps":
+        try:
+            check_weight_names(about["tensors"], f"step {step}")
+        except RunError as error:
+            report.say("problem", "index", "index.json", str(error), step)
+            return None
     damage = file_damage(file, about["checksum"])
     if damage is None:
         try:

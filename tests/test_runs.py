@@ -15,6 +15,7 @@ from safetensors import safe_open
 
 from interp import runs
 from interp.architecture import initial_weights, parameter_shapes
+from interp.packed_weights import packed_weight
 from interp.run_config import RunConfig, config_from_json, config_to_json
 from interp.runs import open_run
 from interp.tensor_files import RunError, safetensors_bytes, tensor_checksum
@@ -114,7 +115,7 @@ def test_task_round_trip(tmp_path, split):
 
 @given(
     shapes=st.dictionaries(
-        st.text("abcW_.", min_size=1, max_size=6),
+        st.text("abcW_.", min_size=1, max_size=6).filter(lambda name: ".." not in name),
         st.lists(st.integers(0, 3), max_size=3),
         min_size=1,
         max_size=4,
@@ -350,6 +351,45 @@ def test_damaged_index(tiny_run_copy):
     path.unlink()
     with pytest.raises(RunError, match=r"index.json is missing. Run `interp verify --repair .*tiny`"):
         open_run(tiny_run_copy.path).steps
+
+
+@pytest.mark.parametrize("name", ["../../../escaped/x.W_E", "a/W_E", "a\\W_E", "..W_E", "W\0E"])
+def test_a_weight_name_cannot_lead_out_of_the_run(tiny_run_copy, tmp_path, name):
+    path, what = tiny_run_copy.path, "could lie outside the run. Rename it: a weight's name holds no"
+    run = new_run(tmp_path / "own")
+    with pytest.raises(RunError, match=what):
+        runs.save_checkpoint(run, 0, {name: torch.zeros(1)})
+    with pytest.raises(RunError, match=what):
+        packed_weight(path / "packed", name, {0: "x"}, lambda step: torch.zeros(1), "run 'x'")
+    edit_json(path / "index.json", lambda index: index["0"]["tensors"].update({name: "0" * 16}))
+    with pytest.raises(RunError, match=what):
+        open_run(path).weights(name)
+    assert not (path / "packed").exists() and not list(tmp_path.rglob("*.npy"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../x.safetensors",
+        "/x.safetensors",
+        "steps/../../x",
+        "steps",
+        "task.safetensors",
+        "steps\\..\\x",
+        "steps/\0",
+    ],
+)
+@pytest.mark.parametrize("folder", ["steps", "optimizer"])
+def test_a_file_of_the_index_cannot_lie_elsewhere(tiny_run_copy, folder, name):
+    def change(index):
+        entry = index["100"] if folder == "steps" else index["100"]["optimizer"]
+        entry["file"] = name
+
+    edit_json(tiny_run_copy.path / "index.json", change)
+    with pytest.raises(
+        RunError, match=f"for step 100, which is not in {folder}/ of the run: it was altered. Run `interp"
+    ):
+        open_run(tiny_run_copy.path).checkpoint(0)
 
 
 def test_missing_step(tiny_run, tmp_path):

@@ -269,6 +269,22 @@ def test_an_index_cannot_lead_out_of_the_run(tiny_run_copy, tmp_path):
     assert outside.read_bytes() == before
 
 
+def test_weight_names_that_lead_out_of_the_run_are_named_and_not_followed(tiny_run_copy, tmp_path):
+    path, name = tiny_run_copy.path, "../../escaped/x.W_E"
+    weights = {name: torch.zeros(2)}
+    (path / FILE).write_bytes(safetensors_bytes(weights, 150))
+    index = json.loads((path / "index.json").read_text())
+    index["150"]["tensors"] = {name: "0" * 16}
+    (path / "index.json").write_text(json.dumps(index))
+    (report,) = [f for f in verify_run(path, losses=0).problems if f.where == "index.json"]
+    assert "could lie outside the run" in report.message
+    repairs = repair_run(path)
+    assert any("could lie outside the run" in r.message and not r.done for r in repairs)
+    (path / "index.json").unlink()
+    repair_run(path)
+    assert 150 not in open_run(path).steps and not list(tmp_path.rglob("escaped"))
+
+
 def test_generated_data_come_back_from_the_config(tiny_run_copy):
     file = tiny_run_copy.path / "task.safetensors"
     whole = file.read_bytes()
