@@ -41,7 +41,7 @@ def write_bytes(path: Path, data: bytes) -> None:
                 "Free some space (or check the permissions) and run the command again",
             ) from error
         raise
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -57,7 +57,8 @@ def remove_leftovers(directory: Path) -> list[Path]:
     return found
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Make renames in this directory durable."""
     if os.name == "nt":  # Windows cannot open a directory; its rename is durable on its own
         return
     descriptor = os.open(directory, os.O_RDONLY)

@@ -30,7 +30,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from interp.architecture import Weights
-from interp.durable import write_bytes, write_json
+from interp.durable import sync_directory, write_bytes, write_json
 from interp.file_damage import inside
 from interp.packed_weights import packed_weight
 from interp.run_config import RunConfig, config_from_json, config_to_json
@@ -300,6 +300,20 @@ def check_unused(path: Path) -> None:
     if path.exists() and (not path.is_dir() or any(p.name != "lock" for p in path.iterdir())):
         what = "already holds other files" if path.is_dir() else "is a file"
         raise RunError(f"A new run needs a directory of its own, but {path} {what}. Name a new or empty one.")
+
+
+def put_in_place(made: Path, dest: Path) -> None:
+    """Rename a finished run to its destination, durably. What came to lie there in the meantime stays.
+
+    Raises:
+        RunError: if the destination is no longer unused.
+    """
+    check_unused(dest)
+    if dest.exists():
+        (dest / "lock").unlink(missing_ok=True)
+        dest.rmdir()  # refuses, as the rename does, if anything arrived since the check
+    os.replace(made, dest)
+    sync_directory(dest.parent)
 
 
 def update_record(run: Run, **changes: Any) -> None:

@@ -18,7 +18,7 @@ from interp.probes.induction_scores import head_scores
 from interp.runs import open_run
 from interp.sources import huggingface, import_run
 from interp.sources.huggingface import download, find_series, import_series, read_weights
-from interp.sources.reading import SourceError
+from interp.sources.reading import SourceError, SourceWarning
 from interp.tensor_files import RunError
 from interp.verification import verify_run
 
@@ -197,6 +197,25 @@ def test_import_run_recognises_a_series(trained, tmp_path):
 
 def test_a_single_checkpoint(trained, tmp_path):
     assert import_series(trained[0] / "checkpoint-20", tmp_path / "run").steps == [20]
+
+
+def test_a_copy_beside_its_checkpoints_is_left_out_and_no_step_is_assumed_in_silence(trained, tmp_path):
+    source = shutil.copytree(trained[0] / "checkpoint-20", tmp_path / "model")
+    (source / "trainer_state.json").unlink()
+    with pytest.warns(SourceWarning, match="does not say of which step it is: it becomes step 0"):
+        assert import_run(source, tmp_path / "alone").steps == [0]
+    for step in (2, 10):
+        shutil.copytree(trained[0] / f"checkpoint-{step}", source / f"checkpoint-{step}")
+    with pytest.warns(SourceWarning, match="model itself are left out: its folders are the checkpoints"):
+        assert import_run(source, tmp_path / "run").steps == [2, 10]
+
+
+def test_files_are_linked_by_their_content(trained, tmp_path):
+    place = shutil.copytree(trained[0] / "checkpoint-2", tmp_path / "s" / "checkpoint-2")
+    torch.save(read_weights(trained[0] / "checkpoint-2"), place / "model.safetensors")
+    run = import_series(tmp_path / "s", tmp_path / "run")
+    assert not (run.path / "steps" / "0000000002.safetensors").is_symlink()
+    assert run.weights("gpt_neox.embed_in.weight").shape == (1, 40, 16)
 
 
 def test_memory_does_not_grow_over_models(trained, tmp_path):

@@ -248,6 +248,10 @@ def test_pizza_folder(tmp_path):
     file = foreign.write_pizza(tmp_path / "odd", state, "x", attn_coeff="0.5")
     with pytest.raises(SourceError, match=r"attn_coeff='0\.5'"):
         import_run(file, tmp_path / "no")
+    for modulus in ("7)|(.*", 7.0, True, 0, None):
+        file = foreign.write_pizza(tmp_path / "modulus", state, "x", C=modulus)
+        with pytest.raises(SourceError, match="which is the modulus: a positive integer is needed"):
+            import_run(file, tmp_path / "no")
 
 
 def test_lambdas_are_parsed_not_evaluated():
@@ -410,6 +414,10 @@ def test_content_before_name():
     assert steps.from_content({"epoch": 3, "global_step": 40}) == (40, "step")
     assert steps.from_content({"epoch": 3, "step": True}) == (3, "epoch")
     assert steps.from_content({"step": -1}) is None
+    for value in ("\u00b2", "\u0664", "9" * 5000, 10**18):
+        assert steps.from_content({"step": value, "epoch": 3}) == (3, "epoch")
+    assert steps.from_name("step_\u0664") is None and steps.from_name("9" * 17 + "b") is None
+    assert steps.natural("9" * 5000) and steps.from_name("grok_2m") == (2 * 10**6, "tokens")
 
 
 # What nobody knows

@@ -15,7 +15,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from interp.sources import SourceError, SourceWarning, import_run, reading
+from interp.sources import SourceError, SourceWarning, import_run, importing, reading
+from interp.sources.transformer_lens import stated_by_config
 from tests import foreign
 
 KNOWN = {
@@ -380,6 +381,67 @@ def test_destinations(tmp_path, tiny_run):
         import_run(tiny_run.path, tmp_path / "run")
     (tmp_path / "empty").mkdir()
     assert import_run(source, tmp_path / "empty", **KNOWN).steps == [0]
+
+
+def test_what_arrives_at_the_destination_meanwhile_stays(tmp_path):
+    torch.save(state(), tmp_path / "0.pt")
+    dest = tmp_path / "run"
+    dest.mkdir()
+
+    def read(self, _):
+        (dest / "notes.txt").write_text("mine")  # while the import is under way
+        return original(self, None)
+
+    original = importing._Import.read
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(importing._Import, "read", read)
+        with pytest.raises(ValueError, match="already holds other files"):
+            import_run(tmp_path / "0.pt", dest, **KNOWN)
+    assert [p.name for p in dest.iterdir()] == ["notes.txt"]
+    (dest / "notes.txt").rename(dest / "lock")
+    assert import_run(tmp_path / "0.pt", dest, **KNOWN).steps == [0] and not (dest / "lock").exists()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [{"attn_scale": 3.0}, {"scale_attn_by_inverse_layer_idx": True}, {"use_local_attn": True},
+     {"attn_scores_soft_cap": 50.0}, {"eps": 1e-6}],
+)  # fmt: skip
+def test_stated_networks_that_cannot_be(field):
+    usual = {
+        "d_head": 2,
+        "attn_scale": 2**0.5,
+        "eps": 1e-5,
+        "normalization_type": "LN",
+        "attn_scores_soft_cap": -1.0,
+    }
+    stated_by_config(usual, "here")
+    with pytest.raises(SourceError, match=f"here states {next(iter(field))}="):
+        stated_by_config(usual | field, "here")
+
+
+def test_losses_of_an_unknown_step_are_not_placed(tmp_path):
+    torch.save({"model": state(), "train_losses": [3.0, 2.0, 1.0]}, tmp_path / "model.pt")
+    with (
+        pytest.warns(SourceWarning, match="it becomes step 0"),
+        pytest.warns(SourceWarning, match=r"nobody says their steps: train_losses \(3 values\)"),
+    ):
+        run = import_run(tmp_path / "model.pt", tmp_path / "run", **KNOWN)
+    assert run.history().empty
+
+
+def test_a_copy_beside_folders_of_checkpoints(tmp_path):
+    source = tmp_path / "source"
+    for step in (5, 10):
+        (source / f"checkpoint-{step}").mkdir(parents=True)
+        save_file(state(step), source / f"checkpoint-{step}" / "model.safetensors")
+    save_file(state(10), source / "model.safetensors")
+    run = import_run(source, tmp_path / "run", **KNOWN)
+    assert run.steps == [5, 10] and run.record["source"]["duplicates"][0]["same_as"].endswith(
+        "checkpoint-10/model.safetensors"
+    )
+    save_file(state(3), source / "model.safetensors")
+    refused(source, tmp_path / "no", "says its step neither inside nor by its name, and equals no other")
 
 
 def test_stated_tasks_that_cannot_be(tmp_path):

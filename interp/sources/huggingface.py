@@ -12,6 +12,7 @@ out by its checksums. Shards and .bin files are rewritten as safetensors, one ch
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from interp.durable import write_bytes, write_json
 from interp.run_config import RunConfig
 from interp.runs import Run
 from interp.sources import reading, steps
-from interp.sources.reading import SourceError
+from interp.sources.reading import SourceError, SourceWarning
 from interp.sources.steps import Position
 from interp.tensor_files import file_checksum, safetensors_bytes, tensor_checksum
 
@@ -59,10 +60,14 @@ def find_series(source: Path) -> dict[Position, Path] | None:
     Raises:
         SourceError: if two folders claim one step, or the units differ.
     """
+    return _series_and_notes(source)[0]
+
+
+def _series_and_notes(source: Path) -> tuple[dict[Position, Path] | None, list[str]]:
+    """The series, and what was left out or assumed to find it."""
     if not source.is_dir():
-        return None
-    if is_checkpoint(source):
-        return {_position(source, source.name) or Position(0, "step"): source}
+        return None, []
+    assumed = "{} does not say of which step it is: it becomes step 0."
     candidates = list(_revisions(source)) or [(f.name, f) for f in source.iterdir() if f.is_dir()]
     named = [(name, folder) for name, folder in candidates if is_checkpoint(folder)]
     found: dict[Position, Path] = {}
@@ -76,8 +81,12 @@ def find_series(source: Path) -> dict[Position, Path] | None:
                 "of them away."
             )
         found[position] = folder
+    itself = is_checkpoint(source)
+    if itself and not found:
+        position = _position(source, source.name)
+        return {position or Position(0, "step"): source}, [] if position else [assumed.format(source)]
     if not found and len(named) == 1:
-        return {Position(0, "step"): named[0][1]}
+        return {Position(0, "step"): named[0][1]}, [assumed.format(named[0][1])]
     if named and not found:
         raise SourceError(
             f"{source} holds {len(named)} checkpoints, none of which says its step: "
@@ -87,7 +96,10 @@ def find_series(source: Path) -> dict[Position, Path] | None:
         raise SourceError(
             f"{source} holds checkpoints whose numbers count different things. Import them apart."
         )
-    return dict(sorted(found.items())) or None
+    notes = (
+        [f"The weights in {source} itself are left out: its folders are the checkpoints."] if itself else []
+    )
+    return dict(sorted(found.items())) or None, notes
 
 
 def _revisions(source: Path) -> Iterator[tuple[str, Path]]:
@@ -163,19 +175,19 @@ def import_series(source: Path, dest: Path) -> Run:
         RunError: if the destination holds something.
     """
     source, dest = Path(source).expanduser().resolve(), Path(dest).expanduser().resolve()
-    series = find_series(source)
+    series, notes = _series_and_notes(source)
     if series is None:
         raise SourceError(
             f"{source} is no series of Hugging Face checkpoints: it holds no folders with config.json and weights."
         )
+    for note in notes:
+        warnings.warn(note, SourceWarning, stacklevel=2)
     runs.check_unused(dest)
     dest.parent.mkdir(parents=True, exist_ok=True)
     workshop = Path(tempfile.mkdtemp(prefix=f".{dest.name}.", suffix=".importing", dir=dest.parent))
     try:
         _make(source, series, workshop / dest.name)
-        if dest.exists():
-            shutil.rmtree(dest)  # checked above: empty, but for a lock
-        os.replace(workshop / dest.name, dest)
+        runs.put_in_place(workshop / dest.name, dest)
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
     return runs.open_run(dest)
@@ -230,7 +242,7 @@ def _save(path: Path, step: int, folder: Path) -> dict[str, Any]:
     file = path / "steps" / f"{step:010d}.safetensors"
     file.parent.mkdir(exist_ok=True)
     (origin, *others) = weight_files(folder)
-    if others or origin.suffix != ".safetensors":
+    if others or reading.kind_of(origin) != "safetensors":  # whatever its name
         write_bytes(file, safetensors_bytes({k: t.clone() for k, t in weights.items()}, step))
     else:
         _link(origin.resolve(), file)

@@ -19,7 +19,7 @@ from interp.architecture import ModelConfig, Weights, check_weights
 from interp.forward import path_for
 from interp.run_config import RunConfig
 from interp.runs import Run
-from interp.sources import huggingface, openai_grok, pizza, reading, steps
+from interp.sources import huggingface, left_facing, openai_grok, pizza, reading, steps
 from interp.sources.formats import RECOGNIZED_BY, network_of
 from interp.sources.reading import SourceError, SourceWarning
 from interp.sources.recorded import Recorded, jsonable
@@ -97,9 +97,7 @@ def import_run(
         made = _Import(source, format, dict(model or {}), _fields(task), workshop / dest.name)
         made.read(adapter)
         made.describe(train_indices, unit, history)
-        if dest.exists():
-            shutil.rmtree(dest)  # checked above: empty, but for a lock
-        os.replace(workshop / dest.name, dest)
+        runs.put_in_place(workshop / dest.name, dest)
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
     return runs.open_run(dest)
@@ -181,7 +179,8 @@ class _Import:
             self.recorded.config |= config
         for state in states_in(pair[0] if pair else self.source, self.skipped):
             position = state.position or (pizza.position(config) if config else None)
-            self.recorded.learn(state.content, position.step if position else None)
+            every_epoch = left_facing.is_left_facing(state.tensors)  # as the code of those networks logs
+            self.recorded.learn(state.content, position.step if position else None, every_epoch)
             yield position, self._network(state, config), state.where
 
     def _network(self, state: State, pizza_config: dict[str, Any] | None) -> Weights:

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from interp.sources import reading
+from interp.sources import reading, steps
 from interp.sources.left_facing import from_left_facing
 from interp.sources.network import Network
 from interp.sources.reading import SourceError
@@ -64,8 +64,7 @@ def _pair_of(config: Path) -> tuple[Path, Path] | None:
 
 def position(config: Mapping[str, Any]) -> Position | None:
     """The epoch of the final weights."""
-    epochs = config.get("epoch")
-    return Position(epochs, "epoch") if isinstance(epochs, int) and epochs >= 0 else None
+    return None if (epoch := steps.number(config.get("epoch"))) is None else Position(epoch, "epoch")
 
 
 def from_pizza(
@@ -92,6 +91,11 @@ def from_pizza(
             f"{where} has a config with attn_coeff={rate!r} and act_fn={act!r}; needed are a number from 0 to 1 and "
             f"one of {', '.join(_ACTIVATIONS)}."
         )
+    p = config["C"]
+    if not isinstance(p, int) or isinstance(p, bool) or p < 1:
+        raise SourceError(
+            f"{where} has a config with C={p!r:.60}, which is the modulus: a positive integer is needed."
+        )
     by_config = {
         "attention_rate": float(rate),
         "act_fn": _ACTIVATIONS[act],
@@ -100,11 +104,11 @@ def from_pizza(
     }
     found = from_left_facing(tensors, by_config | dict(stated), where, mask_counts=False)
     task = {
-        "p": config["C"],
+        "p": p,
         "separate_vocabularies": bool(config.get("diff_vocab")),
         "equals_token": bool(config.get("eqn_sign")),
     }
-    if operation := operation_of(config.get("funcs"), config["C"]):
+    if operation := operation_of(config.get("funcs"), p):
         task["operation"] = operation
     if isinstance(config.get("frac"), float) and 0 < config["frac"] < 1:
         task["train_fraction"] = config["frac"]
@@ -121,6 +125,6 @@ def operation_of(text: Any, p: int) -> str | None:
         return None
     body = re.sub(r"\s", "", text)
     for form, operation in _FORMS.items():
-        if re.fullmatch(rf"lambdax:{form}%{p}", body):
+        if re.fullmatch(rf"lambdax:{form}%{re.escape(str(p))}", body):
             return operation
     return None

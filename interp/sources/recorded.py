@@ -57,8 +57,12 @@ class Recorded:
     config: dict[str, Any] = field(default_factory=dict)
     unplaced: list[str] = field(default_factory=list)
 
-    def learn(self, content: Mapping[str, Any], step: int | None) -> None:
-        """Take in what lay beside a state dict of that step."""
+    def learn(self, content: Mapping[str, Any], step: int | None, every_epoch: bool = False) -> None:
+        """Take in what lay beside a state dict of that step.
+
+        Args:
+            every_epoch: the trainer is known to log each of its epochs, from the first on: lists need no steps.
+        """
         for key, value in content.items():
             if key in ("config", "cfg", "args", "hyper_parameters", "hparams", "metadata", "model_config"):
                 self.config |= as_options(value)
@@ -67,10 +71,10 @@ class Recorded:
             elif key in ("train_data", "train_pairs", "train"):
                 self.train_pairs = _pairs(value) or self.train_pairs
             elif key == "metrics" and isinstance(value, Mapping):
-                self._learn_numbers(value, step)
-        self._learn_numbers(content, step)
+                self._learn_numbers(value, step, every_epoch)
+        self._learn_numbers(content, step, every_epoch)
 
-    def _learn_numbers(self, content: Mapping[str, Any], step: int | None) -> None:
+    def _learn_numbers(self, content: Mapping[str, Any], step: int | None, every_epoch: bool) -> None:
         lists = {key: _numbers(value) for key, value in content.items() if isinstance(key, str)}
         along = next((lists[key] for key in _STEPS_OF_LISTS if lists.get(key)), None)
         listed = {_COLUMN_OF[key] for key, values in lists.items() if values and key in _COLUMN_OF}
@@ -85,7 +89,9 @@ class Recorded:
             elif values and key in _COLUMN_OF:
                 if along is not None and along is not values and len(along) == len(values):
                     self.rows.setdefault(column, {}).update(zip(map(int, along), values, strict=True))
-                elif step is None or len(values) >= step:  # one value an update, the first of them before any
+                elif (
+                    every_epoch if step is None else len(values) >= step
+                ):  # one value an update, the first of them before any
                     self.rows.setdefault(column, {}).update(enumerate(values))
                 else:
                     self.unplaced.append(f"{key} ({len(values)} values)")

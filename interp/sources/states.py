@@ -10,10 +10,10 @@
 States are handed out one at a time; files stay mapped, so that memory holds one checkpoint however long the series.
 """
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,9 @@ STATE_KEYS = (
     "network",
     "weights",
 )
+
+
+_CHECKPOINT_FOLDER = re.compile(r"(checkpoint|ckpt|step|iter|epoch)[a-z]*[=_-]?[0-9]")
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,11 +132,17 @@ def _checkpoint_files(folder: Path) -> list[tuple[list[Path], str]]:
     """Files with tensors, grouped by checkpoint, with the name that may state the step."""
     files = sorted((f for f in folder.iterdir() if f.is_file()), key=lambda f: steps.natural(f.name))
     found = [f for f in files if reading.kind_of(f)]
-    if found:
-        if any(f.name.endswith(".index.json") for f in files):
-            return [(_shards(folder), folder.name)]
-        return [([f], f.stem) for f in found]
     folders = sorted((f for f in folder.iterdir() if f.is_dir()), key=lambda f: steps.natural(f.name))
+    if found:
+        groups = []
+        if not any(
+            steps.from_name(f.stem) for f in found
+        ):  # a last copy, with the checkpoints in folders beside it
+            inside = [(f, _main_files(f)) for f in folders if _CHECKPOINT_FOLDER.match(f.name.lower())]
+            groups = [(main, f.name) for f, main in inside if main]
+        if any(f.name.endswith(".index.json") for f in files):
+            return [*groups, (_shards(folder), "" if groups else folder.name)]
+        return [*groups, *(([f], f.stem) for f in found)]
     inside = [(f, _main_files(f)) for f in folders]
     groups = [(main, f.name) for f, main in inside if main and steps.from_name(f.name)]
     if groups:
@@ -210,13 +219,13 @@ def _states(content: Any, path: Path) -> list[State]:
     if isinstance(content, Mapping):
         if isinstance(content.get("checkpoints"), list) and "checkpoint_epochs" in content:
             return _listed(content, path)
-        if content and all(_number(key) is not None for key in content):
+        if content and all(steps.number(key) is not None for key in content):
             return [_entry(Position(int(key), "step"), part, path) for key, part in content.items()]
         return _single(content, path, str(path))
     if not isinstance(content, list) or not content:
         return []
     pairs = all(isinstance(x, list | tuple) and len(x) == 2 for x in content)
-    if pairs and all(_number(step) is not None for step, _ in content):
+    if pairs and all(steps.number(step) is not None for step, _ in content):
         return [_entry(Position(int(step), "step"), part, path) for step, part in content]
     if all(isinstance(x, Mapping) for x in content):
         found = [state for i, part in enumerate(content) for state in _single(part, path, f"{path}[{i}]")]
@@ -228,18 +237,12 @@ def _states(content: Any, path: Path) -> list[State]:
     return []
 
 
-def _number(key: Any) -> int | None:
-    if isinstance(key, Integral) and not isinstance(key, bool) and int(key) >= 0:
-        return int(key)
-    return int(key) if isinstance(key, str) and key.isascii() and key.isdigit() and len(key) < 19 else None
-
-
 def _listed(content: Mapping[str, Any], path: Path) -> list[State]:
     entries, numbers = content["checkpoints"], content["checkpoint_epochs"]
     if (
         not isinstance(numbers, list)
         or len(numbers) != len(entries)
-        or any(_number(n) is None for n in numbers)
+        or any(steps.number(n) is None for n in numbers)
     ):
         raise SourceError(
             f"{path} holds {len(entries)} checkpoints and as checkpoint_epochs no list of as many numbers: which is of "

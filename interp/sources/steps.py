@@ -20,13 +20,13 @@ _KEYS = {
 }  # fmt: skip
 
 _NAMES = (
-    (r"step[=_-]?(\d+)", "step"),
-    (r"iter(?:ation)?[=_-]?(\d+)", "step"),
-    (r"ckpt[_-]?(\d+)", "step"),
-    (r"checkpoint-(\d+)", "step"),
-    (r"checkpoint_(\d+)$", "checkpoint"),
-    (r"checkpoint_?(\d+)", "step"),
-    (r"epoch[=_-]?(\d+)", "epoch"),
+    (r"step[=_-]?([0-9]+)", "step"),
+    (r"iter(?:ation)?[=_-]?([0-9]+)", "step"),
+    (r"ckpt[_-]?([0-9]+)", "step"),
+    (r"checkpoint-([0-9]+)", "step"),
+    (r"checkpoint_([0-9]+)$", "checkpoint"),
+    (r"checkpoint_?([0-9]+)", "step"),
+    (r"epoch[=_-]?([0-9]+)", "epoch"),
 )
 
 LARGEST_STEP = 10**9  # a larger bare number counts tokens
@@ -35,11 +35,21 @@ LARGEST_STEP = 10**9  # a larger bare number counts tokens
 def from_content(content: Mapping[str, Any]) -> Position | None:
     """The position that the keys of a checkpoint state, or None."""
     for key, unit in _KEYS.items():
-        value = content.get(key)
-        if isinstance(value, str) and value.isdigit():  # safetensors metadata are texts
-            value = int(value)
-        if isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 0:
-            return Position(int(value), unit)
+        if (value := number(content.get(key))) is not None:
+            return Position(value, unit)
+    return None
+
+
+def number(value: Any) -> int | None:
+    """An integer from 0 of at most 18 digits, given as such or as text (safetensors metadata are texts), or None.
+
+    >>> number("40"), number(-1), number("\u0664"), number(10**18)
+    (40, None, None, None)
+    """
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
+        value = int(value)
+    if isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) < 10**18:
+        return int(value)
     return None
 
 
@@ -57,10 +67,12 @@ def from_name(name: str) -> Position | None:
             return _position(match[1], unit)
     if re.fullmatch(r"(.*[_-])?init(ial)?", lower):
         return Position(0, "any")
-    if match := re.search(r"(?:^|[_-])(\d+)([mb])?$", lower):
+    if match := re.search(r"(?:^|[_-])([0-9]+)([mb])?$", lower):
         factor = {"m": 10**6, "b": 10**9}.get(match[2] or "", 1)
         if factor > 1:
-            return Position(int(match[1]) * factor, "tokens")
+            count = _position(match[1], "tokens")
+            n = number(count.step * factor) if count else None
+            return None if n is None else Position(n, "tokens")
         return _position(match[1], "step")
     return None
 
@@ -74,4 +86,7 @@ def _position(digits: str, unit: str) -> Position | None:
 
 def natural(name: str) -> list[Any]:
     """Sort key under which 200 comes before 1000."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [
+        (int(part), "") if part.isdecimal() and len(part) < 1000 else (-1, part)
+        for part in re.split(r"([0-9]+)", name)
+    ]

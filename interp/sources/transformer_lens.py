@@ -4,6 +4,7 @@ No import of transformer_lens: the names and orientations are those of this pack
 those of torch's Linear layers (bridge, native), where the rows of q, k, v and the columns of o count heads first.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -205,7 +206,20 @@ def stated_by_config(config: Mapping[str, Any], where: str) -> dict[str, Any]:
         "gated_mlp": (None, False),
         "n_key_value_heads": (None, config.get("n_heads")),
         "output_logits_soft_cap": (None, -1.0, 0.0),
+        "attn_scores_soft_cap": (None, -1.0, 0.0),
+        "scale_attn_by_inverse_layer_idx": (None, False),
+        "use_local_attn": (None, False),
     }
+    # -1 stands for the root of d_head; stored configs have either. A window without local attention does nothing.
+    d_head = config.get("d_head")
+    root = (
+        math.sqrt(d_head)
+        if isinstance(d_head, int) and not isinstance(d_head, bool) and 0 < d_head < 10**6
+        else -1.0
+    )
+    if config.get("normalization_type") is not None:
+        refused["eps"] = (None, 1e-5)
+    refused["attn_scale"] = (None, -1.0, root)
     for name, known in refused.items():
         if config.get(name) not in known:
             raise SourceError(
