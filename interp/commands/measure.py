@@ -96,8 +96,9 @@ def measure(
             print(f"{name}: does not apply. {reason}")
         for message in table.attrs.get("failed", {}).values():
             print(message)
-    n_steps = len({step for _, at in groups for step in at})
-    print(f"{folder}: {len(tables)} tables over {n_steps} checkpoints, summary.json")
+    filled = [table for table in tables.values() if len(table)]
+    n_steps = len({step for table in filled for step in table["step"].unique()})
+    print(f"{folder}: {len(filled)} tables over {n_steps} checkpoints, summary.json")
 
 
 def _device(name: str) -> str:
@@ -148,5 +149,7 @@ def _write(folder: Path, tables: "dict[str, pd.DataFrame]", summary: dict[str, A
     from interp.durable import write_bytes, write_json
 
     for name, table in tables.items():
+        if not len(table):
+            continue  # the summary says why
         write_bytes(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n").encode())
     write_json(folder / "summary.json", summary)
