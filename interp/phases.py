@@ -36,7 +36,7 @@ def phases(
     circuit_formation  after memorization the excluded loss leaves its floor (up to FLOOR times its least value) for
                        good: `step` is the first checkpoint past the floor, `before` the last ahead of it, since
                        nothing on a floor tells where formation begins. On a flat curve the bracket is wide. Never, if
-                       the excluded loss ends within FLOOR of the train loss: these frequencies are not used.
+                       the excluded loss ends within FLOOR of the train loss there: these frequencies are not used.
     cleanup            within circuit formation the sum of squared weights begins to fall faster: of the change points
                        of its logarithm the one where the slope steepens most. The bracket spans the answers with
                        PIECES straight pieces.
@@ -49,7 +49,8 @@ def phases(
 
     Args:
         tables: as `measure` returns them, each over any steps; what is missing leaves its phases unknown.
-            history (`Run.history()`) or losses: accuracies and train loss; the first of them that has rows.
+            history (`Run.history()`) or losses: accuracies and train loss; the first of them that has rows. With
+                corrupted labels give losses too: like the excluded loss, its train loss leaves them out.
             progress_measures, with a key set: rows with selection "key" of excluded_loss (train) and restricted_loss
                 (all).
             weight_norms: the row "total".
@@ -82,7 +83,8 @@ def phases(
         _of_key_set(measures, "restricted_loss", "all"),
     )
     if found["memorization"] is not unknown and excluded is not None:
-        found["circuit_formation"] = _circuit_formation(excluded, wide, found["memorization"])
+        train_loss = _train_loss_beside(excluded, wide, tables.get("losses", _NOTHING))
+        found["circuit_formation"] = _circuit_formation(excluded, train_loss, found["memorization"])
     norms = tables.get("weight_norms", _NOTHING)
     if len(norms):
         found["cleanup"] = _cleanup(norms[norms["matrix"] == "total"], found["circuit_formation"])
@@ -109,7 +111,19 @@ def _of_key_set(measures: pd.DataFrame, measure: str, split: str) -> pd.DataFram
     return rows if len(rows) else None
 
 
-def _circuit_formation(excluded: pd.DataFrame, answers: pd.DataFrame, memorized: Transition) -> Transition:
+def _train_loss_beside(excluded: pd.DataFrame, answers: pd.DataFrame, losses: pd.DataFrame) -> float:
+    """The train loss at the last step of the excluded loss, or the last one known before it.
+
+    The excluded loss leaves corrupted rows out. So does the train split of the losses table, unlike a history.
+    """
+    if len(losses) and {"train", "corrupted"} <= set(losses["split"]):
+        answers = losses[losses["split"] == "train"].rename(columns={"loss": "train_loss"})
+    steps, train_losses = curve(answers, "train_loss")
+    last = curve(excluded, "loss")[0][-1]
+    return float(train_losses[max(int(np.searchsorted(steps, last, side="right")) - 1, 0)])
+
+
+def _circuit_formation(excluded: pd.DataFrame, train_loss: float, memorized: Transition) -> Transition:
     steps, losses = curve(excluded, "loss")
     if memorized.step is None or steps[-1] < memorized.step:
         return Transition("excluded_loss", None, int(steps[-1]), None)
@@ -121,8 +135,7 @@ def _circuit_formation(excluded: pd.DataFrame, answers: pd.DataFrame, memorized:
     threshold = float(np.exp(smooth[least]) * FLOOR)
     first = next(start for start, end in stretches(on_floor) if start <= least < end)
     last = int(np.flatnonzero(on_floor)[-1])
-    _, train_losses = curve(answers, "train_loss")
-    uses_them = losses[-1] > FLOOR * max(train_losses[-1], LEAST_LOSS)
+    uses_them = losses[-1] > FLOOR * max(train_loss, LEAST_LOSS)
     if last + 1 == len(steps) or not uses_them:
         return Transition("excluded_loss", threshold, int(steps[-1]), None)
     before = int(steps[first - 1]) if first else memorized.before

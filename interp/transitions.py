@@ -139,10 +139,11 @@ def share_of_change(
 def memorization(history: pd.DataFrame, threshold: float = ACCURACY, *, tolerated: int = 0) -> Transition:
     """When train accuracy reaches the threshold for good. In a run that never memorizes `step` is None.
 
-    With corrupted labels it counts the labels that were shown.
+    With corrupted labels it counts the labels that were shown, corrupted ones included.
 
     Args:
-        history: as `Run.history()`, or the `losses` table of `measure`.
+        history: as `Run.history()`, or the `losses` table of `measure`: its column `n` is needed where it has corrupted
+            rows, which it keeps out of its train split.
         threshold, tolerated: as `transition`.
     """
     return transition(by_split(history), "train_accuracy", threshold, "rise", tolerated=tolerated)
@@ -190,7 +191,7 @@ def is_grokking(
     """Whether generalization came late enough to be called grokking, and why; None if the run cannot tell.
 
     Two conditions: test accuracy rises for good at `ratio` times the memorization step or later, and the test loss
-    first climbed above its initial value. A change of both accuracies at once, as with most of the table in train,
+    climbed above its initial value by then. A change of both accuracies at once, as with most of the table in train,
     has neither. Time counts from step 0, so that the ratio depends on the learning rate's warm-up too.
 
     Raises:
@@ -210,8 +211,8 @@ def is_grokking(
     high = generalized.step / (memorized.before or 0) if memorized.before else np.inf
     if high < ratio:
         return False, f"Test accuracy follows at {high:.3g} times the memorization step at most."
-    _, losses = curve(accuracies, "test_loss")
-    if not losses.max() > losses[0]:
+    steps, losses = curve(accuracies, "test_loss")
+    if not (losses[steps <= generalized.step] > losses[0]).any():  # a spike after that is another matter
         return False, "The test loss never rises above its initial value: the run does not overfit first."
     if low < ratio:
         return (
@@ -257,11 +258,35 @@ def lasting(quantity: str, threshold: float | None, steps: np.ndarray, holds: np
 
 
 def by_split(table: pd.DataFrame) -> pd.DataFrame:
-    """A history, from a history or from the `losses` table (rows by split)."""
+    """A history, from a history or from the `losses` table (rows by split).
+
+    Train counts corrupted rows, as in a history: the mean over the table's train and corrupted rows.
+
+    Raises:
+        ValueError: if the table has corrupted rows and no column n.
+    """
     if "split" not in table:
         return table
-    wide = table.pivot(index="step", columns="split", values=["loss", "accuracy"])
+    has_corrupted = (table["split"] == "corrupted").any()
+    if has_corrupted and "n" not in table:
+        raise ValueError(
+            "Train accuracy counts corrupted rows, which this table keeps apart: it needs the column n of the `losses` "
+            "table to weigh them."
+        )
+    quantities = ["loss", "accuracy"]
+    wide = table.pivot(
+        index="step", columns="split", values=[*quantities, "n"] if has_corrupted else quantities
+    )
     wide.columns = [f"{split}_{quantity}" for quantity, split in wide.columns]
+    if has_corrupted:
+        n = wide["corrupted_n"]
+        for quantity in quantities:
+            corrupted, rest = wide[f"corrupted_{quantity}"], wide.get(f"train_{quantity}")
+            wide[f"train_{quantity}"] = (
+                corrupted
+                if rest is None
+                else (n * corrupted + wide["train_n"] * rest) / (n + wide["train_n"])
+            )
     return wide.reset_index()
 
 

@@ -211,6 +211,28 @@ def test_the_losses_table_serves_where_there_is_no_history():
     assert phases(rest) == phases(tables())
 
 
+def test_the_train_loss_is_that_of_the_last_measured_step():
+    """A memorizer measured until 10,000 whose history goes on to fall: at 10,000 it used no frequencies."""
+    loss = np.exp(piecewise((0, 1.5), (2000, -15), (10_000, -9), (20_000, -16)))
+    found = tables(train_loss=loss, excluded=1.2 * loss)
+    measured = found["progress_measures"]
+    found["progress_measures"] = measured[measured["step"] <= 10_000]
+    assert brackets(phases(found))["circuit_formation"] == (10_000, None)
+
+
+def test_with_corrupted_labels_the_train_loss_without_them_counts():
+    """Corrupted rows keep the history's loss at 3; on the others the excluded loss, at e, is far beyond the loss."""
+    rest = tables(train_loss=np.full(len(STEPS), 3.0))
+    assert brackets(phases(rest))["circuit_formation"] == (20_000, None)
+    plain = tables()
+    rows = [
+        pd.DataFrame({"step": STEPS, "split": split, "n": 10, "loss": loss, "accuracy": 1.0})
+        for split, loss in (("train", plain["history"]["train_loss"]), ("corrupted", 6.0))
+    ]
+    rest["losses"] = pd.concat(rows)
+    assert phases(rest)["circuit_formation"] == phases(plain)["circuit_formation"]
+
+
 def test_progress_measures_without_a_key_set_are_refused():
     rest = {**tables(), "progress_measures": measures(1.0, 1.0)}
     rest["progress_measures"] = rest["progress_measures"].query("selection != 'key'")

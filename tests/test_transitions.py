@@ -15,6 +15,7 @@ from interp.transitions import (
     ONSET,
     Delay,
     Transition,
+    by_split,
     change_points,
     delay,
     grokking,
@@ -273,6 +274,37 @@ def test_is_it_grokking(run, verdict, why):
     found, told = is_grokking(run)
     assert found is verdict
     assert re.match(why, told)
+
+
+def test_a_spike_after_generalization_is_no_overfitting():
+    steady = GROKS.assign(test_loss=4.0)
+    at = grokking(steady).step
+    for step, verdict in ((at + 100, False), (at, True), (at - 100, True)):
+        spiked = steady.assign(test_loss=steady["test_loss"].mask(steady["step"] == step, 9.0))
+        assert (spiked["test_loss"] == 9.0).sum() == 1
+        assert is_grokking(spiked)[0] is verdict
+
+
+def test_train_of_the_losses_table_counts_corrupted_rows():
+    rows = [
+        {"step": step, "split": split, "n": n, "loss": loss, "accuracy": accuracy}
+        for step, right in ((0, 0.0), (100, 0.2), (200, 1.0))
+        for split, n, loss, accuracy in (
+            ("train", 30, 1.0, 1.0),
+            ("corrupted", 10, 5.0, right),
+            ("test", 60, 3.0, 0.0),
+        )
+    ]
+    losses = pd.DataFrame(rows)
+    assert (memorization(losses).before, memorization(losses).step) == (100, 200)
+    assert by_split(losses)["train_accuracy"].tolist() == [0.75, 0.8, 1.0]  # (30 + 10 * right) / 40
+    assert by_split(losses)["train_loss"].tolist() == [2.0] * 3  # (30 * 1 + 10 * 5) / 40
+    only = losses[losses["split"] != "train"]
+    assert by_split(only)["train_accuracy"].tolist() == [0.0, 0.2, 1.0]
+    with pytest.raises(
+        ValueError, match="counts corrupted rows, .* needs the column n of the `losses` table"
+    ):
+        memorization(losses.drop(columns="n"))
 
 
 def test_is_it_grokking_asks_for_the_ratio_it_is_given():
