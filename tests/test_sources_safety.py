@@ -124,7 +124,7 @@ class Array:
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (Array(1, (1,), np.dtype("O"), False, b"\x10" * 8), "of type 'O8' is not one of numbers"),
+        (Array(1, (1,), Malicious(np.dtype, "O8"), False, b"\x10" * 8), "of type 'O8' is not one of numbers"),
         (Array(1, (1,), np.dtype("U2"), False, b"\x10" * 8), "of type 'U2' is not one of numbers"),
         (Array(1, (2,), np.dtype("f8"), False, b"\x10" * 8), r"of shape \(2,\) has 1 numbers"),
         (Array(1, (2,), np.dtype("f8"), False, b"\x10" * 15), "lacks some of its data"),
