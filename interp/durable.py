@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 TEMPORARY_SUFFIX = ".writing"
+WITHOUT_LOCK = ("measures", "packed")  # folders of a run that are written beside a trainer
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -49,9 +50,19 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
 
 
+def leftovers(directory: Path) -> list[Path]:
+    """Temporary files below this directory of a run that only the holder of its lock writes.
+
+    Not those of measures/ and packed/, which are written without the lock: they may be another process's, at work.
+    """
+    directory = Path(directory)
+    found = directory.rglob(f".*{TEMPORARY_SUFFIX}")
+    return sorted(path for path in found if path.relative_to(directory).parts[0] not in WITHOUT_LOCK)
+
+
 def remove_leftovers(directory: Path) -> list[Path]:
-    """Delete temporary files that a killed process left below this directory; which ones they were."""
-    found = sorted(Path(directory).rglob(f".*{TEMPORARY_SUFFIX}"))
+    """Delete the `leftovers` of a killed process, which nobody writes while the lock is held; which ones they were."""
+    found = leftovers(directory)
     for path in found:
         path.unlink(missing_ok=True)
     return found

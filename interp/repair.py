@@ -108,6 +108,8 @@ def _repair_index(path: Path, run: Run | None, done: list[Repair]) -> dict[int, 
         index = runs.read_altered_index(path)
     except RunError:
         index = index_from_files(path)
+        if run is not None:
+            index = {step: entry for step, entry in index.items() if _fits(run, entry, {})}
         if not index:
             text = "not repairable: no checkpoint file vouches for itself by checksums in its header"
             done.append(Repair("index.json", False, text))
@@ -126,7 +128,7 @@ def _repair_index(path: Path, run: Run | None, done: list[Repair]) -> dict[int, 
             continue
         recorded = index.get(step)
         if recorded is None:
-            if run is None or not _fits(run, entry):
+            if run is None or not _fits(run, entry, index):
                 done.append(
                     Repair(name, False, "not repairable: its tensors are not those of the run's model")
                 )
@@ -155,9 +157,10 @@ def _agree(recorded: dict[str, Any], found: dict[str, Any]) -> bool:
     return recorded["tensors"] == found["tensors"] or recorded["checksum"] == found["checksum"]
 
 
-def _fits(run: Run, entry: dict[str, Any]) -> bool:
+def _fits(run: Run, entry: dict[str, Any], index: dict[int, dict[str, Any]]) -> bool:
+    """Whether an entry's weights are those of the run's network, or named as others where that is not known."""
     names = set(entry["tensors"])
-    others = [set(e["tensors"]) for e in run.index.values()] if (run.path / "index.json").exists() else []
+    others = [set(e["tensors"]) for e in index.values()]
     if run.config.model is None:
         return not others or names == others[0]
     tensors = loaded(run.path / entry["file"])
@@ -197,6 +200,10 @@ def _repair_checkpoints(path: Path, index: dict[int, dict[str, Any]], done: list
         found = whole.get(about["checksum"])
         if found is not None:
             plan[name] = (found.read_bytes(), f"restored from {found.relative_to(path).as_posix()}")
+            continue
+        if not about["tensors"] and Path(name).parts[0] == "steps":  # an optimizer without state has none
+            text = f"not repairable: its entry in the index lists no tensors; {_retrain(path)}"
+            done.append(Repair(name, False, text))
             continue
         tensors, sources = _search(path, index, step, about)
         absent = [key for key in about["tensors"] if key not in tensors]

@@ -25,7 +25,7 @@ import numpy as np
 
 from interp import runs
 from interp.architecture import Weights, check_weights
-from interp.durable import TEMPORARY_SUFFIX
+from interp.durable import TEMPORARY_SUFFIX, leftovers
 from interp.file_damage import (
     consistent,
     file_damage,
@@ -283,8 +283,7 @@ def _check_other_files(path: Path, run: Run | None, index: dict[int, dict], repo
             report.say(
                 "problem", "not in the index", name, f"{name} is not in index.json: nothing vouches for it"
             )
-    leftovers = [] if is_in_use(path) else sorted(path.rglob(f".*{TEMPORARY_SUFFIX}"))
-    for file in leftovers:
+    for file in [] if is_in_use(path) else leftovers(path):
         name = file.relative_to(path).as_posix()
         report.say("problem", "leftover", name, f"{name} was left by a process that was killed")
     latest = path / "latest.safetensors"

@@ -105,6 +105,9 @@ def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
     (tmp_path / "steps").mkdir()
     left = [tmp_path / ".run.json.abc.writing", tmp_path / "steps" / ".0.safetensors.x.writing"]
     kept = [tmp_path / "run.json", tmp_path / "notes.writing", tmp_path / ".hidden"]
+    for folder in ("measures", "packed"):  # another process may be writing these
+        (tmp_path / folder).mkdir()
+        kept.append(tmp_path / folder / ".0.npy.x.writing")
     for path in left + kept:
         path.write_bytes(b"x")
     assert durable.remove_leftovers(tmp_path) == sorted(left)

@@ -285,6 +285,30 @@ def test_weight_names_that_lead_out_of_the_run_are_named_and_not_followed(tiny_r
     assert 150 not in open_run(path).steps and not list(tmp_path.rglob("escaped"))
 
 
+def test_an_index_made_anew_takes_in_only_the_weights_of_the_runs_network(tiny_run_copy):
+    path = tiny_run_copy.path
+    (path / "index.json").unlink()
+    wrong = "steps/0000000180.safetensors"
+    (path / wrong).write_bytes(safetensors_bytes({"W": torch.zeros(2)}, 180))
+    repairs = repair_run(path)
+    assert [(r.where, r.done) for r in repairs] == [("index.json", True), (wrong, False)]
+    assert "from the 7 checkpoint files" in repairs[0].message
+    assert "its tensors are not those of the run's model" in repairs[1].message
+    assert open_run(path).steps == tiny_run_copy.steps
+
+
+def test_a_checkpoint_without_tensors_is_not_made_up(tiny_run_copy):
+    path = tiny_run_copy.path
+    index = json.loads((path / "index.json").read_text())
+    index["150"]["tensors"] = {}
+    (path / "index.json").write_text(json.dumps(index))
+    (path / FILE).write_bytes((path / FILE).read_bytes()[:-100])
+    before = (path / FILE).read_bytes()
+    told = {r.message for r in repair_run(path) if r.where == FILE and not r.done}
+    assert any("its entry in the index lists no tensors; retrain the run" in text for text in told)
+    assert (path / FILE).read_bytes() == before
+
+
 def test_generated_data_come_back_from_the_config(tiny_run_copy):
     file = tiny_run_copy.path / "task.safetensors"
     whole = file.read_bytes()
