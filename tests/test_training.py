@@ -405,9 +405,7 @@ def test_divergence_is_said_and_everything_before_kept(tmp_path):
     assert len(table) >= 2
     assert np.isfinite(table["train_loss"]).all()
     assert run.step_weights(1)
-    with pytest.raises(
-        FloatingPointError, match="Lower the learning rate"
-    ):
+    with pytest.raises(FloatingPointError, match="Lower the learning rate"):
         resume(run.path)
     assert len(open_run(run.path).history()) == len(table)
 

@@ -41,7 +41,7 @@ class _StoredType:
         self.order = state[1]
 
     def values(self, data: Any) -> np.ndarray:
-        dtype = np.dtype(self.code).newbyteorder(self.order)
+        dtype = np.dtype(self.code if self.order == "|" else self.order + self.code)
         if not isinstance(data, bytes) or len(data) % dtype.itemsize:
             raise ArrayError("a numpy array lacks some of its data: it is damaged.")
         return np.frombuffer(data, dtype).astype(self.code)

@@ -103,7 +103,7 @@ def from_pizza(
         "init": "pizza",
     }
     found = from_left_facing(tensors, by_config | dict(stated), where, mask_counts=False)
-    task = {
+    task: dict[str, Any] = {
         "p": p,
         "separate_vocabularies": bool(config.get("diff_vocab")),
         "equals_token": bool(config.get("eqn_sign")),
