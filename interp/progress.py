@@ -1,10 +1,6 @@
 """One style of progress bar for all long work: on stderr, silent where stderr is not a terminal."""
 
 import sys
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
-
-T = TypeVar("T")
 
 
 def bar(*columns: str):
@@ -21,12 +17,3 @@ def bar(*columns: str):
         console=Console(stderr=True),
         disable=not sys.stderr.isatty(),
     )
-
-
-def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
-    """The items, with a bar that advances as they are taken."""
-    with bar() as display:
-        task = display.add_task(description, total=total)
-        for item in items:
-            yield item
-            display.advance(task)

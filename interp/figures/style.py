@@ -88,21 +88,6 @@ def step_axis(axes: Any, steps: Any, scale: str = "log") -> None:
     axes.set_xlabel("training step")
 
 
-def shade_phases(axes: Any, boundaries: list[tuple[str, float, float]]) -> None:
-    """Shade what the checkpoint spacing leaves open about each boundary: (label, before, step).
-
-    A boundary is drawn as a band from the last checkpoint without it to the first with it.
-    """
-    for i, (label, before, step) in enumerate(boundaries):
-        colour = PALETTE[(i + 2) % len(PALETTE)]
-        axes.axvspan(before, step, color=colour, alpha=0.35, lw=0)
-        axes.axvline(step, color=colour, lw=0.8, ls=":")
-        axes.annotate(
-            label, (step, 1.0), xycoords=("data", "axes fraction"), xytext=(2, -2), textcoords="offset points",
-            rotation=90, va="top", ha="left", fontsize=6, color=colour,
-        )  # fmt: skip
-
-
 def label_panels(axes: Any) -> None:
     """Letters a, b, c ... left above each panel, where no legend above the panel reaches."""
     for letter, ax in zip("abcdefghijklmnop", axes, strict=False):
