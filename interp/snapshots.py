@@ -137,24 +137,20 @@ class Snapshot:
                     "logits": found.logits,
                     "pattern": found.pattern[:, None],
                     "post": None if found.post is None else found.post[:, None],
-                    "pre": None if found.pre is None else found.pre[:, None],
-                    "resid_mid": found.resid_mid,
                 }
             return self._plain_activations(tokens)
 
     def _plain_activations(self, tokens: Tensor) -> Mapping[str, Tensor | None]:
-        kinds = {"attn.hook_pattern": "pattern", "mlp.hook_post": "post", "mlp.hook_pre": "pre"}
+        kinds = {"attn.hook_pattern": "pattern", "mlp.hook_post": "post"}
         layers = range(self.config.n_layers)
         names = [f"blocks.{layer}.{kind}" for layer in layers for kind in kinds]
-        last_mid = f"blocks.{self.config.n_layers - 1}.hook_resid_mid"
-        present = [name for name in [*names, last_mid] if name in self.model.hook_dict]
+        present = [name for name in names if name in self.model.hook_dict]
         logits, cache = self.model.run_with_cache(tokens, names_filter=present)
         found: dict[str, Tensor | None] = {"logits": logits[:, -1]}
         for kind, key in kinds.items():
             stack = [cache[f"blocks.{layer}.{kind}"] for layer in layers if f"blocks.{layer}.{kind}" in cache]
             stack = [x[:, :, -1] if key == "pattern" else x[:, -1] for x in stack]
             found[key] = torch.stack(stack, 1) if stack else None
-        found["resid_mid"] = cache[last_mid][:, -1] if last_mid in cache else None
         return found
 
     @cached_property
@@ -356,9 +352,7 @@ class ForeignSnapshot(Snapshot):
         activations = {
             "logits": _last(logits),
             "post": post,
-            "pre": None,
             "pattern": attention,
-            "resid_mid": None,
         }
         snapshot.__dict__["_activations"] = activations
         return snapshot
