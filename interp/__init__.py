@@ -10,6 +10,7 @@ patterns and weight norms along them. Tensors on one side, tables on the other, 
     4  training, snapshots               the long run; a checkpoint brought to life
     3  runs                              the disk layout
        sources/*                         other people's checkpoints -> a run
+       opening                           a run, or anyone's folder as one
        recorded, verification, repair    is a run what it says? what of it can be restored?
     2  models, bridge                    hooked networks: built here, or from Hugging Face
        factorized, forward               the same logits, fast and exact; which of the two answers
@@ -43,14 +44,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from interp.measure import measure
-    from interp.runs import open_run
+    from interp.opening import open_run
     from interp.sources import import_run
     from interp.training import resume, train
 
 __all__ = ["import_run", "measure", "open_run", "resume", "train"]
 
 _HOME = {
-    "open_run": "interp.runs",
+    "open_run": "interp.opening",
     "train": "interp.training",
     "resume": "interp.training",
     "measure": "interp.measure",

@@ -84,8 +84,8 @@ def _compute(
 ) -> tuple[Tables, dict]:
     import torch  # not with --draw-only
 
+    from interp.opening import open_run
     from interp.run_config import config_to_json
-    from interp.runs import open_run
     from interp.training import check_device
 
     run = open_run(path)

@@ -122,7 +122,7 @@ class CacheKey:
         except TypeError:
             return None
         safe = re.sub(r"[^\w.-]", "_", name)
-        return cls(run.path / "measures" / f"{safe}-{_hash(about)}.parquet", about, depends_on_run)
+        return cls(run.measures / f"{safe}-{_hash(about)}.parquet", about, depends_on_run)
 
     def of_step(self, run: Run, step: int) -> str:
         """The checksum of the step's checkpoint, or of all checkpoints for a probe that compares them."""

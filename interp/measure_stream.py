@@ -13,12 +13,11 @@ import warnings
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import Path
 
 import pandas as pd
 import torch
 
-from interp.runs import Run, open_run
+from interp.runs import Run
 from interp.snapshots import NotApplicable, Snapshot
 from interp.tensor_files import RunError
 
@@ -68,12 +67,12 @@ def outcomes(
     from joblib import Parallel, delayed  # takes a while to load, and most calls need no processes
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    # Chunks: a worker opens the run once a chunk. Small ones: what a killed worker had in hand is lost.
+    # Chunks: a worker gets the run once a chunk. Small ones: what a killed worker had in hand is lost.
     size = max(1, min(8, math.ceil(len(todo) / (4 * n_jobs))))
     threads = max(n_cores // n_jobs, 1)
     parallel = Parallel(n_jobs=n_jobs, backend="loky", return_as="generator_unordered", batch_size=1)
     chunks = parallel(
-        delayed(_measure_chunk)(run.path, todo[i : i + size], probes, device, threads)
+        delayed(_measure_chunk)(run, todo[i : i + size], probes, device, threads)
         for i in takewhile(lambda _: not is_over(), range(0, len(todo), size))
     )
     try:
@@ -91,10 +90,9 @@ def outcomes(
 
 
 def _measure_chunk(
-    path: Path, todo: list[tuple[int, list[str]]], probes: dict[str, Probe], device: str, threads: int
+    run: Run, todo: list[tuple[int, list[str]]], probes: dict[str, Probe], device: str, threads: int
 ) -> list[Outcome]:
     torch.set_num_threads(threads)
-    run = open_run(path)
     outcomes = []
     for step, names in todo:
         outcomes.append(_measure_step(run, step, {name: probes[name] for name in names}, device))

@@ -39,7 +39,7 @@ def packed_weight(
             return np.load(array, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):
         pass  # not packed yet, or half packed: packed anew below
-    packed = _stacked(name, list(checksums), read, where)
+    packed = stacked_weight(name, list(checksums), read, where)
     buffer = BytesIO()
     np.save(buffer, packed)
     try:
@@ -51,7 +51,12 @@ def packed_weight(
     return np.load(array, mmap_mode="r", allow_pickle=False)
 
 
-def _stacked(name: str, steps: list[int], read: Callable[[int], Tensor], where: str) -> np.ndarray:
+def stacked_weight(name: str, steps: list[int], read: Callable[[int], Tensor], where: str) -> np.ndarray:
+    """A read-only array (step, *shape) in memory.
+
+    Raises:
+        RunError: if the weight changes shape between steps.
+    """
     slices: list[Tensor] = []
     for step in steps:
         tensor = read(step)

@@ -6,8 +6,10 @@ and reported, and each number may be off by as much as one step changes it. A ru
 """
 
 import math
+from collections.abc import Sequence
 from statistics import median
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +22,13 @@ RELATIVE = 1e-3  # float32 logits differ by about 1e-5 between machines, and so 
 ABSOLUTE_FLOAT64 = 1e-9
 ABSOLUTE_FLOAT32 = 1e-5  # log-softmax in float32 at logits of 20 to 100
 ACCURACY = 5e-3
+
+
+def spread(steps: Sequence[int], n: int) -> list[int]:
+    """At most n of the steps, evenly spread, with the first and the last."""
+    return [
+        steps[i] for i in np.unique(np.linspace(0, len(steps) - 1, min(n, len(steps))).round().astype(int))
+    ]
 
 
 class RecordedLossCheck:

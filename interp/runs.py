@@ -17,7 +17,7 @@ Step s means: after s updates. A row of the history at step s is about the weigh
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -35,7 +35,7 @@ from interp.file_damage import inside
 from interp.packed_weights import packed_weight
 from interp.run_config import RunConfig, config_from_json, config_to_json
 from interp.task_file import read_task, task_bytes
-from interp.tasks.modular import Task
+from interp.tasks.modular import ModularConfig, Task
 from interp.tensor_files import (
     RunError,
     check_weight_names,
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
 FORMAT = "grokscope-run"
 FORMAT_VERSION = 1
+HISTORY_COLUMNS = ("step", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ class Checkpoint:
 
 
 class Run:
-    """A directory of checkpoints with its config. Make one with `open_run`, `train` or `import_run`."""
+    """A directory of checkpoints with its config. Get one from `interp.open_run`, `train` or `import_run`."""
 
     def __init__(self, path: Path, record: dict[str, Any], config: RunConfig):
         self.path = path
@@ -80,6 +81,9 @@ class Run:
         span = f"steps {self.steps[0]} to {self.steps[-1]}" if self.steps else "no steps"
         return f"Run({self.name!r}, {len(self.steps)} checkpoints, {span}, {self.record['status']})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "index"}  # another process reads its own
+
     @property
     def name(self) -> str:
         return self.path.name
@@ -89,8 +93,19 @@ class Run:
         """What a step counts: "step" in own runs; "epoch" or "tokens" in some imported ones."""
         return self.record["unit"]
 
+    @property
+    def measures(self) -> Path:
+        """Where `interp.measure` keeps its tables."""
+        return self.path / "measures"
+
+    @property
+    def huggingface(self) -> Path | None:
+        """The folder with the config.json of a run of Hugging Face checkpoints; None for all others."""
+        folder = self.path / "huggingface"
+        return folder if folder.is_dir() else None
+
     @cached_property
-    def index(self) -> dict[int, dict[str, Any]]:
+    def index(self) -> MutableMapping[int, dict[str, Any]]:
         """Checksums by step, as index.json holds them."""
         return read_index(self.path)
 
@@ -116,7 +131,10 @@ class Run:
                 f"Run {self.name!r} has no task that grokscope knows, so that probes of task inputs do not apply. "
                 "Probes of weights do. Import it with --task if you know what it learned."
             )
-        return read_task(self.path / "task.safetensors", self.config.task)
+        return self._read_task(self.config.task)
+
+    def _read_task(self, config: ModularConfig) -> Task:
+        return read_task(self.path / "task.safetensors", config)
 
     def history(self) -> "pd.DataFrame":
         """Loss and accuracy along the run: columns step, train_loss, train_accuracy, test_loss, test_accuracy.
@@ -128,15 +146,19 @@ class Run:
 
         path = self.path / "history.parquet"
         if not path.exists():
-            return pd.DataFrame(
-                columns=["step", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
-            )
-        try:
-            return pd.read_parquet(path)
-        except Exception as error:
-            raise RunError(
-                f"{path} is not a readable history ({error}). Run `interp verify {self.path}`."
-            ) from error
+            return pd.DataFrame(columns=list(HISTORY_COLUMNS))
+        return _read_table(path)
+
+    def recorded(self) -> "pd.DataFrame":
+        """What the source of an imported run recorded beyond the history: column step, then one a quantity.
+
+        Raises:
+            RunError: if the file is damaged.
+        """
+        import pandas as pd
+
+        path = self.path / "recorded.parquet"
+        return _read_table(path) if path.exists() else pd.DataFrame(columns=["step"])
 
     def checkpoint(self, step: int) -> Checkpoint:
         """The checkpoint of a saved step, its file checked against its checksum.
@@ -161,16 +183,20 @@ class Run:
         return read_tensors(self.path / entry["file"], entry["checksum"])
 
     def _entry(self, step: int) -> dict[str, Any]:
-        if step not in self.index:
-            if not self.index:
-                raise RunError(f"Run {self.name!r} has no checkpoints yet, not at step {step} either.")
-            nearest = min(self.steps, key=lambda s: abs(s - step))
-            raise RunError(
-                f"Run {self.name!r} has no checkpoint at step {step}; it has {len(self.steps)} from {self.steps[0]} "
-                f"to {self.steps[-1]}, the nearest at {nearest}. Use run.checkpoint({nearest}) or train with a "
-                "denser schedule."
-            )
+        self._check_saved(step)
         return self.index[step]
+
+    def _check_saved(self, step: int) -> None:
+        if step in self.index:
+            return
+        if not self.index:
+            raise RunError(f"Run {self.name!r} has no checkpoints yet, not at step {step} either.")
+        nearest = min(self.steps, key=lambda s: abs(s - step))
+        raise RunError(
+            f"Run {self.name!r} has no checkpoint at step {step}; it has {len(self.steps)} from {self.steps[0]} "
+            f"to {self.steps[-1]}, the nearest at {nearest}. Use run.checkpoint({nearest}) or train with a "
+            "denser schedule."
+        )
 
     def model(self, step: int) -> Any:
         """The checkpoint as a hooked model: run_with_cache, run_with_hooks, TransformerLens names.
@@ -182,12 +208,10 @@ class Run:
         """
         from interp.models import build_model  # transformer_lens takes seconds to load
 
-        if (self.path / "huggingface").is_dir():
+        if self.huggingface:
             from interp.bridge import bridge
 
-            return bridge(
-                self.path / "huggingface", self.step_weights(step), f"Step {step} of run {self.name!r}"
-            )
+            return bridge(self.huggingface, self.step_weights(step), f"Step {step} of run {self.name!r}")
         if self.config.model is None:
             raise RunError(
                 f"Run {self.name!r} has no model config: read its tensors with run.step_weights(step)."
@@ -202,7 +226,7 @@ class Run:
         """
         if not self.index:
             raise RunError(f"Run {self.name!r} has no checkpoints yet.")
-        names = list(self.index[self.steps[0]]["tensors"])
+        names = self._weight_names()
         found = [n for n in names if n == name] or [n for n in names if n.rsplit(".", 1)[-1] == name]
         if len(found) != 1:
             raise RunError(
@@ -210,6 +234,9 @@ class Run:
                 f"Use one of {', '.join(found or names)}."
             )
         return found[0]
+
+    def _weight_names(self) -> list[str]:
+        return list(self.index[self.steps[0]]["tensors"])
 
     def weights(self, name: str) -> np.ndarray:
         """One weight over all saved steps: a read-only memory-mapped array (step, *shape).
@@ -344,24 +371,6 @@ def save_checkpoints(run: Run, checkpoints: Iterable[tuple[int, Weights]]) -> No
     write_index(run)
 
 
-def describe_import(
-    path: Path, config: RunConfig, record: dict[str, Any], task: Task | None, recorded: "pd.DataFrame | None"
-) -> Run:
-    """Give an imported run its config and data, known only once all of its source was read; nothing else changes.
-
-    Args:
-        record: entries of run.json that are replaced (source, ...).
-        recorded: quantities found in the source beyond the columns of the history, step first.
-    """
-    run = open_run(path)
-    if task is not None:
-        write_bytes(run.path / "task.safetensors", task_bytes(task))
-    if recorded is not None:
-        save_table(run.path / "recorded.parquet", recorded)
-    write_json(run.path / "run.json", {**run.record, **record, "config": config_to_json(config)})
-    return open_run(path)
-
-
 def write_index(run: Run) -> None:
     """Write index.json as `run.index` has it, sorted by step."""
     run.index = dict(sorted(run.index.items()))
@@ -409,10 +418,15 @@ def read_altered_index(path: Path) -> dict[int, dict[str, Any]]:
 
 def save_history(run: Run, table: "pd.DataFrame") -> None:
     """Replace history.parquet."""
-    save_table(run.path / "history.parquet", table)
+    _save_table(run.path / "history.parquet", table)
 
 
-def save_table(path: Path, table: "pd.DataFrame") -> None:
+def save_recorded(run: Run, table: "pd.DataFrame") -> None:
+    """Replace recorded.parquet."""
+    _save_table(run.path / "recorded.parquet", table)
+
+
+def _save_table(path: Path, table: "pd.DataFrame") -> None:
     """Replace a Parquet file by this table."""
     buffer = BytesIO()
     table.to_parquet(buffer, index=False)
@@ -453,6 +467,17 @@ def read_latest(run: Run) -> Checkpoint | None:
 def remove_latest(run: Run) -> None:
     """Delete the resume state of a run that is complete."""
     (run.path / "latest.safetensors").unlink(missing_ok=True)
+
+
+def _read_table(path: Path) -> "pd.DataFrame":
+    import pandas as pd  # heavy, and not needed to read weights
+
+    try:
+        return pd.read_parquet(path)
+    except Exception as error:
+        raise RunError(
+            f"{path} is not a readable table ({error}). Run `interp verify {path.parent}`."
+        ) from error
 
 
 def _save_tensors(path: Path, file: str, tensors: Weights, step: int) -> dict[str, Any]:

@@ -393,7 +393,7 @@ class ForeignSnapshot(Snapshot):
         Raises:
             NotApplicable: if there is none.
         """
-        if self.run is None or not (self.run.path / "huggingface").is_dir():
+        if self.run is None or self.run.huggingface is None:
             raise NotApplicable(f"{self._name} has no model that can be built from its weights alone.")
         model = self.run.model(self.step)
         # A bridge that is moved prints where to.

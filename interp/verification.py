@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-import numpy as np
 
 from interp import runs
 from interp.architecture import Weights, check_weights
@@ -36,7 +35,7 @@ from interp.file_damage import (
 )
 from interp.findings import Report, listed
 from interp.packed_weights import packed_damage
-from interp.recorded import RecordedLossCheck
+from interp.recorded import RecordedLossCheck, spread
 from interp.runs import Run
 from interp.series import SeriesCheck
 from interp.tensor_files import RunError, check_weight_names, read_tensors, tensor_checksum
@@ -74,8 +73,7 @@ def verify_run(path: Path, *, losses: int) -> Report:
             recorded = RecordedLossCheck(run)
 
     series = SeriesCheck(run.unit if run else "step")
-    spread = np.linspace(0, len(index) - 1, min(losses, len(index))).round().astype(int)
-    recomputed = {list(index)[i] for i in spread}
+    recomputed = spread(list(index), losses)
     for step, entry in index.items():
         weights = _check_checkpoint(path, run, step, entry, report)
         if weights is None:

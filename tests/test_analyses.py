@@ -81,7 +81,7 @@ def test_drawing_without_tables_says_what_to_do(tmp_path, capsys):
 
 
 def test_a_directory_that_is_no_run_is_one_line(tmp_path):
-    with pytest.raises(SystemExit, match="f: .* is not a grokscope run: it holds no run.json"):
+    with pytest.raises(SystemExit, match="f: .* holds no run and no checkpoints: neither a run.json"):
         analysis.main("f", "", unused, unused, unused, ["--run", str(tmp_path)])
 
 

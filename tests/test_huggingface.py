@@ -17,7 +17,7 @@ from interp.measure import measure
 from interp.probes.induction_scores import head_scores
 from interp.runs import open_run
 from interp.sources import huggingface, import_run
-from interp.sources.huggingface import download, find_series, import_series, read_weights
+from interp.sources.huggingface import download, find_series, read_weights
 from interp.sources.reading import SourceError, SourceWarning
 from interp.tensor_files import RunError
 from interp.verification import verify_run
@@ -76,7 +76,7 @@ def content(folder):
 def test_every_step_is_a_bridge_with_the_logits_of_the_trained_model(trained, tmp_path):
     folder, logits = trained
     before = content(folder)
-    run = import_series(folder, tmp_path / "run")
+    run = import_run(folder, tmp_path / "run")
     assert run.steps == list(STEPS) and run.unit == "step" and run.config.model is None
     for step in STEPS:
         model = run.model(step)
@@ -93,7 +93,7 @@ def test_every_step_is_a_bridge_with_the_logits_of_the_trained_model(trained, tm
 
 
 def test_weights_are_linked_and_what_was_logged_comes_along(trained, tmp_path):
-    run = import_series(trained[0], tmp_path / "run")
+    run = import_run(trained[0], tmp_path / "run")
     file = run.path / "steps" / "0000000010.safetensors"
     assert file.is_symlink() and file.resolve() == trained[0] / "checkpoint-10" / "model.safetensors"
     recorded = pd.read_parquet(run.path / "recorded.parquet")
@@ -103,7 +103,7 @@ def test_weights_are_linked_and_what_was_logged_comes_along(trained, tmp_path):
 
 
 def test_probes_of_weights_and_attention_work_and_the_others_say_why_not(trained, tmp_path):
-    run = import_series(trained[0], tmp_path / "run")
+    run = import_run(trained[0], tmp_path / "run")
     tables = measure(
         run, ["weight_norms", "weight_spectra", "induction_scores", "embedding_spectrum", "losses"]
     )
@@ -125,7 +125,7 @@ def test_probes_of_weights_and_attention_work_and_the_others_say_why_not(trained
 
 def test_verify_is_clean_and_names_a_source_that_changed_or_went(trained, tmp_path):
     folder = copied(trained, tmp_path)
-    run = import_series(folder, tmp_path / "run")
+    run = import_run(folder, tmp_path / "run")
     assert verify_run(run.path, losses=5).problems == []
     file = folder / "checkpoint-10" / "model.safetensors"
     data = bytearray(file.read_bytes())
@@ -142,7 +142,7 @@ def test_verify_is_clean_and_names_a_source_that_changed_or_went(trained, tmp_pa
 def test_a_revision_that_serves_the_weights_of_another_is_found(trained, tmp_path):
     folder = copied(trained, tmp_path)
     shutil.copy(folder / "checkpoint-20" / "model.safetensors", folder / "checkpoint-2" / "model.safetensors")
-    run = import_series(folder, tmp_path / "run")
+    run = import_run(folder, tmp_path / "run")
     found = {f.kind: f.steps for f in verify_run(run.path, losses=0).problems}
     assert found["same weights"] == (2, 20)
 
@@ -160,7 +160,7 @@ def test_shards_and_bin_files_give_the_same_weights(trained, tmp_path):
             assert len(huggingface.weight_files(place)) > 1
         else:
             torch.save(weights, place / "pytorch_model.bin")
-    run, whole = import_series(folder, tmp_path / "a"), import_series(trained[0], tmp_path / "b")
+    run, whole = import_run(folder, tmp_path / "a"), import_run(trained[0], tmp_path / "b")
     for step in STEPS:
         ours, theirs = run.step_weights(step), whole.step_weights(step)
         assert ours.keys() == theirs.keys()
@@ -179,7 +179,7 @@ def test_the_cache_of_the_hub_is_read_by_its_refs(trained, tmp_path):
         (cache / "refs" / f"step{step}").write_text(commit)
     (cache / "refs" / "main").write_text(f"{4:040x}")
     (cache / "refs" / "step30").write_text("../../elsewhere")
-    run = import_series(cache, tmp_path / "run")
+    run = import_run(cache, tmp_path / "run")
     assert run.steps == list(STEPS)
     assert verify_run(run.path, losses=0).problems == []
 
@@ -196,7 +196,7 @@ def test_import_run_recognises_a_series(trained, tmp_path):
 
 
 def test_a_single_checkpoint(trained, tmp_path):
-    assert import_series(trained[0] / "checkpoint-20", tmp_path / "run").steps == [20]
+    assert import_run(trained[0] / "checkpoint-20", tmp_path / "run").steps == [20]
 
 
 def test_a_copy_beside_its_checkpoints_is_left_out_and_no_step_is_assumed_in_silence(trained, tmp_path):
@@ -213,13 +213,13 @@ def test_a_copy_beside_its_checkpoints_is_left_out_and_no_step_is_assumed_in_sil
 def test_files_are_linked_by_their_content(trained, tmp_path):
     place = shutil.copytree(trained[0] / "checkpoint-2", tmp_path / "s" / "checkpoint-2")
     torch.save(read_weights(trained[0] / "checkpoint-2"), place / "model.safetensors")
-    run = import_series(tmp_path / "s", tmp_path / "run")
+    run = import_run(tmp_path / "s", tmp_path / "run")
     assert not (run.path / "steps" / "0000000002.safetensors").is_symlink()
     assert run.weights("gpt_neox.embed_in.weight").shape == (1, 40, 16)
 
 
 def test_memory_does_not_grow_over_models(trained, tmp_path):
-    run = import_series(trained[0], tmp_path / "run")
+    run = import_run(trained[0], tmp_path / "run")
     process, sizes = psutil.Process(), []
     for i in range(40):
         run.model(STEPS[i % 5])
@@ -256,22 +256,22 @@ def test_architectures_that_are_unknown_or_no_language_models(trained, tmp_path)
 def test_errors_leave_nothing_behind(trained, tmp_path):
     folder = copied(trained, tmp_path)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SourceError, match="no series of Hugging Face checkpoints"):
-        import_series(tmp_path / "empty", tmp_path / "run")
+    with pytest.raises(SourceError, match="holds no run and no checkpoints: neither"):
+        import_run(tmp_path / "empty", tmp_path / "run")
     shutil.copytree(folder / "checkpoint-2", folder / "step-2")
     with pytest.raises(SourceError, match="both say that they are of step 2"):
-        import_series(folder, tmp_path / "run")
+        import_run(folder, tmp_path / "run")
     shutil.rmtree(folder / "step-2")
     file = folder / "checkpoint-10" / "model.safetensors"
     whole = file.read_bytes()
     file.write_bytes(whole[:-50])
     with pytest.raises(SourceError, match=r"checkpoint-10.* is damaged or truncated"):
-        import_series(folder, tmp_path / "run")
+        import_run(folder, tmp_path / "run")
     file.write_bytes(whole)
     config = folder / "checkpoint-10" / "config.json"
     config.write_text(config.read_text().replace('"num_attention_heads": 2', '"num_attention_heads": 4'))
     with pytest.raises(SourceError, match=r"another network .* num_attention_heads is 4 instead of 2"):
-        import_series(folder, tmp_path / "run")
+        import_run(folder, tmp_path / "run")
     assert {p.name for p in tmp_path.iterdir()} == {"series", "empty"}
 
 
@@ -324,7 +324,7 @@ def test_revisions_are_downloaded_into_one_cache(trained, tmp_path, monkeypatch)
     monkeypatch.setattr(huggingface_hub, "list_repo_refs", lambda repository: Refs)
     assert download("hf://org/tiny") == cache
     assert asked == [("org/tiny", "step0"), ("org/tiny", "step2"), ("org/tiny", "step10")]
-    assert import_series(cache, tmp_path / "run").steps == [0, 2, 10]
+    assert import_run(cache, tmp_path / "run").steps == [0, 2, 10]
     assert download("hf://org/tiny@step20") == cache and asked[-1] == ("org/tiny", "step20")
     Refs.branches = []
     with pytest.raises(SourceError, match="no revisions named after steps"):

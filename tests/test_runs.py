@@ -490,7 +490,7 @@ def test_damaged_latest(tmp_path):
 
 def test_damaged_history(tiny_run_copy):
     damage_truncate(tiny_run_copy.path / "history.parquet")
-    with pytest.raises(RunError, match=r"history.parquet is not a readable history .*Run `interp verify"):
+    with pytest.raises(RunError, match=r"history.parquet is not a readable table .*Run `interp verify"):
         tiny_run_copy.history()
 
 

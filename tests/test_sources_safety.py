@@ -326,9 +326,9 @@ def test_mixed_architectures(tmp_path):
 def test_folders_without_checkpoints(tmp_path):
     source = tmp_path / "source"
     source.mkdir()
-    refused(source, tmp_path / "run", r"source holds no checkpoints: no file in it")
+    refused(source, tmp_path / "run", r"source holds no run and no checkpoints: neither")
     (source / "notes.txt").write_text("x")
-    refused(source, tmp_path / "run", r"source holds no checkpoints")
+    refused(source, tmp_path / "run", r"source holds no run and no checkpoints")
     torch.save({"state": {}, "param_groups": []}, source / "optimizer.pt")
     refused(source, tmp_path / "run", r"holds no weights: optimizer\.pt")
     for name in ("a", "b"):
@@ -388,13 +388,13 @@ def test_what_arrives_at_the_destination_meanwhile_stays(tmp_path):
     dest = tmp_path / "run"
     dest.mkdir()
 
-    def read(self, _):
+    def copy(*args):
         (dest / "notes.txt").write_text("mine")  # while the import is under way
-        return original(self, None)
+        return original(*args)
 
-    original = importing._Import.read
+    original = importing._copy
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(importing._Import, "read", read)
+        patch.setattr(importing, "_copy", copy)
         with pytest.raises(ValueError, match="already holds other files"):
             import_run(tmp_path / "0.pt", dest, **KNOWN)
     assert [p.name for p in dest.iterdir()] == ["notes.txt"]
@@ -424,7 +424,7 @@ def test_losses_of_an_unknown_step_are_not_placed(tmp_path):
     torch.save({"model": state(), "train_losses": [3.0, 2.0, 1.0]}, tmp_path / "model.pt")
     with (
         pytest.warns(SourceWarning, match="it becomes step 0"),
-        pytest.warns(SourceWarning, match=r"nobody says their steps: train_losses \(3 values\)"),
+        pytest.warns(SourceWarning, match=r"their steps are not known: train_losses \(3 values\)"),
     ):
         run = import_run(tmp_path / "model.pt", tmp_path / "run", **KNOWN)
     assert run.history().empty

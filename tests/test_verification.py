@@ -578,7 +578,7 @@ def test_a_copy_under_a_second_name_is_a_note_and_another_network_of_that_step_i
     assert found_in(folder) == {("note", "order", "", (300,))}
     final["model"]["unembed.W_U"] += 1
     torch.save(final, folder / "best.pth")
-    assert found_in(folder) == {("problem", "order", "", (300,))}
+    assert found_in(folder) == {("problem", "order", "", (300,)), ("note", "recorded loss", "", ())}
 
 
 def test_a_list_out_of_order(tiny_run, tmp_path):
@@ -615,7 +615,7 @@ def test_the_command_on_a_sound_a_damaged_and_a_repaired_run(tiny_run_copy, tmp_
     path = tiny_run_copy.path
     code, text = interp(path)
     assert code == 0 and "7 checkpoints read, no problems." in text
-    assert "largest difference of test_loss: recorded" in text and "(7 checkpoints compared)" in text
+    assert "largest difference of test_loss, at step " in text and "(7 checkpoints compared)" in text
 
     (path / "steps" / "0000000150.safetensors").rename(path / "steps" / "0000000160.safetensors")
     code, text = interp(path, "--losses", 0, "--json", tmp_path / "found.json")

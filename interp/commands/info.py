@@ -16,7 +16,7 @@ def info(
 
     Example: interp info checkpoints/mainline
     """
-    from interp.runs import open_run
+    from interp.opening import open_run
 
     opened = open_run(run)
     if json:

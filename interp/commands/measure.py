@@ -54,8 +54,8 @@ def measure(
 
     from interp.measure import measure as measure_run
     from interp.measure import select_steps
+    from interp.opening import open_run
     from interp.probes import SLOW, STANDARD
-    from interp.runs import open_run
 
     opened = open_run(run)
     options: dict[str, Any] = {

@@ -13,7 +13,7 @@ def verify(
     ] = False,
     json: Annotated[Path | None, Option(help="Write the findings here, for programs; - is stdout.")] = None,
     losses: Annotated[
-        int, Option(help="Checkpoints of a run whose losses are recomputed, evenly spread.", min=0)
+        int, Option(help="Checkpoints whose losses are recomputed, evenly spread, and compared.", min=0)
     ] = 12,
 ) -> None:
     """Find every truncated, altered or missing file of a run, and steps that are not what they claim to be.
@@ -43,7 +43,7 @@ def verify(
     else:
         from interp.sources.verification import verify_source
 
-        report = verify_source(path)
+        report = verify_source(path, losses=losses)
     value = report.to_json() | {"repairs": [done.to_json() for done in repairs]}
     to_stdout = json is not None and str(json) == "-"
     if json is not None and not to_stdout:
@@ -61,8 +61,9 @@ def verify(
             print(f"{finding.level:<8}  {finding.kind}: {finding.message}")
         for difference in report.losses:
             print(
-                f"largest difference of {difference.column}: recorded {difference.recorded:.8g}, recomputed "
-                f"{difference.recomputed:.8g} at {difference.step} ({difference.n} checkpoints compared)"
+                f"largest difference of {difference.column}, at step {difference.step}: recorded "
+                f"{difference.recorded:.8g}, recomputed {difference.recomputed:.8g} ({difference.n} checkpoints "
+                "compared)"
             )
         n = len(report.problems)
         print(f"{path}: {report.n_steps} checkpoints read, {n or 'no'} problem{'s' if n != 1 else ''}.")

@@ -4,7 +4,9 @@
     states        the state dicts in a file or folder  recorded   losses, train rows and configs beside them
     formats       which format a state dict is of      network    what all formats share
     transformer_lens, left_facing, pizza, openai_grok  one format each: state dict -> `ModelConfig` and weights
-    tasks         what was learned, on which split     importing  all of it together
+    logs          tables of losses beside the files
+    tasks         what was learned, on which split     opened     a run whose files are someone else's
+    opening       all of it together, in place         importing  the same, copied
 
 Everything is recognised by content; `formats.RECOGNIZED_BY` and `formats.WRAPPED_IN` say by what.
 """

@@ -46,13 +46,7 @@ def network_of(
     Raises:
         SourceError: if no format fits, or the tensors are not what the format says.
     """
-    name = _recognized(tensors, pizza_config) if format == "auto" else format
-    if name is None:
-        shown = ", ".join(f"{n} {tuple(t.shape)}" for n, t in list(tensors.items())[:4])
-        raise SourceError(
-            f"{where} holds tensors of no known format ({shown}, ...). `interp import --list` says what is known; "
-            "anything else comes in with an adapter of ten lines (docs/import.md)."
-        )
+    name = recognized(tensors, format, pizza_config, where)
     if name == "huggingface":
         raise SourceError(
             f"{where} lies beside no config.json with a model_type, which format 'huggingface' needs."
@@ -74,7 +68,16 @@ def network_of(
     return name, convert(tensors, known, where)
 
 
-def _recognized(tensors: Mapping[str, Tensor], pizza_config: Mapping[str, Any] | None) -> str | None:
+def recognized(
+    tensors: Mapping[str, Tensor], format: str, pizza_config: Mapping[str, Any] | None, where: str
+) -> str:
+    """The name of the format; arguments as `network_of`.
+
+    Raises:
+        SourceError: if it is of none that is known.
+    """
+    if format != "auto":
+        return format
     if pizza_config is not None:
         return "pizza"
     if left_facing.is_left_facing(tensors):
@@ -85,7 +88,13 @@ def _recognized(tensors: Mapping[str, Tensor], pizza_config: Mapping[str, Any] |
         return "native"
     if transformer_lens.is_bridge(tensors):
         return "bridge"
-    return "openai-grok" if openai_grok.is_openai_grok(tensors) else None
+    if openai_grok.is_openai_grok(tensors):
+        return "openai-grok"
+    shown = ", ".join(f"{n} {tuple(t.shape)}" for n, t in list(tensors.items())[:4])
+    raise SourceError(
+        f"{where} holds tensors of no known format ({shown}, ...). `interp import --list` says what is known; "
+        "anything else comes in with an adapter of ten lines (docs/import.md)."
+    )
 
 
 def _stated_by(options: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -10,24 +10,25 @@ out by its checksums. Shards and .bin files are rewritten as safetensors, one ch
 """
 
 import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from interp import runs
 from interp.architecture import Weights
 from interp.durable import write_bytes, write_json
-from interp.run_config import RunConfig
+from interp.progress import counted
 from interp.runs import Run
 from interp.sources import reading, steps
+from interp.sources.opened import NO_CONFIG, OpenedRun
 from interp.sources.reading import SourceError, SourceWarning
+from interp.sources.states import Place
 from interp.sources.steps import Position
 from interp.tensor_files import file_checksum, safetensors_bytes, tensor_checksum
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _TOKENIZER = (
     "tokenizer.json",
@@ -149,8 +150,12 @@ def read_weights(folder: Path) -> Weights:
     Raises:
         SourceError: if a file is damaged, needs more than tensors, or two shards hold the same name.
     """
+    return _read_files(weight_files(folder))
+
+
+def _read_files(files: Iterable[Path]) -> Weights:
     weights: Weights = {}
-    for file in weight_files(folder):
+    for file in files:
         content = reading.read(file)
         tensors = content.get("tensors", content) if isinstance(content, Mapping) else {}
         reading.check_tensors(tensors, file, str(file))
@@ -160,76 +165,62 @@ def read_weights(folder: Path) -> Weights:
     return weights
 
 
-def import_series(source: Path, dest: Path) -> Run:
-    """A run of the checkpoints of a series, whose `run.model(step)` is a `TransformerBridge`.
+def open_series(source: Path) -> OpenedRun | None:
+    """A series of Hugging Face checkpoints as a run, in place; None where the source is none.
 
-    Its config is empty (there is no modular task, and no `ModelConfig` describes the network). What the Trainer logged
-    comes along as recorded.parquet: a loss there is the mean since the line before, not that of a checkpoint.
-
-    Args:
-        source: a folder that `find_series` knows; only read.
-        dest: a new or empty directory.
+    Its config is empty (there is no modular task, and no `ModelConfig` describes the network), its `run.model(step)` a
+    `TransformerBridge`. What the Trainer logged is in `run.recorded()`: a loss there is the mean since the line before,
+    not that of a checkpoint.
 
     Raises:
-        SourceError: if the source is no such series, a file is damaged, or the checkpoints are of different networks.
-        RunError: if the destination holds something.
+        SourceError: if two folders claim one step, a shard is missing, or the checkpoints are of different networks.
     """
-    source, dest = Path(source).expanduser().resolve(), Path(dest).expanduser().resolve()
     series, notes = _series_and_notes(source)
     if series is None:
-        raise SourceError(
-            f"{source} is no series of Hugging Face checkpoints: it holds no folders with config.json and weights."
-        )
+        return None
     for note in notes:
-        warnings.warn(note, SourceWarning, stacklevel=2)
-    runs.check_unused(dest)
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{dest.name}.", suffix=".importing", dir=dest.parent))
-    try:
-        _make(source, series, workshop / dest.name)
-        runs.put_in_place(workshop / dest.name, dest)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
-    return runs.open_run(dest)
-
-
-def _make(source: Path, series: Mapping[Position, Path], path: Path) -> None:
+        warnings.warn(note, SourceWarning, stacklevel=3)
     first = next(iter(series.values()))
     described = _described(first)
-    for folder in series.values():
-        if _described(folder) != described:
-            ours = _described(folder)
+    places = {}
+    for position, folder in counted(series.items(), len(series), f"look into {source.name}"):
+        if (ours := _described(folder)) != described:
             field = next(k for k in sorted({*described, *ours}) if described.get(k) != ours.get(k))
             raise SourceError(
                 f"{folder} is another network than {first}: {field} is {ours.get(field)!r} instead of "
                 f"{described.get(field)!r}. Different networks are different runs: import them one by one."
             )
-    config = RunConfig(
-        task=None,
-        model=None,
-        optimizer=None,
-        n_steps=None,
-        schedule=None,
-        seed=None,
-        evaluation_interval=None,
-    )
+        places[position.step] = Place(tuple(weight_files(folder)), folder.name).found(str(folder))
     about = {
         "format": "huggingface",
         "path": str(source),
         "task": {"none": "a language model has no task on residues"},
         "folders": {str(p.step): folder.relative_to(source).as_posix() for p, folder in series.items()},
     }
-    record = {"status": "imported", "unit": next(iter(series)).unit, "source": about}
-    run = runs.create_run(path, config, record, None)
-    for position, folder in series.items():
-        run.index[position.step] = _save(run.path, position.step, folder)
+    record = {"status": "opened in place", "unit": next(iter(series)).unit, "source": about}
+    run = OpenedRun(source, record, NO_CONFIG, places, _read_unchanged, first)
+    run.describe(None, None, _logged(list(series.values())))
+    return run
+
+
+def _read_unchanged(place: Place) -> Weights:
+    place.check()
+    return _read_files(place.files)
+
+
+def save_series(opened: OpenedRun, run: Run) -> None:
+    """Give a new run the checkpoints of a series, linked where a file can be used as it is, and its config."""
+    for step, place in counted(opened.places.items(), len(opened.places), f"import {opened.name}"):
+        run.index[step] = _save(run.path, step, place)
     runs.write_index(run)
-    fields = {k: v for k, v in reading.read_json(first / "config.json").items() if k != "auto_map"}
-    write_json(path / "huggingface" / "config.json", fields)
+    assert opened.huggingface is not None
+    fields = {
+        k: v for k, v in reading.read_json(opened.huggingface / "config.json").items() if k != "auto_map"
+    }
+    write_json(run.path / "huggingface" / "config.json", fields)
     for name in _TOKENIZER:
-        if (first / name).is_file():
-            write_bytes(path / "huggingface" / name, (first / name).read_bytes())
-    runs.describe_import(path, config, {}, None, _logged(list(series.values())))
+        if (opened.huggingface / name).is_file():
+            write_bytes(run.path / "huggingface" / name, (opened.huggingface / name).read_bytes())
 
 
 def _described(folder: Path) -> dict[str, Any]:
@@ -237,11 +228,11 @@ def _described(folder: Path) -> dict[str, Any]:
     return {k: v for k, v in reading.read_json(folder / "config.json").items() if k not in _PASSING}
 
 
-def _save(path: Path, step: int, folder: Path) -> dict[str, Any]:
-    weights = read_weights(folder)
+def _save(path: Path, step: int, place: Place) -> dict[str, Any]:
+    weights = _read_unchanged(place)
     file = path / "steps" / f"{step:010d}.safetensors"
     file.parent.mkdir(exist_ok=True)
-    (origin, *others) = weight_files(folder)
+    (origin, *others) = place.files
     if others or reading.kind_of(origin) != "safetensors":  # whatever its name
         write_bytes(file, safetensors_bytes({k: t.clone() for k, t in weights.items()}, step))
     else:
@@ -260,8 +251,10 @@ def _link(origin: Path, file: Path) -> None:
         write_bytes(file, origin.read_bytes())
 
 
-def _logged(folders: list[Path]) -> pd.DataFrame | None:
+def _logged(folders: list[Path]) -> "pd.DataFrame | None":
     """Numbers that the Trainer logged, by step, from the last checkpoint, whose log holds those before it."""
+    import pandas as pd
+
     file = folders[-1] / "trainer_state.json"
     content = reading.read_json(file) if file.is_file() else {}
     lines = content.get("log_history") if isinstance(content, dict) else None

@@ -21,16 +21,17 @@ from torch import Tensor
 
 from interp.architecture import Weights
 from interp.sources.arrays import ArrayError, StoredConfig, stand_ins, with_arrays
+from interp.tensor_files import RunError
 
 Kind = Literal["torch", "torch-legacy", "pickle", "safetensors"]
 
 
-class SourceError(ValueError):
-    """A source cannot be imported as it is: one sentence that names the file and what to do."""
+class SourceError(RunError):
+    """A source cannot be read as it is: one sentence that names the file and what to do."""
 
 
 class SourceWarning(UserWarning):
-    """Something in a source was left out, assumed or looks wrong; the import went on."""
+    """Something in a source was left out, assumed or looks wrong; the rest was read."""
 
 
 # Classes of TransformerLens and its ancestors that no longer exist. Exact names, never a pattern.

@@ -21,15 +21,19 @@ if TYPE_CHECKING:
 
 COLUMNS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
-_COLUMN_OF = {
+COLUMN_OF = {
     name: column
     for column, names in {
         "train_loss": ("train_loss", "training_loss", "loss", "train_losses", "training_losses", "losses"),
-        "test_loss": ("test_loss", "val_loss", "validation_loss", "test_losses", "val_losses", "losses_val"),
-        "train_accuracy": ("train_accuracy", "train_acc", "train_accuracies", "train_accs", "accs"),
+        "test_loss": (
+            "test_loss", "val_loss", "validation_loss", "eval_loss", "test_losses", "val_losses", "losses_val",
+        ),
+        "train_accuracy": (
+            "train_accuracy", "training_accuracy", "train_acc", "train_accuracies", "train_accs", "accs",
+        ),
         "test_accuracy": (
-            "test_accuracy", "test_acc", "val_acc", "val_accuracy", "test_accuracies", "test_accs", "val_accs",
-            "accs_val",
+            "test_accuracy", "val_accuracy", "validation_accuracy", "eval_accuracy", "test_acc", "val_acc",
+            "test_accuracies", "test_accs", "val_accs", "accs_val",
         ),
     }.items()
     for name in names
@@ -49,6 +53,7 @@ class Recorded:
         train_rows: numbers a * p + b of the train rows, where those are listed.
         config: what the trainer stored of its options.
         unplaced: recorded lists whose steps nobody states.
+        logs, percent: logs that were taken in, and accuracies in them that were in percent and are shares now.
     """
 
     rows: dict[str, dict[int, float]] = field(default_factory=dict)
@@ -56,6 +61,8 @@ class Recorded:
     train_rows: list[int] | None = None
     config: dict[str, Any] = field(default_factory=dict)
     unplaced: list[str] = field(default_factory=list)
+    logs: list[str] = field(default_factory=list)
+    percent: list[str] = field(default_factory=list)
 
     def learn(self, content: Mapping[str, Any], step: int | None, every_epoch: bool = False) -> None:
         """Take in what lay beside a state dict of that step.
@@ -77,16 +84,16 @@ class Recorded:
     def _learn_numbers(self, content: Mapping[str, Any], step: int | None, every_epoch: bool) -> None:
         lists = {key: _numbers(value) for key, value in content.items() if isinstance(key, str)}
         along = next((lists[key] for key in _STEPS_OF_LISTS if lists.get(key)), None)
-        listed = {_COLUMN_OF[key] for key, values in lists.items() if values and key in _COLUMN_OF}
+        listed = {COLUMN_OF[key] for key, values in lists.items() if values and key in COLUMN_OF}
         for key, values in lists.items():
-            column = _COLUMN_OF.get(key, key)
+            column = COLUMN_OF.get(key, key)
             value = None if column in listed else _number(content[key])  # the last of a list, given once more
-            quantity = key in _COLUMN_OF or isinstance(
+            quantity = key in COLUMN_OF or isinstance(
                 content[key], float | Tensor
             )  # integers are options: seed, p
             if value is not None and step is not None and quantity and key not in _POSITIONS:
                 self.rows.setdefault(column, {})[step] = value
-            elif values and key in _COLUMN_OF:
+            elif values and key in COLUMN_OF:
                 if along is not None and along is not values and len(along) == len(values):
                     self.rows.setdefault(column, {}).update(zip(map(int, along), values, strict=True))
                 elif (
@@ -106,10 +113,10 @@ class Recorded:
         return self._table(sorted(set(self.rows) - set(COLUMNS)))
 
     def _table(self, names: Sequence[str]) -> "pd.DataFrame | None":
-        import pandas as pd
-
         if not names:
             return None
+        import pandas as pd  # heavy, and few sources record anything
+
         columns = {name: pd.Series(self.rows[name], dtype="float64") for name in names}
         table = pd.DataFrame(columns).sort_index()
         table.index.name = "step"

@@ -12,8 +12,8 @@ States are handed out one at a time; files stay mapped, so that memory holds one
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,41 @@ STATE_KEYS = (
 _CHECKPOINT_FOLDER = re.compile(r"(checkpoint|ckpt|step|iter|epoch)[a-z]*[=_-]?[0-9]")
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a state lies, so that it can be read again: a file or the shards of one checkpoint.
+
+    Attributes:
+        name: what may state the step.
+        part: which of the states of a file that holds several.
+        where: a text that names it to the user.
+        stamps: size and time of change of each file when it was read.
+    """
+
+    files: tuple[Path, ...]
+    name: str
+    part: int = 0
+    where: str = ""
+    stamps: tuple[tuple[int, int], ...] = ()
+
+    def found(self, where: str, part: int = 0) -> "Place":
+        """The place of a state that was just read here."""
+        return replace(self, part=part, where=where, stamps=_stamps(self.files))
+
+    def check(self) -> None:
+        """Nothing, if the files are as they were.
+
+        Raises:
+            SourceError: if one is gone or was changed.
+        """
+        stamps = _stamps(self.files)
+        if stamps != self.stamps:
+            what = "was changed" if stamps else "is gone"
+            raise SourceError(
+                f"{self.files[0]} {what} since its source was opened. Open it again to see what it holds now."
+            )
+
+
 @dataclass(frozen=True, eq=False)
 class State:
     """One state dict as found.
@@ -48,6 +83,7 @@ class State:
         position: its step and unit, or None where neither content nor name say.
         content: what lay beside it in its file (losses, configs, indices, ...).
         path, where: its file, and a text that names it to the user.
+        place: how to read it again; empty while it is being read.
     """
 
     position: Position | None
@@ -55,6 +91,7 @@ class State:
     path: Path
     where: str
     content: Mapping[str, Any] = field(default_factory=dict)
+    place: Place = Place((), "")
 
 
 @dataclass(eq=False)
@@ -74,28 +111,37 @@ def is_state(value: Any) -> bool:
     )
 
 
-def states_in(source: Path, skipped: Skipped) -> Iterator[State]:
+def places_in(source: Path) -> list[Place]:
+    """The files of a source that may hold states, in the order of their names' numbers.
+
+    Raises:
+        SourceError: if folders hold different runs, or an index of shards is none.
+    """
+    if source.is_file():
+        return [Place((source,), source.stem)]
+    return [Place(tuple(files), name) for files, name in _checkpoint_files(source)]
+
+
+def states_in(source: Path, skipped: Skipped, places: Iterable[Place] | None = None) -> Iterator[State]:
     """The states of a file or folder, in the order of their names' numbers.
 
     A damaged or refused file of a folder is left out with a warning and noted in `skipped`; a file given by itself is
     an error.
 
+    Args:
+        places: those of `places_in`, where the caller has them already.
+
     Raises:
         SourceError: if nothing with weights is found.
     """
-    if source.is_file():
-        found = states_of_file(source)
-        if not found:
-            raise SourceError(_no_weights(source))
-        yield from found
-        return
-    groups = _checkpoint_files(source)
     any_found = False
-    for files, name in groups:
-        label = files[0].relative_to(source).as_posix()
+    for place in places_in(source) if places is None else places:
+        label = source.name if source.is_file() else place.files[0].relative_to(source).as_posix()
         try:
-            found = states_of_file(files[0], name) if len(files) == 1 else [_sharded(files, name)]
+            found = states_at(place)
         except SourceError as error:
+            if source.is_file():
+                raise
             skipped.unreadable[label] = str(error)
             warnings.warn(f"Left out: {error}", SourceWarning, stacklevel=2)
             continue
@@ -105,10 +151,53 @@ def states_in(source: Path, skipped: Skipped) -> Iterator[State]:
         any_found = True
         yield from found
     if not any_found:
-        raise SourceError(_nothing(source, groups, skipped))
+        raise SourceError(_no_weights(source) if source.is_file() else _nothing(source, skipped))
 
 
-def _nothing(source: Path, groups: list, skipped: Skipped) -> str:
+def states_at(place: Place) -> list[State]:
+    """The states in one place (none in a file of optimizer state or logs).
+
+    Raises:
+        SourceError: if a file cannot be read or its series is malformed.
+    """
+    if len(place.files) > 1:
+        found = [_sharded(list(place.files), place.name)]
+    else:
+        found = _states_of_file(place.files[0], place.name)
+    return [replace(state, place=place.found(state.where, part)) for part, state in enumerate(found)]
+
+
+class Reader:
+    """States read again, one at a time; the file of the last one stays open, since a series may lie in one."""
+
+    def __init__(self) -> None:
+        self._files: tuple[Path, ...] = ()
+        self._states: list[State] = []
+
+    def __call__(self, place: Place) -> State:
+        """The state at this place.
+
+        Raises:
+            SourceError: if a file is gone or was changed since the place was found.
+        """
+        place.check()
+        if self._files != place.files:
+            self._files, self._states = (), []  # freed before the next is read
+            self._files, self._states = place.files, states_at(place)
+        return self._states[place.part]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_files": (), "_states": []}  # what is mapped here is not sent to other processes
+
+
+def _stamps(files: Iterable[Path]) -> tuple[tuple[int, int], ...]:
+    try:
+        return tuple((s.st_size, s.st_mtime_ns) for s in (file.stat() for file in files))
+    except OSError:
+        return ()
+
+
+def _nothing(source: Path, skipped: Skipped) -> str:
     if skipped.unreadable:
         label, why = next(iter(skipped.unreadable.items()))
         return f"{source} holds no checkpoint that can be read; {label}: {why}"
@@ -116,8 +205,8 @@ def _nothing(source: Path, groups: list, skipped: Skipped) -> str:
         first = ", ".join(skipped.without_weights[:3])
         return f"{source} holds no weights: {first} are optimizer states or logs. Name the folder of the checkpoints."
     return (
-        f"{source} holds no checkpoints: no file in it or in its folders is one of torch.save or safetensors. Name the "
-        "folder of the checkpoints."
+        f"{source} holds no run and no checkpoints: neither a run.json nor, in it or its folders, a file of torch.save "
+        "or safetensors. Name the folder of the checkpoints."
     )
 
 
@@ -199,14 +288,9 @@ def _sharded(files: list[Path], name: str) -> State:
     return State(steps.from_name(name), tensors, files[0], str(files[0].parent))
 
 
-def states_of_file(path: Path, name: str | None = None) -> list[State]:
-    """The states in one file (none in a file of optimizer state or logs).
-
-    Raises:
-        SourceError: if the file cannot be read or its series is malformed.
-    """
+def _states_of_file(path: Path, name: str) -> list[State]:
     content = reading.read(path)
-    named = steps.from_name(path.stem if name is None else name)
+    named = steps.from_name(name)
     found = _states(content, path)
     if len(found) == 1 and found[0].position is None:
         found = [State(named, found[0].tensors, path, found[0].where, found[0].content)]

@@ -29,6 +29,7 @@ _NAMES = (
     (r"epoch[=_-]?([0-9]+)", "epoch"),
 )
 
+LARGEST_COUNT = 10**18
 LARGEST_STEP = 10**9  # a larger bare number counts tokens
 
 
@@ -48,7 +49,7 @@ def number(value: Any) -> int | None:
     """
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
         value = int(value)
-    if isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) < 10**18:
+    if isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) < LARGEST_COUNT:
         return int(value)
     return None
 

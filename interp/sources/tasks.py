@@ -8,7 +8,7 @@ whose train rows have a far smaller loss than all rows cannot be a coincidence. 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from interp.runs import Run
 from interp.sources import openai_grok
 from interp.sources.reading import SourceError
 from interp.sources.recorded import Recorded
-from interp.tasks.modular import OPERATIONS, ModularConfig, Split, Task, is_prime, modular_task
+from interp.tasks.modular import OPERATIONS, ModularConfig, Task, is_prime, modular_task, split_order
 
 # Splits that published trainers draw: Python's shuffle (progress-measures and its heirs), torch.randperm (the
 # TransformerLens demo, seed 598), with the seeds that people take.
@@ -236,31 +236,31 @@ def found_split(
         split stands out.
     """
 
-    def separation(split: Split, seed: int, share: float) -> float:
-        config = replace(task.config, split=split, split_seed=seed, train_fraction=share)
-        if not 0 < int(share * task.n_examples) < task.n_examples:
-            return 0.0
-        is_train = modular_task(config).split
-        return max(_separation(x, is_train) for x in losses)
+    def separation(order: Tensor, share: float) -> float:
+        return max(_separation(x, order, int(share * task.n_examples)) for x in log_losses)
 
+    # Of log losses, since a few huge ones would hide the rest.
+    log_losses = [x.clamp_min(1e-300).log() for x in losses]
+    kinds: tuple[Literal["shuffle", "torch"], ...] = ("shuffle", "torch")
+    candidates = [(split, seed) for split in kinds for seed in dict.fromkeys((*seeds, *_SEEDS))]
+    orders = {(split, seed): split_order(split, seed, task.n_examples) for split, seed in candidates}
     # A quarter of the rows in the right order are train rows, or enough of them, whatever the fraction is.
-    kinds: tuple[Split, ...] = ("shuffle", "torch")
-    orders = [(split, seed) for split in kinds for seed in dict.fromkeys((*seeds, *_SEEDS))]
-    split, seed = max(orders, key=lambda order: separation(order[0], order[1], fraction or 0.25))
-    share = fraction
+    split, seed = max(candidates, key=lambda candidate: separation(orders[candidate], fraction or 0.25))
+    order, share = orders[split, seed], fraction
     if share is None:
-        share = max((i / 20 for i in range(1, 20)), key=lambda s: separation(split, seed, s))
+        share = max((i / 20 for i in range(1, 20)), key=lambda s: separation(order, s))
         near = [round(share + i / 100, 2) for i in range(-4, 5)] + [1 / 3, 2 / 3]
-        share = max((s for s in near if 0 < s < 1), key=lambda s: separation(split, seed, s))
-    errors = separation(split, seed, share)
+        share = max((s for s in near if 0 < s < 1), key=lambda s: separation(order, s))
+    errors = separation(order, share)
     if errors < _SIGNIFICANCE:
         return None
     return replace(task.config, split=split, split_seed=seed, train_fraction=share), errors
 
 
-def _separation(losses: Tensor, is_train: Tensor) -> float:
-    n, n_train = len(losses), int(is_train.sum())
-    # Of a sample without replacement; log losses, since a few huge ones would hide the rest.
-    x = losses.clamp_min(1e-300).log()
+def _separation(x: Tensor, order: Tensor, n_train: int) -> float:
+    """By how many standard errors (of a sample without replacement) the mean over train lies below that over all."""
+    n = len(x)
+    if not 0 < n_train < n:
+        return 0.0
     error = x.std().item() * math.sqrt((1 - n_train / n) / n_train)
-    return (x.mean() - x[is_train].mean()).item() / error if error > 0 else 0.0
+    return (x.mean() - x[order[:n_train]].mean()).item() / error if error > 0 else 0.0

@@ -7,19 +7,24 @@ from pathlib import Path
 import torch
 
 from interp.findings import Report
+from interp.recorded import RecordedLossCheck, spread
 from interp.series import SeriesCheck
 from interp.sources import huggingface
+from interp.sources.opening import open_source
 from interp.sources.reading import SourceError, SourceWarning
-from interp.sources.states import Skipped, State, states_in
+from interp.sources.states import Place, Reader, Skipped, State, states_in
 from interp.sources.steps import Position
 from interp.tensor_files import RunError
 
 
-def verify_source(source: Path) -> Report:
-    """What is wrong with a file or folder of foreign checkpoints, by the checks of `interp.series` alone.
+def verify_source(source: Path, *, losses: int = 12) -> Report:
+    """What is wrong with a file or folder of foreign checkpoints.
 
-    Its recorded losses are checked once it is imported: that needs to know the network and the task. Files that cannot
-    be read are problems, and the others are checked all the same.
+    Files that cannot be read are problems, and the others are checked all the same. Recorded losses are compared where
+    the folder can be opened as a run whose task and split are known.
+
+    Args:
+        losses: number of checkpoints, spread evenly, whose losses are recomputed and compared with recorded ones.
 
     Raises:
         SourceError: if nothing with weights is found.
@@ -48,7 +53,34 @@ def verify_source(source: Path) -> Report:
     if series:
         report.n_steps = len(series.checksums)
         report.findings += series.findings()
+    if losses and series:
+        _check_losses(source, losses, report)
     return report
+
+
+def _check_losses(source: Path, n: int, report: Report) -> None:
+    def without(why: str) -> None:
+        report.say("note", "recorded loss", "", f"recorded losses are not compared: {why}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SourceWarning)  # said in the report, or no matter of this check
+        try:
+            run = open_source(source)
+        except ValueError as error:
+            without(str(error))
+            return
+        if not len(run.history()):
+            return
+        if run.config.task is None:
+            without(f"the task is not known ({run.record['source']['task']['none']})")
+        elif run.task.is_train is None:
+            without("the train/test split is not known")
+        else:
+            check = RecordedLossCheck(run)
+            for step in spread(run.steps, n):
+                check.add(step, run.step_weights(step))
+            found, report.losses = check.findings()
+            report.findings += found
 
 
 def _foreign(
@@ -67,32 +99,19 @@ def _foreign(
             yield position, tensors, str(folder)
         return
     skipped = Skipped()
-    positions, last = [], None
+    found: list[tuple[Position | None, Place]] = []
     for state in _quietly(source, skipped):
-        if (
-            last
-            and last.path == state.path
-            and last.position
-            and state.position
-            and state.position < last.position
-        ):
-            text = (
-                f"{state.where} is of {state.position.unit} {state.position.step}, after {last.position.step}"
-            )
-            report.say("problem", "order", state.path.name, text, state.position.step)
-        positions.append(state.position or Position(-1, "any"))
-        last = State(state.position, {}, state.path, state.where)
+        at, last = state.position, found[-1] if found else None
+        if last and last[1].files == state.place.files and at and last[0] and at < last[0]:
+            text = f"{state.where} is of {at.unit} {at.step}, after {last[0].step}"
+            report.say("problem", "order", state.path.name, text, at.step)
+        found.append((at, state.place))
     for name, why in skipped.unreadable.items():
         report.say("problem", "unreadable", name, why)
-    # Names come in their own order: "final" before "100". Few are held back, and those are mapped, not read.
-    turn = {i: n for n, i in enumerate(sorted(range(len(positions)), key=lambda i: positions[i].step))}
-    waiting, n_done = {}, 0
-    for i, state in enumerate(_quietly(source, Skipped())):
-        waiting[turn[i]] = state
-        while n_done in waiting:
-            state = waiting.pop(n_done)
-            yield state.position, state.tensors, state.where
-            n_done += 1
+    # Names come in their own order: "final" before "100".
+    again = Reader()
+    for at, place in sorted(found, key=lambda entry: entry[0].step if entry[0] else -1):
+        yield at, again(place).tensors, place.where
 
 
 def _quietly(source: Path, skipped: Skipped) -> Iterator[State]:

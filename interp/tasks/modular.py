@@ -294,16 +294,10 @@ def _split(config: ModularConfig, a: Tensor, b: Tensor, recorded: Tensor | None)
             f"{'train' if n_train == 0 else 'test'} empty. Use a larger p or another fraction."
         )
     is_train = torch.zeros(n, dtype=torch.bool)
-    if config.split == "torch":
-        order = torch.randperm(n, generator=torch.Generator().manual_seed(config.split_seed))
-        is_train[order[:n_train]] = True
+    if config.split in ("shuffle", "torch"):
+        is_train[split_order(config.split, config.split_seed, n)[:n_train]] = True
         return is_train
     rng = random.Random(config.split_seed)
-    if config.split == "shuffle":
-        rows = list(range(n))
-        rng.shuffle(rows)
-        is_train[rows[:n_train]] = True
-        return is_train
     # "unordered": whole unordered pairs are taken until the share is reached.
     groups: dict[tuple[int, int], list[int]] = {}
     for i, pair in enumerate(zip(a.tolist(), b.tolist(), strict=True)):
@@ -317,6 +311,15 @@ def _split(config: ModularConfig, a: Tensor, b: Tensor, recorded: Tensor | None)
         is_train[groups[key]] = True
         taken += len(groups[key])
     return is_train
+
+
+def split_order(split: Literal["shuffle", "torch"], seed: int, n: int) -> Int[Tensor, " n"]:
+    """The order of n rows of which the first are train."""
+    if split == "torch":
+        return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    rows = list(range(n))
+    random.Random(seed).shuffle(rows)
+    return torch.tensor(rows)
 
 
 def _corrupt(config: ModularConfig, labels: Tensor, is_train: Tensor | None) -> tuple[Tensor, Tensor]:
