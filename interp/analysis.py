@@ -65,7 +65,11 @@ def _parser(name: str, description: str | None) -> argparse.ArgumentParser:
         epilog=f"example: python analyses/{name}.py --run checkpoints/mainline --out figures/mainline/{name}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--run", default=str(BUNDLED_RUN), help="run directory (default: the bundled run)")
+    parser.add_argument(
+        "--run",
+        default=str(BUNDLED_RUN),
+        help="a run, or a file or folder of anyone's checkpoints (default: the bundled run)",
+    )
     parser.add_argument("--out", help=f"output folder (default: figures/<run>/{name}/)")
     parser.add_argument(
         "--draw-only", action="store_true", help="redraw from the tables in the output folder; needs no torch"

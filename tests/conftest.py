@@ -21,6 +21,16 @@ settings.register_profile("grokscope", deadline=None, derandomize=True, database
 settings.load_profile("grokscope")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def users_cache(tmp_path_factory):
+    """Tables of runs opened in place are kept here, and not where the user's own are."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = str(tmp_path_factory.mktemp("cache"))
+        for name in ("XDG_CACHE_HOME", "HOME", "LOCALAPPDATA"):
+            patch.setenv(name, folder)
+        yield
+
+
 @pytest.fixture
 def annotations_off():
     """A context without shape checks, to see the error that a user sees: the checks are on in tests only."""

@@ -66,7 +66,7 @@ def import_run(
         raise typer.BadParameter("needs SOURCE and DEST (or --list).")
 
     from interp import sources
-    from interp.commands.info import describe
+    from interp.commands.info import describe, print_lines
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", sources.SourceWarning)
@@ -80,12 +80,7 @@ def import_run(
         )  # fmt: skip
     for warning in caught:
         print(f"interp: warning: {warning.message}", file=sys.stderr)
-    lines = describe(run)
-    lines["source"] = f"{run.record['source']['path']}, format {run.record['source']['format']}"
-    for part, how in run.record["source"]["task"].items():
-        lines[f"  {part}"] = how
-    for label, text in lines.items():
-        print(f"{label:<16}{text}")
+    print_lines(describe(run))
 
 
 def _normalization(name: str | None) -> dict[str, Any]:

@@ -5,16 +5,20 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+DRAWN = ("shuffle", "unordered", "torch")
+
 
 def info(
-    run: Annotated[Path, Argument(help="A run directory.")],
+    run: Annotated[Path, Argument(help="A run, or a file or folder of anyone's checkpoints.")],
     json: Annotated[
         bool, Option("--json", help="Print run.json's content with the saved steps, for programs.")
     ] = False,
 ) -> None:
     """Say what a run is: task, network, optimizer, status, saved steps, where it stands.
 
-    Example: interp info checkpoints/mainline
+    Examples: interp info checkpoints/mainline
+
+    interp info downloads/some_series
     """
     from interp.opening import open_run
 
@@ -28,8 +32,14 @@ def info(
             )
         )
         return
-    for label, text in describe(opened).items():
-        print(f"{label:<12}{text}")
+    print_lines(describe(opened))
+
+
+def print_lines(lines: dict[str, str]) -> None:
+    """Labels in one column, texts in the next."""
+    width = max(map(len, lines)) + 2
+    for label, text in lines.items():
+        print(f"{label:<{width}}{text}")
 
 
 def describe(run) -> dict[str, str]:
@@ -39,16 +49,17 @@ def describe(run) -> dict[str, str]:
     if config.task:
         t = config.task
         share = "unknown share of" if t.train_fraction is None else f"{t.train_fraction:.0%}"
-        lines["task"] = f"{t.operation} mod {t.p}, {share} train (split {t.split!r}, seed {t.split_seed})"
+        drawn = f"split {t.split!r}, seed {t.split_seed}" if t.split in DRAWN else f"split {t.split}"
+        lines["task"] = f"{t.operation} mod {t.p}, {share} train ({drawn})"
         if t.corrupted_fraction:
             lines["task"] += f", {t.corrupted_fraction:.0%} of train labels corrupted"
     if config.model:
         m = config.model
         kind = f"{m.n_layers}-layer MLP" if m.is_mlp else f"{m.n_layers}-layer transformer, {m.n_heads} heads"
         lines["network"] = (
-            f"{kind}, d_model {m.d_model}, d_mlp {m.d_mlp}, {m.act_fn}, norm {m.normalization_type or 'none'}, "
-            f"seed {config.seed}"
+            f"{kind}, d_model {m.d_model}, d_mlp {m.d_mlp}, {m.act_fn}, norm {m.normalization_type or 'none'}"
         )
+        lines["network"] += "" if config.seed is None else f", seed {config.seed}"
     if config.optimizer:
         o = config.optimizer
         batch = "full batch" if o.batch_size is None else f"batches of {o.batch_size}"
@@ -62,7 +73,7 @@ def describe(run) -> dict[str, str]:
         )
         lines["forward"] = run.record["forward_path"]
     if "source" in run.record:
-        lines["source"] = str(run.record["source"])
+        lines |= _source_lines(run.record["source"])
     if len(history):
         row = history.iloc[-1]
         lines["at"] = f"{run.unit} {int(row['step'])}" + (f" of {config.n_steps}" if config.n_steps else "")
@@ -75,6 +86,19 @@ def describe(run) -> dict[str, str]:
         lines["checkpoints"] = f"{len(run.steps)}, {run.unit}s {_shorten(run.steps)}"
         if run.optimizer_steps:
             lines["branch at"] = _shorten(run.optimizer_steps)
+    return lines
+
+
+def _source_lines(source: dict) -> dict[str, str]:
+    """Where an imported or opened run is from, and how what it does not say was found."""
+    lines = {"source": f"{source['format']}, {source['path']}"}
+    lines |= {f"  {part}": how for part, how in source["task"].items()}
+    if assumed := source.get("assumed"):
+        lines["  assumed"] = ", ".join(f"{name}={value!r}" for name, value in assumed.items())
+    if logs := source.get("logs"):
+        lines["  losses from"] = ", ".join(logs)
+    if unreadable := source.get("unreadable"):
+        lines["  left out"] = ", ".join(unreadable)
     return lines
 
 

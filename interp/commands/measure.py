@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def measure(
-    run: Annotated[Path, Argument(help="A run directory.")],
+    run: Annotated[Path, Argument(help="A run, or a file or folder of anyone's checkpoints.")],
     probes: Annotated[
         str,
         Option(
