@@ -1,8 +1,12 @@
-"""Bringing in and opening other people's checkpoints: seconds and peak memory.
+"""Opening, importing and checking other people's checkpoints: seconds and peak memory.
 
-small    a folder of --files checkpoints of a one-layer transformer (p=31, d_model 32), one .pth each, imported
-open     the imported run opened and one weight read, in this process
-verify   the foreign folder checked: every tensor of every step hashed
+A folder of --files checkpoints of a one-layer transformer (p=31, d_model 32), one .pth each, is
+
+open      opened in place (the second time in this process: the first loads modules)
+import    imported; and the run that this gave opened, one weight read
+verify    checked: every tensor of every step hashed
+
+bundled   the checkpoints of the bundled run, one .pth each, opened in place: their task and split are found
 
 python benchmarks/importing.py [--files 250] [--json FILE]
 """
@@ -21,7 +25,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from interp.architecture import initial_weights, transformer_config
-from interp.runs import open_run
+from interp.opening import open_run
 from interp.sources import import_run
 from interp.sources.verification import verify_source
 
@@ -44,6 +48,12 @@ def main() -> None:
         weights = initial_weights(config, 0)
         for step in range(options.files):
             torch.save({name: w + 1e-3 * step for name, w in weights.items()}, source / f"step_{step}.pth")
+        open_run(source)
+        before = peak_mb()
+        start = time.perf_counter()
+        open_run(source)
+        found["open_in_place_seconds"] = time.perf_counter() - start
+        found["open_in_place_memory_added_mb"] = peak_mb() - before
         before = peak_mb()
         start = time.perf_counter()
         import_run(source, dest)
@@ -52,10 +62,22 @@ def main() -> None:
         start = time.perf_counter()
         run = open_run(dest)
         run.tensor(run.steps[-1], "W_E")
-        found["open_seconds"] = time.perf_counter() - start
+        found["open_imported_seconds"] = time.perf_counter() - start
         start = time.perf_counter()
         verify_source(source)
         found["verify_seconds"] = time.perf_counter() - start
+
+        bundled, folder = (
+            open_run(Path(__file__).parent.parent / "checkpoints" / "mainline"),
+            Path(directory) / "bundled",
+        )
+        folder.mkdir()
+        for step in bundled.steps:
+            torch.save(bundled.step_weights(step), folder / f"{step}.pth")
+        start = time.perf_counter()
+        opened = open_run(folder)
+        found["open_bundled_in_place_seconds"] = time.perf_counter() - start
+        assert opened.config.task is not None and opened.config.task.split == "shuffle"
     text = json.dumps(found, indent=2)
     print(text)
     if options.json:

@@ -95,6 +95,10 @@ def test_an_opened_source_is_what_an_import_of_it_is(tiny_run, tmp_path, write):
     assert isinstance(opened, OpenedRun) and opened.record["status"] == "opened in place"
     read = {step: opened.step_weights(step) for step in reversed(opened.steps)}
     names = list(read[opened.steps[0]])
+    if write in (one_by_one, one_file, old_file):
+        for step in tiny_run.steps:
+            theirs = tiny_run.step_weights(step)
+            assert all(torch.equal(read[step][name], theirs[name]) for name in theirs)
     stacked = opened.weights(names[0])
     table = measure(opened, ["weight_norms"])["weight_norms"]
     assert bytes_of(tmp_path) == before
