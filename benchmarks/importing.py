@@ -63,9 +63,11 @@ def main() -> None:
         run = open_run(dest)
         run.tensor(run.steps[-1], "W_E")
         found["open_imported_seconds"] = time.perf_counter() - start
+        before = peak_mb()
         start = time.perf_counter()
         verify_source(source)
         found["verify_seconds"] = time.perf_counter() - start
+        found["verify_memory_added_mb"] = peak_mb() - before
 
         bundled, folder = (
             open_run(Path(__file__).parent.parent / "checkpoints" / "mainline"),

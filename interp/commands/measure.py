@@ -41,7 +41,11 @@ def measure(
         ),
     ] = False,
     cache: Annotated[
-        bool, Option(help="Reuse, and keep for later calls, what was measured (<run>/measures/).")
+        bool,
+        Option(
+            help="Reuse, and keep for later calls, what was measured: in <run>/measures/; of checkpoints opened in "
+            "place, in the user's cache folder."
+        ),
     ] = True,
 ) -> None:
     """Apply probes to the checkpoints of a run: one CSV table a probe, and summary.json.

@@ -7,16 +7,15 @@ reading only.
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interp import runs
-from interp.architecture import Weights
 from interp.progress import counted
 from interp.runs import Run
 from interp.sources import huggingface
-from interp.sources.opened import OpenedRun, not_finite
+from interp.sources.opened import OpenedRun
 from interp.sources.opening import Adapter, located, open_source
 from interp.sources.reading import SourceError
 from interp.tasks.modular import ModularConfig
@@ -91,18 +90,12 @@ def _copy(opened: OpenedRun, path: Path) -> None:
     if opened.huggingface:
         huggingface.save_series(opened, run)
     else:
-        bad: list[dict[str, Any]] = []
-        runs.save_checkpoints(run, _weights(opened, bad))
+        steps = counted(opened.steps, len(opened.steps), f"import {opened.name}")
+        runs.save_checkpoints(run, ((step, opened.step_weights(step)) for step in steps))
+        bad = [{"what": opened.places[s].where, "tensors": n} for s, n in opened.not_finite.items()]
         runs.update_record(run, source={**opened.record["source"], "not_finite": bad})
-    if len(history := opened.history()):
+    history, recorded = opened.said
+    if history is not None and len(history):
         runs.save_history(run, history)
-    if len(recorded := opened.recorded()):
+    if recorded is not None and len(recorded):
         runs.save_recorded(run, recorded)
-
-
-def _weights(opened: OpenedRun, bad: list[dict[str, Any]]) -> Iterator[tuple[int, Weights]]:
-    for step in counted(opened.steps, len(opened.steps), f"import {opened.name}"):
-        weights = opened.step_weights(step)
-        if names := not_finite(weights):
-            bad.append({"what": opened.places[step].where, "tensors": names})
-        yield step, weights

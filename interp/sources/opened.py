@@ -39,6 +39,8 @@ class OpenedRun(Run):
 
     Attributes:
         places: where the checkpoint of each step lies.
+        said: history and other recorded quantities as the source has them, None where it has none.
+        not_finite: of the steps read so far, the tensors that hold NaN or infinity.
     """
 
     def __init__(
@@ -55,14 +57,14 @@ class OpenedRun(Run):
         self._read = read
         self._huggingface = huggingface
         self._task: Task | None = None
-        self._history: pd.DataFrame | None = None
-        self._recorded: pd.DataFrame | None = None
+        self.said: tuple[pd.DataFrame | None, pd.DataFrame | None] = (None, None)
+        self.not_finite: dict[int, list[str]] = {}
 
     def describe(
         self, task: Task | None, history: "pd.DataFrame | None", recorded: "pd.DataFrame | None"
     ) -> None:
         """Say what it learned and what its source recorded."""
-        self._task, self._history, self._recorded = task, history, recorded
+        self._task, self.said = task, (history, recorded)
 
     @property
     def measures(self) -> Path:
@@ -92,13 +94,14 @@ class OpenedRun(Run):
         """Loss and accuracy as the source recorded them, with the columns of `Run.history`; not recomputed."""
         import pandas as pd
 
-        empty = pd.DataFrame(columns=list(HISTORY_COLUMNS))
-        return empty if self._history is None else self._history.copy()
+        history, _ = self.said
+        return pd.DataFrame(columns=list(HISTORY_COLUMNS)) if history is None else history.copy()
 
     def recorded(self) -> "pd.DataFrame":
         import pandas as pd
 
-        return pd.DataFrame(columns=["step"]) if self._recorded is None else self._recorded.copy()
+        _, recorded = self.said
+        return pd.DataFrame(columns=["step"]) if recorded is None else recorded.copy()
 
     def checkpoint(self, step: int) -> Checkpoint:
         """The checkpoint of a step; its optimizer state is never read.
@@ -115,7 +118,8 @@ class OpenedRun(Run):
             RunError: if there is no such step, or its file is gone, was changed or is damaged.
         """
         weights = self._read(self._place(step))
-        if bad := not_finite(weights):
+        if bad := [name for name, w in weights.items() if not bool(torch.isfinite(w).all())]:
+            self.not_finite[step] = bad
             where = self.places[step].where
             text = f"{where} holds NaN or infinity in {', '.join(bad[:3])}. It is taken as it is."
             warnings.warn(text, SourceWarning, stacklevel=2)
@@ -166,8 +170,3 @@ class _Checksums(UserDict[int, dict[str, Any]]):
             whole = xxhash.xxh3_64(json.dumps(tensors).encode()).hexdigest()
             self.data[step] = {"checksum": whole, "tensors": tensors}
         return self.data[step]
-
-
-def not_finite(weights: Weights) -> list[str]:
-    """The names of tensors that hold NaN or infinity."""
-    return [name for name, w in weights.items() if not bool(torch.isfinite(w).all())]

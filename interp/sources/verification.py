@@ -69,7 +69,7 @@ def _check_losses(source: Path, n: int, report: Report) -> None:
         except ValueError as error:
             without(str(error))
             return
-        if not len(run.history()):
+        if run.said[0] is None:
             return
         if run.config.task is None:
             without(f"the task is not known ({run.record['source']['task']['none']})")
