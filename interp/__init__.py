@@ -28,7 +28,7 @@ patterns and weight norms along them. Tensors on one side, tables on the other, 
        algorithm_verdict                 clock or pizza
        curves                            one curve of a table
 
-    COMMON GROUND (neither): choices, durable, findings, progress, provenance, schedule
+    COMMON GROUND (neither): choices, durable, findings, plain_warnings, progress, provenance, schedule
     ABOVE BOTH: cli, commands/*, analysis, and the scripts in analyses/
 
 A module imports only from below, within a floor too: tests/test_architecture.py knows the steps between.

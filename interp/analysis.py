@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 
 from interp.durable import write_bytes, write_json
 from interp.figures.style import save_figure
+from interp.plain_warnings import plain_warnings
 from interp.provenance import versions
 
 ROOT = Path(__file__).parent.parent
@@ -41,7 +42,10 @@ def main(
 ) -> None:
     """Run an analysis from the command line; errors end with one line on stderr and exit code 1."""
     options = _parser(name, description).parse_args(arguments)
-    run_path = Path(options.run).expanduser().resolve()
+    plain_warnings(name)
+    run_path = Path(options.run)
+    if not options.run.startswith("hf:"):  # a repository of the hub
+        run_path = run_path.expanduser().resolve()
     out = Path(options.out) if options.out else Path("figures") / run_path.name / name
     try:
         if not options.out:
@@ -102,7 +106,7 @@ def _compute(
     about = {
         "analysis": name,
         "run": run.name,
-        "path": str(run.path),
+        "path": str(path),
         "step": run.steps[-1],
         "p": run.config.task.p if run.config.task else None,
         "unit": run.unit,

@@ -12,6 +12,7 @@ from interp.commands.info import info
 from interp.commands.measure import measure
 from interp.commands.train import resume, train
 from interp.commands.verify import verify
+from interp.plain_warnings import plain_warnings
 
 app = typer.Typer(
     name="interp",
@@ -33,6 +34,7 @@ app.command()(measure)
 
 def main() -> None:
     """Run the command line; an expected error is one line on stderr and exit code 1, Ctrl-C exits with 130."""
+    plain_warnings("interp")
     try:
         app()
     except KeyboardInterrupt as stop:

@@ -19,6 +19,7 @@ FLOORS: dict[str, tuple[str, float]] = {
     "durable": (COMMON, -1),
     "findings": (COMMON, -1),
     "fourier": (TENSOR, 0),
+    "plain_warnings": (COMMON, -1),
     "progress": (COMMON, -1),
     "provenance": (COMMON, -1),
     "schedule": (COMMON, -1),

@@ -49,9 +49,6 @@ def import_run(
 
     interp import grokking_demo.pth runs/demo --task add --p 113
     """
-    import sys
-    import warnings
-
     import typer
 
     if list_formats:
@@ -68,18 +65,14 @@ def import_run(
     from interp import sources
     from interp.commands.info import describe, print_lines
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", sources.SourceWarning)
-        run = sources.import_run(
-            source, dest, format=format, unit=unit,
-            task=_given(
-                operation=task, p=p, train_fraction=train_fraction, split=split, split_seed=split_seed,
-                equals_token=equals_token, separate_vocabularies=separate_vocabularies,
-            ),
-            model=_given(act_fn=activation, attention_dir=attention, n_heads=heads) | _normalization(normalization),
-        )  # fmt: skip
-    for warning in caught:
-        print(f"interp: warning: {warning.message}", file=sys.stderr)
+    run = sources.import_run(
+        source, dest, format=format, unit=unit,
+        task=_given(
+            operation=task, p=p, train_fraction=train_fraction, split=split, split_seed=split_seed,
+            equals_token=equals_token, separate_vocabularies=separate_vocabularies,
+        ),
+        model=_given(act_fn=activation, attention_dir=attention, n_heads=heads) | _normalization(normalization),
+    )  # fmt: skip
     print_lines(describe(run))
 
 

@@ -1,0 +1,18 @@
+"""Warnings as commands say them: one line on stderr, without the line of code that raised it."""
+
+import sys
+import warnings
+from typing import Any
+
+
+def plain_warnings(program: str) -> None:
+    """From now on a UserWarning prints as "program: warning: text"; other kinds stay as they are."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, UserWarning):
+            print(f"{program}: warning: {message}", file=sys.stderr)
+        else:
+            usual(message, category, *where, **more)
+
+    warnings.showwarning = show  # type: ignore[assignment]
