@@ -13,6 +13,7 @@ A script asks one question and has three functions: `compute(run, device) -> tab
 import argparse
 import json
 import math
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +46,7 @@ def main(
     plain_warnings(name)
     run_path = Path(options.run)
     if not options.run.startswith("hf:"):  # a repository of the hub
-        run_path = run_path.expanduser().resolve()
+        run_path = Path(os.path.abspath(run_path.expanduser()))
     out = Path(options.out) if options.out else Path("figures") / run_path.name / name
     try:
         if not options.out:

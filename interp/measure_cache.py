@@ -218,6 +218,8 @@ def _fingerprint(run: Run, depends_on_run: bool) -> str:
         data = [run.task.tokens, run.task.labels, run.task.is_corrupted]
         data += [] if run.task.is_train is None else [run.task.is_train]
         parts = {**parts, "data": [tensor_checksum(x) for x in data]}
+    if run.huggingface is not None:  # weights alone do not say what the network does with them
+        parts = {**parts, "huggingface": (run.huggingface / "config.json").read_text("utf-8")}
     return _hash(parts)
 
 

@@ -22,6 +22,7 @@ RELATIVE = 1e-3  # float32 logits differ by about 1e-5 between machines, and so 
 ABSOLUTE_FLOAT64 = 1e-9
 ABSOLUTE_FLOAT32 = 1e-5  # log-softmax in float32 at logits of 20 to 100
 ACCURACY = 5e-3
+BATCHES = " (a trainer that records means over mini-batches or an epoch may be right)"
 
 
 def spread(steps: Sequence[int], n: int) -> list[int]:
@@ -108,7 +109,8 @@ class RecordedLossCheck:
                     column,
                     tuple(bad),
                     f"{column} as recorded does not fit the weights at {self.run.unit} {listed(bad)}: recorded "
-                    f"{pairs[step][0]:.6g}, recomputed {pairs[step][1]:.6g} at {step}",
+                    f"{pairs[step][0]:.6g}, recomputed {pairs[step][1]:.6g} at {step}"
+                    + ("" if is_own or column.startswith("test") else BATCHES),
                 )
             )
         if shift:

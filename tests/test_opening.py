@@ -2,7 +2,9 @@
 
 import gc
 import json
+import math
 import os
+import re
 import shutil
 import warnings
 
@@ -362,6 +364,134 @@ def test_what_lies_in_a_checkpoint_counts_more_than_a_log(tiny_run, tmp_path):
     assert history["train_loss"].tolist() == [100.0, 0.4, 150.0]
 
 
+@pytest.mark.parametrize(
+    ("logs", "expected"),
+    [
+        # A bare "loss" is of the train rows, unless the file is named after others.
+        ({"eval.csv": "step,loss\n100,20\n", "train.csv": "step,loss\n100,0.5\n"}, ("test_loss", [20.0])),
+        ({"eval.csv": "step,loss\n100,20\n", "train.csv": "step,loss\n100,0.5\n"}, ("train_loss", [0.5])),
+        # The plainest name wins, and no curve is of two columns.
+        ({"m.csv": "step,loss,train_loss\n100,99,0.5\n150,99,\n"}, ("train_loss", [0.5])),
+        # A float32 mean may exceed one; percents may lie below one.
+        ({"m.csv": "step,train_acc\n100,1.0000001192092896\n150,0.5\n"}, ("train_accuracy", [1.0000001192092896, 0.5])),
+        ({"m.csv": "step,train_acc,val_acc\n100,100,0.88\n150,100,0.9\n"}, ("test_accuracy", [0.0088, 0.009])),
+        ({"m.csv": "step;train_loss\n100;0.5\n"}, ("train_loss", [0.5])),
+        ({"m.jsonl": '\ufeff{"step": 100, "train_loss": 0.5, "note": "a\u2028b"}\n'}, ("train_loss", [0.5])),
+        ({"m.csv": "step," + ",".join(f"q{i}" for i in range(300)) + ",loss\n100" + ",1" * 300 + ",0.5\n"},
+         ("train_loss", [0.5])),
+        # Two logs that agree are one, in part.
+        ({"a.csv": "step,loss\n100,0.5\n", "b.csv": "step,loss\n100,0.5\n150,0.25\n"}, ("train_loss", [0.5, 0.25])),
+    ],
+)  # fmt: skip
+def test_what_a_log_says_is_taken_for_that(tiny_run, tmp_path, logs, expected):
+    opened = interp.open_run(_with_logs(tiny_run, tmp_path / "theirs", logs))
+    column, values = expected
+    np.testing.assert_allclose(opened.history()[column].dropna(), values, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("logs", "told"),
+    [
+        ({"a.csv": "step,loss\n100,0.5\n", "b.csv": "step,loss\n100,0.75\n"}, "a.csv and b.csv contradict"),
+        (
+            {"m.csv": "step,train_loss\n100,1,7\n150,2,8\n"},
+            "m.csv (",
+        ),  # one field too many: shifted by a column
+        ({"m.csv": "step,train_loss\n100,[1]\n"}, "1 entries of 'train_loss' are no numbers"),
+    ],
+)
+def test_a_log_that_may_mean_something_else_is_left_out_and_named(tiny_run, tmp_path, logs, told):
+    with pytest.warns(SourceWarning, match=re.escape(told)):
+        opened = interp.open_run(_with_logs(tiny_run, tmp_path / "theirs", logs))
+    assert opened.history()["train_loss"].isna().all()
+
+
+def test_one_entry_that_is_no_number_costs_that_entry_only(tiny_run, tmp_path):
+    logs = {"m.csv": "step,train_loss,val_loss\n100,4.7,4.8\n150,0.001,tensor(20.)\n"}
+    with pytest.warns(SourceWarning, match="1 entries of 'val_loss' are no numbers"):
+        history = interp.open_run(_with_logs(tiny_run, tmp_path / "theirs", logs)).history()
+    assert history["train_loss"].tolist() == [4.7, 0.001] and history["test_loss"].dropna().tolist() == [4.8]
+
+
+def test_a_stated_unit_chooses_the_column_of_a_log(tiny_run, tmp_path):
+    source = _with_logs(
+        tiny_run, tmp_path / "theirs", {"m.csv": "epoch,step,loss\n100,5000,1.0\n1,100,5.0\n"}
+    )
+    history = interp.open_run(source, unit="epoch").history()
+    assert history["step"].tolist() == [1, 100] and history["train_loss"].tolist() == [5.0, 1.0]
+
+
+def test_a_long_log_of_ever_new_names_needs_little_memory(tiny_run, tmp_path):
+    import tracemalloc
+
+    rows = [json.dumps({"step": i, "loss": 1.0, f"name_{i}": i}) for i in range(4000)]
+    source = _with_logs(tiny_run, tmp_path / "theirs", {"m.jsonl": "\n".join(rows)})
+    tracemalloc.start()
+    opened = interp.open_run(source)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(opened.history()) == 4000
+    # 200 columns of 4000 rows are 6.4 MB, and pandas makes some copies; 4000 columns took 150 MB.
+    assert peak < 60e6
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"loss": 10**400},
+        {"losses": [1.0, 10**400]},
+        {"losses": [1.0, 2.0], "steps": [0.0, math.nan]},
+        {"losses": [1.0, 2.0], "steps": [0.0, math.inf]},
+        {"losses": [1.0, 2.0], "steps": [-1, 5]},
+        {"losses": [1.0, 2.0], "steps": [0, 1e300]},
+        {"train_indices": [math.nan]},
+        {"train_indices": [math.inf]},
+        {"train_data": [(0, math.nan)]},
+    ],
+)
+def test_absurd_numbers_beside_the_weights_are_no_records(tiny_run, tmp_path, beside):
+    torch.save({"model": tiny_run.step_weights(150), "step": 150, **beside}, tmp_path / "a.pt")
+    opened = interp.open_run(tmp_path / "a.pt")
+    assert opened.steps == [150] and opened.history().empty
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_plainest_name_in_a_checkpoint_wins_whatever_the_order(tiny_run, tmp_path, order):
+    beside = dict([("train_loss", 2.0), ("loss", 9.0)][::order])
+    torch.save({"model": tiny_run.step_weights(150), "step": 150, **beside}, tmp_path / "a.pt")
+    assert interp.open_run(tmp_path / "a.pt").history()["train_loss"].tolist() == [2.0]
+
+
+def test_a_link_keeps_the_step_of_its_own_name(tiny_run, tmp_path):
+    torch.save(tiny_run.step_weights(150), tmp_path / "abcdef")
+    (tmp_path / "step_150.pth").symlink_to(tmp_path / "abcdef")
+    assert interp.open_run(tmp_path / "step_150.pth").steps == [150]
+
+
+def test_tables_of_a_file_that_changed_are_not_handed_out(tiny_run, tmp_path):
+    source = _with_logs(tiny_run, tmp_path / "theirs", {})
+    opened = interp.open_run(source)
+    measure(opened, ["losses"])
+    torch.save(tiny_run.step_weights(100), source / "step_150.pt")
+    with pytest.raises(SourceError, match=r"step_150\.pt was changed since its source was opened"):
+        measure(opened, ["losses"])
+
+
+def test_a_field_of_the_wrong_kind_is_named(tiny_run, tmp_path):
+    source = _with_logs(tiny_run, tmp_path / "theirs", {})
+    with pytest.raises(ValueError, match="A task's p is a number, not 'abc'"):
+        interp.open_run(source, task={"operation": "add", "p": "abc"})
+
+
+def _with_logs(run, source, logs):
+    source.mkdir()
+    for step in (100, 150):
+        torch.save(run.step_weights(step), source / f"step_{step}.pt")
+    for name, text in logs.items():
+        (source / name).write_text(text, "utf-8")
+    return source
+
+
 # From the shell --------------------------------------------------------------------------------------------------
 
 
@@ -420,13 +550,28 @@ def test_a_huggingface_series_opens_in_place(tmp_path):
         for step in opened.steps:
             torch.testing.assert_close(opened.model(step)(tokens), logits[step], atol=1e-5, rtol=0)
         tables = measure(opened, ["weight_norms", "induction_scores", "embedding_spectrum"])
+        # The same weights in another network are not what was measured before.
+        texts = {f: f.read_text() for f in (tmp_path / "series").glob("*/config.json")}
+        for file, text in texts.items():
+            file.write_text(json.dumps(json.loads(text) | {"layer_norm_eps": 10.0}))
+        kept = measure(interp.open_run(tmp_path / "series"), ["induction_scores"])["induction_scores"]
+        anew = measure(interp.open_run(tmp_path / "series"), ["induction_scores"], cache=False)[
+            "induction_scores"
+        ]
+        for file, text in texts.items():
+            file.write_text(text)
+    pd.testing.assert_frame_equal(kept, anew)
+    assert not kept.equals(tables["induction_scores"])
     assert not mark.exists()
     assert tables["weight_norms"]["step"].unique().tolist() == [0, 10, 20]
     assert len(tables["induction_scores"]) == 3 * 2 * 2
     assert "no task on residues" in tables["embedding_spectrum"].attrs["not_applicable"]
     assert opened.weights("gpt_neox.embed_in.weight").shape == (3, 40, 16)
     assert opened.history().empty
-    assert bytes_of(tmp_path / "series") == before
+    now = bytes_of(tmp_path / "series")
+    assert {f: content for f, (_, content) in now.items()} == {
+        f: content for f, (_, content) in before.items()
+    }
     shutil.copy(
         tmp_path / "series" / "checkpoint-20" / "model.safetensors",
         tmp_path / "series" / "checkpoint-10" / "model.safetensors",

@@ -61,7 +61,7 @@ def import_run(
         ValueError: if a stated field is wrong, or does not fit the network.
     """
     source, dest = located(source), Path(dest).expanduser().resolve()
-    if source.is_dir() and dest.is_relative_to(source):
+    if source.is_dir() and dest.is_relative_to(source.resolve()):
         raise SourceError(
             f"{dest} lies inside the source {source}, which is never written to. Name another place."
         )

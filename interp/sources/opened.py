@@ -2,9 +2,10 @@
 
 import dataclasses
 import json
+import os
 import warnings
 from collections import UserDict
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,7 @@ class OpenedRun(Run):
     @property
     def measures(self) -> Path:
         """Where `interp.measure` keeps its tables: in the user's cache directory."""
-        place = f"{self.name}-{xxhash.xxh3_64(str(self.path).encode()).hexdigest()}"
+        place = f"{self.name}-{xxhash.xxh3_64(os.fsencode(self.path)).hexdigest()}"
         return platformdirs.user_cache_path("grokscope") / "opened" / place
 
     @property
@@ -160,11 +161,12 @@ class OpenedRun(Run):
 class _Checksums(UserDict[int, dict[str, Any]]):
     """The index of a run whose checkpoints were never hashed: an entry is made when it is first looked at."""
 
-    def __init__(self, steps: Iterable[int], read: Callable[[int], Weights]):
-        super().__init__({step: {} for step in steps})
-        self._read = read
+    def __init__(self, places: Mapping[int, Place], read: Callable[[int], Weights]):
+        super().__init__({step: {} for step in places})
+        self._places, self._read = places, read
 
     def __getitem__(self, step: int) -> dict[str, Any]:
+        self._places[step].check()
         if not self.data[step]:
             tensors = {name: tensor_checksum(w) for name, w in self._read(step).items()}
             whole = xxhash.xxh3_64(json.dumps(tensors).encode()).hexdigest()

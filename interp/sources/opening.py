@@ -8,6 +8,7 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,7 @@ def open_source(
     run = OpenedRun(source, {}, dataclasses.replace(NO_CONFIG, model=config), places, found.read)
 
     recorded = found.recorded
-    learn_logs(source, placed.unit, recorded)
+    learn_logs(source, unit or placed.unit, recorded)
     learned, how = find_task(run, config, found.shown_task, fields, recorded, found.format, train_indices)
     if learned is None:
         _warn(f"No task: {how['none']}. Probes of task inputs need one: state --task and --p.")
@@ -108,7 +109,7 @@ def located(source: str | os.PathLike) -> Path:
     """
     if huggingface.is_hub_name(str(source)):
         source = huggingface.download(str(source))
-    path = Path(source).expanduser().resolve()
+    path = Path(os.path.abspath(Path(source).expanduser()))  # of a link, its own name may state the step
     if not path.exists():
         raise SourceError(f"There is nothing at {path}. Name the file or folder that holds the checkpoints.")
     return path
@@ -121,6 +122,9 @@ def _fields(task: ModularConfig | Mapping[str, Any] | None) -> dict[str, Any]:
         raise ValueError(
             f"A task has no field {', '.join(sorted(unknown))}. Its fields are {', '.join(sorted(known))}."
         )
+    for name, kind in (("p", Integral), ("split_seed", Integral), ("train_fraction", Real)):
+        if not isinstance(fields.get(name, 1), kind | None):
+            raise ValueError(f"A task's {name} is a number, not {fields[name]!r}.")
     if fields.get("operation") == "random" or fields.get("corrupted_fraction"):
         raise ValueError(
             "Labels that another program drew at random cannot be made again here: a task with operation 'random' or "

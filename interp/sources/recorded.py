@@ -6,7 +6,7 @@ a truth.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from interp.sources.arrays import StoredConfig
+from interp.sources.steps import LARGEST_COUNT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +39,9 @@ COLUMN_OF = {
     }.items()
     for name in names
 }  # fmt: skip
+
+BARE = ("loss", "losses", "accs")  # of the train rows, unless the file is named after others
+_RANK = {name: i for i, name in enumerate(COLUMN_OF)}
 
 _STEPS_OF_LISTS = ("steps", "its", "epochs", "log_steps", "eval_steps")
 _POSITIONS = ("step", "global_step", "iteration", "iter", "epoch", "tokens")
@@ -84,18 +88,26 @@ class Recorded:
     def _learn_numbers(self, content: Mapping[str, Any], step: int | None, every_epoch: bool) -> None:
         lists = {key: _numbers(value) for key, value in content.items() if isinstance(key, str)}
         along = next((lists[key] for key in _STEPS_OF_LISTS if lists.get(key)), None)
-        listed = {COLUMN_OF[key] for key, values in lists.items() if values and key in COLUMN_OF}
+        named = name_columns(key for key, values in lists.items() if values)
+        single = name_columns(key for key in lists if _number(content[key]) is not None)
+        # Beside a list, a number is the last of it given once more.
+        named |= {key: column for key, column in single.items() if column not in named.values()}
         for key, values in lists.items():
-            column = COLUMN_OF.get(key, key)
-            value = None if column in listed else _number(content[key])  # the last of a list, given once more
-            quantity = key in COLUMN_OF or isinstance(
+            column = named.get(key, key)
+            if key.lower() in COLUMN_OF and key not in named:
+                continue
+            value = _number(content[key])
+            quantity = key in named or isinstance(
                 content[key], float | Tensor
             )  # integers are options: seed, p
             if value is not None and step is not None and quantity and key not in _POSITIONS:
                 self.rows.setdefault(column, {})[step] = value
-            elif values and key in COLUMN_OF:
+            elif values and key in named:
                 if along is not None and along is not values and len(along) == len(values):
-                    self.rows.setdefault(column, {}).update(zip(map(int, along), values, strict=True))
+                    if (places := _wholes(along)) is None:
+                        self.unplaced.append(f"{key} (beside it, steps that are none)")
+                    else:
+                        self.rows.setdefault(column, {}).update(zip(places, values, strict=True))
                 elif (
                     every_epoch if step is None else len(values) >= step
                 ):  # one value an update, the first of them before any
@@ -123,6 +135,20 @@ class Recorded:
         return table.reset_index()
 
 
+def name_columns(keys: Iterable[str]) -> dict[str, str]:
+    """The column of each key that is known as one; of several keys of one column the plainest, the first of equals.
+
+    >>> name_columns(["loss", "train_loss", "lr"])
+    {'train_loss': 'train_loss'}
+    """
+    best: dict[str, str] = {}
+    for key in keys:
+        column = COLUMN_OF.get(key.lower())
+        if column and (column not in best or _RANK[key.lower()] < _RANK[best[column].lower()]):
+            best[column] = key
+    return {key: column for column, key in best.items()}
+
+
 def as_options(value: Any) -> dict[str, Any]:
     """A stored config as a dict: a plain one, a Namespace, or the attributes of a config class that is gone."""
     if isinstance(value, Mapping):
@@ -147,7 +173,12 @@ def jsonable(options: Mapping[str, Any]) -> dict[str, Any]:
 def _number(value: Any) -> float | None:
     if isinstance(value, Tensor) and value.numel() == 1 and value.layout == torch.strided:
         value = value.item()
-    return float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return None
 
 
 def _numbers(value: Any) -> list[float] | None:
@@ -164,7 +195,13 @@ def _numbers(value: Any) -> list[float] | None:
 
 def _integers(value: Any) -> list[int] | None:
     numbers = _numbers(value)
-    return None if numbers is None else [int(x) for x in numbers]
+    return None if numbers is None else _wholes(numbers)
+
+
+def _wholes(numbers: Sequence[float | None]) -> list[int] | None:
+    """The numbers as integers, or None if one is no count from 0."""
+    found = [int(x) for x in numbers if x is not None and 0 <= x < LARGEST_COUNT and x % 1 == 0]
+    return found if len(found) == len(numbers) else None
 
 
 def _pairs(value: Any) -> list[tuple[int, int]] | None:
@@ -175,5 +212,6 @@ def _pairs(value: Any) -> list[tuple[int, int]] | None:
         return None
     if not all(isinstance(row, list | tuple) and len(row) in (2, 3) for row in value):
         return None
-    pairs = [tuple(_number(x) for x in row[:2]) for row in value]
-    return None if any(None in pair for pair in pairs) else [(int(a), int(b)) for a, b in pairs]  # type: ignore[arg-type]
+    operands = [_wholes([_number(x) for x in row[:2]]) for row in value]
+    pairs = [(pair[0], pair[1]) for pair in operands if pair is not None]
+    return pairs if len(pairs) == len(value) else None
