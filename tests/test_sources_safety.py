@@ -8,6 +8,7 @@ import pickle
 import struct
 import subprocess
 import sys
+import warnings
 import zipfile
 
 import numpy as np
@@ -476,14 +477,21 @@ def test_json_of_any_size_is_not_read(tmp_path):
         reading.read_json(tmp_path / "big.json")
 
 
-def test_command_line(tmp_path, capsys):
+def test_command_line(tmp_path, capsys, monkeypatch):
+    from interp import cli
     from interp.commands.import_run import import_run as command
 
     command(list_formats=True)
     assert "2-D blocks.0.attn.W_O" in capsys.readouterr().out
     torch.save(state(), tmp_path / "step_3.pt")
-    command(
-        tmp_path / "step_3.pt", tmp_path / "run", task="add", p=7, normalization="none", attention="causal"
+    stated = ["--task", "add", "--p", "7", "--normalization", "none", "--attention", "causal"]
+    monkeypatch.setattr(
+        "sys.argv", ["interp", "import", str(tmp_path / "step_3.pt"), str(tmp_path / "run"), *stated]
     )
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
     out, err = capsys.readouterr()
-    assert "add mod 7" in out and "not found: state --split" in out and "act_fn='relu'" in err
+    assert not stop.value.code and "add mod 7" in out and "not found: state --split" in out
+    assert "interp: warning: Tensors do not show act_fn='relu'" in err and ".py:" not in err
