@@ -18,7 +18,9 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -28,6 +30,8 @@ from interp.architecture import initial_weights, transformer_config
 from interp.opening import open_run
 from interp.sources import import_run
 from interp.sources.verification import verify_source
+
+Result = TypeVar("Result")
 
 
 def main() -> None:
@@ -49,41 +53,31 @@ def main() -> None:
         for step in range(options.files):
             torch.save({name: w + 1e-3 * step for name, w in weights.items()}, source / f"step_{step}.pth")
         open_run(source)
-        before = peak_mb()
-        start = time.perf_counter()
-        open_run(source)
-        found["open_in_place_seconds"] = time.perf_counter() - start
-        found["open_in_place_memory_added_mb"] = peak_mb() - before
-        before = peak_mb()
-        start = time.perf_counter()
-        import_run(source, dest)
-        found["import_seconds"] = time.perf_counter() - start
-        found["import_memory_added_mb"] = peak_mb() - before
-        start = time.perf_counter()
-        run = open_run(dest)
-        run.tensor(run.steps[-1], "W_E")
-        found["open_imported_seconds"] = time.perf_counter() - start
-        before = peak_mb()
-        start = time.perf_counter()
-        verify_source(source)
-        found["verify_seconds"] = time.perf_counter() - start
-        found["verify_memory_added_mb"] = peak_mb() - before
+        measured(found, "open_in_place", lambda: open_run(source))
+        measured(found, "import", lambda: import_run(source, dest))
+        measured(found, "open_imported", lambda: open_run(dest).tensor(options.files - 1, "W_E"))
+        measured(found, "verify", lambda: verify_source(source))
 
-        bundled, folder = (
-            open_run(Path(__file__).parent.parent / "checkpoints" / "mainline"),
-            Path(directory) / "bundled",
-        )
+        bundled = open_run(Path(__file__).parent.parent / "checkpoints" / "mainline")
+        folder = Path(directory) / "bundled"
         folder.mkdir()
         for step in bundled.steps:
             torch.save(bundled.step_weights(step), folder / f"{step}.pth")
-        start = time.perf_counter()
-        opened = open_run(folder)
-        found["open_bundled_in_place_seconds"] = time.perf_counter() - start
+        opened = measured(found, "open_bundled_in_place", lambda: open_run(folder))
         assert opened.config.task is not None and opened.config.task.split == "shuffle"
     text = json.dumps(found, indent=2)
     print(text)
     if options.json:
         options.json.write_text(text + "\n", "utf-8")
+
+
+def measured(found: dict[str, float], name: str, do: Callable[[], Result]) -> Result:
+    """What `do` gives; its seconds, and by how much it raised the peak memory, are noted."""
+    before, start = peak_mb(), time.perf_counter()
+    result = do()
+    found[f"{name}_seconds"] = time.perf_counter() - start
+    found[f"{name}_memory_added_mb"] = peak_mb() - before
+    return result
 
 
 def peak_mb() -> float:

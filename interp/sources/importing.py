@@ -94,7 +94,8 @@ def _copy(opened: OpenedRun, path: Path) -> None:
         runs.save_checkpoints(run, ((step, opened.step_weights(step)) for step in steps))
         bad = [{"what": opened.places[s].where, "tensors": n} for s, n in opened.not_finite.items()]
         runs.update_record(run, source={**opened.record["source"], "not_finite": bad})
-    history, recorded = opened.said
+    # Not by their methods: those load pandas even where nothing was recorded.
+    history, recorded = opened.source_history, opened.source_recorded
     if history is not None and len(history):
         runs.save_history(run, history)
     if recorded is not None and len(recorded):

@@ -56,7 +56,8 @@ def learn_logs(source: Path, unit: str, recorded: Recorded) -> None:
             continue
         table.columns = [str(column).strip() for column in table.columns]
         table = table.loc[:, ~table.columns.duplicated()]
-        if not name_columns(table.columns):
+        named = name_columns(table.columns)
+        if not named:
             continue
         wanted = [*_COUNTS] if unit == "any" else [unit]
         names = [name for kind in wanted for name in _COUNTS.get(kind, ())]
@@ -64,7 +65,7 @@ def learn_logs(source: Path, unit: str, recorded: Recorded) -> None:
         if counts is None:
             recorded.unplaced.append(f"{name} (it has no column that counts {wanted[0]}s)")
             continue
-        logs.take(table, counts, name)
+        logs.take(table, counts, named, name)
     logs.hand_over()
 
 
@@ -152,8 +153,8 @@ class _Logs:
         self.origin: dict[str, str] = {}
         self.disputed: set[str] = set()
 
-    def take(self, table: "pd.DataFrame", counts: str, name: str) -> None:
-        """One more log."""
+    def take(self, table: "pd.DataFrame", counts: str, named: dict[str, str], name: str) -> None:
+        """One more log, with the columns that count and that are known as a quantity."""
         import pandas as pd
 
         index = pd.to_numeric(table[counts], errors="coerce")
@@ -161,22 +162,19 @@ class _Logs:
             self.recorded.unplaced.append(f"{name} (its column {counts!r} holds more than numbers)")
             return
         whole = (index >= 0) & (index < steps.LARGEST_COUNT) & (index % 1 == 0)
-        named = name_columns(map(str, table.columns))
         columns = self._columns(table[whole], named, name)
         # Rows of one step complete each other: trainers log train and test apart.
         rows = columns.groupby(index[whole].astype("int64")).last()
-        scale = 1.0
         accuracies = [c for c in named if named[c].endswith("_accuracy") and c in rows]
         # One decision for a log: at the level of chance percents are below one too.
         if accuracies and 1.5 < rows[accuracies].max(axis=None) <= 100:
-            scale = 0.01
+            rows[accuracies] /= 100
             self.recorded.percent += [f"{name}: {column}" for column in accuracies]
         if any(column in rows for column in named):
             self.recorded.logs.append(name)
             for column in rows.columns:
-                quantity = self._quantity(column, named, name)
-                values = rows[column].dropna() * (scale if column in accuracies else 1)
-                self._add(quantity, {int(s): float(v) for s, v in values.items()}, name)
+                values = {int(s): float(v) for s, v in rows[column].dropna().items()}
+                self._add(self._quantity(column, named, name), values, name)
 
     def _columns(self, table: "pd.DataFrame", named: dict[str, str], name: str) -> "pd.DataFrame":
         """The numbers of a log: what is known, and a bounded number of others."""

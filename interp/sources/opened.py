@@ -40,7 +40,7 @@ class OpenedRun(Run):
 
     Attributes:
         places: where the checkpoint of each step lies.
-        said: history and other recorded quantities as the source has them, None where it has none.
+        source_history, source_recorded: losses and other quantities that the source recorded, None where it has none.
         not_finite: of the steps read so far, the tensors that hold NaN or infinity.
     """
 
@@ -58,14 +58,15 @@ class OpenedRun(Run):
         self._read = read
         self._huggingface = huggingface
         self._task: Task | None = None
-        self.said: tuple[pd.DataFrame | None, pd.DataFrame | None] = (None, None)
+        self.source_history: pd.DataFrame | None = None
+        self.source_recorded: pd.DataFrame | None = None
         self.not_finite: dict[int, list[str]] = {}
 
     def describe(
         self, task: Task | None, history: "pd.DataFrame | None", recorded: "pd.DataFrame | None"
     ) -> None:
         """Say what it learned and what its source recorded."""
-        self._task, self.said = task, (history, recorded)
+        self._task, self.source_history, self.source_recorded = task, history, recorded
 
     @property
     def measures(self) -> Path:
@@ -95,14 +96,14 @@ class OpenedRun(Run):
         """Loss and accuracy as the source recorded them, with the columns of `Run.history`; not recomputed."""
         import pandas as pd
 
-        history, _ = self.said
-        return pd.DataFrame(columns=list(HISTORY_COLUMNS)) if history is None else history.copy()
+        empty = pd.DataFrame(columns=list(HISTORY_COLUMNS))
+        return empty if self.source_history is None else self.source_history.copy()
 
     def recorded(self) -> "pd.DataFrame":
         import pandas as pd
 
-        _, recorded = self.said
-        return pd.DataFrame(columns=["step"]) if recorded is None else recorded.copy()
+        empty = pd.DataFrame(columns=["step"])
+        return empty if self.source_recorded is None else self.source_recorded.copy()
 
     def checkpoint(self, step: int) -> Checkpoint:
         """The checkpoint of a step; its optimizer state is never read.
@@ -166,8 +167,9 @@ class _Checksums(UserDict[int, dict[str, Any]]):
         self._places, self._read = places, read
 
     def __getitem__(self, step: int) -> dict[str, Any]:
-        self._places[step].check()
-        if not self.data[step]:
+        if self.data[step]:
+            self._places[step].check()  # as a reading does
+        else:
             tensors = {name: tensor_checksum(w) for name, w in self._read(step).items()}
             whole = xxhash.xxh3_64(json.dumps(tensors).encode()).hexdigest()
             self.data[step] = {"checksum": whole, "tensors": tensors}

@@ -87,16 +87,17 @@ class Recorded:
 
     def _learn_numbers(self, content: Mapping[str, Any], step: int | None, every_epoch: bool) -> None:
         lists = {key: _numbers(value) for key, value in content.items() if isinstance(key, str)}
+        single = {key: _number(content[key]) for key in lists}
         along = next((lists[key] for key in _STEPS_OF_LISTS if lists.get(key)), None)
         named = name_columns(key for key, values in lists.items() if values)
-        single = name_columns(key for key in lists if _number(content[key]) is not None)
         # Beside a list, a number is the last of it given once more.
-        named |= {key: column for key, column in single.items() if column not in named.values()}
+        by_number = name_columns(key for key, value in single.items() if value is not None)
+        named |= {key: column for key, column in by_number.items() if column not in named.values()}
         for key, values in lists.items():
             column = named.get(key, key)
             if key.lower() in COLUMN_OF and key not in named:
                 continue
-            value = _number(content[key])
+            value = single[key]
             quantity = key in named or isinstance(
                 content[key], float | Tensor
             )  # integers are options: seed, p

@@ -1,6 +1,5 @@
 """Are foreign checkpoints the steps that they claim to be? Read as an import reads them, and nothing is written."""
 
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,11 +10,10 @@ from interp.findings import Report
 from interp.recorded import RecordedLossCheck, spread
 from interp.series import SeriesCheck
 from interp.sources import huggingface
-from interp.sources.opening import open_source
+from interp.sources.opening import located, open_source
 from interp.sources.reading import SourceError, SourceWarning
 from interp.sources.states import Place, Reader, Skipped, State, states_in
 from interp.sources.steps import Position
-from interp.tensor_files import RunError
 
 
 def verify_source(source: Path, *, losses: int = 12) -> Report:
@@ -28,13 +26,9 @@ def verify_source(source: Path, *, losses: int = 12) -> Report:
         losses: number of checkpoints, spread evenly, whose losses are recomputed and compared with recorded ones.
 
     Raises:
-        SourceError: if nothing with weights is found.
+        SourceError: if there is nothing, or nothing with weights is found.
     """
-    if huggingface.is_hub_name(str(source)):
-        source = huggingface.download(str(source))
-    source = Path(os.path.abspath(Path(source).expanduser()))
-    if not source.exists():
-        raise RunError(f"There is nothing at {source}. Name a run, or a file or folder of checkpoints.")
+    source = located(source)
     report = Report(source, "checkpoints")
     series: SeriesCheck | None = None
     unit: str | None = None
@@ -70,7 +64,7 @@ def _check_losses(source: Path, n: int, report: Report) -> None:
         except ValueError as error:
             without(str(error))
             return
-        if run.said[0] is None:
+        if run.source_history is None:
             return
         if run.config.task is None:
             without(f"the task is not known ({run.record['source']['task']['none']})")
