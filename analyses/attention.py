@@ -13,15 +13,15 @@ Reference: Nanda et al. 2023, section 4 and appendix.
 import numpy as np
 import pandas as pd
 
-from interp.analysis import main
+from interp.commands.analysis import main
 from interp.figures import style
-from interp.transitions import transition
+from interp.tables.transitions import transition
 
 N_SHOWN = 4  # pattern tables that fit side by side
 
 
 def compute(run, device):
-    from interp.measure import measure
+    from interp.measurement.measure import measure
 
     along = measure(run, ["attention_patterns", "attention_periodicity", "losses"], device=device)
     if reason := along["attention_periodicity"].attrs.get("not_applicable"):
@@ -33,7 +33,7 @@ def compute(run, device):
 
 def _patterns(run, step, device):
     """Attention to the first operand by pair: one column a head, named layer.head."""
-    from interp.snapshots import Snapshot
+    from interp.snapshots.snapshot import Snapshot
 
     snapshot = Snapshot.of(run, step, device)
     to_first = snapshot.table(snapshot.pattern[..., 0]).cpu().double().numpy()

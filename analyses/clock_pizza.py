@@ -1,11 +1,11 @@
 """Clock or pizza, and does it change along training?
 
 (a) Gradient symmetricity, distance irrelevance of the right answer's logit and circularity of the embedding; the strip
-on top is the verdict on each checkpoint (`interp.algorithm_verdict`). (b) Distance irrelevance of the network reduced
-to each key frequency: near 0 a pizza, near 1 a clock, or noise. (c) Share of the logits that the formulas explain, and
-the coefficient of variation of the right answer's logit. (d) Share of the embedding's power at the double of each key
-frequency, which a pizza needs; dotted: the median of all frequencies. Grey band: the bracket in which test accuracy
-passes 0.99 for good. Thin grey line: test accuracy.
+on top is the verdict on each checkpoint (`interp.theories.clock_or_pizza`). (b) Distance irrelevance of the network
+reduced to each key frequency: near 0 a pizza, near 1 a clock, or noise. (c) Share of the logits that the formulas
+explain, and the coefficient of variation of the right answer's logit. (d) Share of the embedding's power at the double
+of each key frequency, which a pizza needs; dotted: the median of all frequencies. Grey band: the bracket in which test
+accuracy passes 0.99 for good. Thin grey line: test accuracy.
 
 A network that does not generalise has no algorithm for the sum, whatever these numbers; circuits that end as clocks are
 most like a pizza when test accuracy jumps. Reference: Zhong et al. 2023.
@@ -14,10 +14,10 @@ most like a pizza when test accuracy jumps. Reference: Zhong et al. 2023.
 import numpy as np
 import pandas as pd
 
-from interp import algorithm_verdict
-from interp.analysis import main
+from interp.commands.analysis import main
 from interp.figures import style
-from interp.transitions import transition
+from interp.tables.transitions import transition
+from interp.theories import clock_or_pizza
 
 N_STRONGEST = 5  # frequencies that are followed in a run that never generalises
 VERDICT_COLOURS = {
@@ -31,9 +31,9 @@ VERDICT_COLOURS = {
 def compute(run, device):
     from functools import partial
 
-    from interp.measure import measure
-    from interp.probes.algorithm_by_frequency import algorithm_by_frequency
-    from interp.probes.progress_measures import run_key_frequencies
+    from interp.measurement.measure import measure
+    from interp.probes.fourier.algorithm_by_frequency import algorithm_by_frequency
+    from interp.tables.key_frequencies import run_key_frequencies
 
     tables = measure(run, ["algorithm", "logit_spectrum", "losses"], device=device)
     if reason := tables["algorithm"].attrs.get("not_applicable"):
@@ -53,12 +53,12 @@ def compute(run, device):
 def draw(tables):
     figure, axes = style.new_figure(2, 2, height=4.6, sharex=True)
     whole, parts = tables["algorithm"], tables["algorithm_by_frequency"]
-    _whole(axes[0, 0], whole, algorithm_verdict.checkpoint_verdicts(tables))
+    _whole(axes[0, 0], whole, clock_or_pizza.checkpoint_verdicts(tables))
     colours = dict(zip(_by_size(parts), style.PALETTE, strict=False))
     _by_frequency(axes[0, 1], parts, colours)
     _formulas(axes[1, 0], whole)
     _doubles(axes[1, 1], parts, colours)
-    grokking = transition(whole, "test_accuracy", algorithm_verdict.GENERALISES, "rise")
+    grokking = transition(whole, "test_accuracy", clock_or_pizza.GENERALISES, "rise")
     style.label_panels(axes.flat)
     for ax in axes.flat:
         style.step_axis(ax, np.unique(whole["step"]), scale="linear")
@@ -108,7 +108,7 @@ def _by_frequency(ax, parts, colours):
     for k, colour in colours.items():
         rows = parts[parts["frequency"] == k]
         ax.plot(rows["step"], rows["distance_irrelevance"], color=colour, label=f"$k={k}$")
-    for threshold in (algorithm_verdict.PIZZA_IRRELEVANCE, algorithm_verdict.CLOCK_IRRELEVANCE):
+    for threshold in (clock_or_pizza.PIZZA_IRRELEVANCE, clock_or_pizza.CLOCK_IRRELEVANCE):
         ax.axhline(threshold, color="0.5", lw=0.6, ls=":")
     ax.set_ylim(0, 1.05)
     ax.annotate("clock", (1, 0.95), xycoords=("axes fraction", "data"), xytext=(3, 0),
@@ -154,9 +154,9 @@ def _doubles(ax, parts, colours):
 
 def summarize(tables):
     whole, parts = tables["algorithm"].sort_values("step"), tables["algorithm_by_frequency"]
-    checkpoints = algorithm_verdict.checkpoint_verdicts(tables)
-    frequencies = algorithm_verdict.frequency_verdicts(tables)
-    of_run = algorithm_verdict.run_verdict(checkpoints)
+    checkpoints = clock_or_pizza.checkpoint_verdicts(tables)
+    frequencies = clock_or_pizza.frequency_verdicts(tables)
+    of_run = clock_or_pizza.run_verdict(checkpoints)
     last = whole.iloc[-1]
     at_end = checkpoints[checkpoints["step"] == last["step"]].iloc[0]
     by_frequency = {}
@@ -192,14 +192,14 @@ def summarize(tables):
         "most_pizza_like": _least(whole, "distance_irrelevance"),
         "frequencies": by_frequency,
         "thresholds": {
-            "generalises": algorithm_verdict.GENERALISES,
-            "learns_nothing": algorithm_verdict.LEARNS_NOTHING,
-            "explained": algorithm_verdict.EXPLAINED,
-            "symmetric": algorithm_verdict.SYMMETRIC,
-            "pizza_irrelevance": algorithm_verdict.PIZZA_IRRELEVANCE,
-            "clock_irrelevance": algorithm_verdict.CLOCK_IRRELEVANCE,
-            "dominates": algorithm_verdict.DOMINATES,
-            "lasting_checkpoints": algorithm_verdict.LASTING,
+            "generalises": clock_or_pizza.GENERALISES,
+            "learns_nothing": clock_or_pizza.LEARNS_NOTHING,
+            "explained": clock_or_pizza.EXPLAINED,
+            "symmetric": clock_or_pizza.SYMMETRIC,
+            "pizza_irrelevance": clock_or_pizza.PIZZA_IRRELEVANCE,
+            "clock_irrelevance": clock_or_pizza.CLOCK_IRRELEVANCE,
+            "dominates": clock_or_pizza.DOMINATES,
+            "lasting_checkpoints": clock_or_pizza.LASTING,
         },
     }
 

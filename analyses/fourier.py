@@ -12,9 +12,9 @@ emerged at the first checkpoint from which on it does so to the end. Reference: 
 import numpy as np
 import pandas as pd
 
-from interp.analysis import main
+from interp.commands.analysis import main
 from interp.figures import style
-from interp.transitions import transition
+from interp.tables.transitions import transition
 
 KEY_FRACTION = 0.005
 FREQUENCY_COLOURS = (
@@ -29,7 +29,7 @@ FREQUENCY_COLOURS = (
 
 
 def compute(run, device):
-    from interp.measure import measure
+    from interp.measurement.measure import measure
 
     along = measure(
         run, ["embedding_spectrum", "neuron_logit_spectrum", "fourier_sparsity", "logit_spectrum", "losses"],

@@ -14,9 +14,9 @@ good). The bands are the brackets of memorization and grokking. The pages in doc
 
 import numpy as np
 
-from interp.analysis import main
+from interp.commands.analysis import main
 from interp.figures import style
-from interp.phases import phases
+from interp.tables.phases import phases
 
 N_LOG_SPACED = 7
 AROUND_GROKKING = (0.5, 0.75, 1.0, 1.25, 1.5)
@@ -33,7 +33,7 @@ BOUNDARIES = (("memorization", style.ORANGE), ("grokking", style.GREEN))
 
 
 def compute(run, device):
-    from interp.measure import measure
+    from interp.measurement.measure import measure
 
     history = run.history()
     evaluated = history[history["test_loss"].notna()]
@@ -42,7 +42,7 @@ def compute(run, device):
 
 def chosen_steps(run, history):
     """The saved steps nearest to the ones that the module describes, with the first and the last."""
-    from interp.measure import select_steps
+    from interp.measurement.steps import select_steps
 
     positive = [step for step in run.steps if step > 0]
     wanted = list(np.geomspace(positive[0], positive[-1], N_LOG_SPACED)) if positive else []

@@ -3,7 +3,7 @@
 (a) Train and test loss. (b) Excluded loss of the train rows without the key frequencies, and restricted loss of all
 pairs with nothing else; bands: as many other frequencies, drawn 20 times; dotted: the key frequencies of each
 checkpoint alone, which know nothing of the end. (c) Gini coefficient of the Fourier components of W_E and W_L.
-(d) Sum of squared weights. Vertical bands are the brackets in which each phase begins (`interp.phases`).
+(d) Sum of squared weights. Vertical bands are the brackets in which each phase begins (`interp.tables.phases`).
 
 The key set is the union of the frequencies that explain more than 0.5 % of the logits at any checkpoint with test
 accuracy above 0.99; in a run that never generalises the five that explain most at its end.
@@ -13,9 +13,9 @@ Reference: Nanda et al. 2023, section 5.
 import numpy as np
 import pandas as pd
 
-from interp.analysis import main
+from interp.commands.analysis import main
 from interp.figures import style
-from interp.phases import phases
+from interp.tables.phases import phases
 
 N_STRONGEST = (
     5  # key frequencies of a run that never generalises; as many as the mainline of Nanda et al. has
@@ -32,8 +32,9 @@ BOUNDARIES = {
 def compute(run, device):
     from functools import partial
 
-    from interp.measure import measure
-    from interp.probes.progress_measures import progress_measures, run_key_frequencies
+    from interp.measurement.measure import measure
+    from interp.probes import progress_measures
+    from interp.tables.key_frequencies import run_key_frequencies
 
     probes = ["losses", "logit_spectrum", "fourier_sparsity", "weight_norms"]
     tables = measure(run, probes, device=device)

@@ -13,16 +13,16 @@ import re
 
 import numpy as np
 
-from interp.analysis import main
+from interp.commands.analysis import main
 from interp.figures import style
-from interp.phases import phases
+from interp.tables.phases import phases
 
 DASHES = ("-", "--", ":")  # a round of colours each
 BOUNDARIES = (("memorization", style.ORANGE), ("grokking", style.GREEN))
 
 
 def compute(run, device):
-    from interp.measure import measure
+    from interp.measurement.measure import measure
 
     probes = ["weight_norms", "weight_distances", "weight_spectra"]
     return {**measure(run, probes, device=device), "history": run.history()}

@@ -26,10 +26,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from interp.architecture import initial_weights, transformer_config
-from interp.opening import open_run
+from interp.checks.of_source import verify_source
+from interp.networks.config import initial_weights, transformer_config
 from interp.sources import import_run
-from interp.sources.verification import verify_source
+from interp.sources.opening import open_run
 
 Result = TypeVar("Result")
 

@@ -29,12 +29,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from interp import factorized
-from interp.measure import measure
-from interp.probes import STANDARD, named
-from interp.probes.progress_measures import progress_measures
-from interp.runs import Run, open_run
-from interp.snapshots import NotApplicable, Snapshot
+from interp.measurement.measure import measure
+from interp.measurement.standard import STANDARD
+from interp.networks import factorized
+from interp.probes import named
+from interp.probes.fourier.progress_measures import progress_measures
+from interp.runs.run import Run, open_run
+from interp.snapshots.snapshot import NotApplicable, Snapshot
 
 PARTS = ("step", "run", "notebook", "memory")
 

@@ -12,14 +12,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from interp.runs.run import open_run
+from interp.runs.saving import create_run, save_checkpoint
+
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from timing import arguments, median_seconds, report
 
-from interp import runs
-from interp.architecture import initial_weights
-from interp.models import build_model
-from interp.presets import mainline, variation
+from interp.networks.config import initial_weights
+from interp.networks.hooked import build_model
+from interp.runs.presets import mainline, variation
 
 
 def main() -> None:
@@ -31,9 +33,9 @@ def main() -> None:
     assert config.model
     with tempfile.TemporaryDirectory() as directory:
         record = {"status": "complete", "unit": "step", "sessions": []}
-        run = runs.create_run(Path(directory) / "run", config, record, None)
+        run = create_run(Path(directory) / "run", config, record, None)
         for step in range(n_checkpoints):
-            runs.save_checkpoint(run, step, initial_weights(config.model, step))
+            save_checkpoint(run, step, initial_weights(config.model, step))
         megabytes = (run.path / run.index[0]["file"]).stat().st_size / 1e6
         model = build_model(config.model)
         both = [run.step_weights(step) for step in (0, 1)]
@@ -49,7 +51,7 @@ def main() -> None:
                 "read": lambda: run.step_weights(0),
                 "map": lambda: run.weights("W_E"),
                 "copy": lambda: np.array(run.weights("W_E")),
-                "open": lambda: np.array(runs.open_run(run.path).weights("W_E")),
+                "open": lambda: np.array(open_run(run.path).weights("W_E")),
             },
             options.repeats,
         )

@@ -15,12 +15,14 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from timing import arguments, median_seconds, report
 
-from interp.architecture import initial_weights
-from interp.models import build_model
-from interp.presets import mainline, variation
-from interp.snapshots import Snapshot
+from interp.networks.config import initial_weights
+from interp.networks.hooked import build_model
+from interp.runs.presets import mainline, variation
+from interp.snapshots.snapshot import Snapshot
 from interp.tasks.modular import modular_task
-from interp.training import _Data, _deterministic, _Optimizer
+from interp.training.data import Data
+from interp.training.optimizer import Optimizer
+from interp.training.session import deterministic
 
 
 def main() -> None:
@@ -35,7 +37,7 @@ def main() -> None:
 
     # As in interp.training: warm-up is over at step 10.
     live = {name: w.clone().requires_grad_() for name, w in weights.items()}
-    optimizer, data = _Optimizer(config.optimizer, live, None), _Data(task, config, "cpu")
+    optimizer, data = Optimizer(config.optimizer, live, None), Data(task, config, "cpu")
 
     def our_step() -> torch.Tensor:
         logits_of, labels = data.batch(10)
@@ -82,7 +84,7 @@ def main() -> None:
     inference_bridge = build_model(c, weights).to_bridge()
     # The contenders compute the same: first losses and logits agree to float32 rounding.
     torch.testing.assert_close(our_logits(), bridge_logits(), atol=1e-4, rtol=0)
-    with _deterministic("cpu", options.threads):
+    with deterministic("cpu", options.threads):
         torch.testing.assert_close(our_step(), bridge_step(), atol=1e-5, rtol=0)
         step = median_seconds({"ours": our_step, "bridge": bridge_step, "floor": floor}, options.repeats)
         logits = median_seconds({"ours": our_logits, "bridge": bridge_logits}, options.repeats)

@@ -3,35 +3,30 @@
 Checkpoints of a long training run are loaded into hooked models, and probes track Fourier features, attention
 patterns and weight norms along them. Tensors on one side, tables on the other, one door between:
 
+    ABOVE BOTH WINGS
+        commands/       the command line and the frame of analyses/
+
     TENSOR WING (torch)
-    6  measure                           the door: run x probes -> tidy tables
-    5  probes/*                          snapshot -> table
-       measure_stream, measure_cache     step after step through the probes; what was measured before
-    4  training, snapshots               the long run; a checkpoint brought to life
-    3  runs                              the disk layout
-       sources/*                         other people's checkpoints -> a run
-       opening                           a run, or anyone's folder as one
-       recorded, verification, repair    is a run what it says? what of it can be restored?
-    2  models, bridge                    hooked networks: built here, or from Hugging Face
-       factorized, forward               the same logits, fast and exact; which of the two answers
-       clock_pizza                       the formulas of two algorithms
-       series                            are these the steps that they claim to be?
-       presets                           named configs
-       run_config, task_file, tensor_files, packed_weights, file_damage
-                                         the files of a run, one by one
-    1  architecture, tasks/*             what a network is; what it learns
-    0  fourier                           real Fourier analysis on Z_n
+    10  measurement/    the door: run x probes -> tidy tables
+     9  probes/         snapshot -> table, a probe a file
+     8  checks/         is a run what it says? are these the steps that they claim to be? what can be restored?
+     7  sources/        a run, or anyone's checkpoints as one
+     6  snapshots/      a checkpoint brought to life
+     5  training/       the long run
+     4  runs/           the disk layout, file by file; configs and presets
+     2  networks/       what a network is; its logits, fast and exact; hooked modules
+     1  tasks/          what it learns
+     0  mathematics/    Fourier analysis on Z_n, the formulas of two algorithms
 
     TABLE WING (numpy, pandas; never torch)
-    1  figures/*                         tables -> figures
-    0  transitions, phases               when something happened, with its bracket
-       algorithm_verdict                 clock or pizza
-       curves                            one curve of a table
+     2  theories/       clock or pizza
+     1  figures/        tables -> figures
+     0  tables/         when something happened, with its bracket
 
-    COMMON GROUND (neither): choices, durable, findings, plain_warnings, progress, provenance, schedule
-    ABOVE BOTH: cli, commands/*, analysis, and the scripts in analyses/
+    COMMON GROUND (neither)
+        ground/         atomic files, progress bars, warnings, provenance
 
-A module imports only from below, within a floor too: tests/test_architecture.py knows the steps between.
+A folder imports only from lower floors of its own wing and from the ground (`tests/test_architecture.py`).
 
     >>> import interp
     >>> run = interp.open_run("checkpoints/mainline")                          # doctest: +SKIP
@@ -43,18 +38,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from interp.measure import measure
-    from interp.opening import open_run
+    from interp.measurement.measure import measure
     from interp.sources import import_run
-    from interp.training import resume, train
+    from interp.sources.opening import open_run
+    from interp.training.train import resume, train
 
 __all__ = ["import_run", "measure", "open_run", "resume", "train"]
 
 _HOME = {
-    "open_run": "interp.opening",
-    "train": "interp.training",
-    "resume": "interp.training",
-    "measure": "interp.measure",
+    "open_run": "interp.sources.opening",
+    "train": "interp.training.train",
+    "resume": "interp.training.train",
+    "measure": "interp.measurement.measure",
     "import_run": "interp.sources",
 }
 

@@ -1,5 +1,5 @@
 """`python -m interp` is `interp`."""
 
-from interp.cli import main
+from interp.commands.cli import main
 
 main()

@@ -49,7 +49,7 @@ def annotations_off():
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory):
     """A complete run (p=11, 300 steps, every 50th saved, optimizer state at 100 and 200). Read only."""
-    from interp.training import train
+    from interp.training.train import train
     from tests.tiny import tiny_config
 
     return train(tiny_config(), tmp_path_factory.mktemp("runs") / "tiny", threads=1)
@@ -58,7 +58,7 @@ def tiny_run(tmp_path_factory):
 @pytest.fixture
 def tiny_run_copy(tiny_run, tmp_path):
     """A copy of `tiny_run` to damage."""
-    from interp.runs import open_run
+    from interp.runs.run import open_run
 
     shutil.copytree(
         tiny_run.path, tmp_path / "tiny", ignore=shutil.ignore_patterns("packed", "measures", "lock")

@@ -1,7 +1,6 @@
 """The floors: a module imports only from lower floors of its own wing, and the light doors stay light."""
 
 import ast
-import math
 import re
 import subprocess
 import sys
@@ -12,63 +11,29 @@ import pytest
 ROOT = Path(__file__).parent.parent
 TENSOR, TABLE, COMMON, ABOVE = "tensor wing", "table wing", "common ground", "above both wings"
 
-# Every module has its wing and floor here. A package stands for its files; they do not import each other (tasks,
-# theories), except private ones (`_loss`), which stand half a floor below.
-FLOORS: dict[str, tuple[str, float]] = {
-    "choices": (COMMON, -1),
-    "durable": (COMMON, -1),
-    "findings": (COMMON, -1),
-    "fourier": (TENSOR, 0),
-    "plain_warnings": (COMMON, -1),
-    "progress": (COMMON, -1),
-    "provenance": (COMMON, -1),
-    "schedule": (COMMON, -1),
-    "architecture": (TENSOR, 1),
+# A folder is a floor: every folder has its wing and one whole number here.
+FLOORS: dict[str, tuple[str, int]] = {
+    "ground": (COMMON, 0),
+    "mathematics": (TENSOR, 0),
     "tasks": (TENSOR, 1),
-    "factorized": (TENSOR, 2),
-    "models": (TENSOR, 2),
-    "bridge": (TENSOR, 2),
-    "clock_pizza": (TENSOR, 2),
-    "forward": (TENSOR, 2.5),
-    "tensor_files": (TENSOR, 2),
-    "run_config": (TENSOR, 2.5),
-    "presets": (TENSOR, 2.7),
-    "task_file": (TENSOR, 2.5),
-    "packed_weights": (TENSOR, 2.5),
-    "file_damage": (TENSOR, 2.5),
-    "runs": (TENSOR, 3),
-    "series": (TENSOR, 2.5),
-    "sources": (TENSOR, 3.3),
-    "opening": (TENSOR, 3.4),
-    "recorded": (TENSOR, 3.2),
-    "verification": (TENSOR, 3.3),
-    "repair": (TENSOR, 3.4),
-    "snapshots": (TENSOR, 4),
-    "training": (TENSOR, 4),
-    "interventions": (TENSOR, 5),
-    "probes": (TENSOR, 5),
-    "measure_cache": (TENSOR, 5.5),
-    "measure_stream": (TENSOR, 5.5),
-    "measure": (TENSOR, 6),
-    "branches": (TENSOR, 7),
-    "sweeps": (TENSOR, 8),
-    "algorithm_verdict": (TABLE, 0.3),
-    "curves": (TABLE, 0),
-    "transitions": (TABLE, 0.3),
-    "phases": (TABLE, 0.6),
+    "networks": (TENSOR, 2),
+    "interventions": (TENSOR, 3),
+    "runs": (TENSOR, 4),
+    "training": (TENSOR, 5),
+    "snapshots": (TENSOR, 6),
+    "sources": (TENSOR, 7),
+    "checks": (TENSOR, 8),
+    "probes": (TENSOR, 9),
+    "measurement": (TENSOR, 10),
+    "sweeps": (TENSOR, 11),
+    "tables": (TABLE, 0),
     "figures": (TABLE, 1),
     "theories": (TABLE, 2),
     "report": (TABLE, 3),
-    "analysis": (ABOVE, 9),
-    "commands": (ABOVE, 9),
-    "cli": (ABOVE, 10),
-    "__main__": (ABOVE, 11),
+    "commands": (ABOVE, 0),
 }
 
-# Packages whose files divide one job among them and may import each other; never in a circle.
-SHARED = {"commands", "figures", "probes", "sources"}
-
-LOADS_TRANSFORMER_LENS = {"interp.models", "interp.bridge"}
+LOADS_TRANSFORMER_LENS = {"interp.networks.hooked", "interp.networks.bridge"}
 
 
 def module_name(path: Path, root: Path) -> str:
@@ -98,15 +63,10 @@ def imports(path: Path, root: Path) -> set[str]:
     return found
 
 
-def place(module: str) -> tuple[str, float] | None:
+def place(module: str) -> tuple[str, int] | None:
     """Wing and floor of a module of the package, None for the package itself."""
     parts = module.split(".")[1:]
-    if not parts:
-        return None
-    wing, floor = FLOORS[parts[0]]
-    if parts[-1].startswith("_") and parts[-1] != "__main__":
-        floor -= 0.5
-    return wing, floor
+    return FLOORS[parts[0]] if parts else None
 
 
 def circle(graph: dict[str, set[str]]) -> list[str]:
@@ -132,34 +92,32 @@ def violations(root: Path) -> list[str]:
     found = []
     for path in sorted((root / "interp").rglob("*.py")):
         name = module_name(path, root)
-        if name == "interp":
+        if name in ("interp", "interp.__main__"):
             continue
         top = name.split(".")[1]
         if top not in FLOORS:
-            found.append(f"{name} has no floor: give it one in tests/test_architecture.py")
+            found.append(f"{name} has no floor: a module lives in one of the folders {', '.join(FLOORS)}")
             continue
-        wing, floor = place(name)
+        wing, floor = FLOORS[top]
         for target in sorted(imports(path, root)):
-            if target.split(".")[0] == "transformer_lens":
-                if name not in LOADS_TRANSFORMER_LENS and not name.startswith("interp.sources"):
-                    found.append(f"{name} imports {target}, which only models and sources may")
-                continue
+            if target.split(".")[0] == "transformer_lens" and name not in LOADS_TRANSFORMER_LENS:
+                found.append(
+                    f"{name} imports {target}, which only {' and '.join(sorted(LOADS_TRANSFORMER_LENS))} may"
+                )
             if wing in (TABLE, COMMON) and target.split(".")[0] == "torch":
                 found.append(f"{name} of the {wing} imports torch")
-            if target.split(".")[0] != "interp" or target == "interp":
+            parts = target.split(".")
+            if parts[0] != "interp" or len(parts) == 1 or parts[1] == top or parts[1] not in FLOORS:
+                continue  # a module without a floor was said above, once
+            target_wing, target_floor = FLOORS[parts[1]]
+            if wing == ABOVE or target_wing == COMMON:
                 continue
-            if target.split(".")[1] not in FLOORS:
-                continue  # said above, once
-            target_wing, target_floor = place(target)
-            is_own_package = path.name == "__init__.py" and target.startswith(name + ".")
-            is_shared = top in SHARED and target.split(".")[1] == top
-            if is_own_package or is_shared:
-                continue
-            if wing != ABOVE and target_wing not in (wing, COMMON):
+            if target_wing != wing:
                 found.append(f"{name} of the {wing} imports {target} of the {target_wing}")
             elif target_floor >= floor:
-                found.append(f"{name} (floor {floor:g}) imports {target} (floor {target_floor:g})")
-    files = [path for path in (root / "interp").rglob("*.py") if path != root / "interp" / "__init__.py"]
+                found.append(f"{name} (floor {floor}) imports {target} (floor {target_floor})")
+    # A package's own file gathers what its modules define; those do not import each other through it.
+    files = [path for path in (root / "interp").rglob("*.py") if path.name != "__init__.py"]
     if found_circle := circle({module_name(path, root): imports(path, root) for path in files}):
         found.append(f"{' -> '.join(found_circle)} is a circle")
     for path in sorted((root / "analyses").glob("*.py")):
@@ -174,80 +132,66 @@ def test_imports_go_downwards():
     assert violations(ROOT) == []
 
 
-def places_on_map(text: str) -> dict[str, tuple[str, int]]:
-    """Wing and whole floor of every module that the map in `interp/__init__.py` shows."""
-    found, wing, floor = {}, "", 0
-    for line in text[text.index("    TENSOR WING") : text.index("    COMMON GROUND")].splitlines():
-        if "WING" in line:
-            wing = TENSOR if "TENSOR" in line else TABLE
-        elif line.strip():
-            floor = int(line[4]) if line[4].isdigit() else floor
-            names = re.split(r"\s{2,}", line[7:])[0]  # two blanks end the names
-            found |= {name.removesuffix("/*"): (wing, floor) for name in names.split(", ") if name}
-    for wing, sign in ((COMMON, "COMMON GROUND"), (ABOVE, "ABOVE BOTH")):
-        names = re.search(rf"    {sign}[^:]*: (.*)", text)[1]
-        found |= {name.removesuffix("/*"): (wing, 0) for name in names.split(", and")[0].split(", ")}
+def folders_on_map(text: str) -> dict[str, tuple[str, int]]:
+    """Wing and floor of every folder that the map in `interp/__init__.py` shows."""
+    found, wing = {}, ""
+    for line in text[text.index("    ABOVE BOTH") : text.index("A folder imports")].splitlines():
+        for sign in (TENSOR, TABLE, COMMON, ABOVE):
+            wing = sign if line.strip().startswith(sign.upper()) else wing
+        if match := re.match(r" +(\d+)? +([a-z_]+)/ ", line):
+            found[match[2]] = (wing, int(match[1] or 0))
     return found
 
 
-def test_the_map_shows_every_module_on_its_floor():
+def test_the_map_shows_every_folder_on_its_floor():
     import interp
 
-    there = {path.stem for path in (ROOT / "interp").glob("*.py")} - {"__init__", "__main__"}
-    there |= {path.parent.name for path in (ROOT / "interp").glob("*/__init__.py")}
-    want = {
-        name: (wing, math.floor(floor) if wing in (TENSOR, TABLE) else 0)
-        for name, (wing, floor) in FLOORS.items()
-        if name in there
-    }
-    assert places_on_map(interp.__doc__) == want
-    assert "transitions" in want and want["forward"] == (TENSOR, 2)
+    there = {path.parent.name for path in (ROOT / "interp").glob("*/__init__.py")}
+    assert folders_on_map(interp.__doc__) == {name: place for name, place in FLOORS.items() if name in there}
+    assert there <= set(FLOORS)
+    assert {path.name for path in (ROOT / "interp").glob("*.py")} == {"__init__.py", "__main__.py"}
 
 
 @pytest.mark.parametrize(
     ("file", "text", "want"),
     [
         (
-            "interp/fourier.py",
-            "from interp.runs import Run",
-            "interp.fourier (floor 0) imports interp.runs (floor 3)",
+            "interp/mathematics/fourier.py",
+            "from interp.runs.run import Run",
+            "interp.mathematics.fourier (floor 0) imports interp.runs.run (floor 4)",
         ),
         (
-            "interp/models.py",
-            "import interp.factorized",
-            "interp.models (floor 2) imports interp.factorized (floor 2)",
-        ),
-        (
-            "interp/runs.py",
+            "interp/runs/run.py",
             "def f():\n    from interp import training",
-            "interp.runs (floor 3) imports interp.training (floor 4)",
+            "interp.runs.run (floor 4) imports interp.training (floor 5)",
         ),
         (
-            "interp/runs.py",
-            "def f():\n    from . import snapshots",
-            "interp.runs (floor 3) imports interp.snapshots (floor 4)",
+            "interp/runs/run.py",
+            "def f():\n    from ..snapshots import snapshot",
+            "interp.runs.run (floor 4) imports interp.snapshots.snapshot (floor 6)",
         ),
         (
-            "interp/tasks/one.py",
-            "from interp.tasks.two import two",
-            "interp.tasks.one (floor 1) imports interp.tasks.two (floor 1)",
+            "interp/tables/transitions.py",
+            "import torch.nn",
+            "interp.tables.transitions of the table wing imports torch",
         ),
-        ("interp/transitions.py", "import torch.nn", "interp.transitions of the table wing imports torch"),
         (
             "interp/figures/lines.py",
-            "from interp.snapshots import Snapshot",
-            "interp.figures.lines of the table wing imports interp.snapshots of the tensor wing",
+            "from interp.snapshots.snapshot import Snapshot",
+            "interp.figures.lines of the table wing imports interp.snapshots.snapshot of the tensor wing",
         ),
         (
-            "interp/measure.py",
+            "interp/measurement/measure.py",
             "from interp.figures.lines import lines",
-            "interp.measure of the tensor wing imports interp.figures.lines of the table wing",
+            "interp.measurement.measure of the tensor wing imports interp.figures.lines of the table wing",
         ),
         (
-            "interp/snapshots.py",
+            "interp/snapshots/snapshot.py",
             "from transformer_lens import HookedRootModule",
-            "interp.snapshots imports transformer_lens, which only models and sources may",
+            "interp.snapshots.snapshot imports transformer_lens, which only interp.networks.bridge and "
+            "interp.networks.hooked may",
         ),
+        ("interp/networks/hooked.py", "from transformer_lens import HookedRootModule", None),
         (
             "interp/sources/one.py",
             "import interp.sources.two",
@@ -257,7 +201,7 @@ def test_the_map_shows_every_module_on_its_floor():
         (
             "interp/novelty.py",
             "import torch",
-            "interp.novelty has no floor: give it one in tests/test_architecture.py",
+            f"interp.novelty has no floor: a module lives in one of the folders {', '.join(FLOORS)}",
         ),
         (
             "analyses/one.py",
@@ -266,27 +210,32 @@ def test_the_map_shows_every_module_on_its_floor():
         ),
         ("analyses/one.py", "import two", "analyses/one.py imports two: analyses do not import each other"),
         (
-            "interp/runs.py",
+            "interp/runs/run.py",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from interp.training import x",
             None,
         ),
-        ("interp/snapshots.py", "import torch\nfrom interp.tasks.modular import Task", None),
-        ("interp/tasks/one.py", "from interp.tasks._shared import f", None),
-        ("interp/probes/one.py", "from interp.probes.two import f", None),
-        ("interp/figures/lines.py", "from interp.durable import write_bytes", None),
-        ("interp/durable.py", "import torch", "interp.durable of the common ground imports torch"),
+        ("interp/snapshots/snapshot.py", "import torch\nfrom interp.tasks.modular import Task", None),
+        ("interp/figures/lines.py", "from interp.ground.whole_files import write_bytes", None),
         (
-            "interp/progress.py",
-            "import interp.durable",
-            "interp.progress (floor -1) imports interp.durable (floor -1)",
+            "interp/ground/whole_files.py",
+            "import torch",
+            "interp.ground.whole_files of the common ground imports torch",
+        ),
+        (
+            "interp/ground/progress_bar.py",
+            "import interp.tables.curves",
+            "interp.ground.progress_bar of the common ground imports interp.tables.curves of the table wing",
         ),
         ("interp/commands/train.py", "from interp.figures.lines import lines\nimport interp.training", None),
     ],
 )
 def test_every_rule_is_seen_when_broken(tmp_path, file, text, want):
+    names = (
+        "ground/whole_files runs/run snapshots/snapshot training/__init__ tasks/modular figures/lines tables/curves "
+        "sources/three"
+    )
     there = {
-        **{f"interp/{name}.py": "" for name in ("durable", "runs", "snapshots", "training", "tasks/modular")},
-        **{f"interp/{name}.py": "" for name in ("tasks/two", "figures/lines", "probes/two", "sources/three")},
+        **{f"interp/{name}.py": "" for name in names.split()},
         "interp/sources/two.py": "def f():\n    from interp.sources import one",
         "interp/sources/one.py": "",
         "analyses/one.py": "",
@@ -307,18 +256,15 @@ def loaded_by(code: str) -> set[str]:
     return {name.split(".")[0] for name in done.stdout.split()}
 
 
-def table_wing() -> list[str]:
-    files = [
-        p for top, (wing, _) in FLOORS.items() if wing == TABLE for p in (ROOT / "interp").glob(f"{top}*")
-    ]
-    paths = [p for f in files for p in ([f] if f.suffix == ".py" else sorted(f.rglob("*.py")))]
-    return [module_name(path, ROOT) for path in paths]
+def modules_of(*wings: str) -> list[str]:
+    folders = [ROOT / "interp" / name for name, (wing, _) in FLOORS.items() if wing in wings]
+    return [module_name(path, ROOT) for folder in folders for path in sorted(folder.rglob("*.py"))]
 
 
-def test_table_wing_does_not_load_torch():
-    modules = table_wing()
-    assert "interp.figures.style" in modules
-    loaded = loaded_by(f"import {', '.join([*modules, 'interp.analysis'])}")
+def test_table_wing_and_ground_do_not_load_torch():
+    modules = modules_of(TABLE, COMMON)
+    assert {"interp.figures.style", "interp.ground.whole_files"} <= set(modules)
+    loaded = loaded_by(f"import {', '.join([*modules, 'interp.commands.analysis'])}")
     assert not {"torch", "transformer_lens"} & loaded
     assert "torch" in loaded_by("import torch")  # the test would see it
 
@@ -331,7 +277,7 @@ def test_import_interp_loads_next_to_nothing():
 def test_help_of_the_command_does_not_load_torch():
     script = """
 import sys
-from interp.cli import main
+from interp.commands.cli import main
 sys.argv = ["interp", "--help"]
 try:
     main()
@@ -342,19 +288,19 @@ print("LOADED", *sys.modules)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split("LOADED")[1].split())
-    assert "interp.cli" in loaded
+    assert "interp.commands.cli" in loaded
     assert not {"torch", "transformer_lens", "pandas"} & loaded
 
 
 def test_training_one_layer_does_not_load_transformer_lens():
     # Four seconds of import that a one-layer run does not need.
-    assert "transformer_lens" not in loaded_by("import interp.training, interp.snapshots")
+    assert "transformer_lens" not in loaded_by("import interp.training.train, interp.snapshots.snapshot")
 
 
 def test_names_of_the_notebook_are_there_and_lazy():
     import interp
 
     assert {"open_run", "train", "measure", "import_run"} <= set(dir(interp))
-    assert interp.open_run.__module__ == "interp.opening"
+    assert interp.open_run.__module__ == "interp.sources.opening"
     with pytest.raises(AttributeError, match="module 'interp' has no attribute 'opne_run'"):
         interp.opne_run

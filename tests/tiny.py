@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from interp.architecture import transformer_config
-from interp.run_config import OptimizerConfig, RunConfig
-from interp.schedule import make_schedule
+from interp.networks.config import transformer_config
+from interp.runs.config import OptimizerConfig, RunConfig
+from interp.runs.schedule import make_schedule
 from interp.tasks.modular import ModularConfig
+from interp.training.train import resume, train
 
 
 def tiny_config(
@@ -67,9 +68,9 @@ def train_in_process(
     Args:
         largest_file: bytes that a file may have, as on a disk that is full beyond them.
     """
-    from interp import training
+    from interp.training import loop
 
-    training.SECONDS_BETWEEN_STATES = seconds_between_states
+    loop.SECONDS_BETWEEN_STATES = seconds_between_states
     if largest_file is not None:
         import resource
 
@@ -77,9 +78,9 @@ def train_in_process(
     ended = "complete"
     try:
         if (path / "run.json").exists():
-            training.resume(path)
+            resume(path)
         else:
-            training.train(config, path, threads=1)
+            train(config, path, threads=1)
     except BaseException as error:
         ended = f"{type(error).__name__}: {error}"
     path.with_suffix(".ended").write_text(ended, encoding="utf-8")

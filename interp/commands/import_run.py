@@ -52,7 +52,7 @@ def import_run(
     import typer
 
     if list_formats:
-        from interp.sources.formats import RECOGNIZED_BY, WRAPPED_IN
+        from interp.sources.formats.formats import RECOGNIZED_BY, WRAPPED_IN
 
         for title, table in (("Networks, recognised by", RECOGNIZED_BY), ("Wrapped in", WRAPPED_IN)):
             print(f"{title}:")

@@ -20,7 +20,7 @@ def info(
 
     interp info downloads/some_series
     """
-    from interp.opening import open_run
+    from interp.sources.opening import open_run
 
     opened = open_run(run)
     if json:

@@ -8,7 +8,7 @@ from typer import Argument, Option
 if TYPE_CHECKING:
     import pandas as pd
 
-    from interp.runs import Run
+    from interp.runs.run import Run
 
 
 def measure(
@@ -56,10 +56,10 @@ def measure(
     """
     from functools import partial
 
-    from interp.measure import measure as measure_run
-    from interp.measure import select_steps
-    from interp.opening import open_run
-    from interp.probes import SLOW, STANDARD
+    from interp.measurement.measure import measure as measure_run
+    from interp.measurement.standard import SLOW, STANDARD
+    from interp.measurement.steps import select_steps
+    from interp.sources.opening import open_run
 
     opened = open_run(run)
     options: dict[str, Any] = {
@@ -81,7 +81,8 @@ def measure(
 
     frequencies: list[int] | None = None
     if "progress_measures" in chosen and opened.config.task is not None:
-        from interp.probes.progress_measures import progress_measures, run_key_frequencies
+        from interp.probes import progress_measures
+        from interp.tables.key_frequencies import run_key_frequencies
 
         # One key set for all steps, from the whole run, whatever steps are asked for now.
         first = measure_run(opened, ["losses", "logit_spectrum"], **options)
@@ -108,7 +109,7 @@ def measure(
 def _device(name: str) -> str:
     import torch
 
-    from interp.training import check_device
+    from interp.networks.devices import check_device
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -124,9 +125,9 @@ def _summary(
 
     import torch
 
-    from interp.phases import phases
-    from interp.provenance import versions
-    from interp.run_config import config_to_json
+    from interp.ground.provenance import versions
+    from interp.runs.config import config_to_json
+    from interp.tables.phases import phases
 
     found = phases({"history": run.history(), **tables})
     return {
@@ -150,7 +151,7 @@ def _summary(
 
 
 def _write(folder: Path, tables: "dict[str, pd.DataFrame]", summary: dict[str, Any]) -> None:
-    from interp.durable import write_bytes, write_json
+    from interp.ground.whole_files import write_bytes, write_json
 
     for name, table in tables.items():
         if not len(table):

@@ -111,8 +111,9 @@ def train(
 
     interp train runs/p59 --preset mainline --p 59 --train-fraction 0.4 --steps 6000 --save every:100
     """
-    from interp import presets, training
-    from interp.schedule import make_schedule
+    from interp.runs import presets
+    from interp.runs.schedule import make_schedule
+    from interp.training.train import train as train_run
 
     base = presets.mainline() if steps is None else presets.mainline(steps)
     betas = None
@@ -148,7 +149,7 @@ def train(
         ),
     )  # fmt: skip
     with _told_when_stopped():
-        done = training.train(config, run, device=device, threads=threads)
+        done = train_run(config, run, device=device, threads=threads)
     print(f"{done.path}: {len(done.steps)} checkpoints. Next: python analyses/fourier.py --run {done.path}")
 
 
@@ -161,10 +162,10 @@ def resume(
 
     Example: interp resume runs/p59
     """
-    from interp import training
+    from interp.training.train import resume as resume_run
 
     with _told_when_stopped():
-        done = training.resume(run, device=device, threads=threads)
+        done = resume_run(run, device=device, threads=threads)
     print(f"{done.path}: complete, {len(done.steps)} checkpoints.")
 
 

@@ -33,21 +33,21 @@ def verify(
                 f"--repair needs a run, and {path} is none: only a run holds the checksums that prove a repair. "
                 "Copy damaged files again from their origin."
             )
-        from interp.repair import repair_run
+        from interp.checks.repair import repair_run
 
         repairs = repair_run(path)
     if is_run:
-        from interp.verification import verify_run
+        from interp.checks.of_run import verify_run
 
         report = verify_run(path, losses=losses)
     else:
-        from interp.sources.verification import verify_source
+        from interp.checks.of_source import verify_source
 
         report = verify_source(path, losses=losses)
     value = report.to_json() | {"repairs": [done.to_json() for done in repairs]}
     to_stdout = json is not None and str(json) == "-"
     if json is not None and not to_stdout:
-        from interp.durable import write_json
+        from interp.ground.whole_files import write_json
 
         write_json(json, value)
     if to_stdout:

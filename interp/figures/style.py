@@ -13,7 +13,7 @@ matplotlib.use(
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
 
-from interp.durable import write_bytes
+from interp.ground.whole_files import write_bytes
 
 COLUMN = 3.35  # inches: one column of a two-column journal page
 PAGE = 6.9  # inches: its full width

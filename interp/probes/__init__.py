@@ -1,51 +1,18 @@
 """Probes: functions from a snapshot to a tidy table, one a file of the same name.
 
-Nothing is registered: a file interp/probes/<name>.py with a function <name> is a probe, and so is any function of a
-snapshot that returns a DataFrame. The tuples below only say which ones the command line means by "standard" and by
-"all" (standard and slow). Nothing is imported until a probe is asked for.
+A probe is any function of a snapshot that returns a DataFrame. Those that come with the package stand in folders by
+what they look at, each folder's `__init__` importing its own; here they are found by name, loaded on first use.
 
+    >>> from interp.probes import losses                     # doctest: +SKIP
     >>> named("losses")                                      # doctest: +SKIP
     <function losses at 0x...>
 """
 
 from collections.abc import Callable
 from importlib import import_module
+from inspect import isfunction
 from pkgutil import iter_modules
-
-# One forward pass over all inputs answers these together.
-STANDARD = (
-    "losses",
-    "embedding_spectrum",
-    "neuron_logit_spectrum",
-    "logit_spectrum",
-    "logit_cells",
-    "neuron_frequencies",
-    "key_frequencies",
-    "frequency_phases",
-    "fourier_sparsity",
-    "progress_measures",
-    "attention_patterns",
-    "attention_periodicity",
-    "attention_circuits",
-    "induction_scores",
-    "weight_norms",
-    "weight_distances",
-    "weight_spectra",
-    "neuron_activity",
-    "algorithm",
-    "algorithm_by_frequency",
-)
-# Thousands of rows a step: by name, for the steps that are looked at.
-LARGE = ("logit_components",)
-# Hessians, sampling, many passes: seconds to minutes a step, for a chosen subset of steps.
-SLOW = (
-    "gradient_statistics",
-    "sharpness",
-    "kernel_distance",
-    "local_complexity",
-    "compressibility",
-    "learning_coefficient",
-)
+from typing import Any
 
 
 def named(name: str) -> Callable:
@@ -54,11 +21,31 @@ def named(name: str) -> Callable:
     Raises:
         ValueError: if there is none; the ones there are, are listed.
     """
-    if name not in available():
-        raise ValueError(f"There is no probe {name!r}. There are: {', '.join(available())}.")
-    return getattr(import_module(f"interp.probes.{name}"), name)
+    probes = _all()
+    if name not in probes:
+        raise ValueError(f"There is no probe {name!r}. There are: {', '.join(sorted(probes))}.")
+    return probes[name]
 
 
 def available() -> list[str]:
-    """The names of all probes: the files in this directory."""
-    return sorted(module.name for module in iter_modules(__path__) if not module.name.startswith("_"))
+    """The names of all probes, alphabetically."""
+    return sorted(_all())
+
+
+def _all() -> dict[str, Callable]:
+    """Functions that a folder's `__init__` imports from modules of their names."""
+    folders = [
+        import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__) if module.ispkg
+    ]
+    return {
+        name: value
+        for folder in folders
+        for name, value in vars(folder).items()
+        if isfunction(value) and value.__module__ == f"{folder.__name__}.{name}"
+    }
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_") or name not in _all():
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _all()[name]

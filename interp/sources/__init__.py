@@ -11,7 +11,7 @@
 Everything is recognised by content; `formats.RECOGNIZED_BY` and `formats.WRAPPED_IN` say by what.
 """
 
+from interp.sources.files.reading import SourceError, SourceWarning
 from interp.sources.importing import import_run
-from interp.sources.reading import SourceError, SourceWarning
 
 __all__ = ["SourceError", "SourceWarning", "import_run"]

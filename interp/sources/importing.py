@@ -11,13 +11,22 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from interp import runs
-from interp.progress import counted
-from interp.runs import Run
-from interp.sources import huggingface
+from interp.ground.progress_bar import counted
+from interp.runs.run import Run, open_run
+from interp.runs.saving import (
+    check_unused,
+    create_run,
+    put_in_place,
+    save_checkpoints,
+    save_history,
+    save_recorded,
+    update_record,
+)
+from interp.sources.files.reading import SourceError
+from interp.sources.formats import huggingface
 from interp.sources.opened import OpenedRun
-from interp.sources.opening import Adapter, located, open_source
-from interp.sources.reading import SourceError
+from interp.sources.opening import located, open_source
+from interp.sources.survey import Adapter
 from interp.tasks.modular import ModularConfig
 
 if TYPE_CHECKING:
@@ -51,7 +60,7 @@ def import_run(
         model: fields of the `ModelConfig` that tensors cannot show (act_fn, normalization_type, n_heads of a bridge).
         train_indices: the train rows, as numbers a * p + b.
         adapter: for formats that nobody knows: a function of a file's path that returns (step, weights, config), or
-            None for a file without weights. Weights have the names and orientations of `interp.architecture`.
+            None for a file without weights. Weights have the names and orientations of `interp.networks.config`.
         unit: what steps count, for adapters and where the source's own unit is wrong.
         history: recorded losses with the columns of `Run.history()`, for adapters.
 
@@ -69,7 +78,7 @@ def import_run(
         raise SourceError(
             f"{source} is a run already: open it with interp.open_run, or `interp info {source}`."
         )
-    runs.check_unused(dest)
+    check_unused(dest)
     opened = open_source(
         source, format=format, task=task, model=model, train_indices=train_indices, adapter=adapter, unit=unit,
         history=history,
@@ -78,25 +87,25 @@ def import_run(
     workshop = Path(tempfile.mkdtemp(prefix=f".{dest.name}.", suffix=".importing", dir=dest.parent))
     try:
         _copy(opened, workshop / dest.name)
-        runs.put_in_place(workshop / dest.name, dest)
+        put_in_place(workshop / dest.name, dest)
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
-    return runs.open_run(dest)
+    return open_run(dest)
 
 
 def _copy(opened: OpenedRun, path: Path) -> None:
     record = {**opened.record, "status": "imported"}
-    run = runs.create_run(path, opened.config, record, opened.task if opened.config.task else None)
+    run = create_run(path, opened.config, record, opened.task if opened.config.task else None)
     if opened.huggingface:
         huggingface.save_series(opened, run)
     else:
         steps = counted(opened.steps, len(opened.steps), f"import {opened.name}")
-        runs.save_checkpoints(run, ((step, opened.step_weights(step)) for step in steps))
+        save_checkpoints(run, ((step, opened.step_weights(step)) for step in steps))
         bad = [{"what": opened.places[s].where, "tensors": n} for s, n in opened.not_finite.items()]
-        runs.update_record(run, source={**opened.record["source"], "not_finite": bad})
+        update_record(run, source={**opened.record["source"], "not_finite": bad})
     # Not by their methods: those load pandas even where nothing was recorded.
     history, recorded = opened.source_history, opened.source_recorded
     if history is not None and len(history):
-        runs.save_history(run, history)
+        save_history(run, history)
     if recorded is not None and len(recorded):
-        runs.save_recorded(run, recorded)
+        save_recorded(run, recorded)

@@ -16,14 +16,14 @@ import torch
 import xxhash
 from torch import Tensor
 
-from interp.architecture import Weights
-from interp.packed_weights import stacked_weight
-from interp.run_config import RunConfig
-from interp.runs import HISTORY_COLUMNS, Checkpoint, Run
-from interp.sources.reading import SourceWarning
-from interp.sources.states import Place
+from interp.networks.config import Weights
+from interp.runs.config import RunConfig
+from interp.runs.packed_weights import stacked_weight
+from interp.runs.run import HISTORY_COLUMNS, Checkpoint, Run
+from interp.runs.tensor_files import tensor_checksum
+from interp.sources.files.reading import SourceWarning
+from interp.sources.files.states import Place
 from interp.tasks.modular import ModularConfig, Task
-from interp.tensor_files import tensor_checksum
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from interp.choices import check_choices
+from interp.ground.choices import check_choices
 
 Split = Literal["shuffle", "unordered", "torch", "explicit", "unknown"]
 

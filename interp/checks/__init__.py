@@ -1,0 +1,1 @@
+"""Is it what it says? Findings about runs and foreign checkpoints, and repair."""

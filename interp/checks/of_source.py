@@ -1,0 +1,119 @@
+"""Are foreign checkpoints the steps that they claim to be? Read as an import reads them, and nothing is written."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+
+from interp.checks.findings import Report
+from interp.checks.recorded_losses import RecordedLossCheck, spread
+from interp.checks.series import SeriesCheck
+from interp.sources.files.reading import SourceError, SourceWarning
+from interp.sources.files.states import Place, Reader, Skipped, State, states_in
+from interp.sources.files.steps import Position
+from interp.sources.formats import huggingface
+from interp.sources.opening import located, open_source
+
+
+def verify_source(source: Path, *, losses: int = 12) -> Report:
+    """What is wrong with a file or folder of foreign checkpoints.
+
+    Files that cannot be read are problems, and the others are checked all the same. Recorded losses are compared where
+    the folder can be opened as a run whose task and split are known.
+
+    Args:
+        losses: number of checkpoints, spread evenly, whose losses are recomputed and compared with recorded ones.
+
+    Raises:
+        SourceError: if there is nothing, or nothing with weights is found.
+    """
+    source = located(source)
+    report = Report(source, "checkpoints")
+    series: SeriesCheck | None = None
+    unit: str | None = None
+    for position, tensors, where in _foreign(source, report):
+        if position is None:
+            report.say("note", "order", where, f"{where} does not say of which step it is: left out")
+            continue
+        if unit is None or unit == "any":
+            unit = position.unit
+        elif position.unit not in ("any", unit):
+            text = f"{where} counts {position.unit}s ({position.step}), those before it {unit}s: left out"
+            report.say("problem", "order", where, text, position.step)
+            continue
+        series = series or SeriesCheck()
+        series.unit = "step" if unit == "any" else unit
+        series.add(position.step, tensors)
+    if series:
+        report.n_steps = len(series.checksums)
+        report.findings += series.findings()
+    if losses and series:
+        _check_losses(source, losses, report)
+    return report
+
+
+def _check_losses(source: Path, n: int, report: Report) -> None:
+    def without(why: str) -> None:
+        report.say("note", "recorded loss", "", f"recorded losses are not compared: {why}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SourceWarning)  # said in the report, or no matter of this check
+        try:
+            run = open_source(source)
+        except ValueError as error:
+            without(str(error))
+            return
+        if run.source_history is None:
+            return
+        if run.config.task is None:
+            without(f"the task is not known ({run.record['source']['task']['none']})")
+        elif run.task.is_train is None:
+            without("the train/test split is not known")
+        else:
+            check = RecordedLossCheck(run)
+            try:
+                for step in spread(run.steps, n):
+                    check.add(step, run.step_weights(step))
+            except SourceError as error:  # of a later checkpoint
+                without(str(error))
+                return
+            found, report.losses = check.findings()
+            report.findings += found
+
+
+def _foreign(
+    source: Path, report: Report
+) -> Iterator[tuple[Position | None, Mapping[str, torch.Tensor], str]]:
+    hub = huggingface.find_series(source)
+    if hub:
+        report.format = "huggingface"
+        for position, folder in hub.items():
+            try:
+                tensors = huggingface.read_weights(folder)
+            except SourceError as error:
+                name = folder.relative_to(source).as_posix()
+                report.say("problem", "unreadable", name, str(error), position.step)
+                continue
+            yield position, tensors, str(folder)
+        return
+    skipped = Skipped()
+    found: list[tuple[Position | None, Place]] = []
+    for state in _quietly(source, skipped):
+        at, last = state.position, found[-1] if found else None
+        if last and last[1].files == state.place.files and at and last[0] and at < last[0]:
+            text = f"{state.where} is of {at.unit} {at.step}, after {last[0].step}"
+            report.say("problem", "order", state.path.name, text, at.step)
+        found.append((at, state.place))
+    for name, why in skipped.unreadable.items():
+        report.say("problem", "unreadable", name, why)
+    # Names come in their own order: "final" before "100".
+    again = Reader()
+    for at, place in sorted(found, key=lambda entry: entry[0].step if entry[0] else -1):
+        yield at, again(place).tensors, place.where
+
+
+def _quietly(source: Path, skipped: Skipped) -> Iterator[State]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SourceWarning)  # said in the report
+        yield from states_in(source, skipped)

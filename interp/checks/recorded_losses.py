@@ -1,0 +1,154 @@
+"""Do the recorded losses fit the weights? Losses recomputed from every checkpoint, against the run's history.
+
+Trainers differ in what the number beside a checkpoint means: some record the loss before the update and save the
+weights after it. So for an imported run each recorded curve may be shifted by one step as a whole, which is found out
+and reported, and each number may be off by as much as one step changes it. A run trained here has neither excuse.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interp.checks.findings import Difference, Finding, listed
+from interp.networks.answers import answer_logits
+from interp.networks.config import Weights
+from interp.runs.run import Run
+
+RELATIVE = 1e-3  # float32 logits differ by about 1e-5 between machines, and so do losses, relatively
+ABSOLUTE_FLOAT64 = 1e-9
+ABSOLUTE_FLOAT32 = 1e-5  # log-softmax in float32 at logits of 20 to 100
+ACCURACY = 5e-3
+BATCHES = " (a trainer that records means over mini-batches or an epoch may be right)"
+
+
+def spread(steps: Sequence[int], n: int) -> list[int]:
+    """At most n of the steps, evenly spread, with the first and the last."""
+    return [
+        steps[i] for i in np.unique(np.linspace(0, len(steps) - 1, min(n, len(steps))).round().astype(int))
+    ]
+
+
+class RecordedLossCheck:
+    """Takes the checkpoints of a run one by one, then compares with its history.
+
+    Raises:
+        ValueError: if the run has no task, no network that can be built here, or no split.
+    """
+
+    def __init__(self, run: Run):
+        if run.config.model is None:
+            raise ValueError(f"Run {run.name!r} has no network that can be built here.")
+        task = run.task
+        self.run = run
+        self._labels = {"train": task.labels[task.split], "test": task.labels[~task.split]}
+        self._logits = {
+            "train": answer_logits(run.config.model, task.tokens[task.split]),
+            "test": answer_logits(run.config.model, task.tokens[~task.split]),
+        }
+        self.recomputed: dict[int, dict[str, float]] = {}
+
+    @torch.no_grad()
+    def add(self, step: int, weights: Weights) -> None:
+        """The next checkpoint."""
+        row = {}
+        for split, labels in self._labels.items():
+            logits: Tensor = self._logits[split](weights)
+            row[f"{split}_loss"] = torch.nn.functional.cross_entropy(logits.double(), labels).item()
+            row[f"{split}_accuracy"] = (logits.argmax(-1) == labels).double().mean().item()
+        self.recomputed[step] = row
+
+    def findings(self) -> tuple[list[Finding], list[Difference]]:
+        """What does not fit, and the largest difference of each curve."""
+        history, found, differences = self.run.history(), [], []
+        for column in ("train_loss", "test_loss", "train_accuracy", "test_accuracy"):
+            if column not in history:
+                continue
+            rows = history.dropna(subset=[column])
+            optimizer = self.run.config.optimizer
+            if column == "train_loss" and optimizer and optimizer.batch_size is not None:
+                # Elsewhere it is the loss of a mini-batch.
+                rows = rows.dropna(subset=["train_accuracy"])
+            recorded = dict(zip(rows["step"].astype(int), rows[column].astype(float), strict=True))
+            compared = self._compare(column, recorded)
+            found += compared[0]
+            differences += compared[1]
+        return found, differences
+
+    def _compare(self, column: str, recorded: dict[int, float]) -> tuple[list[Finding], list[Difference]]:
+        is_own = bool(self.run.record.get("sessions"))
+        by_shift = {
+            shift: {
+                step: (recorded[step + shift], row[column])
+                for step, row in self.recomputed.items()
+                if step + shift in recorded
+            }
+            for shift in ((0,) if is_own else (0, 1, -1))
+        }
+        n_most = max(len(pairs) for pairs in by_shift.values())
+        if not n_most:
+            return [], []
+        # A shift under which most steps have no row could fit by chance.
+        shift = min(
+            (shift for shift, pairs in by_shift.items() if 2 * len(pairs) > n_most),
+            key=lambda shift: median(_gap(a, b) / (abs(b) + 1e-12) for a, b in by_shift[shift].values()),
+        )
+        pairs = by_shift[shift]
+        worst = max(pairs, key=lambda step: _gap(*pairs[step]))
+        out = []
+        bad = [step for step, pair in pairs.items() if not self._fits(column, step, *pair, is_own)]
+        if bad:
+            step = max(bad, key=lambda s: _gap(*pairs[s]))
+            out.append(
+                Finding(
+                    "problem",
+                    "recorded loss",
+                    column,
+                    tuple(bad),
+                    f"{column} as recorded does not fit the weights at {self.run.unit} {listed(bad)}: recorded "
+                    f"{pairs[step][0]:.6g}, recomputed {pairs[step][1]:.6g} at {step}"
+                    + ("" if is_own or column.startswith("test") else BATCHES),
+                )
+            )
+        if shift:
+            out.append(
+                Finding(
+                    "note",
+                    "recorded loss",
+                    column,
+                    (),
+                    f"{column} recorded at {self.run.unit} s{shift:+d} is the loss of the weights saved as s",
+                )
+            )
+        return out, [Difference(column, worst, *pairs[worst], shift, len(pairs))]
+
+    def _fits(self, column: str, step: int, recorded: float, recomputed: float, is_own: bool) -> bool:
+        if column.endswith("accuracy"):
+            allowed = ACCURACY
+        else:
+            optimizer = self.run.config.optimizer
+            is_double = is_own and optimizer is not None and optimizer.loss_dtype == "float64"
+            floor = ABSOLUTE_FLOAT64 if is_double or (column == "test_loss" and is_own) else ABSOLUTE_FLOAT32
+            allowed = RELATIVE * max(abs(recorded), abs(recomputed)) + floor
+        if not is_own:
+            allowed += self._one_step(column, step)
+        return _gap(recorded, recomputed) <= allowed
+
+    def _one_step(self, column: str, step: int) -> float:
+        """How much one step changes the curve here, from the neighbouring checkpoints (twice that, to be safe)."""
+        steps = sorted(self.recomputed)
+        i = steps.index(step)
+        slopes = [
+            abs(self.recomputed[b][column] - self.recomputed[a][column]) / (b - a)
+            for a, b in zip(steps[max(i - 1, 0) :], steps[max(i, 1) : i + 2], strict=False)
+        ]
+        return 2 * max((s for s in slopes if math.isfinite(s)), default=0.0)
+
+
+def _gap(a: float, b: float) -> float:
+    if math.isfinite(a) and math.isfinite(b):
+        return abs(a - b)
+    return 0.0 if str(a) == str(b) else math.inf

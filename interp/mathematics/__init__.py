@@ -1,0 +1,1 @@
+"""Exact mathematics without networks: Fourier analysis, formulas of algorithms, groups."""

@@ -1,0 +1,255 @@
+"""What was measured before, on disk: one parquet file a probe in the run's directory `measures/`.
+
+A file belongs to one probe with its parameters, its module's VERSION, the version of this package, the device, and the
+run's task and model; its name carries a hash of them. Inside, every step stands with the checksum of the checkpoint
+that it was measured from, so that a checkpoint that was replaced is measured anew. Files are replaced as a whole and
+carry page checksums: a file that is damaged counts as not there.
+
+A probe is kept only if its module states a VERSION (bumped when its numbers change) and its parameters are plain
+values, strings, arrays or dataclasses of such. A probe that compares checkpoints reads more than its own: its module
+says `DEPENDS_ON_RUN = True`, and its tables are kept as long as no checkpoint of the run was added or changed.
+"""
+
+import dataclasses
+import functools
+import inspect
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+import xxhash
+from filelock import FileLock
+
+from interp.ground.whole_files import write_bytes
+from interp.runs.config import config_to_json
+from interp.runs.run import Run
+from interp.runs.tensor_files import tensor_checksum
+
+METADATA = b"grokscope"
+
+
+@dataclass
+class Measured:
+    """Tables of one probe over steps.
+
+    Attributes:
+        table: the rows of all steps, `step` first, in the order of steps.
+        keys: for each measured step, what its rows depend on (`CacheKey.of_step`).
+        not_applicable: why the probe does not apply, at the steps where it does not.
+    """
+
+    table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame({"step": pd.Series(dtype="int64")}))
+    keys: dict[int, str] = field(default_factory=dict)
+    not_applicable: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, results: dict[int, pd.DataFrame | str], keys: dict[int, str]) -> "Measured":
+        """The results of these steps: a table, or why the probe does not apply."""
+        parts = []
+        for step, result in sorted(results.items()):
+            if not isinstance(result, str):
+                part = result.copy(deep=False)
+                part.attrs = {}
+                part.insert(0, "step", np.full(len(part), step, dtype=np.int64))
+                parts.append(part)
+        reasons = {step: result for step, result in results.items() if isinstance(result, str)}
+        return cls(_joined(parts), {step: keys[step] for step in results}, reasons)
+
+    def only(self, keys: dict[int, str]) -> "Measured":
+        """The part that was measured at these steps under these keys."""
+        good = {step for step, key in self.keys.items() if keys.get(step) == key}
+        if len(good) == len(self.keys):
+            return self
+        return Measured(
+            self.table[self.table["step"].isin(good)],
+            {step: key for step, key in self.keys.items() if step in good},
+            {step: why for step, why in self.not_applicable.items() if step in good},
+        )
+
+    def updated(self, new: "Measured") -> "Measured":
+        """Both, with the new one's rows where both know a step."""
+        rest = self.only({step: key for step, key in self.keys.items() if step not in new.keys})
+        return Measured(
+            _joined([rest.table, new.table]).sort_values("step", kind="stable", ignore_index=True),
+            {**rest.keys, **new.keys},
+            {**rest.not_applicable, **new.not_applicable},
+        )
+
+
+def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all; empty tables only give their columns where all are empty."""
+    filled = [table for table in tables if len(table)] or tables[-1:]
+    return pd.concat(filled, ignore_index=True) if filled else Measured().table
+
+
+@dataclass(frozen=True)
+class CacheKey:
+    """Where the tables of one probe of one run lie, and what each step's rows depend on."""
+
+    path: Path
+    about: dict[str, Any]
+    depends_on_run: bool
+
+    @classmethod
+    def of(cls, run: Run, name: str, probe: Callable, device: str) -> "CacheKey | None":
+        """The key of a probe with its parameters, or None where no honest one can be made."""
+        function, parameters = bound_parameters(probe)
+        module = sys.modules.get(getattr(function, "__module__", None) or "")
+        qualified = getattr(function, "__qualname__", "<")
+        probe_version = getattr(module, "VERSION", None)
+        if probe_version is None or "<" in qualified or function.__module__ == "__main__":
+            return None  # a notebook's or a nested function may change without a new VERSION
+        depends_on_run = bool(getattr(module, "DEPENDS_ON_RUN", False))
+        try:
+            about = {
+                "probe": f"{function.__module__}.{qualified}",
+                "parameters": _plain(parameters),
+                "version": probe_version,
+                "grokscope": package_version(),
+                "device": device,
+                "run": _fingerprint(run, depends_on_run),
+            }
+        except TypeError:
+            return None
+        safe = re.sub(r"[^\w.-]", "_", name)
+        return cls(run.measures / f"{safe}-{_hash(about)}.parquet", about, depends_on_run)
+
+    def of_step(self, run: Run, step: int) -> str:
+        """The checksum of the step's checkpoint, or of all checkpoints for a probe that compares them."""
+        own = run.index[step]["checksum"]
+        return f"{own}-{_hash(_all_checkpoints(run))}" if self.depends_on_run else own
+
+
+def read(path: Path) -> Measured:
+    """What the file holds; nothing where it is missing or damaged."""
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+        about = json.loads(table.schema.metadata[METADATA])
+        return Measured(
+            table.to_pandas(),
+            {int(step): key for step, key in about["keys"].items()},
+            {int(step): why for step, why in about["not_applicable"].items()},
+        )
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
+        return Measured()
+
+
+def add(key: CacheKey, new: Measured) -> None:
+    """Write these steps beside the ones that the file holds already.
+
+    Raises:
+        OSError: if the directory cannot be written; the former file is untouched.
+    """
+    key.path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(key.path.parent / "lock"):  # two processes that measure one run lose nothing of each other
+        measured = read(key.path).updated(new)
+        table = pa.Table.from_pandas(measured.table, preserve_index=False)
+        about = {**key.about, "keys": measured.keys, "not_applicable": measured.not_applicable}
+        metadata = {**(table.schema.metadata or {}), METADATA: json.dumps(about).encode()}
+        sink = pa.BufferOutputStream()
+        pq.write_table(
+            table.replace_schema_metadata(metadata), sink, compression="zstd", write_page_checksum=True
+        )
+        write_bytes(key.path, sink.getvalue().to_pybytes())
+
+
+class Kept:
+    """The tables of one probe at chosen steps: those kept before, and new ones until they are saved."""
+
+    def __init__(self, run: Run, steps: list[int], key: CacheKey | None):
+        self.key = key
+        self.wanted = {step: key.of_step(run, step) if key else "" for step in steps}
+        self.measured = read(key.path).only(self.wanted) if key else Measured()
+        self.new: dict[int, pd.DataFrame | str] = {}
+
+    def lacks(self, step: int) -> bool:
+        return step not in self.measured.keys and step not in self.new
+
+    def put(self, step: int, result: pd.DataFrame | str) -> None:
+        """A step's table, or why the probe does not apply there."""
+        self.new[step] = result
+
+    def save(self, to_disk: bool) -> None:
+        """Join the new tables to the others, and write them where the probe has a key.
+
+        Raises:
+            OSError: if the directory cannot be written; the tables are joined nevertheless.
+        """
+        if not self.new:
+            return
+        fresh, self.new = Measured.of(self.new, self.wanted), {}
+        self.measured = self.measured.updated(fresh)
+        if self.key and to_disk:
+            add(self.key, fresh)
+
+
+def bound_parameters(probe: Callable) -> tuple[Callable, dict[str, Any]]:
+    """The function under functools.partial, or a dataclass instance's class, with what was bound to it."""
+    if isinstance(probe, functools.partial):
+        return probe.func, {"args": list(probe.args), **probe.keywords}
+    if dataclasses.is_dataclass(probe) and not isinstance(probe, type):
+        return type(probe), {f.name: getattr(probe, f.name) for f in dataclasses.fields(probe)}
+    # A bound method or an object with __call__ may hold state that cannot be seen: "<" marks it as unkeyable.
+    return (probe, {}) if inspect.isfunction(probe) else (lambda: None, {})
+
+
+def package_version() -> str:
+    """The version of this package, or "not installed"."""
+    try:
+        return version("grokscope")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _fingerprint(run: Run, depends_on_run: bool) -> str:
+    config = config_to_json(run.config)
+    parts: dict[str, Any] = config if depends_on_run else {"task": config["task"], "model": config["model"]}
+    if run.config.task is not None:
+        data = [run.task.tokens, run.task.labels, run.task.is_corrupted]
+        data += [] if run.task.is_train is None else [run.task.is_train]
+        parts = {**parts, "data": [tensor_checksum(x) for x in data]}
+    if run.huggingface is not None:  # weights alone do not say what the network does with them
+        parts = {**parts, "huggingface": (run.huggingface / "config.json").read_text("utf-8")}
+    return _hash(parts)
+
+
+def _all_checkpoints(run: Run) -> list[list[Any]]:
+    return [[step, entry["checksum"]] for step, entry in run.index.items()]
+
+
+def _plain(value: Any) -> Any:
+    """A parameter as JSON that is equal for equal values only.
+
+    Raises:
+        TypeError: if that cannot be promised of its type.
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, torch.Tensor):
+        return ["tensor", tensor_checksum(value)]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return ["array", str(value.dtype), list(value.shape), xxhash.xxh3_64(value.tobytes()).hexdigest()]
+    if isinstance(value, (list, tuple)):
+        return [type(value).__name__, *map(_plain, value)]
+    if isinstance(value, (set, frozenset)):
+        return ["set", *sorted(json.dumps(_plain(v)) for v in value)]
+    if isinstance(value, dict):
+        return ["dict", *sorted(json.dumps([_plain(k), _plain(v)]) for k, v in value.items())]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return [type(value).__qualname__, fields]
+    raise TypeError(f"Parameters of type {type(value).__name__} have no stable key.")
+
+
+def _hash(value: Any) -> str:
+    return xxhash.xxh3_64(json.dumps(value, sort_keys=True).encode()).hexdigest()

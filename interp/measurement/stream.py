@@ -1,0 +1,152 @@
+"""Checkpoint after checkpoint through the probes, in this process or in several: what `interp.measure` streams.
+
+One snapshot at a time in each process, freed before the next. What a probe raises is part of the outcome, so that one
+failure takes nothing else with it.
+"""
+
+import ctypes
+import math
+import os
+import pickle
+import sys
+import warnings
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from itertools import takewhile
+
+import pandas as pd
+import torch
+
+from interp.runs.run import Run
+from interp.runs.tensor_files import RunError
+from interp.snapshots.snapshot import NotApplicable, Snapshot
+
+Probe = Callable[[Snapshot], pd.DataFrame]
+
+
+class MeasureError(ValueError):
+    """A probe failed; the message names the probe, the step and what is kept. The cause is the probe's own error."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one step gave: for each probe a table, or why it does not apply, or the error that it raised.
+
+    Attributes:
+        is_damaged: the checkpoint cannot be read; no probe was tried, and all have its error.
+    """
+
+    step: int
+    results: dict[str, pd.DataFrame | str]
+    failures: dict[str, Exception]
+    is_damaged: bool = False
+
+
+def outcomes(
+    run: Run,
+    todo: list[tuple[int, list[str]]],
+    probes: dict[str, Probe],
+    device: str,
+    n_jobs: int,
+    is_over: Callable[[], bool],
+) -> Generator[Outcome, None, None]:
+    """The outcome of every step, one after the other or in several processes and in any order.
+
+    Once is_over() nothing new is begun; what processes have in hand is finished, so that it is not lost.
+    """
+    n_cores = os.cpu_count() or 1
+    n_jobs = min(n_cores if n_jobs == -1 else n_jobs, len(todo))
+    if n_jobs <= 1:
+        for step, names in todo:
+            if is_over():
+                return
+            yield _measure_step(run, step, {name: probes[name] for name in names}, device)
+            give_back_memory()
+        return
+
+    from joblib import Parallel, delayed  # takes a while to load, and most calls need no processes
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    # Chunks: a worker gets the run once a chunk. Small ones: what a killed worker had in hand is lost.
+    size = max(1, min(8, math.ceil(len(todo) / (4 * n_jobs))))
+    threads = max(n_cores // n_jobs, 1)
+    parallel = Parallel(n_jobs=n_jobs, backend="loky", return_as="generator_unordered", batch_size=1)
+    chunks = parallel(
+        delayed(_measure_chunk)(run, todo[i : i + size], probes, device, threads)
+        for i in takewhile(lambda _: not is_over(), range(0, len(todo), size))
+    )
+    try:
+        for chunk in chunks:
+            yield from chunk
+    except TerminatedWorkerError as error:
+        raise MeasureError(
+            f"A process that measured run {run.name!r} was killed, most likely for want of memory. What was measured "
+            f"before is kept; go on with fewer than n_jobs={n_jobs}."
+        ) from error
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # after Ctrl-C: that work was cancelled
+            chunks.close()
+
+
+def _measure_chunk(
+    run: Run, todo: list[tuple[int, list[str]]], probes: dict[str, Probe], device: str, threads: int
+) -> list[Outcome]:
+    torch.set_num_threads(threads)
+    outcomes = []
+    for step, names in todo:
+        outcomes.append(_measure_step(run, step, {name: probes[name] for name in names}, device))
+        give_back_memory()
+    for outcome in outcomes:
+        outcome.failures.update({name: _sendable(error) for name, error in outcome.failures.items()})
+    return outcomes
+
+
+def give_back_memory() -> None:
+    """Hand free memory back to the system, where the C library is glibc.
+
+    Small tables that stay come to lie between the large arrays of a step that go. What is free between them fits no
+    later array, and the process would grow by an array a step.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
+
+
+def _measure_step(run: Run, step: int, probes: dict[str, Probe], device: str) -> Outcome:
+    try:
+        snapshot = Snapshot.of(run, step, device)
+    except NotApplicable as error:
+        return Outcome(step, dict.fromkeys(probes, str(error)), {})
+    except RunError as error:
+        return Outcome(step, {}, dict.fromkeys(probes, error), is_damaged=True)
+    outcome = Outcome(step, {}, {})
+    for name, probe in probes.items():
+        try:
+            outcome.results[name] = _tidy(snapshot.once(probe), name)
+        except NotApplicable as error:
+            outcome.results[name] = str(error)
+        except Exception as error:
+            outcome.failures[name] = error
+    return outcome
+
+
+def _tidy(table: object, name: str) -> pd.DataFrame:
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(
+            f"probe {name!r} returned a {type(table).__name__}; a probe returns a pandas DataFrame"
+        )
+    if taken := {"run", "step"} & set(table.columns):
+        raise ValueError(
+            f"probe {name!r} returned columns {sorted(taken)}; measure puts run and step in front"
+        )
+    return table
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error, or its text where it cannot be sent between processes."""
+    try:
+        pickle.loads(pickle.dumps(error))
+        return error
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")

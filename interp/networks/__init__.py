@@ -1,0 +1,1 @@
+"""What a network is and computes: configs, forward passes, hooked modules."""

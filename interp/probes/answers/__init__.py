@@ -1,0 +1,4 @@
+"""How well a network answers."""
+
+from interp.probes.answers.losses import losses
+from interp.probes.answers.neuron_activity import neuron_activity

@@ -1,0 +1,82 @@
+"""How much of each head's pattern is one frequency, and how much depends on the difference of the operands."""
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interp.mathematics import fourier
+from interp.snapshots.snapshot import Snapshot
+
+VERSION = 1
+
+CONSTANT = 1e-6  # standard deviation of attention below which a pattern is constant: float32 rounding is 6e-8
+
+
+def attention_periodicity(snapshot: Snapshot) -> pd.DataFrame:
+    """The dominant frequency of each head's attention to the first operand, over all pairs (a, b).
+
+    With "=" as the query the pattern is a sigmoid of a score difference, and a head of one frequency has attention
+    close to 0.5 + alpha (cos wa - cos wb) + beta (sin wa - sin wb). That form is not a function of a-b: its mean over
+    the pairs of one difference is 0.5, and its difference fraction 0. A fraction near 1 says nothing about how far
+    attention moves: see `attention_patterns` for the spread.
+
+    Columns:
+        layer, head.
+        frequency: the k that explains most; 0 where the pattern is the same for all pairs.
+        fraction_explained: share of the pattern's variance in the eight non-constant products of {1, cos w_k a,
+            sin w_k a} and {1, cos w_k b, sin w_k b}; NaN where the pattern is constant, as are the next two.
+        difference_fraction: share of the variance that is a function of a-b alone.
+        linear_fraction: share of the variance in (cos w_k a - cos w_k b) and (sin w_k a - sin w_k b) at that k.
+
+    Raises:
+        NotApplicable: if the task has no algebra or the network no attention.
+
+    References: Nanda et al. 2023, section 4 and appendix (attention heads approximated by one frequency).
+    """
+    to_first = snapshot.table(snapshot.pattern[..., 0]).cpu().double()
+    n, _, n_layers, n_heads = to_first.shape
+    pattern = to_first.reshape(n, n, -1)
+    pattern = pattern - pattern.mean((0, 1))
+    varies = pattern.square().mean((0, 1)) > CONSTANT**2
+
+    coefficients = fourier.transform_2d(pattern)
+    best, k = fractions_by_frequency(coefficients).max(0)
+    k = k + 1
+    total = coefficients.square().sum((0, 1))
+    t = torch.arange(n)
+    by_difference = torch.stack([pattern[t, (t - d) % n].mean(0) for d in range(n)])
+    columns = {
+        "fraction_explained": best,
+        "difference_fraction": n * by_difference.square().sum(0) / total,
+        "linear_fraction": _linear(coefficients, k) / total,
+    }
+    return pd.DataFrame(
+        {
+            "layer": torch.arange(n_layers).repeat_interleave(n_heads).numpy(),
+            "head": torch.arange(n_heads).repeat(n_layers).numpy(),
+            "frequency": torch.where(varies, k, 0).numpy(),
+            **{name: torch.where(varies, x, torch.nan).numpy() for name, x in columns.items()},
+        }
+    )
+
+
+def fractions_by_frequency(coefficients: Float[Tensor, "n n head"]) -> Float[Tensor, "frequency head"]:
+    """Share of the squares in rows and columns {0, 2k-1, 2k} without (0, 0), for k = 1 .. n//2."""
+    n = coefficients.shape[0]
+    power = coefficients.square()
+    component = fourier.frequency_of_component(n)
+    shares = []
+    for k in range(1, fourier.n_frequencies(n) + 1):
+        own = (component == k).nonzero().squeeze(1)
+        square = power[own][:, own].sum((0, 1))
+        shares.append(square + power[own, 0].sum(0) + power[0, own].sum(0))
+    total = power.sum((0, 1)) - power[0, 0]
+    return torch.stack(shares) / total.clamp_min(torch.finfo(power.dtype).tiny)
+
+
+def _linear(coefficients: Float[Tensor, "n n head"], k: Tensor) -> Float[Tensor, " head"]:
+    """Squared norm along (cos w_k a - cos w_k b) and (sin w_k a - sin w_k b), orthogonal functions."""
+    antisymmetric = (coefficients[:, 0] - coefficients[0]).square() / 2
+    component = fourier.frequency_of_component(len(antisymmetric))
+    return torch.where(component[:, None] == k, antisymmetric, 0.0).sum(0)

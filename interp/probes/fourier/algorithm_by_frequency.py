@@ -1,0 +1,144 @@
+"""Clock or pizza: the network reduced to one frequency at a time."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from interp.mathematics import clock_pizza, fourier
+from interp.networks.answers import answer_logits
+from interp.networks.layers import with_embedding
+from interp.probes.fourier.algorithm import examples_by_difference
+from interp.probes.fourier.embedding_spectrum import embedding_spectrum
+from interp.probes.fourier.logit_spectrum import logit_spectrum
+from interp.snapshots.snapshot import NotApplicable, Snapshot
+
+VERSION = 1
+
+COLUMNS = [
+    "frequency", "fraction", "distance_irrelevance", "coefficient_of_variation", "clock_fraction", "pizza_fraction",
+    "double", "double_fraction", "median_fraction", "undefined",
+]  # fmt: skip
+LOGIT_FRACTION = 0.005  # of the centred logits' variance, as in `key_frequencies`
+
+
+def algorithm_by_frequency(
+    snapshot: Snapshot,
+    *,
+    frequencies: Sequence[int] | None = None,
+    max_frequencies: int = 8,
+    n_differences: int | None = 12,
+) -> pd.DataFrame:
+    """The algorithm of each key frequency, seen in the network that keeps this frequency alone.
+
+    The operands' embeddings are projected onto the constant and one frequency, everything else stays, and the logits
+    are computed anew. The distance irrelevance of that network is near 0 for a pizza and near 1 for a clock, where that
+    of the whole network is between. Near 1 is also what noise gives: a network that has memorised, or not learned
+    anything, looks like a clock here. Taking the other frequencies away also disturbs attention, so that
+    clock_fraction and coefficient_of_variation say little about a clock. Never classify from one checkpoint: circuits
+    that end as clocks are most like a pizza when test accuracy jumps.
+
+    The time is that of a forward pass over n * n_differences pairs for each frequency.
+
+    Args:
+        frequencies: which; None for those that explain more than 0.5 % of this checkpoint's logits, the largest first.
+            To follow a run give one set for all steps.
+        max_frequencies: no more than this many where frequencies is None.
+        n_differences: over how many differences a - b, each with all n pairs, spaced evenly on the circle of the
+            frequency. None for all, which is exact; so is any number above n / 4, where picks cannot be even.
+
+    Columns:
+        frequency: k.
+        fraction: share of the whole network's logits that cos(w_k(a+b-c)) explains.
+        distance_irrelevance, coefficient_of_variation: of the right answer's logit in the reduced network, logits
+            centred for each pair. The first is NaN where that logit is constant, as in a perfect clock.
+        clock_fraction, pizza_fraction: share of the reduced network's logits that each formula explains at k.
+        double: the frequency 2k (that is n - 2k if smaller; 0 where 2k = n).
+        double_fraction: share of the embedding's power at the double. A pizza needs it to answer pairs half a circle
+            apart; the largest embedding frequencies beside the key ones are often doubles.
+        median_fraction: median share of the embedding's power over all frequencies, to compare with.
+        undefined: why a value is NaN; empty if none is.
+
+    Raises:
+        NotApplicable: if the task has no algebra or the embedding is one-hot.
+        ValueError: if a frequency lies outside 1 .. n//2, or n_differences or max_frequencies is not positive.
+
+    References: the Fourier version of the circle isolation of Zhong et al. 2023, section 4.3; needs no pairing of
+        principal components.
+    """
+    if (n_differences is not None and n_differences < 1) or max_frequencies < 1:
+        raise ValueError(
+            "algorithm_by_frequency needs n_differences and max_frequencies of at least 1, got "
+            f"{n_differences} and {max_frequencies}."
+        )
+    n = snapshot.algebra.order
+    share = snapshot.once(logit_spectrum).set_index("frequency")["fraction_explained"]
+    if frequencies is None:
+        found = share[share > LOGIT_FRACTION].sort_values(ascending=False)
+        frequencies = [int(k) for k in found.index[:max_frequencies]]
+    frequencies = fourier.check_frequencies(frequencies, n)
+    embedding = snapshot.once(embedding_spectrum).set_index("frequency")["fraction"]
+    count = n if n_differences is None or 4 * n_differences > n else n_differences
+    rows: list[dict[str, float | str]] = []
+    for k in frequencies:
+        double = min(2 * k % n, -2 * k % n)
+        row: dict[str, float | str] = {"frequency": k, "fraction": float(share[k])}
+        row |= _measure(snapshot, k, spread_differences(n, k, count))
+        row |= {"double": double, "double_fraction": float(embedding[double]) if double else float("nan")}
+        row["median_fraction"] = float(embedding.median())
+        reasons = {
+            "distance_irrelevance": "the right answer's logit is the same for all pairs",
+            "coefficient_of_variation": "the right answer's logit is zero",
+            "clock_fraction": "the logits are the same for all answers",
+            "double_fraction": "2k is the whole circle",
+        }
+        row["undefined"] = "; ".join(
+            f"{name}: {why}" for name, why in reasons.items() if row[name] != row[name]
+        )
+        rows.append(row)
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def spread_differences(n: int, k: int, count: int) -> Int[Tensor, " difference"]:
+    """Differences d whose angles w_k d are spaced evenly, as far as Z_n allows; all of them from count = n on.
+
+    >>> (3 * spread_differences(11, 3, 4) % 11).tolist()
+    [0, 3, 6, 8]
+    """
+    by_angle = (k * torch.arange(n) % n).argsort(stable=True)
+    count = min(count, n)
+    return by_angle[(torch.arange(count) * n + count // 2) // count]
+
+
+def isolated(snapshot: Snapshot, k: int) -> Float[Tensor, "token d_model"]:
+    """W_E with the operands' rows projected onto the constant and frequency k; "=" and unnamed residues stay."""
+    if "embed.W_E" not in snapshot.weights:
+        raise NotApplicable("This network's embedding is one-hot: no frequency can be taken out of it.")
+    algebra, W_E = snapshot.algebra, snapshot.weights["embed.W_E"].clone()
+    for names, tokens in zip(
+        (algebra.first, algebra.second), snapshot.known_task.operand_tokens, strict=True
+    ):
+        named = tokens[names.argsort()][-algebra.order :].to(W_E.device)  # without a name is -1, sorted first
+        W_E[named] = fourier.filter_frequencies(W_E[named], [0, k])
+    return W_E
+
+
+def _measure(snapshot: Snapshot, k: int, differences: Int[Tensor, " difference"]) -> dict[str, float | str]:
+    task, n = snapshot.known_task, snapshot.algebra.order
+    tokens = task.tokens.to(snapshot.device)[examples_by_difference(snapshot, differences).reshape(-1)]
+    config, weights = with_embedding(snapshot.config, snapshot.weights, isolated(snapshot, k))
+    with torch.no_grad():
+        logits = answer_logits(config, tokens)(weights)[:, : task.p].view(len(differences), n, -1).cpu()
+    logits = clock_pizza.by_distance(logits, differences, snapshot.answer_order.cpu())
+    logits = logits - logits.mean(-1, keepdim=True)
+    right = logits[..., 0]
+    # Of the whole network: where k is not in the embedding at all, the reduced one is nothing but rounding.
+    scale = snapshot.logits.abs().max().cpu()
+    return {
+        "distance_irrelevance": clock_pizza.distance_irrelevance(right, scale),
+        "coefficient_of_variation": clock_pizza.coefficient_of_variation(right),
+        "clock_fraction": clock_pizza.fraction_explained(logits, differences, [k], "clock"),
+        "pizza_fraction": clock_pizza.fraction_explained(logits, differences, [k], "pizza"),
+    }

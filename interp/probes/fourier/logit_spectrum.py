@@ -1,0 +1,48 @@
+"""How much of the logits each clock term cos(w_k(a+b-c)) explains, and with which phase."""
+
+import pandas as pd
+import torch
+
+from interp.mathematics import fourier
+from interp.snapshots.snapshot import Snapshot
+
+VERSION = 1
+
+
+def logit_spectrum(snapshot: Snapshot) -> pd.DataFrame:
+    """Coefficient, share of variance and phase of cos(w_k(a+b-c)) in the logits of all pairs, by frequency.
+
+    The logits are centred for each input over the answers c: what the softmax cannot see does not count. A high sum
+    says that the answer is computed from a+b-c in few frequencies; it does not say how: a pizza network with its
+    accompanying frequencies reaches 0.99 as well (see `algorithm_by_frequency`).
+
+    Columns:
+        frequency: 1 .. n//2.
+        coefficient: inner product of the logits with the unit-norm cube; logit units times n^1.5 / sqrt(2).
+        fraction_explained: squared coefficient over the squared norm of the centred logits (FVE).
+        phase: radians in (-pi, pi]; the term as fitted is cos(w_k(a+b-c) + phase). 0 means that the term is largest
+            at the right answer.
+
+    Raises:
+        NotApplicable: if the task has no algebra.
+
+    References: Nanda et al. 2023, section 4.1; centring as in Chughtai et al. 2023.
+    """
+    logits = snapshot.logit_cube
+    n = logits.shape[0]
+    centred = logits - logits.mean(-1, keepdim=True)
+    coefficient = fourier.clock_coefficients(centred)
+    share = coefficient.square() / centred.square().sum().clamp_min(torch.finfo(centred.dtype).tiny)
+
+    t = torch.arange(n, device=logits.device)
+    by_sum = fourier.mean_over_sum(centred)
+    shifted = torch.fft.rfft(by_sum[t[:, None], (t[:, None] + t) % n].sum(0))[1:]
+    # As a function of d = c - (a+b) the term is cos(w_k d - phase): its DFT has the angle -phase.
+    return pd.DataFrame(
+        {
+            "frequency": range(1, len(coefficient) + 1),
+            "coefficient": coefficient.cpu().numpy(),
+            "fraction_explained": share.cpu().numpy(),
+            "phase": (-shifted.angle()).cpu().numpy(),
+        }
+    )

@@ -1,0 +1,58 @@
+"""How many directions each weight matrix uses."""
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interp.snapshots.snapshot import Snapshot
+
+VERSION = 1
+
+
+def weight_spectra(snapshot: Snapshot) -> pd.DataFrame:
+    """Spectral norm, stable and effective rank of every weight matrix, by its singular values in float64.
+
+    The heads of an attention weight are taken side by side as one matrix between the residual stream and all heads:
+    (d_model, head * d_head) for W_Q, W_K, W_V and (head * d_head, d_model) for W_O. A random matrix has an effective
+    rank a little below its smaller side; a circuit of m frequencies tends to 2m in W_E and W_U. The stable rank is
+    never above the effective one. Biases are left out.
+
+    Columns:
+        matrix: the parameter's name, in alphabetical order.
+        spectral_norm: largest singular value.
+        stable_rank: sum of squared singular values over the largest squared; from 1 to the rank.
+        effective_rank: exp of the entropy of the singular values divided by their sum; from 1 to the rank. Counts
+            small singular values for more than the stable rank does. Both ranks are NaN for a matrix of zeros.
+        full_rank: the smaller side of the matrix, the most that either rank can be.
+
+    References: Roy and Vetterli 2007, "The effective rank" (entropy of the singular values, not of their squares);
+    Rudelson and Vershynin 2007 (stable rank).
+    """
+    rows = []
+    for name, w in sorted(snapshot.weights.items()):
+        is_bias = name.rsplit(".", 1)[-1].startswith("b_")  # b_Q has an axis for the heads
+        if w.ndim >= 2 and not is_bias:
+            values = torch.linalg.svdvals(as_matrix(name, w).cpu().double())
+            rows.append({"matrix": name, **_ranks(values)})
+    columns = ["matrix", "spectral_norm", "stable_rank", "effective_rank", "full_rank"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def as_matrix(name: str, w: Tensor) -> Float[Tensor, "row column"]:
+    """A weight as one linear map; of more than two axes, all but the last are rows, except for W_Q, W_K and W_V."""
+    if w.ndim == 3 and name.rsplit(".", 1)[-1] in ("W_Q", "W_K", "W_V"):
+        w = w.transpose(0, 1).flatten(1)
+    return w.reshape(-1, w.shape[-1]) if w.ndim > 2 else w
+
+
+def _ranks(values: Float[Tensor, " singular"]) -> dict[str, int | float]:
+    largest = values[0].item()
+    share = values / values.sum()
+    entropy = -torch.special.xlogy(share, share).sum()
+    return {
+        "spectral_norm": largest,
+        "stable_rank": (values / values[0]).square().sum().item(),
+        "effective_rank": entropy.exp().item(),
+        "full_rank": len(values),
+    }

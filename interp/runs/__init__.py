@@ -1,0 +1,1 @@
+"""Runs on disk: the only folder that knows the layout."""

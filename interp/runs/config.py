@@ -1,0 +1,126 @@
+"""What decides a run's numbers, and its form in run.json."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from interp.ground.choices import check_choices
+from interp.networks.config import ModelConfig
+from interp.runs.schedule import Schedule
+from interp.runs.tensor_files import RunError
+from interp.tasks.modular import ModularConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """What decides an update.
+
+    Attributes:
+        name: "adamw" (decoupled weight decay), "adam" (L2 in the gradient) or "sgd".
+        lr: learning rate after warm-up.
+        weight_decay: on every parameter, biases and embeddings included, as in Nanda et al. 2023.
+        betas, eps: of Adam. Below about 1e-8 gradients no longer see eps (it can decide whether a run groks).
+        momentum: of SGD.
+        warmup_steps: update s (from 0) has lr * min(s / warmup_steps, 1), so the first update does nothing.
+        batch_size: rows a step, or None for the full batch.
+        batch_seed: seed of the mini-batch order.
+        loss_dtype: precision of log-softmax and loss; the logits stay float32.
+    """
+
+    name: Literal["adamw", "adam", "sgd"]
+    lr: float
+    weight_decay: float
+    betas: tuple[float, float]
+    eps: float
+    momentum: float
+    warmup_steps: int
+    batch_size: int | None
+    batch_seed: int
+    loss_dtype: Literal["float64", "float32"]
+
+    def __post_init__(self):
+        check_choices(self)
+        if self.lr <= 0 or self.weight_decay < 0:
+            raise ValueError(
+                f"An optimizer needs lr > 0 and weight_decay >= 0, got {self.lr} and {self.weight_decay}."
+            )
+        if self.batch_size is not None and self.batch_size < 1:
+            raise ValueError(f"A mini-batch needs at least one row, got batch_size={self.batch_size}.")
+        if self.warmup_steps < 0:
+            raise ValueError(f"Warm-up needs a number of steps of at least 0, got {self.warmup_steps}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that decides a run's numbers (with device and thread count, which are recorded beside it).
+
+    Attributes:
+        task, model: what is learned by what. None in imported runs where they cannot be expressed here.
+        optimizer, n_steps, seed: how; None in imported runs that did not record it. `seed` is that of the
+            initialization; the split has its own in `task`.
+        schedule: which steps are saved.
+        evaluation_interval: steps between evaluations of test loss and accuracies.
+    """
+
+    task: ModularConfig | None
+    model: ModelConfig | None
+    optimizer: OptimizerConfig | None
+    n_steps: int | None
+    schedule: Schedule | None
+    seed: int | None
+    evaluation_interval: int | None
+
+    def __post_init__(self):
+        if self.task and self.model:
+            expected = (self.task.n_pos, self.task.n_tokens)
+            found = (self.model.n_ctx, self.model.d_vocab)
+            if expected != found or self.model.d_vocab_out < self.task.p:
+                raise ValueError(
+                    f"Task {self.task.operation!r} needs a model with n_ctx={expected[0]}, d_vocab={expected[1]} and "
+                    f"at least {self.task.p} logits, got n_ctx={found[0]}, d_vocab={found[1]} and "
+                    f"{self.model.d_vocab_out} logits."
+                )
+        for name in ("n_steps", "evaluation_interval"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"A run needs {name} of at least 1, got {value}.")
+        if self.schedule and self.n_steps is not None and self.schedule.steps[-1] > self.n_steps:
+            raise ValueError(
+                f"The schedule saves step {self.schedule.steps[-1]}, but the run ends at {self.n_steps}."
+            )
+
+
+_config_adapter = pydantic.TypeAdapter(RunConfig)
+
+
+def config_from_json(value: Any, where: Path | str) -> RunConfig:
+    """The config in a run.json.
+
+    Raises:
+        RunError: if fields are missing, unknown or of the wrong type; they are named.
+    """
+    try:
+        config = _config_adapter.validate_python(value)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "config"
+        raise RunError(f"{where} holds no valid config: {field}: {first['msg']}.") from error
+    if config_to_json(config) != value:
+        raise RunError(f"{where} holds fields that this version does not know, or values of another type.")
+    return config
+
+
+def config_to_json(config: RunConfig) -> dict[str, Any]:
+    """The config as run.json holds it."""
+    value = json.loads(json.dumps(dataclasses.asdict(config)))
+    for name in (
+        "template",
+        "n_unused_tokens",
+    ):  # only imported runs have them; run.json of others knows neither
+        if value["task"] and not value["task"][name]:
+            del value["task"][name]
+    return value

@@ -1,0 +1,61 @@
+"""index.json: the checksums of every checkpoint file and of every tensor in it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from interp.runs.tensor_files import (
+    RunError,
+    check_weight_names,
+    read_json,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+def read_index(path: Path) -> dict[int, dict[str, Any]]:
+    """Checksums by step from index.json.
+
+    Raises:
+        RunError: if it is missing or damaged, or a file or weight of it could lie outside the run.
+    """
+    index = read_altered_index(path)
+    for step, entry in index.items():
+        for folder, part in (("steps", entry), ("optimizer", entry.get("optimizer"))):
+            if part is not None and inside(path, part["file"], folder) is None:
+                raise RunError(
+                    f"{path / 'index.json'} names {part['file']!r} for step {step}, which is not in {folder}/ of the "
+                    f"run: it was altered. Run `interp verify --repair {path}`."
+                )
+        check_weight_names(entry["tensors"], f"Step {step} in {path / 'index.json'}")
+    return index
+
+
+def read_altered_index(path: Path) -> dict[int, dict[str, Any]]:
+    """What index.json holds, for verify and repair: its names may lead out of the run and must be checked on use.
+
+    Raises:
+        RunError: if it is missing or damaged.
+    """
+    raw = read_json(path / "index.json")
+    try:
+        index = {int(step): entry for step, entry in sorted(raw.items(), key=lambda item: int(item[0]))}
+        for entry in index.values():
+            for part in [entry, entry.get("optimizer", entry)]:
+                part["checksum"], part["tensors"].items()
+                if not isinstance(part["file"], str):
+                    raise TypeError
+        return index
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"{path / 'index.json'} is not an index of checkpoints. Run `interp verify --repair {path}`."
+        ) from error
+
+
+def inside(path: Path, name: str, folder: str) -> Path | None:
+    """The file that an index entry names, or None where that is not in this folder (steps, optimizer) of the run."""
+    relative = Path(name)
+    is_there = relative.parts[:1] == (folder,) and len(relative.parts) > 1
+    if not is_there or ".." in relative.parts or "\\" in name or "\0" in name:
+        return None
+    return path / relative

@@ -1,0 +1,101 @@
+"""One weight over all saved steps as one memory-mapped array: made on first use, rebuilt when stale.
+
+packed/embed.W_E.npy     (step, *shape); bfloat16 as float32, since numpy has none
+packed/embed.W_E.json    the steps, and the checksum of the tensor of each
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interp.ground.whole_files import write_bytes, write_json
+from interp.runs.tensor_files import RunError, check_weight_names, tensor_checksum
+
+
+def packed_weight(
+    folder: Path, name: str, checksums: Mapping[int, str | None], read: Callable[[int], Tensor], where: str
+) -> np.ndarray:
+    """A read-only array (step, *shape), memory-mapped unless the folder cannot be written.
+
+    Args:
+        checksums: that of the tensor at every step, which decides whether what is packed is still right.
+        read: the tensor of a step.
+        where: whose weight it is, for errors.
+
+    Raises:
+        RunError: if the weight changes shape between steps, or its name could lead out of the folder.
+    """
+    check_weight_names([name], where)
+    array, stamp = folder / f"{name}.npy", folder / f"{name}.json"
+    fingerprint = {"steps": list(checksums), "tensors": list(checksums.values())}
+    try:
+        if json.loads(stamp.read_text("utf-8")) == fingerprint:
+            return np.load(array, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        pass  # not packed yet, or half packed: packed anew below
+    packed = stacked_weight(name, list(checksums), read, where)
+    buffer = BytesIO()
+    np.save(buffer, packed)
+    try:
+        stamp.unlink(missing_ok=True)
+        write_bytes(array, buffer.getvalue())
+        write_json(stamp, fingerprint)
+    except OSError:
+        return packed  # a directory that cannot be written is no reason not to answer
+    return np.load(array, mmap_mode="r", allow_pickle=False)
+
+
+def stacked_weight(name: str, steps: list[int], read: Callable[[int], Tensor], where: str) -> np.ndarray:
+    """A read-only array (step, *shape) in memory.
+
+    Raises:
+        RunError: if the weight changes shape between steps.
+    """
+    slices: list[Tensor] = []
+    for step in steps:
+        tensor = read(step)
+        if slices and tensor.shape != slices[0].shape:
+            raise RunError(
+                f"Weight {name!r} of {where} is {tuple(slices[0].shape)} at step {steps[0]} and "
+                f"{tuple(tensor.shape)} at step {step}: it cannot be one array over all steps."
+            )
+        slices.append(tensor)
+    array = torch.stack(slices)
+    packed = (array.float() if array.dtype == torch.bfloat16 else array).numpy()
+    packed.flags.writeable = False
+    return packed
+
+
+def packed_damage(path: Path, index: Mapping[int, dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """Packed weights of a run that are of former checkpoints ("stale") or not what was packed ("altered")."""
+    out = []
+    for stamp in sorted((path / "packed").glob("*.json")):
+        array, name = stamp.with_suffix(".npy"), f"packed/{stamp.stem}.npy"
+        checksums = [index[step]["tensors"].get(stamp.stem) for step in index]
+        try:
+            is_current = json.loads(stamp.read_text("utf-8")) == {"steps": list(index), "tensors": checksums}
+        except (OSError, ValueError):
+            is_current = False
+        if not is_current:
+            out.append((name, "stale", f"{name} is of other checkpoints and is packed anew on next use"))
+        elif any(packed_tensor(array, row, str(value)) is None for row, value in enumerate(checksums)):
+            out.append((name, "altered", f"{name} does not hold the weights of the checkpoints"))
+    return out
+
+
+def packed_tensor(array: Path, row: int, checksum: str) -> Tensor | None:
+    """The tensor in a row of a packed array, if it has this checksum."""
+    try:
+        tensor = torch.from_numpy(np.array(np.load(array, mmap_mode="r", allow_pickle=False)[row]))
+    except (OSError, ValueError, TypeError, IndexError, EOFError):
+        return None
+    for candidate in (tensor, tensor.bfloat16()):  # bfloat16 is packed as float32
+        if tensor_checksum(candidate) == checksum:
+            return candidate
+    return None

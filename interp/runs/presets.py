@@ -1,0 +1,105 @@
+"""Named configs, and variations of a config whose sizes follow from its task.
+
+References: the "mainline" preset is the recipe of Nanda et al. 2023, appendix A and the released code.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from interp.networks.config import head_width, transformer_config
+from interp.runs.config import OptimizerConfig, RunConfig
+from interp.runs.schedule import make_schedule
+from interp.tasks.modular import ModularConfig
+
+# Dense where test accuracy rises, sparse elsewhere; chosen after a run of 20,000 steps saved every 100 (docs/log.md).
+# Optimizer state before memorization ends, in mid circuit formation, just before and just after cleanup.
+MAINLINE_SAVE = (
+    "0-300:100", "500", "1000-1400:200", "2000-4000:500", "4300", "4600-6400:100", "6700", "7000-8000:500",
+)  # fmt: skip
+MAINLINE_SAVE_OPTIMIZER = ("100", "2500", "4500", "8000")
+MAINLINE_STEPS = 10_000
+
+
+def mainline(n_steps: int = MAINLINE_STEPS) -> RunConfig:
+    """The mainline of Nanda et al. 2023: addition mod 113, 30 % train, one layer, weight decay 1, seeds 0 and 0.
+
+    References: Nanda et al. 2023, section 3 and the released code (progress-measures-paper).
+    """
+    task = ModularConfig(
+        operation="add",
+        p=113,
+        train_fraction=0.3,
+        equals_token=True,
+        separate_vocabularies=False,
+        corrupted_fraction=0.0,
+        split="shuffle",
+        split_seed=0,
+    )
+    inside = ["0"] + [text for text in MAINLINE_SAVE if _last_step(text) <= n_steps]
+    inside_optimizer = [text for text in MAINLINE_SAVE_OPTIMIZER if _last_step(text) <= n_steps]
+    return RunConfig(
+        task=task,
+        model=transformer_config(
+            p=113, n_ctx=3, d_vocab=114, n_layers=1, d_model=128, n_heads=4, d_mlp=512, act_fn="relu"
+        ),
+        optimizer=OptimizerConfig(
+            name="adamw",
+            lr=1e-3,
+            weight_decay=1.0,
+            betas=(0.9, 0.98),
+            eps=1e-8,
+            momentum=0.0,
+            warmup_steps=10,
+            batch_size=None,
+            batch_seed=0,
+            loss_dtype="float64",
+        ),
+        n_steps=n_steps,
+        schedule=make_schedule(n_steps, inside, inside_optimizer),
+        seed=0,
+        evaluation_interval=10,
+    )
+
+
+def _last_step(text: str) -> int:
+    head = text.split(":")[0]
+    return int(head.split("-")[-1]) if head[0].isdigit() else 0
+
+
+def variation(
+    config: RunConfig,
+    *,
+    task: dict[str, Any] | None = None,
+    model: dict[str, Any] | None = None,
+    optimizer: dict[str, Any] | None = None,
+    **changes: Any,
+) -> RunConfig:
+    """A trainable config with some fields replaced, sizes that follow from the task made to fit, all checked again.
+
+    Args:
+        task, model, optimizer: fields of that part by name. The model's n_ctx, d_vocab, d_vocab_out (and d_head, where
+            d_model or n_heads change) follow.
+
+    Raises:
+        ValueError: as the configs themselves do.
+    """
+    assert config.task and config.model and config.optimizer
+    new_task = replace(config.task, **(task or {}))
+    fields: dict[str, Any] = {
+        "n_ctx": new_task.n_pos,
+        "d_vocab": new_task.n_tokens,
+        "d_vocab_out": new_task.p,
+    }
+    fields |= model or {}
+    if fields.keys() & {"d_model", "n_heads"} and "d_head" not in fields:
+        d_model, n_heads = (fields.get(k, getattr(config.model, k)) for k in ("d_model", "n_heads"))
+        fields["d_head"] = head_width(d_model, n_heads)
+        if not n_heads:
+            fields |= {"positions": "none"}
+    return replace(
+        config,
+        task=new_task,
+        model=replace(config.model, **fields),
+        optimizer=replace(config.optimizer, **(optimizer or {})),
+        **changes,
+    )

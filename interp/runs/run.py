@@ -1,0 +1,280 @@
+"""A run on disk: a directory that explains itself. Opened lazily; written by `interp.runs.saving`."""
+
+import os
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from interp.networks.config import Weights
+from interp.runs.config import RunConfig, config_from_json
+from interp.runs.packed_weights import packed_weight
+from interp.runs.task_file import read_task
+from interp.runs.tensor_files import (
+    RunError,
+    read_json,
+    read_tensor,
+    read_tensors,
+)
+from interp.tasks.modular import ModularConfig, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+from interp.runs.index import read_index
+from interp.runs.record import FORMAT, FORMAT_VERSION
+
+HISTORY_COLUMNS = ("step", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Weights after `step` updates, and the optimizer's state where it was saved.
+
+    Attributes:
+        optimizer: per-parameter state under "<state>/<parameter>" (exp_avg/embed.W_E, ...), or None.
+    """
+
+    step: int
+    weights: Weights
+    optimizer: Weights | None
+
+
+class Run:
+    """A directory of checkpoints with its config. Get one from `interp.open_run`, `train` or `import_run`."""
+
+    def __init__(self, path: Path, record: dict[str, Any], config: RunConfig):
+        self.path = path
+        self.record = record
+        self.config = config
+
+    def __repr__(self) -> str:
+        span = f"steps {self.steps[0]} to {self.steps[-1]}" if self.steps else "no steps"
+        return f"Run({self.name!r}, {len(self.steps)} checkpoints, {span}, {self.record['status']})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "index"}  # another process reads its own
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def unit(self) -> str:
+        """What a step counts: "step" in own runs; "epoch" or "tokens" in some imported ones."""
+        return self.record["unit"]
+
+    @property
+    def measures(self) -> Path:
+        """Where `interp.measure` keeps its tables."""
+        return self.path / "measures"
+
+    @property
+    def huggingface(self) -> Path | None:
+        """The folder with the config.json of a run of Hugging Face checkpoints; None for all others."""
+        folder = self.path / "huggingface"
+        return folder if folder.is_dir() else None
+
+    @cached_property
+    def index(self) -> MutableMapping[int, dict[str, Any]]:
+        """Checksums by step, as index.json holds them."""
+        return read_index(self.path)
+
+    @property
+    def steps(self) -> list[int]:
+        """Saved steps, ascending."""
+        return list(self.index)
+
+    @property
+    def optimizer_steps(self) -> list[int]:
+        """Saved steps that hold optimizer state."""
+        return [step for step, entry in self.index.items() if "optimizer" in entry]
+
+    @cached_property
+    def task(self) -> Task:
+        """The run's data, as stored beside the weights.
+
+        Raises:
+            RunError: if the run has no task that this package knows, or task.safetensors contradicts the config.
+        """
+        if self.config.task is None:
+            raise RunError(
+                f"Run {self.name!r} has no task that grokscope knows, so that probes of task inputs do not apply. "
+                "Probes of weights do. Import it with --task if you know what it learned."
+            )
+        return self._read_task(self.config.task)
+
+    def _read_task(self, config: ModularConfig) -> Task:
+        return read_task(self.path / "task.safetensors", config)
+
+    def history(self) -> "pd.DataFrame":
+        """Loss and accuracy along the run: columns step, train_loss, train_accuracy, test_loss, test_accuracy.
+
+        Accuracies and the test loss are NaN at steps where they were not evaluated. With mini-batches train_loss is
+        the loss of the step's batch, except where the accuracies are given: there it is that of all train rows.
+        """
+        import pandas as pd  # heavy, and not needed to read weights
+
+        path = self.path / "history.parquet"
+        if not path.exists():
+            return pd.DataFrame(columns=list(HISTORY_COLUMNS))
+        return read_table(path)
+
+    def recorded(self) -> "pd.DataFrame":
+        """What the source of an imported run recorded beyond the history: column step, then one a quantity.
+
+        Raises:
+            RunError: if the file is damaged.
+        """
+        import pandas as pd
+
+        path = self.path / "recorded.parquet"
+        return read_table(path) if path.exists() else pd.DataFrame(columns=["step"])
+
+    def checkpoint(self, step: int) -> Checkpoint:
+        """The checkpoint of a saved step, its file checked against its checksum.
+
+        Raises:
+            RunError: if the step was not saved, or its file is missing, truncated or altered.
+        """
+        entry = self._entry(step)
+        weights = read_tensors(self.path / entry["file"], entry["checksum"])
+        optimizer = None
+        if "optimizer" in entry:
+            optimizer = read_tensors(self.path / entry["optimizer"]["file"], entry["optimizer"]["checksum"])
+        return Checkpoint(step, weights, optimizer)
+
+    def step_weights(self, step: int) -> Weights:
+        """Only the weights of a saved step.
+
+        Raises:
+            RunError: as `checkpoint`.
+        """
+        entry = self._entry(step)
+        return read_tensors(self.path / entry["file"], entry["checksum"])
+
+    def _entry(self, step: int) -> dict[str, Any]:
+        self._check_saved(step)
+        return self.index[step]
+
+    def _check_saved(self, step: int) -> None:
+        if step in self.index:
+            return
+        if not self.index:
+            raise RunError(f"Run {self.name!r} has no checkpoints yet, not at step {step} either.")
+        nearest = min(self.steps, key=lambda s: abs(s - step))
+        raise RunError(
+            f"Run {self.name!r} has no checkpoint at step {step}; it has {len(self.steps)} from {self.steps[0]} "
+            f"to {self.steps[-1]}, the nearest at {nearest}. Use run.checkpoint({nearest}) or train with a "
+            "denser schedule."
+        )
+
+    def model(self, step: int) -> Any:
+        """The checkpoint as a hooked model: run_with_cache, run_with_hooks, TransformerLens names.
+
+        A `HookedNetwork`, or a `TransformerBridge` for a run imported from Hugging Face.
+
+        Raises:
+            RunError: if the step was not saved or its file is damaged.
+        """
+        from interp.networks.hooked import build_model  # transformer_lens takes seconds to load
+
+        if self.huggingface:
+            from interp.networks.bridge import bridge
+
+            return bridge(self.huggingface, self.step_weights(step), f"Step {step} of run {self.name!r}")
+        if self.config.model is None:
+            raise RunError(
+                f"Run {self.name!r} has no model config: read its tensors with run.step_weights(step)."
+            )
+        return build_model(self.config.model, self.step_weights(step))
+
+    def weight_name(self, name: str) -> str:
+        """The full name of a weight given by its last part ("W_E") or in full.
+
+        Raises:
+            RunError: if no weight has that name, or several have (one for each layer).
+        """
+        if not self.index:
+            raise RunError(f"Run {self.name!r} has no checkpoints yet.")
+        names = self._weight_names()
+        found = [n for n in names if n == name] or [n for n in names if n.rsplit(".", 1)[-1] == name]
+        if len(found) != 1:
+            raise RunError(
+                f"Run {self.name!r} has {'no' if not found else 'more than one'} weight {name!r}. "
+                f"Use one of {', '.join(found or names)}."
+            )
+        return found[0]
+
+    def _weight_names(self) -> list[str]:
+        return list(self.index[self.steps[0]]["tensors"])
+
+    def weights(self, name: str) -> np.ndarray:
+        """One weight over all saved steps: a read-only memory-mapped array (step, *shape).
+
+        The first use packs the weight into one file beside the checkpoints; it is rebuilt when checkpoints were
+        added or changed. Where the directory cannot be written the array is assembled in memory instead.
+
+        Raises:
+            RunError: if the weight is unknown, or changes shape between steps.
+        """
+        name = self.weight_name(name)
+        checksums = {step: entry["tensors"].get(name) for step, entry in self.index.items()}
+        return packed_weight(
+            self.path / "packed", name, checksums, lambda step: self.tensor(step, name), f"run {self.name!r}"
+        )
+
+    def tensor(self, step: int, name: str) -> Tensor:
+        """One weight of one step, read through a memory map: the rest of the file is not touched.
+
+        Raises:
+            RunError: if step or weight are unknown, or the tensor is not the one that was saved.
+        """
+        name = self.weight_name(name)
+        entry = self._entry(step)
+        return read_tensor(self.path / entry["file"], name, entry["tensors"].get(name, ""))
+
+
+def open_run(path: str | os.PathLike) -> Run:
+    """The run in a directory, opened lazily: nothing but run.json is read.
+
+    Raises:
+        RunError: if the directory is not a run, or its run.json is damaged or of a newer format.
+    """
+    path = Path(path).expanduser().resolve()
+    file = path / "run.json"
+    if not path.exists():
+        raise RunError(
+            f"There is no run at {path}: no such directory. Runs that grokscope made hold a run.json."
+        )
+    if not file.is_file():
+        raise RunError(
+            f"{path} is not a grokscope run: it holds no run.json. If these are checkpoints of your own, bring them "
+            f"in with `interp import {path} DEST`."
+        )
+    record = read_json(file)
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise RunError(f"{file} does not describe a grokscope run: its 'format' is not {FORMAT!r}.")
+    if record.get("format_version") != FORMAT_VERSION:
+        raise RunError(
+            f"{file} has format version {record.get('format_version')}, this grokscope reads {FORMAT_VERSION}. "
+            "Use the version that wrote it, or a newer one."
+        )
+    missing = [name for name in ("status", "unit", "config") if name not in record]
+    if missing:
+        raise RunError(f"{file} lacks {', '.join(missing)}: it was altered. Restore it from a copy.")
+    return Run(path, record, config_from_json(record["config"], file))
+
+
+def read_table(path: Path) -> "pd.DataFrame":
+    import pandas as pd  # heavy, and not needed to read weights
+
+    try:
+        return pd.read_parquet(path)
+    except Exception as error:
+        raise RunError(
+            f"{path} is not a readable table ({error}). Run `interp verify {path.parent}`."
+        ) from error

@@ -1,0 +1,177 @@
+"""Writing a run: every file whole or not at all, checksums with it."""
+
+import json
+import os
+from collections.abc import Iterable
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import xxhash
+from safetensors import SafetensorError
+
+from interp.ground.whole_files import sync_directory, write_bytes, write_json
+from interp.networks.config import Weights
+from interp.runs.config import RunConfig, config_to_json
+from interp.runs.task_file import task_bytes
+from interp.runs.tensor_files import (
+    RunError,
+    check_weight_names,
+    damaged,
+    safetensors_bytes,
+    tensor_checksum,
+    tensors_in_order,
+)
+from interp.tasks.modular import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+from interp.runs.record import FORMAT, FORMAT_VERSION
+from interp.runs.run import Checkpoint, Run, open_run
+
+
+def create_run(path: Path, config: RunConfig, record: dict[str, Any], task: Task | None) -> Run:
+    """A new run directory with its config and data, and no checkpoints.
+
+    Args:
+        record: what run.json says beside format and config: status, unit, sessions, ...
+
+    Raises:
+        RunError: if the directory holds anything already.
+    """
+    path = Path(path).expanduser().resolve()
+    check_unused(path)
+    if task is not None:
+        write_bytes(path / "task.safetensors", task_bytes(task))
+    write_json(path / "index.json", {})
+    full = {"format": FORMAT, "format_version": FORMAT_VERSION, **record, "config": config_to_json(config)}
+    write_json(path / "run.json", full)
+    return open_run(path)
+
+
+def check_unused(path: Path) -> None:
+    """Nothing, if a new run can be made at this path.
+
+    Raises:
+        RunError: if it is a file or a directory that holds anything.
+    """
+    if (path / "run.json").exists():
+        raise RunError(
+            f"{path} already holds a run. Continue it with `interp resume {path}`, or name a new directory."
+        )
+    if path.exists() and (not path.is_dir() or any(p.name != "lock" for p in path.iterdir())):
+        what = "already holds other files" if path.is_dir() else "is a file"
+        raise RunError(f"A new run needs a directory of its own, but {path} {what}. Name a new or empty one.")
+
+
+def put_in_place(made: Path, dest: Path) -> None:
+    """Rename a finished run to its destination, durably. What came to lie there in the meantime stays.
+
+    Raises:
+        RunError: if the destination is no longer unused.
+    """
+    check_unused(dest)
+    if dest.exists():
+        (dest / "lock").unlink(missing_ok=True)
+        dest.rmdir()  # refuses, as the rename does, if anything arrived since the check
+    os.replace(made, dest)
+    sync_directory(dest.parent)
+
+
+def update_record(run: Run, **changes: Any) -> None:
+    """Change entries of run.json (status, sessions), not the config."""
+    run.record = {**run.record, **changes}
+    write_json(run.path / "run.json", run.record)
+
+
+def save_checkpoint(run: Run, step: int, weights: Weights, optimizer: Weights | None = None) -> None:
+    """Write a checkpoint and its checksums; a step that is there already is replaced."""
+    entry = _save_tensors(run.path, f"steps/{step:010d}.safetensors", weights, step)
+    if optimizer is not None:
+        entry["optimizer"] = _save_tensors(run.path, f"optimizer/{step:010d}.safetensors", optimizer, step)
+    run.index[step] = entry
+    write_index(run)
+
+
+def save_checkpoints(run: Run, checkpoints: Iterable[tuple[int, Weights]]) -> None:
+    """Write many checkpoints, holding one at a time, and the index once at the end.
+
+    Raises:
+        RunError: if a step comes twice.
+    """
+    for step, weights in checkpoints:
+        if step in run.index:
+            raise RunError(f"Step {step} of run {run.name!r} is saved already: a step has one checkpoint.")
+        run.index[step] = _save_tensors(run.path, f"steps/{step:010d}.safetensors", weights, step)
+    write_index(run)
+
+
+def write_index(run: Run) -> None:
+    """Write index.json as `run.index` has it, sorted by step."""
+    run.index = dict(sorted(run.index.items()))
+    write_json(run.path / "index.json", {str(step): entry for step, entry in run.index.items()})
+
+
+def save_history(run: Run, table: "pd.DataFrame") -> None:
+    """Replace history.parquet."""
+    _save_table(run.path / "history.parquet", table)
+
+
+def save_recorded(run: Run, table: "pd.DataFrame") -> None:
+    """Replace recorded.parquet."""
+    _save_table(run.path / "recorded.parquet", table)
+
+
+def _save_table(path: Path, table: "pd.DataFrame") -> None:
+    """Replace a Parquet file by this table."""
+    buffer = BytesIO()
+    table.to_parquet(buffer, index=False)
+    write_bytes(path, buffer.getvalue())
+
+
+def save_latest(run: Run, step: int, weights: Weights, optimizer: Weights) -> None:
+    """Replace what `resume` continues from."""
+    tensors = {f"weights/{k}": v for k, v in weights.items()} | {
+        f"optimizer/{k}": v for k, v in optimizer.items()
+    }
+    write_bytes(run.path / "latest.safetensors", safetensors_bytes(tensors, step))
+
+
+def read_latest(run: Run) -> Checkpoint | None:
+    """What `resume` continues from, or None where the run never got that far or is complete.
+
+    Raises:
+        RunError: if the file is damaged.
+    """
+    path = run.path / "latest.safetensors"
+    if not path.exists():
+        return None
+    try:
+        tensors, metadata = tensors_in_order(path.read_bytes())
+        step, checksums = int(metadata["step"]), json.loads(metadata["checksums"])
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise damaged(path, str(error)) from error
+    if {name: tensor_checksum(t) for name, t in tensors.items()} != checksums:
+        raise damaged(path, "its tensors have other checksums than those recorded when it was saved")
+
+    def part(prefix: str) -> Weights:
+        return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+    return Checkpoint(step, part("weights/"), part("optimizer/"))
+
+
+def remove_latest(run: Run) -> None:
+    """Delete the resume state of a run that is complete."""
+    (run.path / "latest.safetensors").unlink(missing_ok=True)
+
+
+def _save_tensors(path: Path, file: str, tensors: Weights, step: int) -> dict[str, Any]:
+    if file.startswith("steps/"):
+        check_weight_names(tensors, f"Step {step} of run {path.name!r}")
+    data = safetensors_bytes(tensors, step)
+    write_bytes(path / file, data)
+    return {
+        "file": file,
+        "checksum": xxhash.xxh3_64(data).hexdigest(),
+        "tensors": {name: tensor_checksum(t) for name, t in tensors.items()},
+    }

@@ -1,0 +1,144 @@
+"""Files of a run: tensors with a checksum of every one in the header, and the error for what is not as it was saved."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xxhash
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from interp.networks.config import Weights
+
+
+class RunError(ValueError):
+    """What is on disk is not what was expected: one sentence that names the file and what to do."""
+
+
+def check_weight_names(names: Iterable[str], where: Path | str) -> None:
+    """Nothing, if every name can be that of a file in packed/ and of nothing outside it.
+
+    Raises:
+        RunError: if one holds "/", "\\", ".." or NUL.
+    """
+    for name in names:
+        if any(part in name for part in ("/", "\\", "..", "\0")):
+            raise RunError(
+                f"{where} has a weight named {name!r}, whose packed file could lie outside the run. Rename it: a "
+                "weight's name holds no '/', '\\', '..' or NUL."
+            )
+
+
+def tensor_checksum(tensor: Tensor) -> str:
+    """Checksum (xxh3, 64 bit) of a tensor's dtype, shape and bytes.
+
+    >>> tensor_checksum(torch.zeros(2)) == tensor_checksum(torch.zeros(2, 1))
+    False
+    """
+    digest = xxhash.xxh3_64(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    digest.update(flat.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def file_checksum(path: Path) -> str:
+    """Checksum (xxh3, 64 bit) of a file, read through a memory map.
+
+    Raises:
+        RunError: if the file is missing or empty.
+    """
+    try:
+        return xxhash.xxh3_64(np.memmap(path, dtype=np.uint8, mode="r").data).hexdigest()
+    except (OSError, ValueError) as error:
+        raise damaged(path, "it is missing" if not Path(path).exists() else str(error)) from error
+
+
+def read_tensors(path: Path, checksum: str) -> Weights:
+    """All tensors of a safetensors file that must have this checksum.
+
+    Raises:
+        RunError: if the file is missing, truncated or altered.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise damaged(path, "it is missing" if not path.exists() else str(error)) from error
+    found = xxhash.xxh3_64(data).hexdigest()
+    if found != checksum:
+        raise damaged(path, f"its checksum is {found}, {checksum} was recorded when it was saved")
+    try:
+        return tensors_in_order(data)[0]
+    except (SafetensorError, ValueError) as error:
+        raise damaged(path, str(error)) from error
+
+
+def read_tensor(path: Path, name: str, checksum: str) -> Tensor:
+    """One tensor of a safetensors file, which must have this checksum; the rest of the file is not read.
+
+    Raises:
+        RunError: if the file is missing or damaged, or the tensor is not the one that was saved.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensor = file.get_tensor(name)
+    except (OSError, SafetensorError) as error:
+        raise damaged(path, str(error)) from error
+    if tensor_checksum(tensor) != checksum:
+        raise damaged(path, f"tensor {name} has another checksum than the one recorded when it was saved")
+    return tensor
+
+
+def tensors_in_order(data: bytes) -> tuple[Weights, dict[str, str]]:
+    """Tensors and metadata; in the order of saving where it is recorded, since safetensors gives a random one."""
+    tensors, metadata = load_safetensors(data), _header(data)[0].get("__metadata__", {})
+    order = json.loads(metadata.get("checksums", "{}"))
+    return {name: tensors[name] for name in [*order, *sorted(tensors)] if name in tensors}, metadata
+
+
+def _header(data: bytes) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, and where the tensors start."""
+    start = 8 + int.from_bytes(data[:8], "little")
+    return json.loads(data[8:start]), start
+
+
+def damaged(path: Path, why: str) -> RunError:
+    """The error for a file of a run that is not as it was saved."""
+    run = path.parent.parent if path.parent.name in ("steps", "optimizer") else path.parent
+    return RunError(
+        f"{path} is damaged: {why}. Run `interp verify {run}` to see what else is; other steps can still be read."
+    )
+
+
+def safetensors_bytes(tensors: Mapping[str, Tensor], step: int) -> bytes:
+    """A safetensors file with the step and every tensor's checksum in its header: equal bytes for equal tensors."""
+    cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+    metadata = {"step": str(step), "checksums": json.dumps({k: tensor_checksum(t) for k, t in cpu.items()})}
+    data = save_safetensors(cpu, metadata=metadata)
+    # safetensors writes metadata in random order. Sorted, a checkpoint that is written again after a kill is the same
+    # file, and the checksum in the index holds whether or not the kill came before the index was written.
+    header, start = _header(data)
+    header["__metadata__"] = metadata
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[start:]
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file.
+
+    Raises:
+        RunError: if it is missing or not JSON.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"{path} is missing. Run `interp verify --repair {path.parent}`.") from error
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path} is not readable JSON ({error}). Run `interp verify {path.parent}`."
+        ) from error

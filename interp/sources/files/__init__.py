@@ -1,0 +1,1 @@
+"""Reading files of strangers: which tensors they hold, and of which step."""

@@ -1,0 +1,266 @@
+"""What an imported network learned, and on which rows it was trained.
+
+Nothing is guessed silently. The operation is stated by the source or the user, or it is the one that the last
+checkpoint answers. The split is listed in the source or stated by the user, or a known generator and seed is tried: one
+whose train rows have a far smaller loss than all rows cannot be a coincidence. What cannot be found is left open.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from interp.networks.answers import answer_logits
+from interp.networks.config import ModelConfig, Weights
+from interp.runs.run import Run
+from interp.sources.files.reading import SourceError
+from interp.sources.formats import openai_grok
+from interp.sources.records.recorded import Recorded
+from interp.tasks.modular import OPERATIONS, ModularConfig, Task, is_prime, modular_task, split_order
+
+# Splits that published trainers draw: Python's shuffle (progress-measures and its heirs), torch.randperm (the
+# TransformerLens demo, seed 598), with the seeds that people take.
+_SEEDS = (0, 1, 2, 3, 4, 5, 42, 598, 999, 1337)
+
+# Train rows of a wrong split are a random sample of all rows: their mean log loss lies more than six standard errors
+# below that of all rows with a probability of 1e-9, for each of the some hundred orders and fractions tried.
+_SIGNIFICANCE = 6.0
+
+
+def find_task(
+    run: Run,
+    model: ModelConfig,
+    shown: Mapping[str, Any],
+    stated: Mapping[str, Any],
+    recorded: Recorded,
+    format: str,
+    train_indices: Iterable[int] | None,
+) -> tuple[Task | None, dict[str, str]]:
+    """What a run in the making learned, and how each part of that was found ("none": why there is no task).
+
+    Args:
+        shown: fields of a `ModularConfig` that the source shows.
+        stated: fields that the user states; they count more.
+
+    Raises:
+        ValueError: if stated fields fit neither each other nor the network.
+    """
+    how = dict.fromkeys(shown, "shown by the source") | dict.fromkeys(stated, "stated")
+    try:
+        fields = layout(model, {**shown, **stated})
+    except ValueError as error:
+        if stated:
+            raise
+        return None, {"none": str(error)}
+    if "operation" not in fields:
+        operation, share = recognized_operation(model, fields, run.step_weights(run.steps[-1]))
+        if operation is None:
+            why = f"the last checkpoint answers no known operation mod {fields['p']} (best: {share:.0%} of the pairs)"
+            if stated:
+                raise SourceError(f"Run {run.name!r} has no task: {why}. State the operation with --task.")
+            return None, {"none": why}
+        fields["operation"] = operation
+        how["operation"] = f"answered by the last checkpoint on {share:.1%} of the pairs"
+
+    if stated.get("split") in ("shuffle", "unordered", "torch"):
+        if "split_seed" not in stated or "train_fraction" not in fields:
+            raise ValueError(
+                f"Split {stated['split']!r} needs a train fraction and a seed: state --train-fraction and --split-seed "
+                "too, or none of the three."
+            )
+        return modular_task(ModularConfig(**{"corrupted_fraction": 0.0} | fields)), how
+    base = unsplit_task(fields)
+    pairs, where = _train_pairs(base.p, recorded, format, train_indices)
+    if pairs is not None:
+        is_train = rows_of_pairs(base, pairs, where)
+        share = int(is_train.sum()) / len(is_train)
+        return modular_task(replace(base.config, split="explicit", train_fraction=share), is_train), how | {
+            "split": where
+        }
+    found = found_split(base, _losses(run, model, base), fields.get("train_fraction"), _seeds(recorded))
+    if found is None:
+        return base, how | {
+            "split": "not found: state --split, --split-seed and --train-fraction if you know them"
+        }
+    config, errors = found
+    text = f"its train loss lies {errors:.0f} standard errors below that of all rows, no other known split's does"
+    return modular_task(config), how | {"split": text}
+
+
+def _train_pairs(
+    p: int, recorded: Recorded, format: str, train_indices: Iterable[int] | None
+) -> tuple[list[tuple[int, int]] | None, str]:
+    """The operands of the train rows where they are listed or can be made again, and by whom."""
+    if train_indices is not None:
+        return [divmod(int(i), p) for i in train_indices], "train_indices"
+    if recorded.train_pairs is not None:
+        return recorded.train_pairs, "the list of train data in the source"
+    if recorded.train_rows is not None:
+        return [divmod(i, p) for i in recorded.train_rows], "the list of train indices in the source"
+    if format == "openai-grok":
+        return openai_grok.train_pairs(recorded.config), "the generator of openai/grok, seed 0"
+    return None, ""
+
+
+def _seeds(recorded: Recorded) -> list[int]:
+    named = (recorded.config.get(key) for key in ("seed", "data_seed", "split_seed", "random_seed"))
+    return [
+        seed for seed in named if isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**32
+    ]
+
+
+def _losses(run: Run, model: ModelConfig, task: Task) -> list[Tensor]:
+    """Losses of every example at a few checkpoints, where memorization may show."""
+    chosen = sorted({run.steps[round(q * (len(run.steps) - 1))] for q in (0.05, 0.1, 0.2, 0.4, 1.0)})
+    losses = [example_losses(model, run.step_weights(step), task) for step in chosen]
+    return [x for x in losses if bool(torch.isfinite(x).all())] or [torch.zeros(task.n_examples)]
+
+
+def layout(model: ModelConfig, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a `ModularConfig` that follow from the network's sizes, with those that are known.
+
+    Two positions are (a, b), three are (a, b, =). Residues come first in the vocabulary.
+
+    Raises:
+        SourceError: if the sizes and what is known cannot both hold.
+    """
+    out = dict(known)
+    if "template" not in out:
+        if model.n_ctx not in (2, 3) and "equals_token" not in out:
+            raise SourceError(
+                f"The network reads {model.n_ctx} tokens at once; rows (a, b) have 2, rows (a, b, =) have 3."
+            )
+        out.setdefault("equals_token", model.n_ctx == 3)
+    equals = int(out["equals_token"])
+    doubled = model.d_vocab - equals == 2 * model.d_vocab_out
+    if "p" not in out:
+        out["p"] = model.d_vocab_out if doubled else model.d_vocab - equals
+    out.setdefault("separate_vocabularies", doubled and model.d_vocab - equals == 2 * out["p"])
+    out.setdefault("n_unused_tokens", 0)
+    fields = {
+        "operation": "add",
+        "train_fraction": None,
+        "corrupted_fraction": 0.0,
+        "split": "unknown",
+        "split_seed": 0,
+    }
+    names = ("p", "equals_token", "separate_vocabularies", "template", "n_unused_tokens")
+    shape = ModularConfig(**fields | {k: out[k] for k in names if k in out})  # type: ignore[arg-type]
+    unused = model.d_vocab - shape.n_tokens
+    if shape.n_pos != model.n_ctx or unused < 0 or model.d_vocab_out < shape.p:
+        raise SourceError(
+            f"A task mod {shape.p} with rows {shape.row!r} needs {shape.n_pos} positions, at least {shape.n_tokens} "
+            f"tokens and {shape.p} logits; the network has {model.n_ctx}, {model.d_vocab} and {model.d_vocab_out}. "
+            "State the --p and the rows (--equals-token, --separate-vocabularies) that it was trained with."
+        )
+    out["n_unused_tokens"] += unused
+    return out
+
+
+def recognized_operation(
+    model: ModelConfig, fields: Mapping[str, Any], weights: Weights
+) -> tuple[str | None, float]:
+    """The operation that these weights answer best, and on which share of the pairs; None where none stands out."""
+    agreement: dict[str, float] = {}
+    answers = None
+    for name, operation in OPERATIONS.items():
+        if name == "random" or (operation.needs_prime and not is_prime(fields["p"])):
+            continue
+        task = unsplit_task({**fields, "operation": name})
+        if answers is None:  # every pair is defined for the first operation, "add"
+            answers = torch.zeros(task.p, task.p, dtype=torch.long)
+            with torch.no_grad():
+                logits = answer_logits(model, task.tokens)(weights)[:, : task.p]
+            answers[task.pairs[:, 0], task.pairs[:, 1]] = logits.argmax(-1)
+        found = answers[task.pairs[:, 0], task.pairs[:, 1]]
+        agreement[name] = (found == task.labels).double().mean().item()
+    best, second = sorted(agreement, key=agreement.__getitem__, reverse=True)[:2]
+    # A memorizing network answers its train rows, 20 % or more of all; "a/b or a-b" agrees with "a-b" on half.
+    clear = agreement[best] > 0.2 and agreement[best] > 1.5 * agreement[second]
+    return (best if clear else None), agreement[best]
+
+
+def unsplit_task(fields: Mapping[str, Any]) -> Task:
+    """The task without a split."""
+    defaults = {"corrupted_fraction": 0.0, "train_fraction": None}
+    return modular_task(ModularConfig(**defaults | dict(fields) | {"split": "unknown", "split_seed": 0}))  # type: ignore[arg-type]
+
+
+def rows_of_pairs(task: Task, pairs: Sequence[tuple[int, int]], where: str) -> Tensor:
+    """The split in which exactly these pairs are train.
+
+    Raises:
+        SourceError: if a pair is no row of the task, or none or all rows are train.
+    """
+    row_of = {tuple(pair): row for row, pair in enumerate(task.pairs.tolist())}
+    unknown = [pair for pair in pairs if tuple(pair) not in row_of]
+    is_train = torch.zeros(task.n_examples, dtype=torch.bool)
+    if not unknown:
+        is_train[[row_of[tuple(pair)] for pair in pairs]] = True
+    if unknown or not 0 < int(is_train.sum()) < task.n_examples:
+        what = (
+            f"{unknown[0]}, which is no row"
+            if unknown
+            else f"{int(is_train.sum())} of {task.n_examples} rows"
+        )
+        raise SourceError(
+            f"{where} names as train rows {what} of {task.config.operation!r} mod {task.p}. Check the task (--task, "
+            "--p)."
+        )
+    return is_train
+
+
+def example_losses(model: ModelConfig, weights: Weights, task: Task) -> Tensor:
+    """Cross-entropy of every example in float64, over the logits of the residues."""
+    with torch.no_grad():
+        logits = answer_logits(model, task.tokens)(weights)[:, : task.p].double()
+    return -logits.log_softmax(-1).gather(1, task.labels[:, None]).squeeze(1)
+
+
+def found_split(
+    task: Task, losses: Sequence[Tensor], fraction: float | None, seeds: Sequence[int] = ()
+) -> tuple[ModularConfig, float] | None:
+    """The known generator, seed and fraction whose train rows are those that the network has memorized.
+
+    A fraction that is no multiple of a percent (nor a third) is found as the nearest one that is.
+
+    Args:
+        losses: of every example at some checkpoints; one at which train is memorized and test is not decides.
+        fraction: where it is known.
+        seeds: seeds that the source names, tried beside the usual ones.
+
+    Returns: the config and by how many standard errors its train loss lies below that of all rows, or None where no
+        split stands out.
+    """
+
+    def separation(order: Tensor, share: float) -> float:
+        return max(_separation(x, order, int(share * task.n_examples)) for x in log_losses)
+
+    # Of log losses, since a few huge ones would hide the rest.
+    log_losses = [x.clamp_min(1e-300).log() for x in losses]
+    kinds: tuple[Literal["shuffle", "torch"], ...] = ("shuffle", "torch")
+    candidates = [(split, seed) for split in kinds for seed in dict.fromkeys((*seeds, *_SEEDS))]
+    orders = {(split, seed): split_order(split, seed, task.n_examples) for split, seed in candidates}
+    # A quarter of the rows in the right order are train rows, or enough of them, whatever the fraction is.
+    split, seed = max(candidates, key=lambda candidate: separation(orders[candidate], fraction or 0.25))
+    order, share = orders[split, seed], fraction
+    if share is None:
+        share = max((i / 20 for i in range(1, 20)), key=lambda s: separation(order, s))
+        near = [round(share + i / 100, 2) for i in range(-4, 5)] + [1 / 3, 2 / 3]
+        share = max((s for s in near if 0 < s < 1), key=lambda s: separation(order, s))
+    errors = separation(order, share)
+    if errors < _SIGNIFICANCE:
+        return None
+    return replace(task.config, split=split, split_seed=seed, train_fraction=share), errors
+
+
+def _separation(x: Tensor, order: Tensor, n_train: int) -> float:
+    """By how many standard errors (of a sample without replacement) the mean over train lies below that over all."""
+    n = len(x)
+    if not 0 < n_train < n:
+        return 0.0
+    error = x.std().item() * math.sqrt((1 - n_train / n) / n_train)
+    return (x.mean() - x[order[:n_train]].mean()).item() / error if error > 0 else 0.0

@@ -1,0 +1,1 @@
+"""What trainers write beside the weights."""

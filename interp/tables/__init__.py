@@ -1,0 +1,1 @@
+"""Curves of tables, and when something happened along them."""

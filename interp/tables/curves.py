@@ -1,0 +1,131 @@
+"""One curve of a table as arrays: reading it, where it is beyond a threshold, its slope, where its slope breaks.
+
+What `interp.tables.transitions` dates is found here, in plain arrays.
+"""
+
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+Direction = Literal["rise", "fall"]
+Scale = Literal["linear", "log"]
+
+GRID = 200  # points at most between which change points are searched: the time grows with the square
+
+
+def curve(table: pd.DataFrame, quantity: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and values, by step, without those that were not measured (NaN).
+
+    Raises:
+        ValueError: if a column is missing or holds no value, or a step occurs twice.
+    """
+    if missing := {"step", quantity} - set(table.columns):
+        raise ValueError(
+            f"The table has no column {sorted(missing)[0]!r}; it has {', '.join(map(str, table.columns))}."
+        )
+    rows = table[["step", quantity]].dropna().sort_values("step")
+    if rows.empty:
+        raise ValueError(f"The table holds no value of {quantity!r}: there is nothing to date.")
+    steps, values = rows["step"].to_numpy(np.int64), rows[quantity].to_numpy(np.float64)
+    twice = steps[1:][steps[1:] == steps[:-1]]
+    if len(twice):
+        raise ValueError(
+            f"A curve has one row a step, step {twice[0]} has several. Choose rows first (split, matrix, ...)."
+        )
+    return steps, values
+
+
+def scaled(values: np.ndarray, scale: Scale, quantity: str) -> np.ndarray:
+    """The values, or their natural logarithms.
+
+    Raises:
+        ValueError: if the scale is not known, or is "log" and a value is not above 0.
+    """
+    if scale not in ("linear", "log"):
+        raise ValueError(f"A scale is 'linear' or 'log', got {scale!r}.")
+    if scale == "linear":
+        return values
+    if not (values > 0).all():
+        raise ValueError(f"A log scale needs values above 0, {quantity!r} goes down to {values.min():g}.")
+    return np.log(values)
+
+
+def reached(values: np.ndarray, threshold: float, direction: Direction, tolerated: int) -> np.ndarray:
+    """Where the values are at the threshold or beyond it, lone relapses of up to `tolerated` values passed over.
+
+    A relapse stands alone if more values than `tolerated` beyond the threshold lie on either side of it.
+
+    Raises:
+        ValueError: if direction or tolerated are not valid.
+
+    >>> reached(np.array([0, 1, 1, 0, 1, 1, 0, 1]), 1.0, "rise", 1).astype(int)
+    array([0, 1, 1, 1, 1, 1, 0, 1])
+    """
+    if direction not in ("rise", "fall"):
+        raise ValueError(f"A direction is 'rise' or 'fall', got {direction!r}.")
+    if tolerated < 0:
+        raise ValueError(f"tolerated counts checkpoints, at least 0, got {tolerated}.")
+    mask = values >= threshold if direction == "rise" else values <= threshold
+    filled = mask.copy()
+    for (start, end), (next_start, next_end) in pairwise(stretches(mask)):
+        if next_start - end <= tolerated < min(end - start, next_end - next_start):
+            filled[end:next_start] = True
+    return filled
+
+
+def stretches(mask: np.ndarray) -> list[tuple[int, int]]:
+    """First index and end (exclusive) of every stretch of True."""
+    edges = np.flatnonzero(np.diff(np.r_[False, mask, False].astype(np.int8)))
+    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
+
+
+def slopes(steps: np.ndarray, values: np.ndarray, window: int) -> np.ndarray:
+    """Slope at every step: the least-squares line through the `window` values around it (fewer at the ends).
+
+    Raises:
+        ValueError: if there are fewer than two values.
+    """
+    if len(steps) < 2:
+        raise ValueError("A slope needs at least two checkpoints, there is one.")
+    x, out = steps.astype(np.float64), np.empty(len(steps))
+    for i in range(len(steps)):
+        near = slice(max(i - window // 2, 0), max(i + window // 2 + 1, 2))
+        dx = x[near] - x[near].mean()
+        out[i] = dx @ values[near] / (dx @ dx)
+    return out
+
+
+def breaks(steps: np.ndarray, values: np.ndarray, n_breaks: int) -> tuple[np.ndarray, np.ndarray]:
+    """Knots of a continuous piecewise-linear curve with n_breaks inner knots, and its slopes between them.
+
+    The best such curve through values of its own at the knots (`ruptures`, dynamic programming, model "clinear"), on an
+    even grid of as many points as there are steps, at most 200, onto which the values are interpolated. A knot is
+    known to one grid spacing at best.
+
+    Returns:
+        steps of all knots, the two ends included; slopes of the n_breaks + 1 pieces.
+
+    Raises:
+        ValueError: if there are fewer than 3 * (n_breaks + 1) values, or one is not finite.
+
+    References: Truong, Oudre, Vayatis 2020, "Selective review of offline change point detection methods".
+    """
+    if n_breaks < 1 or len(steps) < 3 * (n_breaks + 1):
+        raise ValueError(
+            f"{n_breaks} change points need at least 1 and {3 * (n_breaks + 1)} checkpoints, there are {len(steps)}."
+        )
+    if not np.isfinite(values).all():
+        raise ValueError(
+            "Change points need finite values; leave out the checkpoints where the curve is infinite."
+        )
+    import ruptures  # loads scipy, which most callers do without
+
+    grid = np.linspace(steps[0], steps[-1], min(len(steps), GRID))
+    y = np.interp(grid, steps, values)
+    spread = y.std() or 1.0  # costs are compared; their unit must not meet rounding
+    found = ruptures.Dynp(model="clinear", min_size=3, jump=1).fit((y - y.mean()) / spread)
+    # A piece of clinear goes from the last point of the one before to its own last point: that is the knot.
+    at = np.array([0, *[end - 1 for end in found.predict(n_bkps=n_breaks)]])
+    return grid[at], np.diff(y[at]) / np.diff(grid[at])

@@ -1,0 +1,181 @@
+"""The phases of Nanda et al. 2023, from the tables of a run: memorization, circuit formation, cleanup; and grokking.
+
+The paper draws them by eye. Here every boundary is a rule with its threshold, and its bracket says how much the curve,
+not only the checkpoint spacing, leaves open. docs/transitions.md shows what the rules say on known curves.
+
+References: Nanda et al. 2023, "Progress measures for grokking via mechanistic interpretability", section 5.2 and
+figure 7.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from interp.tables.curves import breaks, curve, slopes, stretches
+from interp.tables.transitions import ACCURACY, Transition, around, by_split, lasting, transition
+
+FLOOR = 2.0  # the floor of the excluded loss: up to so many times its least value
+SMOOTHED = (
+    3  # checkpoints: a running median against lone outliers of the excluded loss; the ends stay as they are
+)
+SLOPE_WINDOW = 5  # checkpoints whose least-squares line gives a slope
+STEEPER = 1.5  # cleanup begins where the norm falls so many times faster than before, ...
+CLEANED = 0.1  # ... if log(sum of squared weights) still falls by this much from there
+SETTLED = 0.05  # cleanup ends where slopes stay below this share of their largest
+PIECES = (3, 4, 5)  # straight pieces that the norm's curve is cut into
+LEAST_LOSS = 1e-16  # losses below the rounding of float64 log-softmax count as this
+
+
+def phases(
+    tables: Mapping[str, pd.DataFrame], *, accuracy: float = ACCURACY, tolerated: int = 0
+) -> dict[str, Transition]:
+    """The beginnings of Nanda et al.'s phases, and of grokking, each with its bracket.
+
+    memorization       train accuracy stays at `accuracy`.
+    circuit_formation  after memorization the excluded loss leaves its floor (up to FLOOR times its least value) for
+                       good: `step` is the first checkpoint past the floor, `before` the last ahead of it, since
+                       nothing on a floor tells where formation begins. On a flat curve the bracket is wide. Never, if
+                       the excluded loss ends within FLOOR of the train loss there: these frequencies are not used.
+    cleanup            within circuit formation the sum of squared weights begins to fall faster: of the change points
+                       of its logarithm the one where the slope steepens most. The bracket spans the answers with
+                       PIECES straight pieces.
+    cleanup_end        after that the slopes of log restricted loss and of the Gini coefficient of W_E stay below
+                       SETTLED of their largest.
+    grokking           test accuracy stays at `accuracy`. Not a phase: it comes in cleanup, late in the changes.
+
+    The paper draws its boundaries by eye and has memorization last until the excluded loss turns, which here is where
+    circuit formation begins. Neither is a theorem: read the curves beside the bands.
+
+    Args:
+        tables: as `measure` returns them, each over any steps; what is missing leaves its phases unknown.
+            history (`Run.history()`) or losses: accuracies and train loss; the first of them that has rows. With
+                corrupted labels give losses too: like the excluded loss, its train loss leaves them out.
+            progress_measures, with a key set: rows with selection "key" of excluded_loss (train) and restricted_loss
+                (all).
+            weight_norms: the row "total".
+            fourier_sparsity: gini of W_E.
+        accuracy, tolerated: of memorization and grokking, as `transition`.
+
+    Returns:
+        All five. `before` and `step` both None: not known, for want of tables or checkpoints. `step` None: never.
+
+    Raises:
+        ValueError: if progress_measures holds no key set.
+
+    References: Nanda et al. 2023, section 5.2 and figure 7.
+    """
+    answers = next((t for name in ("history", "losses") if len(t := tables.get(name, _NOTHING))), _NOTHING)
+    wide = by_split(answers)
+    unknown = Transition("", None, None, None)
+    found = dict.fromkeys(
+        ("memorization", "circuit_formation", "cleanup", "cleanup_end", "grokking"), unknown
+    )
+    for name, split in (("memorization", "train"), ("grokking", "test")):
+        if f"{split}_accuracy" in wide and wide[f"{split}_accuracy"].notna().any():
+            found[name] = transition(wide, f"{split}_accuracy", accuracy, "rise", tolerated=tolerated)
+    measures = tables.get("progress_measures", _NOTHING)
+    if not len(measures):
+        return found
+
+    excluded, restricted = (
+        _of_key_set(measures, "excluded_loss", "train"),
+        _of_key_set(measures, "restricted_loss", "all"),
+    )
+    if found["memorization"] is not unknown and excluded is not None:
+        train_loss = _train_loss_beside(excluded, wide, tables.get("losses", _NOTHING))
+        found["circuit_formation"] = _circuit_formation(excluded, train_loss, found["memorization"])
+    norms = tables.get("weight_norms", _NOTHING)
+    if len(norms):
+        found["cleanup"] = _cleanup(norms[norms["matrix"] == "total"], found["circuit_formation"])
+    sparsity = tables.get("fourier_sparsity", _NOTHING)
+    if len(sparsity) and restricted is not None:
+        gini = sparsity[sparsity["matrix"] == "W_E"]
+        found["cleanup_end"] = _cleanup_end(restricted, gini, found["cleanup"])
+    return found
+
+
+_NOTHING = pd.DataFrame()
+
+
+def _of_key_set(measures: pd.DataFrame, measure: str, split: str) -> pd.DataFrame | None:
+    """The curve of the run's key set, or None for a run without that split."""
+    if not (measures["selection"] == "key").any():
+        raise ValueError(
+            "Phases need progress measures of one key set for the whole run, these have none. Measure with "
+            "functools.partial(progress_measures, frequencies=run_key_frequencies(tables))."
+        )
+    rows = measures[
+        (measures["selection"] == "key") & (measures["measure"] == measure) & (measures["split"] == split)
+    ]
+    return rows if len(rows) else None
+
+
+def _train_loss_beside(excluded: pd.DataFrame, answers: pd.DataFrame, losses: pd.DataFrame) -> float:
+    """The train loss at the last step of the excluded loss, or the last one known before it.
+
+    The excluded loss leaves corrupted rows out. So does the train split of the losses table, unlike a history.
+    """
+    if len(losses) and {"train", "corrupted"} <= set(losses["split"]):
+        answers = losses[losses["split"] == "train"].rename(columns={"loss": "train_loss"})
+    steps, train_losses = curve(answers, "train_loss")
+    last = curve(excluded, "loss")[0][-1]
+    return float(train_losses[max(int(np.searchsorted(steps, last, side="right")) - 1, 0)])
+
+
+def _circuit_formation(excluded: pd.DataFrame, train_loss: float, memorized: Transition) -> Transition:
+    steps, losses = curve(excluded, "loss")
+    if memorized.step is None or steps[-1] < memorized.step:
+        return Transition("excluded_loss", None, int(steps[-1]), None)
+    after = steps >= memorized.step
+    steps, logs = steps[after], np.log(np.maximum(losses[after], LEAST_LOSS))
+    smooth = pd.Series(logs).rolling(SMOOTHED, center=True).median().fillna(pd.Series(logs)).to_numpy()
+    least = int(smooth.argmin())
+    on_floor = smooth <= smooth[least] + np.log(FLOOR)
+    threshold = float(np.exp(smooth[least]) * FLOOR)
+    first = next(start for start, end in stretches(on_floor) if start <= least < end)
+    last = int(np.flatnonzero(on_floor)[-1])
+    uses_them = losses[-1] > FLOOR * max(train_loss, LEAST_LOSS)
+    if last + 1 == len(steps) or not uses_them:
+        return Transition("excluded_loss", threshold, int(steps[-1]), None)
+    before = int(steps[first - 1]) if first else memorized.before
+    return Transition("excluded_loss", threshold, before, int(steps[last + 1]))
+
+
+def _cleanup(norms: pd.DataFrame, formation: Transition) -> Transition:
+    quantity = "log sum_of_squares, slope"
+    if formation.step is None:
+        return Transition(quantity, None, formation.before, None)
+    steps, values = curve(norms, "sum_of_squares")
+    within = steps >= formation.step
+    steps, logs = steps[within], np.log(values[within])
+    brackets, tried = [], 0
+    for n_pieces in PIECES:
+        if len(steps) < 3 * n_pieces:
+            continue
+        tried += 1
+        knots, slope = breaks(steps, logs, n_pieces - 1)
+        i = int(np.diff(slope).argmin())
+        falls = np.interp(knots[i + 1], steps, logs) - logs[-1]
+        if slope[i + 1] < STEEPER * min(slope[i], 0.0) and falls > CLEANED:
+            brackets.append(around(steps, knots[i + 1]))
+    if not brackets:  # with too few checkpoints for some of PIECES a steepening may have been missed
+        return Transition(quantity, None, int(steps[-1]) if tried == len(PIECES) else None, None)
+    return Transition(quantity, None, min(b for b, _ in brackets), max(s for _, s in brackets))
+
+
+def _cleanup_end(restricted: pd.DataFrame, gini: pd.DataFrame, cleanup: Transition) -> Transition:
+    quantity = "log restricted_loss and gini, slopes"
+    if cleanup.step is None:
+        return Transition(quantity, SETTLED, cleanup.before, None)
+    both = restricted[["step", "loss"]].merge(gini[["step", "gini"]], on="step")
+    both["loss"] = np.log(both["loss"].clip(lower=LEAST_LOSS))
+    both = both[both["step"] >= cleanup.before]
+    if len(both) < SLOPE_WINDOW:
+        return Transition(quantity, SETTLED, None, None)
+    settled = np.ones(len(both), dtype=bool)
+    for column in ("loss", "gini"):
+        steps, values = curve(both, column)
+        slope = np.abs(slopes(steps, values, SLOPE_WINDOW))
+        settled &= slope <= SETTLED * slope.max()
+    return lasting(quantity, SETTLED, steps, settled)

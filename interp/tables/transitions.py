@@ -1,0 +1,297 @@
+"""When something happened along a run, read off its tables, with the bracket that the checkpoints leave open.
+
+A rise counts only if it lasts to the end of the run: a spike is not grokking, and a run that relapses for good never
+grokked. Every answer is a `Transition`: the last checkpoint without it and the first with it. What happened between
+the two is not known, so that a delay has an interval, and of two transitions whose brackets overlap none came first.
+
+Thresholds are arguments without default, or constants with a name here, and stand in the answer.
+
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"step": [0, 100, 200, 300, 400], "accuracy": [0.0, 0.99, 0.1, 0.97, 1.0]})
+    >>> transition(table, "accuracy", 0.95, "rise")  # not at 100, which was a spike
+    Transition(quantity='accuracy', threshold=0.95, before=200, step=300)
+
+The phases of Nanda et al. are put together from several tables in `interp.tables.phases`.
+
+References: Liu et al. 2022, "Omnigrok: grokking beyond algorithmic data" (95 % for both accuracies).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from interp.tables.curves import GRID, Direction, Scale, breaks, curve, reached, scaled, stretches
+
+# Accuracy from which a run has memorized (train) and grokked (test). As in Omnigrok; others take 0.9, 0.99 or 1.
+ACCURACY = 0.95
+# Shares of a curve's whole change at its onset and its completion.
+ONSET, COMPLETION = 0.05, 0.95
+
+
+@dataclass(frozen=True)
+class Transition:
+    """Something that begins between two checkpoints and lasts to the end of the run.
+
+    Attributes:
+        quantity: the column, or what was made of it.
+        threshold: the value that is crossed; None for change points, which have none.
+        before: last checkpoint without it; None if it holds from the first.
+        step: first checkpoint with it; None if it never comes to stay (then `before` is the last checkpoint).
+    """
+
+    quantity: str
+    threshold: float | None
+    before: int | None
+    step: int | None
+
+
+@dataclass(frozen=True)
+class Delay:
+    """The steps between two transitions, as far as their brackets tell.
+
+    Attributes:
+        steps: from the one's `step` to the other's; None if one never comes.
+        low, high: bounds of the true delay. `high` is None where the second does not come by the end of the run: then
+            it takes `low` steps or more (right-censored), and leaving such runs out of a mean biases it.
+    """
+
+    steps: int | None
+    low: int | None
+    high: int | None
+
+
+def transition(
+    table: pd.DataFrame, quantity: str, threshold: float, direction: Direction, *, tolerated: int = 0
+) -> Transition:
+    """When the quantity reaches the threshold for good.
+
+    Args:
+        table: one row a step, columns `step` and `quantity`. NaN means not measured there; infinity is a value.
+        threshold: reached at this value or beyond it.
+        direction: "rise" or "fall".
+        tolerated: relapses of at most so many checkpoints are passed over if they stand alone, with more
+            checkpoints than that beyond the threshold on either side. 0 (the default) passes over none; say so where
+            a run has isolated loss spikes. The last checkpoints of a run are never passed over.
+
+    Raises:
+        ValueError: if the column is missing or empty, a step occurs twice, or direction or tolerated are not valid.
+    """
+    steps, values = curve(table, quantity)
+    return lasting(quantity, threshold, steps, reached(values, threshold, direction, tolerated))
+
+
+def spells(
+    table: pd.DataFrame, quantity: str, threshold: float, direction: Direction
+) -> list[tuple[Transition, Transition]]:
+    """Every stretch of checkpoints beyond the threshold: when it begins and when it ends.
+
+    What `transition` leaves out: spikes, relapses, and a run that ungroks. The last stretch ends never if it lasts.
+
+    Raises:
+        ValueError: as `transition`.
+    """
+    steps, values = curve(table, quantity)
+    mask = reached(values, threshold, direction, 0)
+    found = []
+    for first, end in stretches(mask):
+        begins = Transition(quantity, threshold, int(steps[first - 1]) if first else None, int(steps[first]))
+        ends = Transition(
+            quantity, threshold, int(steps[end - 1]), int(steps[end]) if end < len(steps) else None
+        )
+        found.append((begins, ends))
+    return found
+
+
+def share_of_change(
+    table: pd.DataFrame, quantity: str, share: float, *, scale: Scale = "linear", tolerated: int = 0
+) -> Transition:
+    """When a curve has gone this share of its way from its first to its last value, for good.
+
+    With ONSET and COMPLETION when a probe's change begins and is done. It does not say that there was a jump: a
+    straight line has its onset at 5 % of the run. A curve that rises and falls back has little whole change, and a
+    run that was stopped in mid-change has an earlier "end". A curve whose ends are equal never changes.
+
+    Args:
+        share: in (0, 1].
+        scale: "log" for quantities over many orders, as losses.
+        tolerated: as `transition`; the last value is then the median of the last 2*tolerated+1.
+
+    Raises:
+        ValueError: as `transition`, or if share or scale are not valid, or a value is not above 0 on a log scale.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"share_of_change needs a share in (0, 1], got {share}.")
+    steps, values = curve(table, quantity)
+    y = scaled(values, scale, quantity)
+    if not np.isfinite(y[[0, -1]]).all():
+        raise ValueError(f"{quantity!r} is not finite at its first or last step: it has no whole change.")
+    end = float(np.median(y[-(2 * tolerated + 1) :]))
+    level = float(y[0] + share * (end - y[0]))
+    threshold = level if scale == "linear" else float(np.exp(level))
+    if end == y[0]:
+        return Transition(quantity, threshold, int(steps[-1]), None)
+    # Against the level on the curve's own scale: exp(log(x)) may differ from x in the last digit.
+    mask = reached(y, level, "rise" if end > y[0] else "fall", tolerated)
+    return lasting(quantity, threshold, steps, mask)
+
+
+def memorization(history: pd.DataFrame, threshold: float = ACCURACY, *, tolerated: int = 0) -> Transition:
+    """When train accuracy reaches the threshold for good. In a run that never memorizes `step` is None.
+
+    With corrupted labels it counts the labels that were shown, corrupted ones included.
+
+    Args:
+        history: as `Run.history()`, or the `losses` table of `measure`: its column `n` is needed where it has corrupted
+            rows, which it keeps out of its train split.
+        threshold, tolerated: as `transition`.
+    """
+    return transition(by_split(history), "train_accuracy", threshold, "rise", tolerated=tolerated)
+
+
+def grokking(history: pd.DataFrame, threshold: float = ACCURACY, *, tolerated: int = 0) -> Transition:
+    """When test accuracy reaches the threshold for good. In a run that never groks, or ungroks, `step` is None.
+
+    That test accuracy rises does not make it grokking: it may have risen with train accuracy. See `is_grokking`.
+
+    Args:
+        history: as `Run.history()`, or the `losses` table of `measure`.
+        threshold, tolerated: as `transition`.
+    """
+    return transition(by_split(history), "test_accuracy", threshold, "rise", tolerated=tolerated)
+
+
+def delay(first: Transition, second: Transition) -> Delay:
+    """The steps from one transition to another, with the interval that their brackets leave; may be negative.
+
+    The grokking delay is delay(memorization(h), grokking(h)). A transition that holds from the first checkpoint is
+    taken to lie at step 0 or after.
+    """
+    if first.step is None:
+        return Delay(None, None, None)
+    if second.step is None:
+        return Delay(None, (second.before or 0) - first.step, None)
+    return Delay(
+        second.step - first.step, (second.before or 0) - first.step, second.step - (first.before or 0)
+    )
+
+
+def precedes(first: Transition, second: Transition) -> bool | None:
+    """Whether the first came before the second; None where their brackets overlap, or neither came."""
+
+    def surely(one: Transition, other: Transition) -> bool:
+        return one.step is not None and other.before is not None and one.step <= other.before
+
+    return True if surely(first, second) else False if surely(second, first) else None
+
+
+def is_grokking(
+    history: pd.DataFrame, *, threshold: float = ACCURACY, ratio: float = 2.0, tolerated: int = 0
+) -> tuple[bool | None, str]:
+    """Whether generalization came late enough to be called grokking, and why; None if the run cannot tell.
+
+    Two conditions: test accuracy rises for good at `ratio` times the memorization step or later, and the test loss
+    climbed above its initial value by then. A change of both accuracies at once, as with most of the table in train,
+    has neither. Time counts from step 0, so that the ratio depends on the learning rate's warm-up too.
+
+    Raises:
+        ValueError: as `transition`, or if the table has no test loss.
+    """
+    accuracies = by_split(history)
+    memorized = memorization(history, threshold, tolerated=tolerated)
+    generalized = grokking(history, threshold, tolerated=tolerated)
+    if memorized.step is None:
+        return False, f"Train accuracy does not stay at {threshold:g} by step {memorized.before}."
+    if generalized.step is None:
+        return (
+            None,
+            f"Test accuracy does not stay at {threshold:g} by step {generalized.before}: not yet, or never.",
+        )
+    low = (generalized.before or 0) / max(memorized.step, 1)
+    high = generalized.step / (memorized.before or 0) if memorized.before else np.inf
+    if high < ratio:
+        return False, f"Test accuracy follows at {high:.3g} times the memorization step at most."
+    steps, losses = curve(accuracies, "test_loss")
+    if not (losses[steps <= generalized.step] > losses[0]).any():  # a spike after that is another matter
+        return False, "The test loss never rises above its initial value: the run does not overfit first."
+    if low < ratio:
+        return (
+            None,
+            f"The checkpoints leave open whether it took {low:.3g} or {high:.3g} times as long to generalize.",
+        )
+    return (
+        True,
+        f"Test accuracy follows at {low:.3g} times the memorization step or later, after the test loss rose.",
+    )
+
+
+def change_points(
+    table: pd.DataFrame, quantity: str, n_breaks: int, *, scale: Scale = "linear"
+) -> list[Transition]:
+    """Where the slope of a curve changes most: the knots of the best continuous curve of n_breaks + 1 straight pieces.
+
+    For curves that cross no threshold of note. There is always an answer, also on a smooth curve where nothing breaks:
+    look whether the points stay where they are with more or fewer breaks.
+
+    Args:
+        scale: "log" for quantities over many orders, as losses.
+
+    Returns:
+        One a break, ascending, threshold None; the bracket is the grid spacing on either side, out to the checkpoints.
+
+    Raises:
+        ValueError: as `transition`, or if there are fewer than 3 * (n_breaks + 1) checkpoints.
+    """
+    steps, values = curve(table, quantity)
+    knots, _ = breaks(steps, scaled(values, scale, quantity), n_breaks)
+    return [Transition(quantity, None, *around(steps, knot)) for knot in knots[1:-1]]
+
+
+def lasting(quantity: str, threshold: float | None, steps: np.ndarray, holds: np.ndarray) -> Transition:
+    """From where `holds` is true to the end."""
+    without = np.flatnonzero(~holds)
+    if not len(without):
+        return Transition(quantity, threshold, None, int(steps[0]))
+    last = int(without[-1])
+    step = int(steps[last + 1]) if last + 1 < len(steps) else None
+    return Transition(quantity, threshold, int(steps[last]), step)
+
+
+def by_split(table: pd.DataFrame) -> pd.DataFrame:
+    """A history, from a history or from the `losses` table (rows by split).
+
+    Train counts corrupted rows, as in a history: the mean over the table's train and corrupted rows.
+
+    Raises:
+        ValueError: if the table has corrupted rows and no column n.
+    """
+    if "split" not in table:
+        return table
+    has_corrupted = (table["split"] == "corrupted").any()
+    if has_corrupted and "n" not in table:
+        raise ValueError(
+            "Train accuracy counts corrupted rows, which this table keeps apart: it needs the column n of the `losses` "
+            "table to weigh them."
+        )
+    quantities = ["loss", "accuracy"]
+    wide = table.pivot(
+        index="step", columns="split", values=[*quantities, "n"] if has_corrupted else quantities
+    )
+    wide.columns = [f"{split}_{quantity}" for quantity, split in wide.columns]
+    if has_corrupted:
+        n = wide["corrupted_n"]
+        for quantity in quantities:
+            corrupted, rest = wide[f"corrupted_{quantity}"], wide.get(f"train_{quantity}")
+            wide[f"train_{quantity}"] = (
+                corrupted
+                if rest is None
+                else (n * corrupted + wide["train_n"] * rest) / (n + wide["train_n"])
+            )
+    return wide.reset_index()
+
+
+def around(steps: np.ndarray, knot: float) -> tuple[int, int]:
+    """The checkpoints that surely lie before and after a knot, which is known to a grid spacing."""
+    spacing = (steps[-1] - steps[0]) / (min(len(steps), GRID) - 1)
+    before, after = steps[steps <= knot - spacing / 2], steps[steps >= knot + spacing / 2]
+    return int(before[-1] if len(before) else steps[0]), int(after[0] if len(after) else steps[-1])

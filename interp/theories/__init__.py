@@ -1,0 +1,1 @@
+"""What tables say about explanations."""

@@ -1,0 +1,43 @@
+"""The hand-built networks compute what they claim; every probe's tests rest on this."""
+
+import pytest
+import torch
+
+from tests import hand_built
+
+
+def cube(p, f):
+    t = torch.arange(p, dtype=torch.float64)
+    a, b, c = torch.meshgrid(t, t, t, indexing="ij")
+    return f(a, b, c)
+
+
+@pytest.mark.parametrize("frequencies", [[1], [6], [2, 5], [1, 2, 3, 4, 5, 6]])
+def test_clock_logits_are_the_formula(frequencies):
+    snapshot = hand_built.clock(frequencies)
+    want = sum(
+        cube(13, lambda a, b, c, k=k: torch.cos(2 * torch.pi * k * (a + b - c) / 13)) for k in frequencies
+    )
+    # 1e-5: float32 weights, sums of at most 6 terms of order 1.
+    torch.testing.assert_close(snapshot.logit_cube, want, atol=1e-5, rtol=0)
+    assert (snapshot.logits.argmax(1) == snapshot.labels).all()
+
+
+def test_pizza_logits_are_the_formula():
+    snapshot = hand_built.pizza([3], p=11)
+
+    def formula(a, b, c):
+        w = 2 * torch.pi * 3 / 11
+        s_x, s_y = torch.cos(w * a) + torch.cos(w * b), torch.sin(w * a) + torch.sin(w * b)
+        half_cos, half_sin = torch.cos(w * c / 2), torch.sin(w * c / 2)
+        return (half_cos * s_x + half_sin * s_y).abs() - (-half_sin * s_x + half_cos * s_y).abs()
+
+    torch.testing.assert_close(snapshot.logit_cube, cube(11, formula), atol=1e-5, rtol=0)
+
+
+def test_memorizer_knows_train_rows_and_nothing_else():
+    snapshot = hand_built.memorizer()
+    is_train = snapshot.is_train
+    assert (snapshot.logits[is_train].argmax(1) == snapshot.labels[is_train]).all()
+    assert (snapshot.logits[is_train].amax(1) == 10).all()
+    assert (snapshot.logits[~is_train] == 0).all()
