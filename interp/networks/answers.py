@@ -1,14 +1,12 @@
-"""Which forward pass answers: the factorized one where it applies, the plain one of the hooked model elsewhere."""
+"""Which forward pass answers: the factorized one where it applies, the plain one elsewhere."""
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Literal
 
-import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.networks import factorized
+from interp.networks import factorized, plain
 from interp.networks.config import ModelConfig, Weights
 
 Path = Literal["factorized", "plain"]
@@ -29,14 +27,4 @@ def answer_logits(
     if path_for(config) == "factorized":
         rows = factorized.Rows.of(tokens)
         return lambda weights: factorized.forward(config, weights, rows).logits
-
-    model = _hooked_model(config, tokens.device)
-    return lambda weights: torch.func.functional_call(model, weights, (tokens,), strict=True)[:, -1]
-
-
-@lru_cache(maxsize=4)
-def _hooked_model(config: ModelConfig, device: torch.device) -> torch.nn.Module:
-    # Kept, because every mini-batch comes here; it holds no weights of its own.
-    from interp.networks.hooked import build_model  # transformer_lens takes seconds to load
-
-    return build_model(config).to(device)
+    return lambda weights: plain.forward(config, weights, tokens)[:, -1]

@@ -1,7 +1,7 @@
-"""Hugging Face weights as a hooked model: a `TransformerBridge` made of a config and a state dict, no network needed.
+"""`TransformerBridge`s: of a network described here, and of Hugging Face weights.
 
-The folder holds config.json (and tokenizer files, where the architecture needs them); nothing in it is run: an
-"auto_map" to code of its own is ignored, and only architectures that transformers itself knows are built.
+The folder of the latter holds config.json (and tokenizer files, where the architecture needs them); nothing in it is
+run: an "auto_map" to code of its own is ignored, and only architectures that transformers itself knows are built.
 """
 
 import json
@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-from interp.networks.config import Weights
+from interp.networks.config import ModelConfig, Weights
+from interp.networks.layers import unembedding
 
 
 def bridge(folder: Path, weights: Weights, where: str) -> Any:
@@ -68,3 +69,71 @@ def bridge(folder: Path, weights: Weights, where: str) -> Any:
         logging.set_verbosity(verbosity)
         if had_bar:
             logging.enable_progress_bar()
+
+
+def as_bridge(c: ModelConfig, weights: Weights) -> Any:
+    """A `TransformerBridge` with the same logits; biases that the network does not have are zero there.
+
+    Raises:
+        ValueError: if the bridge cannot express the network.
+    """
+    from transformer_lens import TransformerBridge, TransformerBridgeConfig
+
+    obstacles = {
+        f"attention_rate={c.attention_rate}": c.attention_rate != 1,
+        f"act_fn={c.act_fn!r}": c.act_fn not in ("relu", "gelu"),
+        "norm_placement='post'": bool(c.normalization_type) and c.norm_placement == "post",
+        f"positions={c.positions!r}": c.positions != "learned",
+        "no MLP (d_mlp=0)": c.d_mlp == 0,
+    }
+    found = [what for what, is_there in obstacles.items() if is_there]
+    if found:
+        raise ValueError(
+            f"A TransformerBridge cannot express {', '.join(found)}. Use the hooked model itself: it has the same "
+            "hook names."
+        )
+    w_u = unembedding(c, weights)
+    bridge = TransformerBridge.boot_native(
+        TransformerBridgeConfig(
+            n_layers=c.n_layers,
+            d_model=c.d_model,
+            n_heads=c.n_heads,
+            d_head=c.d_head,
+            d_mlp=c.d_mlp,
+            act_fn=c.act_fn,
+            normalization_type=c.normalization_type,
+            attention_dir=c.attention_dir,
+            n_ctx=c.n_ctx,
+            d_vocab=c.d_vocab,
+            d_vocab_out=c.d_vocab_out,
+            init_weights=False,
+        ),
+        device=w_u.device,
+        dtype=w_u.dtype,
+    )
+    state = _bridge_state(c, weights)
+    bridge.load_state_dict(state, strict=True)
+    return bridge
+
+
+def _bridge_state(c: ModelConfig, weights: Weights) -> Weights:
+    state = {"embed.weight": weights["embed.W_E"], "pos_embed.weight": weights["pos_embed.W_pos"]}
+    zeros = weights["embed.W_E"].new_zeros
+    for layer in range(c.n_layers):
+        attn, mlp = f"blocks.{layer}.attn", f"blocks.{layer}.mlp"
+        for name in "QKV":
+            w = weights[f"{attn}.W_{name}"]
+            state[f"{attn}.{name.lower()}.weight"] = w.transpose(1, 2).reshape(-1, c.d_model)
+            bias = weights.get(f"{attn}.b_{name}", zeros(c.n_heads, c.d_head))
+            state[f"{attn}.{name.lower()}.bias"] = bias.reshape(-1)
+        state[f"{attn}.o.weight"] = weights[f"{attn}.W_O"].reshape(-1, c.d_model).T
+        state[f"{attn}.o.bias"] = weights.get(f"{attn}.b_O", zeros(c.d_model))
+        for side, width in (("in", c.d_mlp), ("out", c.d_model)):
+            state[f"{mlp}.{side}.weight"] = weights[f"{mlp}.W_{side}"].T
+            state[f"{mlp}.{side}.bias"] = weights.get(f"{mlp}.b_{side}", zeros(width))
+    for norm in [f"blocks.{layer}.ln{i}" for layer in range(c.n_layers) for i in (1, 2)] + ["ln_final"]:
+        if f"{norm}.w" in weights:
+            state |= {f"{norm}.weight": weights[f"{norm}.w"], f"{norm}.bias": weights[f"{norm}.b"]}
+    state["unembed.weight"] = unembedding(c, weights).T
+    state["unembed.bias"] = weights.get("unembed.b_U", zeros(c.d_vocab_out))
+    return {name: w.contiguous() for name, w in state.items()}

@@ -22,11 +22,13 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformer_lens import HookedRootModule, TransformerBridge, TransformerBridgeConfig
+from transformer_lens import HookedRootModule, TransformerBridge
 from transformer_lens.hook_points import HookPoint
 
+from interp.networks import plain
+from interp.networks.bridge import as_bridge
 from interp.networks.config import ModelConfig, Weights, check_weights, parameter_shapes
-from interp.networks.layers import activation, layer_norm, sinusoidal_positions, unembedding
+from interp.networks.layers import sinusoidal_positions, unembedding
 
 
 class HookedNetwork(HookedRootModule):
@@ -42,7 +44,7 @@ class HookedNetwork(HookedRootModule):
         for name, shape in parameter_shapes(config).items():
             *path, leaf = name.split(".")
             self._submodule(path).register_parameter(leaf, nn.Parameter(torch.zeros(shape)))
-        for name in self._hook_names():
+        for name in plain.hook_names(config):
             *path, leaf = name.split(".")
             self._submodule(path).add_module(leaf, HookPoint())
         self.setup()
@@ -58,9 +60,6 @@ class HookedNetwork(HookedRootModule):
                 module.add_module(name, nn.Module())
             module = module._modules[name]  # type: ignore[assignment]
         return module
-
-    def _hook_names(self) -> list[str]:
-        raise NotImplementedError
 
     @torch.no_grad()
     def load_weights(self, weights: Weights) -> None:
@@ -113,12 +112,6 @@ class HookedNetwork(HookedRootModule):
     def b_in(self) -> Tensor:
         return self._stacked("mlp.b_in", (self.cfg.d_mlp,))
 
-    def _logits(self, x: Tensor) -> Tensor:
-        logits = x @ self.W_U
-        if self.cfg.unembed_bias:
-            logits = logits + self.b_U
-        return self._hook("hook_unembed", logits)
-
     def _check_tokens(self, tokens: Tensor) -> Tensor:
         if tokens.ndim == 1:
             tokens = tokens[None]
@@ -139,23 +132,6 @@ class HookedNetwork(HookedRootModule):
 
 class HookedTransformer(HookedNetwork):
     """A small transformer with the hooks of TransformerLens (see the module's docstring)."""
-
-    def _hook_names(self) -> list[str]:
-        c = self.cfg
-        names = ["hook_embed", "hook_unembed"]
-        if c.positions != "none":
-            names.append("hook_pos_embed")
-        for layer in range(c.n_layers):
-            block = f"blocks.{layer}"
-            names += [f"{block}.attn.hook_{x}" for x in ("q", "k", "v", "attn_scores", "pattern", "z")]
-            names += [f"{block}.hook_{x}" for x in ("resid_pre", "attn_out", "resid_mid", "resid_post")]
-            names += [f"{block}.ln1.hook_normalized"] * bool(c.normalization_type)
-            if c.d_mlp:
-                names += [f"{block}.mlp.hook_pre", f"{block}.mlp.hook_post", f"{block}.hook_mlp_out"]
-                names += [f"{block}.ln2.hook_normalized"] * bool(c.normalization_type)
-        if c.normalization_type and c.norm_placement == "pre":
-            names.append("ln_final.hook_normalized")
-        return names
 
     @property
     def W_pos(self) -> Tensor:
@@ -184,62 +160,7 @@ class HookedTransformer(HookedNetwork):
         Raises:
             ValueError: if the tokens are not integers (batch, pos) within context and vocabulary.
         """
-        tokens = self._check_tokens(tokens)
-        c, weights = self.cfg, self.weights()
-        x = self._hook("hook_embed", weights["embed.W_E"][tokens])
-        if c.positions != "none":
-            position = self.W_pos[: tokens.shape[1]].expand(len(tokens), -1, -1)
-            x = x + self._hook("hook_pos_embed", position)
-        for layer in range(c.n_layers):
-            x = self._block(f"blocks.{layer}", x, weights)
-        if c.normalization_type and c.norm_placement == "pre":
-            x = self._norm("ln_final", x, weights)
-        return self._logits(x)
-
-    def _norm(self, prefix: str, x: Tensor, weights: Weights) -> Tensor:
-        return self._hook(f"{prefix}.hook_normalized", layer_norm(x, weights, prefix, self.cfg))
-
-    def _block(self, block: str, x: Tensor, weights: Weights) -> Tensor:
-        c = self.cfg
-        pre, post = (bool(c.normalization_type) and c.norm_placement == when for when in ("pre", "post"))
-        x = self._hook(f"{block}.hook_resid_pre", x)
-        attn_in = self._norm(f"{block}.ln1", x, weights) if pre else x
-        x = x + self._hook(f"{block}.hook_attn_out", self._attention(f"{block}.attn", attn_in, weights))
-        x = self._norm(f"{block}.ln1", x, weights) if post else x
-        x = self._hook(f"{block}.hook_resid_mid", x)
-        if c.d_mlp:
-            mlp_in = self._norm(f"{block}.ln2", x, weights) if pre else x
-            x = x + self._hook(f"{block}.hook_mlp_out", self._mlp(f"{block}.mlp", mlp_in, weights))
-            x = self._norm(f"{block}.ln2", x, weights) if post else x
-        return self._hook(f"{block}.hook_resid_post", x)
-
-    def _attention(self, name: str, x: Tensor, weights: Weights) -> Tensor:
-        c = self.cfg
-        q, k, v = (
-            self._hook(
-                f"{name}.hook_{w.lower()}",
-                torch.einsum("bpm,hme->bphe", x, weights[f"{name}.W_{w}"]) + weights.get(f"{name}.b_{w}", 0),
-            )
-            for w in "QKV"
-        )
-        scores = torch.einsum("bqhe,bkhe->bhqk", q, k) / c.d_head**0.5
-        if c.attention_dir == "causal":
-            n = x.shape[1]
-            future = torch.ones(n, n, dtype=torch.bool, device=x.device).triu(1)
-            scores = scores.masked_fill(future, -torch.inf)
-        pattern = self._hook(f"{name}.hook_attn_scores", scores).softmax(-1)
-        if c.attention_rate != 1:
-            pattern = c.attention_rate * pattern + (1 - c.attention_rate)
-            if c.attention_dir == "causal":
-                pattern = pattern.masked_fill(future, 0)
-        pattern = self._hook(f"{name}.hook_pattern", pattern)
-        z = self._hook(f"{name}.hook_z", torch.einsum("bhqk,bkhe->bqhe", pattern, v))
-        return torch.einsum("bqhe,hem->bqm", z, weights[f"{name}.W_O"]) + weights.get(f"{name}.b_O", 0)
-
-    def _mlp(self, name: str, x: Tensor, weights: Weights) -> Tensor:
-        pre = self._hook(f"{name}.hook_pre", x @ weights[f"{name}.W_in"] + weights.get(f"{name}.b_in", 0))
-        post = self._hook(f"{name}.hook_post", activation(self.cfg.act_fn, pre))
-        return post @ weights[f"{name}.W_out"] + weights.get(f"{name}.b_out", 0)
+        return plain.forward(self.cfg, self.weights(), self._check_tokens(tokens), self._hook)
 
     def to_bridge(self) -> TransformerBridge:
         """A `TransformerBridge` with the same logits, for tools written for TransformerLens 4.
@@ -251,74 +172,11 @@ class HookedTransformer(HookedNetwork):
             ValueError: if the bridge cannot express the network: a constant added to the pattern, quadratic or tanh
                 activation, normalization after the sum, missing or sinusoidal positions.
         """
-        c = self.cfg
-        obstacles = {
-            f"attention_rate={c.attention_rate}": c.attention_rate != 1,
-            f"act_fn={c.act_fn!r}": c.act_fn not in ("relu", "gelu"),
-            "norm_placement='post'": bool(c.normalization_type) and c.norm_placement == "post",
-            f"positions={c.positions!r}": c.positions != "learned",
-            "no MLP (d_mlp=0)": c.d_mlp == 0,
-        }
-        found = [what for what, is_there in obstacles.items() if is_there]
-        if found:
-            raise ValueError(
-                f"A TransformerBridge cannot express {', '.join(found)}. Use the hooked model itself: it has the same "
-                "hook names."
-            )
-        bridge = TransformerBridge.boot_native(
-            TransformerBridgeConfig(
-                n_layers=c.n_layers,
-                d_model=c.d_model,
-                n_heads=c.n_heads,
-                d_head=c.d_head,
-                d_mlp=c.d_mlp,
-                act_fn=c.act_fn,
-                normalization_type=c.normalization_type,
-                attention_dir=c.attention_dir,
-                n_ctx=c.n_ctx,
-                d_vocab=c.d_vocab,
-                d_vocab_out=c.d_vocab_out,
-                init_weights=False,
-            ),
-            device=self.W_U.device,
-            dtype=self.W_U.dtype,
-        )
-        state = _bridge_state(c, {name: w.detach() for name, w in self.weights().items()})
-        bridge.load_state_dict(state, strict=True)
-        return bridge
-
-
-def _bridge_state(c: ModelConfig, weights: Weights) -> Weights:
-    state = {"embed.weight": weights["embed.W_E"], "pos_embed.weight": weights["pos_embed.W_pos"]}
-    zeros = weights["embed.W_E"].new_zeros
-    for layer in range(c.n_layers):
-        attn, mlp = f"blocks.{layer}.attn", f"blocks.{layer}.mlp"
-        for name in "QKV":
-            w = weights[f"{attn}.W_{name}"]
-            state[f"{attn}.{name.lower()}.weight"] = w.transpose(1, 2).reshape(-1, c.d_model)
-            bias = weights.get(f"{attn}.b_{name}", zeros(c.n_heads, c.d_head))
-            state[f"{attn}.{name.lower()}.bias"] = bias.reshape(-1)
-        state[f"{attn}.o.weight"] = weights[f"{attn}.W_O"].reshape(-1, c.d_model).T
-        state[f"{attn}.o.bias"] = weights.get(f"{attn}.b_O", zeros(c.d_model))
-        for side, width in (("in", c.d_mlp), ("out", c.d_model)):
-            state[f"{mlp}.{side}.weight"] = weights[f"{mlp}.W_{side}"].T
-            state[f"{mlp}.{side}.bias"] = weights.get(f"{mlp}.b_{side}", zeros(width))
-    for norm in [f"blocks.{layer}.ln{i}" for layer in range(c.n_layers) for i in (1, 2)] + ["ln_final"]:
-        if f"{norm}.w" in weights:
-            state |= {f"{norm}.weight": weights[f"{norm}.w"], f"{norm}.bias": weights[f"{norm}.b"]}
-    state["unembed.weight"] = unembedding(c, weights).T
-    state["unembed.bias"] = weights.get("unembed.b_U", zeros(c.d_vocab_out))
-    return {name: w.contiguous() for name, w in state.items()}
+        return as_bridge(self.cfg, {name: w.detach() for name, w in self.weights().items()})
 
 
 class HookedMLP(HookedNetwork):
     """An attention-free MLP on the embeddings of all positions side by side."""
-
-    def _hook_names(self) -> list[str]:
-        names = ["hook_embed", "hook_unembed"]
-        for layer in range(self.cfg.n_layers):
-            names += [f"blocks.{layer}.mlp.hook_pre", f"blocks.{layer}.mlp.hook_post"]
-        return names
 
     def forward(self, tokens: Int[Tensor, "*batch pos"]) -> Float[Tensor, "rows 1 d_vocab_out"]:
         """Logits of the answer.
@@ -329,14 +187,7 @@ class HookedMLP(HookedNetwork):
         tokens = self._check_tokens(tokens)
         if tokens.shape[1] != self.cfg.n_ctx:
             raise ValueError(f"This MLP reads {self.cfg.n_ctx} tokens at once, got {tokens.shape[1]}.")
-        weights = self.weights()
-        x = self._hook("hook_embed", self.W_E[tokens]).flatten(1)[:, None]
-        for layer in range(self.cfg.n_layers):
-            name = f"blocks.{layer}.mlp"
-            pre = x @ weights[f"{name}.W_in"] + weights.get(f"{name}.b_in", 0)
-            x = activation(self.cfg.act_fn, self._hook(f"{name}.hook_pre", pre))
-            x = self._hook(f"{name}.hook_post", x)
-        return self._logits(x)
+        return plain.forward(self.cfg, self.weights(), tokens, self._hook)
 
     def to_bridge(self) -> Any:
         raise ValueError(

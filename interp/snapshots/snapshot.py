@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from interp.networks import factorized
+from interp.networks import factorized, plain
 from interp.networks.answers import Path, path_for
 from interp.networks.config import ModelConfig, Weights, check_weights
 from interp.networks.layers import unembedding
@@ -145,8 +145,14 @@ class Snapshot:
         kinds = {"attn.hook_pattern": "pattern", "mlp.hook_post": "post"}
         layers = range(self.config.n_layers)
         names = [f"blocks.{layer}.{kind}" for layer in layers for kind in kinds]
-        present = [name for name in names if name in self.model.hook_dict]
-        logits, cache = self.model.run_with_cache(tokens, names_filter=present)
+        cache: dict[str, Tensor] = {}
+
+        def keep(name: str, x: Tensor) -> Tensor:
+            if name in names:
+                cache[name] = x
+            return x
+
+        logits = plain.forward(self.config, self.weights, tokens, keep)
         found: dict[str, Tensor | None] = {"logits": logits[:, -1]}
         for kind, key in kinds.items():
             stack = [cache[f"blocks.{layer}.{kind}"] for layer in layers if f"blocks.{layer}.{kind}" in cache]

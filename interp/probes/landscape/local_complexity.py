@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.networks import factorized
+from interp.networks import factorized, plain
 from interp.networks.layers import activation, layer_norm
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
@@ -135,8 +135,9 @@ def mlp_input(snapshot: Snapshot) -> tuple[Tensor, Tensor, Tensor]:
         if snapshot.forward_path == "factorized":
             x = factorized.forward(config, weights, factorized.Rows.of(tokens)).resid_mid
         else:
-            name = f"{block}.hook_resid_mid"
-            x = snapshot.model.run_with_cache(tokens, names_filter=[name])[1][name][:, -1]
+            kept: dict[str, Tensor] = {}
+            plain.forward(config, weights, tokens, lambda name, x: kept.setdefault(name, x))
+            x = kept[f"{block}.hook_resid_mid"][:, -1]
         if config.normalization_type and config.norm_placement == "pre":
             x = layer_norm(x, weights, f"{block}.ln2", config)
     return x.to(w_in), w_in, b_in
