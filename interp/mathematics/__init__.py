@@ -1,0 +1,1 @@
+"""The mathematics that probes stand on: finite groups and their real irreducible representations."""
