@@ -248,7 +248,7 @@ def test_unknown_names_are_refused(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["C5041", "D2521", "S8", "A8", "S99999999", "C71xC72", "Q5044", f"C{10**90}"]
+    "name", ["C5041", "D2521", "S8", "A8", "S99999999", "C71xC72", "A1xC5041", "Q5044", f"C{10**90}"]
 )
 def test_large_groups_are_refused_before_anything_is_built(name, monkeypatch):
     def build(number):
@@ -256,6 +256,19 @@ def test_large_groups_are_refused_before_anything_is_built(name, monkeypatch):
 
     monkeypatch.setattr(groups, "_KINDS", dict.fromkeys("CDSAQ", build))
     with pytest.raises(ValueError, match=f"at most 5040 elements here, got {name} with more"):
+        named_group(name)
+
+
+@pytest.mark.parametrize("name", ["C5040", "D2520", "S7", "A7xC2", "Q5040", "A1xC5040", "A2xC5040"])
+def test_the_largest_groups_are_not_refused(name, monkeypatch):
+    class BuildingError(Exception):
+        pass
+
+    def build(number):
+        raise BuildingError
+
+    monkeypatch.setattr(groups, "_KINDS", dict.fromkeys("CDSAQ", build))
+    with pytest.raises(BuildingError):
         named_group(name)
 
 
