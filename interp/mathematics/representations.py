@@ -239,7 +239,9 @@ class _Words:
         out = torch.zeros(self.group.order, space.shape[1], space.shape[1], dtype=space.dtype)
         out[self.group.identity] = torch.eye(space.shape[1])
         for s in self.generators:
-            out[s] = space.T @ space[table[inverse[s]]]
+            rho = space.T @ space[table[inverse[s]]]
+            # In one dimension there are no others than 1 and -1.
+            out[s] = rho.round() if rho.numel() == 1 else rho
         for targets, sources, factor in self.batches:
             out[targets] = out[sources] @ out[factor]
         return out
