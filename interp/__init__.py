@@ -21,6 +21,7 @@ patterns and weight norms along them. Tensors on one side, tables on the other, 
                                          the files of a run, one by one
     1  architecture, tasks/*             what a network is; what it learns
     0  fourier                           real Fourier analysis on Z_n
+       mathematics/*                     finite groups and their representations
 
     TABLE WING (numpy, pandas; never torch)
     1  figures/*                         tables -> figures

@@ -19,6 +19,7 @@ FLOORS: dict[str, tuple[str, float]] = {
     "durable": (COMMON, -1),
     "findings": (COMMON, -1),
     "fourier": (TENSOR, 0),
+    "mathematics": (TENSOR, 0),
     "plain_warnings": (COMMON, -1),
     "progress": (COMMON, -1),
     "provenance": (COMMON, -1),
@@ -66,7 +67,7 @@ FLOORS: dict[str, tuple[str, float]] = {
 }
 
 # Packages whose files divide one job among them and may import each other; never in a circle.
-SHARED = {"commands", "figures", "probes", "sources"}
+SHARED = {"commands", "figures", "mathematics", "probes", "sources"}
 
 LOADS_TRANSFORMER_LENS = {"interp.models", "interp.bridge"}
 
