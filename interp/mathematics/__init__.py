@@ -1,1 +1,1 @@
-"""Exact mathematics without networks: Fourier analysis, formulas of algorithms, groups."""
+"""The mathematics that probes stand on: finite groups and their real irreducible representations."""
