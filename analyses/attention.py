@@ -33,10 +33,11 @@ def compute(run, device):
 
 def _patterns(run, step, device):
     """Attention to the first operand by pair: one column a head, named layer.head."""
+    from interp.snapshots.residues import Residues
     from interp.snapshots.snapshot import Snapshot
 
     snapshot = Snapshot.of(run, step, device)
-    to_first = snapshot.table(snapshot.pattern[..., 0]).cpu().double().numpy()
+    to_first = snapshot.once(Residues).table(snapshot.pattern[..., 0]).cpu().double().numpy()
     n, _, n_layers, n_heads = to_first.shape
     first, second = (x.reshape(-1) for x in np.meshgrid(np.arange(n), np.arange(n), indexing="ij"))
     columns = {

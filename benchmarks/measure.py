@@ -213,7 +213,7 @@ def notebook(run: Run, bridge: Any, keys: list[int]) -> dict[str, np.ndarray]:
     `run_with_cache` on all pairs with every activation kept, dense p x p Fourier matrices, loops over neurons and
     frequencies. After the released code of Nanda et al. 2023 (addition, residues in their own order).
     """
-    p, tokens, labels = run.task.p, run.task.tokens, run.task.labels
+    p, tokens, labels = run.config.task.p, run.task.tokens, run.task.labels
     logits, cache = bridge.run_with_cache(tokens)
     logits = logits[:, -1, :p].double()
 

@@ -17,9 +17,9 @@ from timing import arguments, median_seconds, report
 
 from interp.networks.config import initial_weights
 from interp.networks.hooked import build_model
+from interp.networks.network import DescribedNetwork
 from interp.runs.presets import mainline, variation
 from interp.snapshots.snapshot import Snapshot
-from interp.tasks.modular import modular_task
 from interp.training.data import Data
 from interp.training.optimizer import Optimizer
 from interp.training.session import deterministic
@@ -31,7 +31,7 @@ def main() -> None:
     if options.tiny:
         config = variation(config, task={"p": 11}, model={"d_model": 16, "d_mlp": 32})
     assert config.task and config.model and config.optimizer
-    task = modular_task(config.task)
+    task = config.task.task()
     weights = initial_weights(config.model, 0)
     train_tokens, train_labels = task.tokens[task.split], task.labels[task.split]
 
@@ -75,7 +75,7 @@ def main() -> None:
         torch.autograd.grad(x @ w_in @ w_out @ w_u, factors, direction)
 
     def our_logits() -> torch.Tensor:
-        return Snapshot(0, weights, c, task).logits
+        return Snapshot(0, weights, DescribedNetwork(c), task).logits
 
     def bridge_logits() -> torch.Tensor:
         with torch.no_grad():

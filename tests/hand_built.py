@@ -13,8 +13,10 @@ neuron and logit probes apply alike.
 import torch
 
 from interp.networks.config import ModelConfig, Weights, initial_weights, parameter_shapes, transformer_config
+from interp.networks.network import DescribedNetwork
 from interp.snapshots.snapshot import Snapshot
-from interp.tasks.modular import ModularConfig, Task, modular_task
+from interp.tasks.modular import ModularConfig
+from interp.tasks.task import Task
 
 
 def addition(p: int = 13, *, operation: str = "add", train_fraction: float = 0.4, **changes) -> Task:
@@ -26,13 +28,13 @@ def addition(p: int = 13, *, operation: str = "add", train_fraction: float = 0.4
         "split": "shuffle",
         "split_seed": 0,
     } | changes
-    return modular_task(ModularConfig(operation=operation, p=p, train_fraction=train_fraction, **fields))
+    return ModularConfig(operation=operation, p=p, train_fraction=train_fraction, **fields).task()
 
 
 def config_for(task: Task, *, d_model: int, n_heads: int, d_mlp: int, **changes) -> ModelConfig:
     fields = {"n_layers": 1, "act_fn": "relu"} | changes
     return transformer_config(
-        p=task.p,
+        p=task.config.p,
         n_ctx=task.config.n_pos,
         d_vocab=task.config.n_tokens,
         d_model=d_model,
@@ -86,7 +88,7 @@ def clock(
                 weights["blocks.0.mlp.W_in"][first[x], neuron] = 1.0
                 weights["blocks.0.mlp.W_in"][second[y], neuron] = s
                 weights["blocks.0.mlp.W_out"][neuron, out[target]] = sign * s / 4
-    return Snapshot(0, weights, config, task)
+    return Snapshot(0, weights, DescribedNetwork(config), task)
 
 
 def pizza(frequencies: list[int], p: int = 13, **task_changes) -> Snapshot:
@@ -116,7 +118,7 @@ def pizza(frequencies: list[int], p: int = 13, **task_changes) -> Snapshot:
                 weights["blocks.0.mlp.W_in"][mixed[2 * i + 1], neurons] = s * y
                 weights["blocks.0.mlp.W_out"][neurons, out[0] : out[-1] + 1] = sign * torch.eye(p)
     weights["unembed.W_U"][out[0] : out[-1] + 1] = torch.eye(p)
-    return Snapshot(0, weights, config, task)
+    return Snapshot(0, weights, DescribedNetwork(config), task)
 
 
 def memorizer(p: int = 13, scale: float = 10.0, **task_changes) -> Snapshot:
@@ -131,17 +133,17 @@ def memorizer(p: int = 13, scale: float = 10.0, **task_changes) -> Snapshot:
     weights["embed.W_E"][:p, :p] = torch.eye(p)
     _attend_to_operands(weights, flags, embed, [first, second])
     for neuron, row in enumerate(rows.tolist()):
-        a, b = task.pairs[row].tolist()
+        a, b = task.config.pairs()[row].tolist()
         weights["blocks.0.mlp.W_in"][first[a], neuron] = 1.0
         weights["blocks.0.mlp.W_in"][second[b], neuron] = 1.0
         weights["blocks.0.mlp.b_in"][neuron] = -1.0
         weights["blocks.0.mlp.W_out"][neuron, out[int(task.labels[row])]] = scale
     weights["unembed.W_U"][out[0] : out[-1] + 1] = torch.eye(p)
-    return Snapshot(0, weights, config, task)
+    return Snapshot(0, weights, DescribedNetwork(config), task)
 
 
 def random_network(p: int = 13, seed: int = 0, *, d_model: int = 16, d_mlp: int = 32, **changes) -> Snapshot:
     """A freshly initialized network."""
     task = addition(p)
     config = config_for(task, d_model=d_model, n_heads=4, d_mlp=d_mlp, **changes)
-    return Snapshot(0, initial_weights(config, seed), config, task)
+    return Snapshot(0, initial_weights(config, seed), DescribedNetwork(config), task)

@@ -11,9 +11,9 @@ from statistics import median
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from interp.checks.findings import Difference, Finding, listed
+from interp.networks import objective
 from interp.networks.answers import answer_logits
 from interp.networks.config import Weights
 from interp.runs.run import Run
@@ -44,21 +44,17 @@ class RecordedLossCheck:
             raise ValueError(f"Run {run.name!r} has no network that can be built here.")
         task = run.task
         self.run = run
-        self._labels = {"train": task.labels[task.split], "test": task.labels[~task.split]}
-        self._logits = {
-            "train": answer_logits(run.config.model, task.tokens[task.split]),
-            "test": answer_logits(run.config.model, task.tokens[~task.split]),
-        }
+        self._questions = {split: task.of_split(split) for split in ("train", "test")}
+        self._logits = {split: answer_logits(run.config.model, q) for split, q in self._questions.items()}
         self.recomputed: dict[int, dict[str, float]] = {}
 
     @torch.no_grad()
     def add(self, step: int, weights: Weights) -> None:
         """The next checkpoint."""
-        row = {}
-        for split, labels in self._labels.items():
-            logits: Tensor = self._logits[split](weights)
-            row[f"{split}_loss"] = torch.nn.functional.cross_entropy(logits.double(), labels).item()
-            row[f"{split}_accuracy"] = (logits.argmax(-1) == labels).double().mean().item()
+        row: dict[str, float] = {}
+        for split, questions in self._questions.items():
+            found = objective.scores(self._logits[split](weights), questions.labels)
+            row |= {f"{split}_{name}": x for name, x in found.items()}
         self.recomputed[step] = row
 
     def findings(self) -> tuple[list[Finding], list[Difference]]:

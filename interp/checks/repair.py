@@ -17,6 +17,7 @@ import torch
 
 from interp.checks.file_damage import consistent, file_damage, index_entry, index_from_files, loaded
 from interp.ground.whole_files import TEMPORARY_SUFFIX, remove_leftovers, write_bytes, write_json
+from interp.networks import objective
 from interp.networks.answers import answer_logits
 from interp.networks.config import Weights, check_weights
 from interp.runs.index import inside, read_altered_index
@@ -32,7 +33,6 @@ from interp.runs.tensor_files import (
     safetensors_bytes,
     tensor_checksum,
 )
-from interp.tasks.modular import modular_task
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,7 @@ def _repair_task(run: Run, index: dict[int, dict[str, Any]], done: list[Repair])
         )
         done.append(Repair(name, False, text))
         return
-    write_bytes(run.path / name, task_bytes(modular_task(config)))
+    write_bytes(run.path / name, task_bytes(config.task()))
     proof = ", whose losses on it are the recorded ones" if readable else ""
     done.append(Repair(name, True, f"generated anew from the config{proof}"))
 
@@ -289,16 +289,17 @@ def _config_explains_losses(run: Run, index: dict[int, dict[str, Any]]) -> bool:
     """Whether the losses on the data of the config are the recorded ones, at the last step with a test loss."""
     try:
         history = run.history().dropna(subset=["test_loss"]).set_index("step")
-        task, model = modular_task(run.config.task), run.config.model  # type: ignore[arg-type]
+        assert run.config.task
+        task, model = run.config.task.task(), run.config.model
         steps = [step for step in index if step in history.index]
         if not steps or model is None or task.is_train is None:
             return False
         weights = read_tensors(run.path / index[steps[-1]]["file"], index[steps[-1]]["checksum"])
     except (RunError, KeyError, ValueError):
         return False
-    for split, rows in (("train", task.split), ("test", ~task.split)):
-        logits = answer_logits(model, task.tokens[rows])(weights).double()
-        loss = torch.nn.functional.cross_entropy(logits, task.labels[rows]).item()
+    for split in ("train", "test"):
+        questions = task.of_split(split)
+        loss = objective.scores(answer_logits(model, questions)(weights), questions.labels)["loss"]
         recorded = float(history.loc[steps[-1], f"{split}_loss"])
         if abs(loss - recorded) > 1e-3 * max(loss, recorded) + 1e-9:
             return False

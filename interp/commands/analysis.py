@@ -109,7 +109,7 @@ def _compute(
         "run": run.name,
         "path": str(path),
         "step": run.steps[-1],
-        "p": run.config.task.p if run.config.task else None,
+        "p": getattr(run.config.task, "p", None),
         "unit": run.unit,
         "status": run.record["status"],
         "config": config_to_json(run.config),

@@ -5,8 +5,6 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-DRAWN = ("shuffle", "unordered", "torch")
-
 
 def info(
     run: Annotated[Path, Argument(help="A run, or a file or folder of anyone's checkpoints.")],
@@ -44,15 +42,15 @@ def print_lines(lines: dict[str, str]) -> None:
 
 def describe(run) -> dict[str, str]:
     """The lines of `interp info`, label by label; what a run does not know is left out."""
+    # With torch, which `interp --help` does without.
+    from interp.tasks.splits import described_split
+
+    # With torch, which `interp --help` does without.
+
     lines = {"run": str(run.path), "status": run.record["status"]}
     config, history = run.config, run.history()
     if config.task:
-        t = config.task
-        share = "unknown share of" if t.train_fraction is None else f"{t.train_fraction:.0%}"
-        drawn = f"split {t.split!r}, seed {t.split_seed}" if t.split in DRAWN else f"split {t.split}"
-        lines["task"] = f"{t.operation} mod {t.p}, {share} train ({drawn})"
-        if t.corrupted_fraction:
-            lines["task"] += f", {t.corrupted_fraction:.0%} of train labels corrupted"
+        lines["task"] = f"{config.task.description}, {described_split(config.task)}"
     if config.model:
         m = config.model
         kind = f"{m.n_layers}-layer MLP" if m.is_mlp else f"{m.n_layers}-layer transformer, {m.n_heads} heads"

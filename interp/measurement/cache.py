@@ -215,7 +215,7 @@ def _fingerprint(run: Run, depends_on_run: bool) -> str:
     config = config_to_json(run.config)
     parts: dict[str, Any] = config if depends_on_run else {"task": config["task"], "model": config["model"]}
     if run.config.task is not None:
-        data = [run.task.tokens, run.task.labels, run.task.is_corrupted]
+        data = [run.task.inputs, run.task.example, run.task.position, run.task.labels, run.task.is_corrupted]
         data += [] if run.task.is_train is None else [run.task.is_train]
         parts = {**parts, "data": [tensor_checksum(x) for x in data]}
     if run.huggingface is not None:  # weights alone do not say what the network does with them

@@ -8,23 +8,37 @@ from torch import Tensor
 
 from interp.networks import factorized, plain
 from interp.networks.config import ModelConfig, Weights
+from interp.tasks.task import Questions
 
 Path = Literal["factorized", "plain"]
 
 
-def path_for(config: ModelConfig) -> Path:
-    """The pass that `answer_logits` takes for this network; recorded in every run."""
-    return "plain" if factorized.obstacle(config) else "factorized"
+def path_for(config: ModelConfig, questions: Questions | None = None) -> Path:
+    """The pass that `answer_logits` takes for this network; recorded in every run.
+
+    Args:
+        questions: what it is asked; None for one question an example, at its last position.
+    """
+    asked_elsewhere = questions is not None and not questions.is_last
+    return "plain" if factorized.obstacle(config) or asked_elsewhere else "factorized"
 
 
 def answer_logits(
-    config: ModelConfig, tokens: Int[Tensor, "example pos"]
-) -> Callable[[Weights], Float[Tensor, "example d_vocab_out"]]:
-    """A function from weights to the logits at the answered position of these inputs, differentiable.
+    config: ModelConfig, asked: Questions | Int[Tensor, "example pos"]
+) -> Callable[[Weights], Float[Tensor, "question d_vocab_out"]]:
+    """A function from weights to the logits of these questions, differentiable.
 
     What depends on the inputs alone is prepared here, once.
+
+    Args:
+        asked: questions, or tokens whose last position is the question.
     """
-    if path_for(config) == "factorized":
-        rows = factorized.Rows.of(tokens)
+    questions = asked if isinstance(asked, Questions) else None
+    inputs = asked.inputs if isinstance(asked, Questions) else asked
+    if path_for(config, questions) == "factorized":
+        rows = factorized.Rows.of(inputs)
         return lambda weights: factorized.forward(config, weights, rows).logits
-    return lambda weights: plain.forward(config, weights, tokens)[:, -1]
+    if questions is None or questions.is_last:
+        return lambda weights: plain.forward(config, weights, inputs)[:, -1]
+    example, position = questions.example, questions.position
+    return lambda weights: plain.forward(config, weights, inputs)[example, position]

@@ -12,7 +12,7 @@ from interp.ground.choices import check_choices
 from interp.networks.config import ModelConfig
 from interp.runs.schedule import Schedule
 from interp.runs.tensor_files import RunError
-from interp.tasks.modular import ModularConfig
+from interp.tasks.families import AnyTaskConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ class RunConfig:
         evaluation_interval: steps between evaluations of test loss and accuracies.
     """
 
-    task: ModularConfig | None
+    task: AnyTaskConfig | None
     model: ModelConfig | None
     optimizer: OptimizerConfig | None
     n_steps: int | None
@@ -78,10 +78,10 @@ class RunConfig:
         if self.task and self.model:
             expected = (self.task.n_pos, self.task.n_tokens)
             found = (self.model.n_ctx, self.model.d_vocab)
-            if expected != found or self.model.d_vocab_out < self.task.p:
+            if expected != found or self.model.d_vocab_out < self.task.n_answers:
                 raise ValueError(
-                    f"Task {self.task.operation!r} needs a model with n_ctx={expected[0]}, d_vocab={expected[1]} and "
-                    f"at least {self.task.p} logits, got n_ctx={found[0]}, d_vocab={found[1]} and "
+                    f"The task ({self.task.description}) needs a model with n_ctx={expected[0]}, d_vocab={expected[1]} "
+                    f"and at least {self.task.n_answers} logits, got n_ctx={found[0]}, d_vocab={found[1]} and "
                     f"{self.model.d_vocab_out} logits."
                 )
         for name in ("n_steps", "evaluation_interval"):
@@ -107,7 +107,11 @@ def config_from_json(value: Any, where: Path | str) -> RunConfig:
         config = _config_adapter.validate_python(value)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "config"
+        # A field of the task is said without the family that pydantic puts between: task.p, not task.modular.p.
+        field = (
+            ".".join(map(str, [x for i, x in enumerate(first["loc"]) if (i, x) != (1, _family(value))]))
+            or "config"
+        )
         raise RunError(f"{where} holds no valid config: {field}: {first['msg']}.") from error
     if config_to_json(config) != value:
         raise RunError(f"{where} holds fields that this version does not know, or values of another type.")
@@ -117,10 +121,12 @@ def config_from_json(value: Any, where: Path | str) -> RunConfig:
 def config_to_json(config: RunConfig) -> dict[str, Any]:
     """The config as run.json holds it."""
     value = json.loads(json.dumps(dataclasses.asdict(config)))
-    for name in (
-        "template",
-        "n_unused_tokens",
-    ):  # only imported runs have them; run.json of others knows neither
-        if value["task"] and not value["task"][name]:
-            del value["task"][name]
+    for field in dataclasses.fields(config.task) if config.task else ():  # type: ignore[arg-type]
+        if field.metadata.get("omitted") and getattr(config.task, field.name) == field.default:
+            del value["task"][field.name]
     return value
+
+
+def _family(value: Any) -> Any:
+    task = value.get("task") if isinstance(value, dict) else None
+    return task.get("family") if isinstance(task, dict) else None

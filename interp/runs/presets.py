@@ -9,7 +9,7 @@ from typing import Any
 from interp.networks.config import head_width, transformer_config
 from interp.runs.config import OptimizerConfig, RunConfig
 from interp.runs.schedule import make_schedule
-from interp.tasks.modular import ModularConfig
+from interp.tasks.families import family
 
 # Dense where test accuracy rises, sparse elsewhere; chosen after a run of 20,000 steps saved every 100 (docs/log.md).
 # Optimizer state before memorization ends, in mid circuit formation, just before and just after cleanup.
@@ -25,7 +25,7 @@ def mainline(n_steps: int = MAINLINE_STEPS) -> RunConfig:
 
     References: Nanda et al. 2023, section 3 and the released code (progress-measures-paper).
     """
-    task = ModularConfig(
+    task = family("modular")(
         operation="add",
         p=113,
         train_fraction=0.3,
@@ -84,11 +84,11 @@ def variation(
         ValueError: as the configs themselves do.
     """
     assert config.task and config.model and config.optimizer
-    new_task = replace(config.task, **(task or {}))
+    new_task: Any = replace(config.task, **(task or {}))  # type: ignore[type-var]
     fields: dict[str, Any] = {
         "n_ctx": new_task.n_pos,
         "d_vocab": new_task.n_tokens,
-        "d_vocab_out": new_task.p,
+        "d_vocab_out": new_task.n_answers,
     }
     fields |= model or {}
     if fields.keys() & {"d_model", "n_heads"} and "d_head" not in fields:

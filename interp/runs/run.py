@@ -20,7 +20,7 @@ from interp.runs.tensor_files import (
     read_tensor,
     read_tensors,
 )
-from interp.tasks.modular import ModularConfig, Task
+from interp.tasks.task import Task, TaskConfig
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,7 +107,7 @@ class Run:
             )
         return self._read_task(self.config.task)
 
-    def _read_task(self, config: ModularConfig) -> Task:
+    def _read_task(self, config: TaskConfig) -> Task:
         return read_task(self.path / "task.safetensors", config)
 
     def history(self) -> "pd.DataFrame":

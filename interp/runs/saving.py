@@ -22,7 +22,7 @@ from interp.runs.tensor_files import (
     tensor_checksum,
     tensors_in_order,
 )
-from interp.tasks.modular import Task
+from interp.tasks.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,37 +6,50 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
+from torch import Tensor
 
 from interp.runs.tensor_files import RunError, damaged
-from interp.tasks.modular import ModularConfig, Task, modular_task
+from interp.tasks.task import Task, TaskConfig
 
 
 def task_bytes(task: Task) -> bytes:
     """A run's task.safetensors."""
-    tensors = {
-        "tokens": task.tokens.int(),
+    return save_safetensors({name: x.contiguous() for name, x in _tensors(task).items()})
+
+
+def _tensors(task: Task) -> dict[str, Tensor]:
+    """What is stored; the questions only where they are not one an example, at its last position."""
+    floats = task.inputs.is_floating_point()
+    stored = {
+        "features" if floats else "tokens": task.inputs if floats else task.inputs.int(),
         "labels": task.labels.int(),
         "is_corrupted": task.is_corrupted,
     }
+    if not task.questions.is_last:
+        stored |= {"example": task.example.int(), "position": task.position.int()}
     if task.is_train is not None:
-        tensors["is_train"] = task.is_train
-    return save_safetensors({k: v.contiguous() for k, v in tensors.items()})
+        stored["is_train"] = task.is_train
+    return stored
 
 
-def read_task(path: Path, config: ModularConfig) -> Task:
+def read_task(path: Path, config: TaskConfig) -> Task:
+    """The task that a config describes, if the file holds just that.
+
+    Raises:
+        RunError: if the file is missing or damaged, or holds other data.
+    """
     try:
         stored = load_safetensors(path.read_bytes())
     except (OSError, SafetensorError) as error:
         raise damaged(path, "it is missing" if not path.exists() else str(error)) from error
-    if lacking := {"tokens", "labels", "is_corrupted"} - stored.keys():
+    if config.split == "explicit" and "is_train" not in stored:
+        raise damaged(path, "it lacks is_train")
+    task = config.task(stored.get("is_train") if config.split == "explicit" else None)
+    expected = _tensors(task)
+    if lacking := expected.keys() - stored.keys() - {"is_train"}:
         raise damaged(path, f"it lacks {', '.join(sorted(lacking))}")
-    task = modular_task(config, stored.get("is_train") if config.split == "explicit" else None)
-    same = (
-        torch.equal(stored["tokens"].long(), task.tokens)
-        and torch.equal(stored["labels"].long(), task.labels)
-        and torch.equal(stored["is_corrupted"], task.is_corrupted)
-        and (task.is_train is None) == ("is_train" not in stored)
-        and (task.is_train is None or torch.equal(stored["is_train"], task.is_train))
+    same = stored.keys() == expected.keys() and all(
+        torch.equal(stored[name], x.to(stored[name].dtype)) for name, x in expected.items()
     )
     if not same:
         raise RunError(

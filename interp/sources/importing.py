@@ -27,7 +27,7 @@ from interp.sources.formats import huggingface
 from interp.sources.opened import OpenedRun
 from interp.sources.opening import located, open_source
 from interp.sources.survey import Adapter
-from interp.tasks.modular import ModularConfig
+from interp.tasks.task import TaskConfig
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,7 @@ def import_run(
     dest: str | os.PathLike,
     *,
     format: str = "auto",
-    task: ModularConfig | Mapping[str, Any] | None = None,
+    task: TaskConfig | Mapping[str, Any] | None = None,
     model: Mapping[str, Any] | None = None,
     train_indices: Iterable[int] | None = None,
     adapter: Adapter | None = None,
@@ -55,7 +55,7 @@ def import_run(
         source: a file or folder of checkpoints, or hf://org/name of the hub; only read.
         dest: a new or empty directory.
         format: a name of `interp import --list`, or "auto".
-        task: what was learned: a `ModularConfig`, or some of its fields by name; fields that the source shows need not
+        task: what was learned: a task's config, or some of its fields by name; fields that the source shows need not
             be given.
         model: fields of the `ModelConfig` that tensors cannot show (act_fn, normalization_type, n_heads of a bridge).
         train_indices: the train rows, as numbers a * p + b.

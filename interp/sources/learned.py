@@ -13,13 +13,17 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from interp.networks import objective
 from interp.networks.answers import answer_logits
 from interp.networks.config import ModelConfig, Weights
 from interp.runs.run import Run
 from interp.sources.files.reading import SourceError
 from interp.sources.formats import openai_grok
 from interp.sources.records.recorded import Recorded
-from interp.tasks.modular import OPERATIONS, ModularConfig, Task, is_prime, modular_task, split_order
+from interp.tasks.families import families_with
+from interp.tasks.recognition import Sizes
+from interp.tasks.splits import split_order
+from interp.tasks.task import Task, TaskConfig
 
 # Splits that published trainers draw: Python's shuffle (progress-measures and its heirs), torch.randperm (the
 # TransformerLens demo, seed 598), with the seeds that people take.
@@ -42,27 +46,32 @@ def find_task(
     """What a run in the making learned, and how each part of that was found ("none": why there is no task).
 
     Args:
-        shown: fields of a `ModularConfig` that the source shows.
+        shown: fields of a task's config that the source shows, perhaps with its `family`.
         stated: fields that the user states; they count more.
 
     Raises:
         ValueError: if stated fields fit neither each other nor the network.
     """
     how = dict.fromkeys(shown, "shown by the source") | dict.fromkeys(stated, "stated")
+    how.pop("family", None)
     try:
-        fields = layout(model, {**shown, **stated})
+        kind, fields = fitted_family(model, {**shown, **stated})
     except ValueError as error:
         if stated:
             raise
         return None, {"none": str(error)}
-    if "operation" not in fields:
-        operation, share = recognized_operation(model, fields, run.step_weights(run.steps[-1]))
-        if operation is None:
-            why = f"the last checkpoint answers no known operation mod {fields['p']} (best: {share:.0%} of the pairs)"
+    candidates = kind.candidates(fields)
+    if len(candidates) == 1:
+        (base,) = candidates.values()
+    else:
+        name, share = recognized(model, candidates, run.step_weights(run.steps[-1]))
+        if name is None:
+            answered = f"no known operation mod {fields['p']}" if "p" in fields else "none of the known tasks"
+            why = f"the last checkpoint answers {answered} (best: {share:.0%} of the pairs)"
             if stated:
                 raise SourceError(f"Run {run.name!r} has no task: {why}. State the operation with --task.")
             return None, {"none": why}
-        fields["operation"] = operation
+        base = candidates[name]
         how["operation"] = f"answered by the last checkpoint on {share:.1%} of the pairs"
 
     if stated.get("split") in ("shuffle", "unordered", "torch"):
@@ -71,23 +80,22 @@ def find_task(
                 f"Split {stated['split']!r} needs a train fraction and a seed: state --train-fraction and --split-seed "
                 "too, or none of the three."
             )
-        return modular_task(ModularConfig(**{"corrupted_fraction": 0.0} | fields)), how
-    base = unsplit_task(fields)
-    pairs, where = _train_pairs(base.p, recorded, format, train_indices)
+        drawn = {name: fields[name] for name in ("split", "split_seed", "train_fraction")}
+        return replace(base, **drawn).task(), how
+    unsplit = base.task()
+    pairs, where = _train_pairs(base.n_answers, recorded, format, train_indices)
     if pairs is not None:
         is_train = rows_of_pairs(base, pairs, where)
         share = int(is_train.sum()) / len(is_train)
-        return modular_task(replace(base.config, split="explicit", train_fraction=share), is_train), how | {
-            "split": where
-        }
-    found = found_split(base, _losses(run, model, base), fields.get("train_fraction"), _seeds(recorded))
+        return replace(base, split="explicit", train_fraction=share).task(is_train), how | {"split": where}
+    found = found_split(unsplit, _losses(run, model, unsplit), fields.get("train_fraction"), _seeds(recorded))
     if found is None:
-        return base, how | {
+        return unsplit, how | {
             "split": "not found: state --split, --split-seed and --train-fraction if you know them"
         }
     config, errors = found
     text = f"its train loss lies {errors:.0f} standard errors below that of all rows, no other known split's does"
-    return modular_task(config), how | {"split": text}
+    return config.task(), how | {"split": text}
 
 
 def _train_pairs(
@@ -119,110 +127,69 @@ def _losses(run: Run, model: ModelConfig, task: Task) -> list[Tensor]:
     return [x for x in losses if bool(torch.isfinite(x).all())] or [torch.zeros(task.n_examples)]
 
 
-def layout(model: ModelConfig, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of a `ModularConfig` that follow from the network's sizes, with those that are known.
-
-    Two positions are (a, b), three are (a, b, =). Residues come first in the vocabulary.
+def fitted_family(model: ModelConfig, known: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The family that has all known fields and can have been learned by a network of this size, with its fields.
 
     Raises:
-        SourceError: if the sizes and what is known cannot both hold.
+        SourceError: if none can.
     """
-    out = dict(known)
-    if "template" not in out:
-        if model.n_ctx not in (2, 3) and "equals_token" not in out:
-            raise SourceError(
-                f"The network reads {model.n_ctx} tokens at once; rows (a, b) have 2, rows (a, b, =) have 3."
-            )
-        out.setdefault("equals_token", model.n_ctx == 3)
-    equals = int(out["equals_token"])
-    doubled = model.d_vocab - equals == 2 * model.d_vocab_out
-    if "p" not in out:
-        out["p"] = model.d_vocab_out if doubled else model.d_vocab - equals
-    out.setdefault("separate_vocabularies", doubled and model.d_vocab - equals == 2 * out["p"])
-    out.setdefault("n_unused_tokens", 0)
-    fields = {
-        "operation": "add",
-        "train_fraction": None,
-        "corrupted_fraction": 0.0,
-        "split": "unknown",
-        "split_seed": 0,
-    }
-    names = ("p", "equals_token", "separate_vocabularies", "template", "n_unused_tokens")
-    shape = ModularConfig(**fields | {k: out[k] for k in names if k in out})  # type: ignore[arg-type]
-    unused = model.d_vocab - shape.n_tokens
-    if shape.n_pos != model.n_ctx or unused < 0 or model.d_vocab_out < shape.p:
-        raise SourceError(
-            f"A task mod {shape.p} with rows {shape.row!r} needs {shape.n_pos} positions, at least {shape.n_tokens} "
-            f"tokens and {shape.p} logits; the network has {model.n_ctx}, {model.d_vocab} and {model.d_vocab_out}. "
-            "State the --p and the rows (--equals-token, --separate-vocabularies) that it was trained with."
-        )
-    out["n_unused_tokens"] += unused
-    return out
-
-
-def recognized_operation(
-    model: ModelConfig, fields: Mapping[str, Any], weights: Weights
-) -> tuple[str | None, float]:
-    """The operation that these weights answer best, and on which share of the pairs; None where none stands out."""
-    agreement: dict[str, float] = {}
-    answers = None
-    for name, operation in OPERATIONS.items():
-        if name == "random" or (operation.needs_prime and not is_prime(fields["p"])):
+    sizes, errors = Sizes(model.n_ctx, model.d_vocab, model.d_vocab_out), []
+    for kind in families_with(known):
+        try:
+            fields = kind.fitted(sizes, {name: value for name, value in known.items() if name != "family"})
+        except ValueError as error:
+            errors.append(str(error))
             continue
-        task = unsplit_task({**fields, "operation": name})
-        if answers is None:  # every pair is defined for the first operation, "add"
-            answers = torch.zeros(task.p, task.p, dtype=torch.long)
-            with torch.no_grad():
-                logits = answer_logits(model, task.tokens)(weights)[:, : task.p]
-            answers[task.pairs[:, 0], task.pairs[:, 1]] = logits.argmax(-1)
-        found = answers[task.pairs[:, 0], task.pairs[:, 1]]
-        agreement[name] = (found == task.labels).double().mean().item()
+        if fields is not None:
+            return kind, fields
+    raise SourceError(errors[0] if errors else "No task family fits what is known of this network's task.")
+
+
+def recognized(
+    model: ModelConfig, candidates: Mapping[str, TaskConfig], weights: Weights
+) -> tuple[str | None, float]:
+    """The candidate that these weights answer best, and on which share of its pairs; None where none stands out."""
+    agreement: dict[str, float] = {}
+    with torch.no_grad():
+        for name, config in candidates.items():
+            questions = config.task().questions
+            answers = answer_logits(model, questions)(weights)[:, : config.n_answers].argmax(-1)
+            agreement[name] = (answers == questions.labels).double().mean().item()
     best, second = sorted(agreement, key=agreement.__getitem__, reverse=True)[:2]
     # A memorizing network answers its train rows, 20 % or more of all; "a/b or a-b" agrees with "a-b" on half.
     clear = agreement[best] > 0.2 and agreement[best] > 1.5 * agreement[second]
     return (best if clear else None), agreement[best]
 
 
-def unsplit_task(fields: Mapping[str, Any]) -> Task:
-    """The task without a split."""
-    defaults = {"corrupted_fraction": 0.0, "train_fraction": None}
-    return modular_task(ModularConfig(**defaults | dict(fields) | {"split": "unknown", "split_seed": 0}))  # type: ignore[arg-type]
-
-
-def rows_of_pairs(task: Task, pairs: Sequence[tuple[int, int]], where: str) -> Tensor:
+def rows_of_pairs(config: TaskConfig, pairs: Sequence[tuple[int, int]], where: str) -> Tensor:
     """The split in which exactly these pairs are train.
 
     Raises:
         SourceError: if a pair is no row of the task, or none or all rows are train.
     """
-    row_of = {tuple(pair): row for row, pair in enumerate(task.pairs.tolist())}
+    row_of = {tuple(pair): row for row, pair in enumerate(config.pairs().tolist())}
     unknown = [pair for pair in pairs if tuple(pair) not in row_of]
-    is_train = torch.zeros(task.n_examples, dtype=torch.bool)
+    is_train = torch.zeros(len(row_of), dtype=torch.bool)
     if not unknown:
         is_train[[row_of[tuple(pair)] for pair in pairs]] = True
-    if unknown or not 0 < int(is_train.sum()) < task.n_examples:
-        what = (
-            f"{unknown[0]}, which is no row"
-            if unknown
-            else f"{int(is_train.sum())} of {task.n_examples} rows"
-        )
+    if unknown or not 0 < int(is_train.sum()) < len(row_of):
+        what = f"{unknown[0]}, which is no row" if unknown else f"{int(is_train.sum())} of {len(row_of)} rows"
         raise SourceError(
-            f"{where} names as train rows {what} of {task.config.operation!r} mod {task.p}. Check the task (--task, "
-            "--p)."
+            f"{where} names as train rows {what} of {config.description}. Check the task (--task, --p)."
         )
     return is_train
 
 
+@torch.no_grad()
 def example_losses(model: ModelConfig, weights: Weights, task: Task) -> Tensor:
-    """Cross-entropy of every example in float64, over the logits of the residues."""
-    with torch.no_grad():
-        logits = answer_logits(model, task.tokens)(weights)[:, : task.p].double()
-    return -logits.log_softmax(-1).gather(1, task.labels[:, None]).squeeze(1)
+    """Cross-entropy of every question in float64, over all outputs as the trainer took it."""
+    logits = answer_logits(model, task.questions)(weights)
+    return objective.losses(logits, task.labels, torch.float64)
 
 
 def found_split(
     task: Task, losses: Sequence[Tensor], fraction: float | None, seeds: Sequence[int] = ()
-) -> tuple[ModularConfig, float] | None:
+) -> tuple[Any, float] | None:
     """The known generator, seed and fraction whose train rows are those that the network has memorized.
 
     A fraction that is no multiple of a percent (nor a third) is found as the nearest one that is.
@@ -254,7 +221,8 @@ def found_split(
     errors = separation(order, share)
     if errors < _SIGNIFICANCE:
         return None
-    return replace(task.config, split=split, split_seed=seed, train_fraction=share), errors
+    config: Any = task.config
+    return replace(config, split=split, split_seed=seed, train_fraction=share), errors
 
 
 def _separation(x: Tensor, order: Tensor, n_train: int) -> float:

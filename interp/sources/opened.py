@@ -23,7 +23,7 @@ from interp.runs.run import HISTORY_COLUMNS, Checkpoint, Run
 from interp.runs.tensor_files import tensor_checksum
 from interp.sources.files.reading import SourceWarning
 from interp.sources.files.states import Place
-from interp.tasks.modular import ModularConfig, Task
+from interp.tasks.task import Task, TaskConfig
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,7 @@ class OpenedRun(Run):
         """None: optimizer states of other trainers are not read."""
         return []
 
-    def _read_task(self, config: ModularConfig) -> Task:
+    def _read_task(self, config: TaskConfig) -> Task:
         assert self._task is not None
         return self._task
 

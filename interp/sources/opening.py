@@ -22,7 +22,8 @@ from interp.sources.learned import find_task
 from interp.sources.opened import NO_CONFIG, OpenedRun
 from interp.sources.records.logs import learn_logs
 from interp.sources.records.recorded import jsonable
-from interp.tasks.modular import ModularConfig
+from interp.tasks.families import families_with
+from interp.tasks.task import TaskConfig
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,7 @@ def open_run(
     path: str | os.PathLike,
     *,
     format: str = "auto",
-    task: ModularConfig | Mapping[str, Any] | None = None,
+    task: TaskConfig | Mapping[str, Any] | None = None,
     model: Mapping[str, Any] | None = None,
     train_indices: Iterable[int] | None = None,
     adapter: Adapter | None = None,
@@ -76,7 +77,7 @@ def open_source(
     source: str | os.PathLike,
     *,
     format: str = "auto",
-    task: ModularConfig | Mapping[str, Any] | None = None,
+    task: TaskConfig | Mapping[str, Any] | None = None,
     model: Mapping[str, Any] | None = None,
     train_indices: Iterable[int] | None = None,
     adapter: Adapter | None = None,
@@ -152,22 +153,21 @@ def located(source: str | os.PathLike) -> Path:
     return path
 
 
-def _fields(task: ModularConfig | Mapping[str, Any] | None) -> dict[str, Any]:
-    fields = dataclasses.asdict(task) if isinstance(task, ModularConfig) else dict(task or {})
-    known = {field.name for field in dataclasses.fields(ModularConfig)}
-    if unknown := set(fields) - known:
-        raise ValueError(
-            f"A task has no field {', '.join(sorted(unknown))}. Its fields are {', '.join(sorted(known))}."
-        )
-    for name, kind in (("p", Integral), ("split_seed", Integral), ("train_fraction", Real)):
-        if not isinstance(fields.get(name, 1), kind | None):
-            raise ValueError(f"A task's {name} is a number, not {fields[name]!r}.")
-    if fields.get("operation") == "random" or fields.get("corrupted_fraction"):
-        raise ValueError(
-            "Labels that another program drew at random cannot be made again here: a task with operation 'random' or "
-            "corrupted labels cannot be imported. Leave the task out: probes of weights do without."
-        )
-    return {k: v for k, v in fields.items() if v is not None}
+def _fields(task: TaskConfig | Mapping[str, Any] | None) -> dict[str, Any]:
+    """The stated fields of a task that are not None; a config in full, some of them by name.
+
+    Raises:
+        ValueError: if no family has such fields, or a number is none.
+    """
+    fields: dict[str, Any] = dataclasses.asdict(task) if dataclasses.is_dataclass(task) else dict(task or {})  # type: ignore
+    fields = {name: value for name, value in fields.items() if value is not None}
+    kinds = families_with(fields)
+    numbers = {"int": Integral, "float": Real}
+    for field in dataclasses.fields(kinds[0]):
+        kind = numbers.get(str(getattr(field.type, "__name__", field.type)).split(" ")[0])
+        if kind and field.name in fields and not isinstance(fields[field.name], kind):
+            raise ValueError(f"A task's {field.name} is a number, not {fields[field.name]!r}.")
+    return fields
 
 
 def _check_history(history: "pd.DataFrame") -> None:

@@ -1,1 +1,4 @@
-"""Tasks as data: tokens, labels, which rows are train, which position is answered, which algebra lies behind."""
+"""What is learned: tasks as data, one family a file. A family is one line here."""
+
+from interp.tasks.groups import GroupConfig
+from interp.tasks.modular import ModularConfig

@@ -12,21 +12,21 @@ References: Power et al. 2022, "Grokking: generalization beyond overfitting on s
 A.1; Nanda et al. 2023, section 3; Furuta et al. 2024 for the dense spectra seen without discrete logarithms.
 """
 
-import math
-import random
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from interp.ground.choices import check_choices
-
-Split = Literal["shuffle", "unordered", "torch", "explicit", "unknown"]
+from interp.mathematics.residues import discrete_logarithms, is_prime
+from interp.tasks.recognition import NO_SPLIT, UNSPLIT, Sizes, check_can_be_made_again
+from interp.tasks.splits import Split, check_split, corrupted_labels, drawn_split
+from interp.tasks.structure import Cyclic
+from interp.tasks.task import OMITTED, Task, one_question_each, relabelled
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,8 @@ class ModularConfig:
         equals_token: whether a third token "=" follows the pair.
         separate_vocabularies: whether the second operand has tokens p .. 2p-1 of its own.
         corrupted_fraction: share of the train rows whose label is replaced by a uniformly drawn other one, in [0, 1].
-        split: "shuffle" shuffles ordered pairs with Python's `random` as Nanda et al. do; "unordered" does so with
-            unordered pairs, so that (b, a) is never in train while (a, b) is in test; "torch" is
-            `torch.randperm` after `torch.manual_seed`, as in TransformerLens' demo; "explicit" and "unknown" are for
-            imported runs, whose split was recorded or is lost.
+        split: how train is drawn (`interp.tasks.splits.drawn_split`); "explicit" and "unknown" are for imported runs,
+            whose split was recorded or is lost.
         split_seed: seed of the split (and of random and corrupted labels).
         template: for imported runs whose rows are neither "ab" nor "ab=", one character a position: a and b are the
             operands, every other character a constant token. "^a*b=" is an end-of-text token, a, the operator, b, "=".
@@ -103,8 +101,8 @@ class ModularConfig:
     split: Split
     split_seed: int
     family: Literal["modular"] = "modular"
-    template: str | None = None
-    n_unused_tokens: int = 0
+    template: str | None = field(default=None, metadata=OMITTED)
+    n_unused_tokens: int = field(default=0, metadata=OMITTED)
 
     def __post_init__(self):
         if self.operation not in OPERATIONS:
@@ -120,16 +118,7 @@ class ModularConfig:
                 f"an inverse. Use p={next(q for q in range(self.p, 2 * self.p + 1) if is_prime(q))}, or an "
                 "operation without division."
             )
-        if self.train_fraction is None:
-            if self.split != "unknown":
-                raise ValueError(
-                    f"Split {self.split!r} needs a train fraction; only split 'unknown' can do without."
-                )
-        elif not 0 < self.train_fraction < 1:
-            raise ValueError(
-                f"A task needs a train fraction strictly between 0 and 1, got {self.train_fraction}. "
-                "Grokking is seen between about 0.25 and 0.5."
-            )
+        check_split(self.split, self.train_fraction)
         row = self.row
         if row.count("a") != 1 or row.count("b") != 1 or self.equals_token != ("=" in row):
             raise ValueError(
@@ -163,221 +152,124 @@ class ModularConfig:
         """Number of tokens in a row."""
         return len(self.row)
 
-
-@dataclass(frozen=True)
-class Algebra:
-    """Names in which the answer is a sum on Z_order: first[a] + second[b] = answer[c] (mod order).
-
-    A residue without a name (0 in a multiplicative group) has -1 and takes no part in Fourier probes.
-    """
-
-    order: int
-    first: Int[Tensor, " p"]
-    second: Int[Tensor, " p"]
-    answer: Int[Tensor, " p"]
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """Inputs and answers of a task, all rows, train and test.
-
-    Attributes:
-        tokens: input tokens; the answer is read at the last position.
-        labels: what the trainer is shown, corrupted ones included.
-        true_labels: what the operation says.
-        is_train: the split, or None where an imported run has lost it.
-        is_corrupted: train rows whose label was replaced.
-        pairs: the operands (a, b) of each row.
-        operand_tokens: token of residue t as first and as second operand.
-        algebra: names under which the answer is a sum, or None where there are none.
-    """
-
-    config: ModularConfig
-    tokens: Int[Tensor, "example pos"]
-    labels: Int[Tensor, " example"]
-    true_labels: Int[Tensor, " example"]
-    is_train: Bool[Tensor, " example"] | None
-    is_corrupted: Bool[Tensor, " example"]
-    pairs: Int[Tensor, "example 2"]
-    operand_tokens: Int[Tensor, "2 p"]
-    algebra: Algebra | None
+    @property
+    def n_answers(self) -> int:
+        return self.p
 
     @property
-    def p(self) -> int:
-        return self.config.p
+    def description(self) -> str:
+        return f"{self.operation} mod {self.p}"
 
-    @property
-    def n_examples(self) -> int:
-        return len(self.labels)
+    @classmethod
+    def fitted(cls, sizes: Sizes, known: Mapping[str, Any]) -> dict[str, Any]:
+        """What is known of a task that a network of these sizes learned, with what the sizes say of the rest.
 
-    @property
-    def n_train(self) -> int:
-        return int(self.split.sum())
-
-    @property
-    def split(self) -> Bool[Tensor, " example"]:
-        """`is_train`, where it is known.
+        Two positions are (a, b), three are (a, b, =). Residues come first in the vocabulary.
 
         Raises:
-            ValueError: if an imported run has lost its split.
+            ValueError: if the sizes and what is known cannot both hold, or another program drew the labels.
         """
-        if self.is_train is None:
+        check_can_be_made_again(known, is_drawn=known.get("operation") == "random")
+        out = dict(known)
+        if "template" not in out:
+            if sizes.n_pos not in (2, 3) and "equals_token" not in out:
+                raise ValueError(
+                    f"The network reads {sizes.n_pos} tokens at once; rows (a, b) have 2, rows (a, b, =) have 3."
+                )
+            out.setdefault("equals_token", sizes.n_pos == 3)
+        residues = sizes.n_tokens - int(out["equals_token"])
+        doubled = residues == 2 * sizes.n_outputs
+        out.setdefault("p", sizes.n_outputs if doubled else residues)
+        out.setdefault("separate_vocabularies", doubled and residues == 2 * out["p"])
+        out.setdefault("n_unused_tokens", 0)
+        names = ("p", "equals_token", "separate_vocabularies", "template", "n_unused_tokens")
+        shape = cls(**UNSPLIT | {"operation": "add"} | {k: out[k] for k in names if k in out})
+        unused = sizes.n_tokens - shape.n_tokens
+        if shape.n_pos != sizes.n_pos or unused < 0 or sizes.n_outputs < shape.p:
             raise ValueError(
-                "This needs the train/test split, which the run does not have. Import the run again with "
-                "--train-fraction, --split and --split-seed (or train_indices=) if you know how it was made."
+                f"A task mod {shape.p} with rows {shape.row!r} needs {shape.n_pos} positions, at least "
+                f"{shape.n_tokens} tokens and {shape.p} logits; the network has {sizes.n_pos}, {sizes.n_tokens} and "
+                f"{sizes.n_outputs}. State the --p and the rows (--equals-token, --separate-vocabularies) that it was "
+                "trained with."
             )
-        return self.is_train
+        out["n_unused_tokens"] += unused
+        return out
 
-
-def modular_task(config: ModularConfig, is_train: Bool[Tensor, " example"] | None = None) -> Task:
-    """The task that a config describes.
-
-    Args:
-        is_train: the recorded split, for `config.split == "explicit"` only.
-
-    Raises:
-        ValueError: if an explicit split is missing, has another length, or is given where it is not explicit; if a
-            train fraction leaves train or test empty.
-
-    >>> task = modular_task(ModularConfig(operation="add", p=5, train_fraction=0.4, equals_token=True,
-    ...     separate_vocabularies=False, corrupted_fraction=0.0, split="shuffle", split_seed=0))
-    >>> task.tokens[7].tolist(), task.labels[7].item(), task.n_train
-    ([1, 2, 5], 3, 10)
-    """
-    p, operation = config.p, OPERATIONS[config.operation]
-    a, b = (t.reshape(-1) for t in torch.meshgrid(torch.arange(p), torch.arange(p), indexing="ij"))
-    if operation.excludes_zero_divisor:
-        a, b = a[b != 0], b[b != 0]
-    if config.operation == "random":
-        true_labels = torch.from_numpy(np.random.default_rng([config.split_seed, 1]).integers(p, size=len(a)))
-    else:
-        true_labels = operation.label(a, b, p) % p
-
-    is_train = _split(config, a, b, is_train)
-    labels, is_corrupted = _corrupt(config, true_labels, is_train)
-
-    offset = p if config.separate_vocabularies else 0
-    operands, constants = {"a": a, "b": b + offset}, config.constant_tokens
-    columns = [operands[c] if c in operands else torch.full_like(a, constants[c]) for c in config.row]
-    residues = torch.arange(p)
-    return Task(
-        config=config,
-        tokens=torch.stack(columns, 1),
-        labels=labels,
-        true_labels=true_labels,
-        is_train=is_train,
-        is_corrupted=is_corrupted,
-        pairs=torch.stack([a, b], 1),
-        operand_tokens=torch.stack([residues, residues + offset]),
-        algebra=_algebra(operation, p),
-    )
-
-
-def _split(config: ModularConfig, a: Tensor, b: Tensor, recorded: Tensor | None) -> Tensor | None:
-    n = len(a)
-    if config.split == "explicit":
-        if recorded is None or recorded.shape != (n,) or recorded.dtype != torch.bool:
-            raise ValueError(
-                f"An explicit split needs one boolean for each of the {n} rows, got "
-                f"{'nothing' if recorded is None else f'{tuple(recorded.shape)} of {recorded.dtype}'}."
-            )
-        return recorded
-    if recorded is not None:
-        raise ValueError(f"A recorded split goes with split='explicit' only, got split={config.split!r}.")
-    if config.split == "unknown":
-        return None
-    assert config.train_fraction is not None
-    n_train = int(config.train_fraction * n)
-    if not 0 < n_train < n:
-        raise ValueError(
-            f"Train fraction {config.train_fraction} of {n} rows leaves "
-            f"{'train' if n_train == 0 else 'test'} empty. Use a larger p or another fraction."
+    @classmethod
+    def candidates(cls, fields: Mapping[str, Any]) -> "dict[str, ModularConfig]":
+        """Every operation that these fields leave open, without a split; labels drawn at random are none."""
+        chosen = (
+            [fields["operation"]]
+            if "operation" in fields
+            else [name for name in OPERATIONS if name != "random"]
         )
-    is_train = torch.zeros(n, dtype=torch.bool)
-    if config.split in ("shuffle", "torch"):
-        is_train[split_order(config.split, config.split_seed, n)[:n_train]] = True
-        return is_train
-    rng = random.Random(config.split_seed)
-    # "unordered": whole unordered pairs are taken until the share is reached.
-    groups: dict[tuple[int, int], list[int]] = {}
-    for i, pair in enumerate(zip(a.tolist(), b.tolist(), strict=True)):
-        groups.setdefault((min(pair), max(pair)), []).append(i)
-    keys = list(groups)
-    rng.shuffle(keys)
-    taken = 0
-    for key in keys:
-        if taken + len(groups[key]) > n_train:
-            continue
-        is_train[groups[key]] = True
-        taken += len(groups[key])
-    return is_train
+        possible = [name for name in chosen if is_prime(fields["p"]) or not OPERATIONS[name].needs_prime]
+        return {name: cls(**{**UNSPLIT, **fields, **NO_SPLIT, "operation": name}) for name in possible}
+
+    def pairs(self) -> Int[Tensor, "example 2"]:
+        """The operands (a, b) on which the operation is defined, in lexicographic order."""
+        a, b = (
+            t.reshape(-1) for t in torch.meshgrid(torch.arange(self.p), torch.arange(self.p), indexing="ij")
+        )
+        pairs = torch.stack([a, b], 1)
+        return pairs[b != 0] if OPERATIONS[self.operation].excludes_zero_divisor else pairs
+
+    def task(self, is_train: Tensor | None = None) -> Task:
+        """The data.
+
+        Args:
+            is_train: the recorded split, one boolean an example, for `split == "explicit"` only.
+
+        Raises:
+            ValueError: if an explicit split is missing, has another length, or is given where it is not explicit; if
+                a train fraction leaves train or test empty.
+
+        >>> task = ModularConfig(operation="add", p=5, train_fraction=0.4, equals_token=True,
+        ...     separate_vocabularies=False, corrupted_fraction=0.0, split="shuffle", split_seed=0).task()
+        >>> task.inputs[7].tolist(), task.labels[7].item(), task.n_train
+        ([1, 2, 5], 3, 10)
+        """
+        pairs = self.pairs()
+        is_train = drawn_split(self.split, self.train_fraction, self.split_seed, pairs, is_train)
+        task = one_question_each(self, self._rows(pairs), self._answers(pairs), is_train, self._cyclic(pairs))
+        shown = corrupted_labels(task.labels, is_train, self.corrupted_fraction, self.p, self.split_seed)
+        return relabelled(task, shown)
+
+    def _rows(self, pairs: Int[Tensor, "example 2"]) -> Int[Tensor, "example pos"]:
+        operands = dict(zip("ab", (pairs + self._offsets()).unbind(1), strict=True))
+        constants = self.constant_tokens
+        columns = [
+            operands[c] if c in operands else torch.full_like(pairs[:, 0], constants[c]) for c in self.row
+        ]
+        return torch.stack(columns, 1)
+
+    def _offsets(self) -> Int[Tensor, " 2"]:
+        return torch.tensor([0, self.p if self.separate_vocabularies else 0])
+
+    def _answers(self, pairs: Int[Tensor, "example 2"]) -> Int[Tensor, " example"]:
+        if self.operation == "random":
+            drawn = np.random.default_rng([self.split_seed, 1]).integers(self.p, size=len(pairs))
+            return torch.from_numpy(drawn)
+        return OPERATIONS[self.operation].label(pairs[:, 0], pairs[:, 1], self.p) % self.p
+
+    def _cyclic(self, pairs: Int[Tensor, "example 2"]) -> Cyclic | None:
+        names = _names(OPERATIONS[self.operation], self.p)
+        if names is None:
+            return None
+        order, first, second = names
+        tokens = torch.arange(self.p) + self._offsets()[:, None]
+        return Cyclic(order, pairs, tokens, first, second, answer=first)
 
 
-def split_order(split: Literal["shuffle", "torch"], seed: int, n: int) -> Int[Tensor, " n"]:
-    """The order of n rows of which the first are train."""
-    if split == "torch":
-        return torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    rows = list(range(n))
-    random.Random(seed).shuffle(rows)
-    return torch.tensor(rows)
-
-
-def _corrupt(config: ModularConfig, labels: Tensor, is_train: Tensor | None) -> tuple[Tensor, Tensor]:
-    is_corrupted = torch.zeros(len(labels), dtype=torch.bool)
-    if config.corrupted_fraction == 0:
-        return labels, is_corrupted
-    if is_train is None:
-        raise ValueError("Corrupted labels need a known split: they are train rows.")
-    rng = np.random.default_rng([config.split_seed, 2])
-    train_rows = is_train.nonzero().squeeze(1).numpy()
-    rows = np.sort(
-        rng.choice(train_rows, size=int(config.corrupted_fraction * len(train_rows)), replace=False)
-    )
-    shift = rng.integers(1, config.p, size=len(rows))  # never 0: a corrupted label is always wrong
-    corrupted = labels.clone()
-    corrupted[rows] = (labels[rows] + torch.from_numpy(shift)) % config.p
-    is_corrupted[rows] = True
-    return corrupted, is_corrupted
-
-
-def _algebra(operation: Operation, p: int) -> Algebra | None:
+def _names(operation: Operation, p: int) -> tuple[int, Int[Tensor, " p"], Int[Tensor, " p"]] | None:
+    """Order of the group, names of first operands (and of answers) and of second ones; None where there are none."""
     if operation.algebra is None:
         return None
     residues = torch.arange(p)
     if operation.algebra in ("sum", "difference"):
-        second = residues if operation.algebra == "sum" else (-residues) % p
-        return Algebra(p, residues, second, residues)
+        return p, residues, residues if operation.algebra == "sum" else (-residues) % p
     if not is_prime(p) or p == 2:
         return None
     logarithm = torch.tensor(discrete_logarithms(p))
     second = logarithm if operation.algebra == "product" else (-logarithm) % (p - 1)
-    second = torch.where(logarithm < 0, -1, second)
-    return Algebra(p - 1, logarithm, second, logarithm)
-
-
-@lru_cache
-def discrete_logarithms(p: int) -> tuple[int, ...]:
-    """Logarithm of each residue to the base of the smallest primitive root of the prime p; -1 for the residue 0.
-
-    >>> discrete_logarithms(7)  # powers of 3: 1, 3, 2, 6, 4, 5
-    (-1, 0, 2, 1, 4, 5, 3)
-    """
-    if not is_prime(p):
-        raise ValueError(f"Discrete logarithms need a prime p, got {p}.")
-    for root in range(1, p):
-        powers = [pow(root, e, p) for e in range(p - 1)]
-        if len(set(powers)) == p - 1:
-            break
-    logarithm = [-1] * p
-    for exponent, value in enumerate(powers):
-        logarithm[value] = exponent
-    return tuple(logarithm)
-
-
-def is_prime(p: int) -> bool:
-    """Whether p is prime, by trial division.
-
-    >>> [p for p in range(20) if is_prime(p)]
-    [2, 3, 5, 7, 11, 13, 17, 19]
-    """
-    return p > 1 and all(p % d for d in range(2, math.isqrt(p) + 1))
+    return p - 1, logarithm, torch.where(logarithm < 0, -1, second)

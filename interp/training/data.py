@@ -1,4 +1,4 @@
-"""The task's rows on a device, and the functions that turn weights into loss and accuracy."""
+"""The task's questions on a device, and the functions that turn weights into their logits and scores."""
 
 import math
 from collections.abc import Callable
@@ -7,56 +7,49 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from interp.networks import objective
 from interp.networks.answers import answer_logits
 from interp.networks.config import Weights
 from interp.runs.config import RunConfig
-from interp.tasks.modular import Task
+from interp.tasks.task import Task
 
 
 class Data:
-    """The task on a device, with the functions that turn weights into loss and accuracy."""
+    """The train and the test questions of a task."""
 
     def __init__(self, task: Task, config: RunConfig, device: str):
         assert config.model and config.optimizer
-        is_train = task.split
         self.dtype = getattr(torch, config.optimizer.loss_dtype)
         self.model = config.model
         self.batch_size, self.batch_seed = config.optimizer.batch_size, config.optimizer.batch_seed
-        self.train_tokens, self.train_labels = (
-            task.tokens[is_train].to(device),
-            task.labels[is_train].to(device),
-        )
-        self.train_logits = answer_logits(config.model, self.train_tokens)
-        self.test_labels = task.labels[~is_train].to(device)
-        self.test_logits = answer_logits(config.model, task.tokens[~is_train].to(device))
+        self.train, self.test = (task.of_split(split).to(device) for split in ("train", "test"))
+        self.train_logits = answer_logits(config.model, self.train)
+        self.test_logits = answer_logits(config.model, self.test)
         self._epoch, self._order = -1, torch.empty(0)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return torch.nn.functional.cross_entropy(logits.to(self.dtype), labels)
+        """What training minimises."""
+        return objective.loss(logits, labels, self.dtype)
 
     def batch(self, step: int) -> tuple[Callable[[Weights], Tensor], Tensor]:
-        """Logits function and labels of the rows of this step."""
-        n = len(self.train_labels)
+        """Logits function and labels of the examples of this step."""
+        n = len(self.train.inputs)
         if self.batch_size is None or self.batch_size >= n:
-            return self.train_logits, self.train_labels
+            return self.train_logits, self.train.labels
         per_epoch = math.ceil(n / self.batch_size)
         epoch, i = divmod(step, per_epoch)
         if epoch != self._epoch:
             order = np.random.default_rng([self.batch_seed, epoch]).permutation(n)
-            self._epoch, self._order = epoch, torch.from_numpy(order).to(self.train_labels.device)
-        rows = self._order[i * self.batch_size : (i + 1) * self.batch_size]
-        return answer_logits(self.model, self.train_tokens[rows]), self.train_labels[rows]
+            self._epoch, self._order = epoch, torch.from_numpy(order).to(self.train.labels.device)
+        part = self.train.of(self._order[i * self.batch_size : (i + 1) * self.batch_size])
+        return answer_logits(self.model, part), part.labels
 
     @torch.no_grad()
     def evaluate(self, weights: Weights, full_batch_logits: Tensor | None = None) -> dict[str, float]:
-        """Loss (float64) and accuracy on train and test rows; logits of all train rows are not computed twice."""
+        """Loss (float64) and accuracy on train and test; logits of all train questions are not computed twice."""
         train_logits = self.train_logits(weights) if full_batch_logits is None else full_batch_logits
-        out = {}
-        for split, logits, labels in (
-            ("train", train_logits, self.train_labels),
-            ("test", self.test_logits(weights), self.test_labels),
-        ):
-            loss_dtype = torch.float64 if logits.device.type != "mps" else torch.float32
-            out[f"{split}_loss"] = torch.nn.functional.cross_entropy(logits.to(loss_dtype), labels).item()
-            out[f"{split}_accuracy"] = (logits.argmax(-1) == labels).double().mean().item()
-        return out
+        by_split = {
+            "train": objective.scores(train_logits, self.train.labels),
+            "test": objective.scores(self.test_logits(weights), self.test.labels),
+        }
+        return {f"{split}_{name}": x for split, found in by_split.items() for name, x in found.items()}

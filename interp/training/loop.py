@@ -93,7 +93,7 @@ def loop(
             loss.backward()
             row: dict[str, Any] = {"step": step, "train_loss": loss.item()}
             if step % config.evaluation_interval == 0:
-                row |= data.evaluate(weights, logits.detach() if labels is data.train_labels else None)
+                row |= data.evaluate(weights, logits.detach() if labels is data.train.labels else None)
                 _show_metrics(display, shown, row)
             if not math.isfinite(row["train_loss"]):
                 save_state()

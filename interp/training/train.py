@@ -18,7 +18,6 @@ from interp.runs.config import RunConfig
 from interp.runs.run import Run, open_run
 from interp.runs.saving import check_unused, create_run, read_latest
 from interp.runs.tensor_files import RunError
-from interp.tasks.modular import modular_task
 from interp.training.loop import continue_run
 from interp.training.session import lock
 
@@ -50,7 +49,7 @@ def train(
     check_device(device)
     check_unused(Path(path).expanduser().resolve())  # before the lock makes a file there
     assert task_config and model_config and config.seed is not None
-    task = modular_task(task_config)
+    task = task_config.task()
     with lock(Path(path)):
         run = create_run(
             Path(path),
@@ -59,7 +58,7 @@ def train(
                 "status": "running",
                 "unit": "step",
                 "created": now(),
-                "forward_path": path_for(model_config),
+                "forward_path": path_for(model_config, task.questions),
                 "sessions": [],
             },
             task,

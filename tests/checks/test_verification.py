@@ -22,7 +22,6 @@ from interp.runs.saving import save_checkpoint, save_history, save_latest, updat
 from interp.runs.schedule import Schedule
 from interp.runs.task_file import task_bytes
 from interp.runs.tensor_files import RunError, safetensors_bytes
-from interp.tasks.modular import modular_task
 from interp.training.train import train
 from tests.tiny import tiny_config
 
@@ -431,7 +430,7 @@ def test_an_unknown_split_is_a_note(tiny_run_copy):
     run = tiny_run_copy
     config = config_to_json(run.config)
     config["task"]["split"] = "unknown"
-    task = modular_task(config_from_json(config, "here").task)
+    task = config_from_json(config, "here").task.task()
     (run.path / "task.safetensors").write_bytes(task_bytes(task))
     update_record(run, config=config, sessions=[], status="imported")
     report = verify_run(run.path, losses=10)

@@ -8,6 +8,7 @@ from torch.nn.functional import one_hot, relu
 
 from interp.networks.config import initial_weights, transformer_config
 from interp.networks.hooked_module import HookedModule
+from interp.networks.network import DescribedNetwork
 from interp.probes.answers.losses import losses
 from interp.probes.attention.attention_patterns import attention_patterns
 from interp.probes.fourier.embedding_spectrum import embedding_spectrum
@@ -16,16 +17,15 @@ from interp.probes.fourier.neuron_frequencies import neuron_frequencies
 from interp.probes.fourier.neuron_logit_spectrum import neuron_logit_spectrum
 from interp.probes.fourier.progress_measures import progress_measures
 from interp.probes.weights.weight_norms import weight_norms
-from interp.snapshots.snapshot import ForeignSnapshot, NotApplicable, Snapshot
-from interp.tasks.modular import ModularConfig, modular_task
+from interp.snapshots.of_module import snapshot_of_module
+from interp.snapshots.snapshot import NotApplicable, Snapshot
+from interp.tasks.modular import ModularConfig
 
 P, WIDTH = 13, 24
-TASK = modular_task(
-    ModularConfig(
-        operation="add", p=P, train_fraction=0.5, equals_token=False, separate_vocabularies=False,
-        corrupted_fraction=0.0, split="shuffle", split_seed=0,
-    )
-)  # fmt: skip
+TASK = ModularConfig(
+    operation="add", p=P, train_fraction=0.5, equals_token=False, separate_vocabularies=False,
+    corrupted_fraction=0.0, split="shuffle", split_seed=0,
+).task()  # fmt: skip
 
 
 class OneHotMLP(nn.Module):
@@ -69,12 +69,12 @@ def ours(module):
         "unembed.W_U": module.fc2.weight.detach().T.clone(),
     }
     assert weights.keys() == initial_weights(config, 0).keys()
-    return Snapshot(0, weights, config, TASK)
+    return Snapshot(0, weights, DescribedNetwork(config), TASK)
 
 
 def snapshot(hooked, **changes):
     names = {"inputs": pairs_of, "neurons": "fc2.hook_in", "pattern": None}
-    return ForeignSnapshot.of_module(0, hooked, TASK, **names | changes)
+    return snapshot_of_module(0, hooked, TASK, **names | changes)
 
 
 def test_hooks_change_nothing_and_see_everything():
@@ -207,7 +207,7 @@ def test_patterns_and_positions():
     torch.manual_seed(0)
     module = Attends()
     module.identity = nn.Identity()
-    seen = ForeignSnapshot.of_module(
+    seen = snapshot_of_module(
         0,
         HookedModule(module),
         TASK,
@@ -224,8 +224,8 @@ def test_patterns_and_positions():
 @pytest.mark.parametrize(
     ("probe", "message"),
     [
-        (embedding_spectrum, "This module has no weight that is known to be W_E"),
-        (neuron_logit_spectrum, "This module has no model config"),
+        (embedding_spectrum, "This network has no weight that is known to be W_E"),
+        (neuron_logit_spectrum, "This network has no model config"),
         (attention_patterns, "no attention"),
     ],
 )

@@ -19,8 +19,10 @@ from interp.commands.analysis import main
 from interp.mathematics import clock_pizza
 from interp.measurement.measure import measure
 from interp.networks.config import initial_weights
+from interp.networks.network import DescribedNetwork
 from interp.probes.fourier.algorithm import algorithm, circularity, gradient_cosines, gradient_symmetricity
 from interp.probes.fourier.algorithm_by_frequency import algorithm_by_frequency, isolated, spread_differences
+from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.theories.clock_or_pizza import checkpoint_verdicts, frequency_verdicts, run_verdict
 from interp.training.train import train
@@ -43,7 +45,7 @@ def random_snapshot(seed=0, *, operation="add", p=13, n_layers=1, n_heads=4, tas
     config = hand_built.config_for(task, d_model=16, n_heads=n_heads, d_mlp=32, n_layers=n_layers, **model)
     weights = initial_weights(config, seed)
     # Larger than at initialization, so that attention and ReLUs are far from linear.
-    return Snapshot(0, {name: 3 * w for name, w in weights.items()}, config, task)
+    return Snapshot(0, {name: 3 * w for name, w in weights.items()}, DescribedNetwork(config), task)
 
 
 # What the verdict says of networks whose algorithm is known
@@ -212,7 +214,9 @@ def test_distance_irrelevance_is_that_of_the_papers_matrix():
     p = 13
     row = algorithm(snapshot).iloc[0]
     by_sum = {name: np.zeros((p, p)) for name in ("", "_runner_up", "_margin")}
-    for (a, b), logits in zip(snapshot.task.pairs.tolist(), snapshot.logits.double().numpy(), strict=True):
+    for (a, b), logits in zip(
+        snapshot.task.config.pairs().tolist(), snapshot.logits.double().numpy(), strict=True
+    ):
         right = logits[(a + b) % p]
         wrong = np.delete(logits, (a + b) % p).max()
         for name, value in {"": right, "_runner_up": wrong, "_margin": right - wrong}.items():
@@ -309,7 +313,7 @@ def test_network_without_gradients_says_so():
 def test_one_hot_network_has_the_other_columns():
     snapshot = random_snapshot(n_heads=0)
     config = dataclasses.replace(snapshot.config, one_hot_embed=True, d_model=snapshot.config.d_vocab)
-    snapshot = Snapshot(0, initial_weights(config, 0), config, snapshot.task)
+    snapshot = Snapshot(0, initial_weights(config, 0), DescribedNetwork(config), snapshot.task)
     row = algorithm(snapshot).iloc[0]
     assert math.isnan(row["gradient_symmetricity"])
     assert math.isnan(row["circularity"])
@@ -330,7 +334,7 @@ def test_one_hot_network_has_the_other_columns():
 
 @pytest.mark.parametrize("k", EVERY_FREQUENCY)
 def test_circle_is_circular(k):
-    assert circularity(hand_built.clock([k]).embedding) == pytest.approx(1, abs=1e-6)
+    assert circularity(hand_built.clock([k]).once(Residues).embedding) == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("n", [12, 13])
@@ -364,7 +368,11 @@ def test_reduced_network_is_the_projected_one():
         projector = design.T.double() @ torch.linalg.pinv(design.T.double())
         W_E = snapshot.weights["embed.W_E"].clone()
         W_E[:n] = (projector @ W_E[:n].double()).float()
-        cube = dataclasses.replace(snapshot, weights={**snapshot.weights, "embed.W_E": W_E}).logit_cube
+        cube = (
+            dataclasses.replace(snapshot, weights={**snapshot.weights, "embed.W_E": W_E})
+            .once(Residues)
+            .logit_cube
+        )
         cube = cube - cube.mean(-1, keepdim=True)
         right, clock_terms, pizza_terms = np.zeros((n, n)), np.zeros((n, n, n)), np.zeros((n, n, n))
         w = 2 * np.pi * k / n
@@ -467,7 +475,7 @@ def test_subtraction_is_addition_under_other_names():
 def test_multiplication_is_addition_of_logarithms():
     multiply = random_snapshot(operation="multiply", p=13)
     add = random_snapshot(p=12)
-    algebra = multiply.algebra
+    algebra = multiply.task.structure
     W_E, W_U = multiply.weights["embed.W_E"], multiply.weights["unembed.W_U"]
     tokens = [algebra.first.tolist().index(name) for name in range(12)]
     renamed = {**multiply.weights, "embed.W_E": W_E[[*tokens, 13]], "unembed.W_U": W_U[:, tokens]}

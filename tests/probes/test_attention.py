@@ -16,6 +16,7 @@ from interp.commands.analysis import main
 from interp.measurement.measure import measure
 from interp.networks.config import initial_weights, transformer_config
 from interp.networks.hooked import build_model
+from interp.networks.network import DescribedNetwork
 from interp.probes.attention.attention_circuits import attention_circuits
 from interp.probes.attention.attention_patterns import attention_patterns
 from interp.probes.attention.attention_periodicity import attention_periodicity
@@ -26,6 +27,7 @@ from interp.probes.attention.induction_scores import (
     pattern_scores,
     repeated_tokens,
 )
+from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.training.train import train
 from tests import hand_built
@@ -40,7 +42,7 @@ def random_snapshot(seed=0, *, p=P, operation="add", task=None, n_layers=1, n_he
     config = hand_built.config_for(task, d_model=16, n_heads=n_heads, d_mlp=32, n_layers=n_layers, **model)
     weights = initial_weights(config, seed)
     # Larger than at initialization, so that patterns move.
-    return Snapshot(0, {name: 3 * w for name, w in weights.items()}, config, task)
+    return Snapshot(0, {name: 3 * w for name, w in weights.items()}, DescribedNetwork(config), task)
 
 
 def with_pattern(*to_first, p=P):
@@ -186,9 +188,9 @@ def test_periodicity_is_least_squares(p):
 def test_periodicity_is_in_the_names_of_the_algebra():
     # To a multiplication the pattern is periodic in logarithms; row 0 of residues has none and is left out.
     snapshot = random_snapshot(operation="multiply")
-    order = snapshot.algebra.order
-    logarithm = snapshot.algebra.first
-    a, b = snapshot.task.pairs.T
+    order = snapshot.task.structure.order
+    logarithm = snapshot.task.structure.first
+    a, b = snapshot.task.config.pairs().T
     w = 2 * torch.pi * 5 / order
     to_first = 0.5 + 0.2 * (torch.cos(w * logarithm[a]) - torch.cos(w * logarithm[b]))
     pattern = torch.stack([to_first, 1 - to_first], -1)[:, None, None]
@@ -262,9 +264,9 @@ def test_circuits_are_look_ups_of_what_the_model_computes(kind):
     snapshot = dataclasses.replace(snapshot, weights=weights)
     task, model = snapshot.task, snapshot.model
     _, cache = model.run_with_cache(task.tokens)
-    scores = snapshot.table(cache["blocks.0.attn.hook_attn_scores"][:, :, -1].double())
-    values = snapshot.table(cache["blocks.0.attn.hook_v"].double())
-    n = snapshot.algebra.order
+    scores = snapshot.once(Residues).table(cache["blocks.0.attn.hook_attn_scores"][:, :, -1].double())
+    values = snapshot.once(Residues).table(cache["blocks.0.attn.hook_v"].double())
+    n = snapshot.task.structure.order
     t = np.arange(n)
 
     def power(x, k):
@@ -272,7 +274,7 @@ def test_circuits_are_look_ups_of_what_the_model_computes(kind):
         return sum((np.tensordot(wave / np.linalg.norm(wave), x, 1) ** 2).sum() for wave in waves)
 
     table = attention_circuits(snapshot).set_index(["head", "position", "circuit", "frequency"])["power"]
-    readouts = {"ov_neurons": model.W_in[0], "ov_logits": model.W_U[:, snapshot.answer_order]}
+    readouts = {"ov_neurons": model.W_in[0], "ov_logits": model.W_U[:, snapshot.once(Residues).answer_order]}
     for head, k in itertools.product(range(4), (1, 5)):
         to_first = scores[:, :, head, 0].numpy()
         # 1e-4: float32 activations against float64 weights.
@@ -291,7 +293,7 @@ def test_circuits_of_a_network_without_mlp_read_logits_only():
     snapshot = random_snapshot()
     config = dataclasses.replace(snapshot.config, d_mlp=0)
     weights = {name: w for name, w in snapshot.weights.items() if ".mlp." not in name}
-    table = attention_circuits(Snapshot(0, weights, config, snapshot.task))
+    table = attention_circuits(Snapshot(0, weights, DescribedNetwork(config), snapshot.task))
     assert set(table["circuit"]) == {"qk", "ov_logits"}
 
 
@@ -443,7 +445,7 @@ def test_scores_are_the_same_through_the_bridge_and_after_a_first_token():
 
 def test_probe_form_scores_sequence_models_and_refuses_pairs():
     model = induction_network()
-    snapshot = Snapshot(0, dict(model.weights()), model.cfg, None)
+    snapshot = Snapshot(0, dict(model.weights()), DescribedNetwork(model.cfg), None)
     table = induction_scores(snapshot, length=50, n_sequences=4)
     # 12 different tokens and 24 positions: two copies of 12.
     want = head_scores(model, length=12, n_repeats=2, n_sequences=4, seed=0)

@@ -6,6 +6,7 @@ import torch
 
 from interp.mathematics import fourier
 from interp.networks.config import initial_weights
+from interp.networks.network import DescribedNetwork
 from interp.probes.fourier.embedding_spectrum import embedding_spectrum
 from interp.probes.fourier.fourier_sparsity import fourier_sparsity
 from interp.probes.fourier.frequency_phases import frequency_phases
@@ -15,6 +16,7 @@ from interp.probes.fourier.logit_components import logit_components
 from interp.probes.fourier.logit_spectrum import logit_spectrum
 from interp.probes.fourier.neuron_frequencies import neuron_frequencies
 from interp.probes.fourier.neuron_logit_spectrum import neuron_logit_spectrum
+from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from tests import hand_built
 
@@ -44,12 +46,12 @@ def test_planted_frequency_is_found_by_every_selection_and_no_other_is(k):
 @pytest.mark.parametrize("k", EVERY_FREQUENCY)
 def test_pure_neurons_are_selected(k):
     snapshot = hand_built.clock([k])
-    a, b = snapshot.task.pairs.double().T
+    a, b = snapshot.task.config.pairs().double().T
     w = 2 * torch.pi * k / 13
     pure = torch.stack(
         [torch.cos(w * a) * torch.sin(w * b) + 0.3, torch.cos(w * a), torch.sin(w * (a + b))], 1
     )
-    snapshot.__dict__["neurons"] = pure  # cached_property: the activations are what we say
+    snapshot.activation.kept[snapshot.network.neurons[-1]] = pure  # kept: the activations are what we say
     table = neuron_frequencies(snapshot)
     assert (table["frequency"] == k).all()
     np.testing.assert_allclose(table["fraction_explained"], 1, atol=1e-12)
@@ -74,7 +76,7 @@ def test_a_late_clock_shows_its_phase():
     clock = hand_built.clock([3])
     lag = 2 * torch.pi * 3 / 13  # W_U rolled by one: the logits peak at c = a + b + 1
     out = {**clock.weights, "unembed.W_U": clock.weights["unembed.W_U"].roll(1, dims=1)}
-    table = logit_spectrum(Snapshot(0, out, clock.config, clock.task)).set_index("frequency")
+    table = logit_spectrum(Snapshot(0, out, clock.network, clock.task)).set_index("frequency")
     # cos(w(a+b-(c-1))) = cos(w(a+b-c) + w)
     assert table.loc[3, "phase"] == pytest.approx(lag, abs=1e-5)
 
@@ -86,7 +88,7 @@ def test_a_clock_writes_in_the_phase_it_reads_and_a_late_one_does_not():
     np.testing.assert_allclose(table["alignment"], 1, atol=1e-5)
     np.testing.assert_allclose(table["concentration"], 0, atol=1e-5)  # cosines and sines, of either sign
     late = {**clock.weights, "unembed.W_U": clock.weights["unembed.W_U"].roll(1, dims=1)}
-    late_table = frequency_phases(Snapshot(0, late, clock.config, clock.task)).set_index("frequency")
+    late_table = frequency_phases(Snapshot(0, late, clock.network, clock.task)).set_index("frequency")
     want = [np.cos(2 * np.pi * k / 13) for k in (3, 5)]
     np.testing.assert_allclose(late_table["alignment"], want, atol=1e-5)
 
@@ -116,10 +118,12 @@ def test_random_network_is_nearly_uniform():
 def test_neuron_fractions_match_the_dense_two_dimensional_transform(operation):
     task = hand_built.addition(13, operation=operation)
     config = hand_built.config_for(task, d_model=16, n_heads=4, d_mlp=24)
-    snapshot = Snapshot(0, initial_weights(config, 3), config, task)
-    n = task.algebra.order
+    snapshot = Snapshot(0, initial_weights(config, 3), DescribedNetwork(config), task)
+    n = task.structure.order
     basis, component = fourier.fourier_basis(n), fourier.frequency_of_component(n)
-    spectrum = torch.einsum("fa,gb,abn->fgn", basis, basis, snapshot.neuron_table.double()).square()
+    spectrum = torch.einsum(
+        "fa,gb,abn->fgn", basis, basis, snapshot.once(Residues).neuron_table.double()
+    ).square()
     spectrum[0, 0] = 0
     total = spectrum.sum((0, 1))
     shares = []
@@ -159,7 +163,7 @@ def test_a_dead_neuron_has_no_frequency():
     weights = {k: v.clone() for k, v in clock.weights.items()}
     weights["blocks.0.mlp.W_in"][:, 3] = 0
     weights["blocks.0.mlp.b_in"][3] = 0.7
-    found = neuron_frequencies(Snapshot(0, weights, clock.config, clock.task))
+    found = neuron_frequencies(Snapshot(0, weights, clock.network, clock.task))
     assert found.loc[3, "frequency"] == 0
     assert found.loc[3, "fraction_explained"] == 0
 
@@ -171,7 +175,7 @@ def test_relabelling_the_residues_by_a_unit_relabels_the_frequencies():
     weights = dict(clock.weights)
     weights["embed.W_E"] = torch.cat([weights["embed.W_E"][(u * t) % p], weights["embed.W_E"][p:]])
     weights["unembed.W_U"] = weights["unembed.W_U"][:, (u * t) % p]
-    moved = Snapshot(0, weights, clock.config, clock.task)
+    moved = Snapshot(0, weights, clock.network, clock.task)
     assert selected(moved, "logits") == {min(u % p, p - u % p)}
     assert (moved.logits.argmax(1) == moved.labels).all()
 
@@ -181,11 +185,11 @@ def test_the_algebra_brings_other_operations_to_sums(operation):
     """A network whose logits are the ideal cube of the operation has one frequency in the algebra's names."""
     task = hand_built.addition(13, operation=operation)
     config = hand_built.config_for(task, d_model=16, n_heads=4, d_mlp=24)
-    snapshot = Snapshot(0, initial_weights(config, 0), config, task)
-    algebra = snapshot.algebra
-    x = algebra.first[task.pairs[:, 0]] + algebra.second[task.pairs[:, 1]]
+    snapshot = Snapshot(0, initial_weights(config, 0), DescribedNetwork(config), task)
+    algebra = snapshot.task.structure
+    x = algebra.first[task.config.pairs()[:, 0]] + algebra.second[task.config.pairs()[:, 1]]
     ideal = torch.cos(2 * torch.pi * 2 * (x[:, None] - algebra.answer[None, :]) / algebra.order)
-    snapshot.__dict__["logits"] = ideal  # cached_property: the logits are what we say
+    snapshot.activation.kept["hook_unembed"] = ideal  # kept: the logits are what we say
     table = logit_spectrum(snapshot).set_index("frequency")
     assert table["fraction_explained"].idxmax() == 2
     assert table.loc[2, "fraction_explained"] == pytest.approx(1, abs=1e-9)
@@ -194,7 +198,7 @@ def test_the_algebra_brings_other_operations_to_sums(operation):
 def test_operations_without_algebra_say_so():
     task = hand_built.addition(13, operation="x2+xy+y2")
     config = hand_built.config_for(task, d_model=16, n_heads=4, d_mlp=24)
-    snapshot = Snapshot(0, initial_weights(config, 0), config, task)
+    snapshot = Snapshot(0, initial_weights(config, 0), DescribedNetwork(config), task)
     for probe in (embedding_spectrum, logit_spectrum, neuron_frequencies, key_frequencies, fourier_sparsity):
-        with pytest.raises(NotApplicable, match="is not a sum under any renaming"):
+        with pytest.raises(NotApplicable, match="are not a sum under any renaming"):
             probe(snapshot)

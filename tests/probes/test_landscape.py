@@ -1,5 +1,6 @@
 """Geometry probes against the full Hessian, explicit Jacobians, single rows' gradients and counted sign changes."""
 
+import dataclasses
 import math
 from importlib import import_module
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from interp.networks.answers import answer_logits
+from interp.networks.network import DescribedNetwork
 from interp.probes.landscape.compressibility import compressibility
 from interp.probes.landscape.gradient_statistics import collapsed_fraction, gradient_statistics, noise_traces
 from interp.probes.landscape.kernel_distance import (
@@ -18,7 +20,7 @@ from interp.probes.landscape.kernel_distance import (
     tangent_kernel,
 )
 from interp.probes.landscape.local_complexity import local_complexity, switching_neurons
-from interp.probes.landscape.loss import as_vector, as_weights, mean_loss, rows_of
+from interp.probes.landscape.loss import as_vector, as_weights, mean_loss, questions_of
 from interp.probes.landscape.sharpness import largest_eigenvalue, sharpness
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from tests import hand_built
@@ -38,10 +40,10 @@ def double(snapshot):
 
 def per_example_gradients(snapshot, split="train"):
     """(example, parameter) by one backward pass a row of the hooked model: another forward pass than the probe's."""
-    tokens, labels = rows_of(snapshot, split)
+    questions = questions_of(snapshot, split)
     model = snapshot.model.double()
     gradients = []
-    for token, label in zip(tokens, labels, strict=True):
+    for token, label in zip(questions.inputs, questions.labels, strict=True):
         model.zero_grad()
         (-model(token[None])[0, -1].log_softmax(-1)[label]).backward()
         named = dict(model.named_parameters())
@@ -56,7 +58,7 @@ def per_example_gradients(snapshot, split="train"):
 def test_sharpness_is_the_largest_eigenvalue_of_the_full_hessian(act_fn):
     snapshot = tiny(act_fn=act_fn)
     weights = double(snapshot)
-    loss = mean_loss(snapshot.config, *rows_of(snapshot, "train"))
+    loss = mean_loss(snapshot.config, questions_of(snapshot, "train"))
     hessian = torch.autograd.functional.hessian(lambda x: loss(as_weights(x, weights)), as_vector(weights))
     expected = torch.linalg.eigvalsh(hessian)[-1].item()
     row = sharpness(snapshot, tolerance=1e-8).iloc[0]
@@ -123,7 +125,7 @@ def test_gradient_statistics_against_single_rows_gradients():
 
 def test_noise_from_batches_is_unbiased():
     snapshot = tiny()
-    args = (snapshot.config, double(snapshot), *rows_of(snapshot, "train"))
+    args = (snapshot.config, double(snapshot), questions_of(snapshot, "train"))
     exact = sum(noise_traces(*args, batch_size=1, seed=0).values())
     found = torch.stack([sum(noise_traces(*args, batch_size=3, seed=s).values()) for s in range(60)])
     error = found.std() / 60**0.5
@@ -134,7 +136,7 @@ def test_noise_from_batches_is_unbiased():
 
 def test_gradient_statistics_of_one_matrix_alone_do_not_depend_on_order_of_the_weights():
     snapshot = tiny()
-    turned = Snapshot(0, dict(reversed(snapshot.weights.items())), snapshot.config, snapshot.task)
+    turned = Snapshot(0, dict(reversed(snapshot.weights.items())), snapshot.network, snapshot.task)
     # 1e-12: nothing but the order of a dict differs.
     np.testing.assert_allclose(
         gradient_statistics(snapshot, batch_size=2).iloc[:, 1:],
@@ -170,7 +172,7 @@ def test_collapse_is_about_the_largest_logit_in_float32():
 
 def test_gradient_noise_needs_two_batches():
     snapshot = tiny()
-    args = (snapshot.config, snapshot.weights, *rows_of(snapshot, "train"))
+    args = (snapshot.config, snapshot.weights, questions_of(snapshot, "train"))
     for size in (0, 6):
         with pytest.raises(
             ValueError, match=rf"batch_size between 1 and half of the 10 train rows, got {size}"
@@ -186,12 +188,12 @@ def test_gradient_noise_needs_two_batches():
 
 def test_tangent_kernel_against_explicit_jacobian():
     snapshot = tiny()
-    tokens, labels = rows_of(snapshot, "train")
+    questions = questions_of(snapshot, "train")
     weights = double(snapshot)
     jacobian = torch.autograd.functional.jacobian(
-        lambda x: answer_logits(snapshot.config, tokens)(as_weights(x, weights)), as_vector(weights)
-    )[torch.arange(len(labels)), labels]
-    found = tangent_kernel(snapshot.config, weights, tokens, labels)
+        lambda x: answer_logits(snapshot.config, questions)(as_weights(x, weights)), as_vector(weights)
+    )[torch.arange(len(questions.labels)), questions.labels]
+    found = tangent_kernel(snapshot.config, weights, questions)
     torch.testing.assert_close(found, jacobian @ jacobian.T, rtol=1e-10, atol=1e-10)  # float64 throughout
 
 
@@ -223,13 +225,13 @@ def test_kernels_along_a_run(tiny_run):
 
 def test_linearization_is_exact_in_weights_that_enter_linearly_and_second_order_elsewhere():
     snapshot = tiny(act_fn="gelu")
-    tokens, _ = rows_of(snapshot, "train")
+    questions = questions_of(snapshot, "train")
     error = {}
     for name, size in (("unembed.W_U", 1.0), ("embed.W_E", 1e-3), ("embed.W_E", 1e-4)):
         moved = dict(snapshot.weights)
         shape = moved[name].shape
         moved[name] = moved[name] + size * torch.randn(shape, generator=torch.Generator().manual_seed(1))
-        error[name, size] = linearization_error(snapshot.config, moved, snapshot.weights, tokens)
+        error[name, size] = linearization_error(snapshot.config, moved, snapshot.weights, questions)
     assert error["unembed.W_U", 1.0] < 1e-12
     # First-order remainder of a smooth function: 10 times smaller a step, 10 times smaller an error. Steps are cut
     # off at float32's resolution, hence 5 %.
@@ -298,13 +300,13 @@ def mlp(**config):
     task = hand_built.addition(7)
     fields = {"d_model": 8, "n_heads": 0, "d_mlp": 32} | config
     made = hand_built.config_for(task, **fields)
-    return Snapshot(0, initial_weights(made, 0), made, task)
+    return Snapshot(0, initial_weights(made, 0), DescribedNetwork(made), task)
 
 
 def test_local_complexity_of_a_linear_network_is_zero_and_of_dead_scales_too():
     snapshot = hand_built.random_network(7)
     weights = {**snapshot.weights, "blocks.0.mlp.b_in": torch.full((32,), 1e3)}  # every neuron always on
-    linear = Snapshot(0, weights, snapshot.config, snapshot.task)
+    linear = Snapshot(0, weights, snapshot.network, snapshot.task)
     assert (local_complexity(linear, n_directions=16, absolute_radius=1.0)["mean"] == 0).all()
 
 
@@ -320,7 +322,7 @@ def test_relative_radius_ignores_the_scale_of_the_weights_and_the_absolute_one_d
         local_complexity(s, n_directions=5, absolute_radius=0.05, relative_radius=0.05).set_index(
             ["radius", "split"]
         )
-        for s in (snapshot, Snapshot(0, small, snapshot.config, snapshot.task))
+        for s in (snapshot, Snapshot(0, small, snapshot.network, snapshot.task))
     ]
     for split in ("train", "test"):
         before, after = (t["mean"] for t in tables)
@@ -351,7 +353,7 @@ def test_local_complexity_where_it_does_not_apply():
 @pytest.mark.parametrize("make", [lambda: hand_built.memorizer(7), lambda: hand_built.clock([1, 2, 3]), tiny])
 def test_compressed_network_keeps_its_promise_and_bits_fall_with_tolerance(make):
     snapshot = make()
-    loss = mean_loss(snapshot.config, *rows_of(snapshot, "train"))
+    loss = mean_loss(snapshot.config, questions_of(snapshot, "train"))
     base = loss(snapshot.weights).item()
     table = compressibility(snapshot, absolute=(1e-4, 1e-3, 1e-2, 1e-1, 1.0, 20.0), relative=(0.5, 1.0))
     assert table["bits"].notna().all()
@@ -420,7 +422,7 @@ def test_untrained_network_costs_next_to_nothing_and_a_memorizer_pays_for_its_ro
 def test_all_zero_weights_and_an_unreachable_tolerance(monkeypatch):
     snapshot = tiny()
     zero = Snapshot(
-        0, {n: torch.zeros_like(w) for n, w in snapshot.weights.items()}, snapshot.config, snapshot.task
+        0, {n: torch.zeros_like(w) for n, w in snapshot.weights.items()}, snapshot.network, snapshot.task
     )
     assert compressibility(zero, absolute=(0.0,), relative=())["loss"].item() == pytest.approx(math.log(5))
     monkeypatch.setattr(compression, "BINS", (16.0, 8.0))  # all weights are rounded to zero
@@ -463,7 +465,7 @@ def test_every_probe_on_every_network_is_finite_or_says_why_not(probe, name):
 
 def test_a_task_without_train_rows_is_refused(tiny_run):
     task = tiny_run.task
-    nothing = type(task)(**{**vars(task), "is_train": torch.zeros_like(task.is_train)})
-    snapshot = Snapshot(0, tiny_run.step_weights(0), tiny_run.config.model, nothing)
+    nothing = dataclasses.replace(task, is_train=torch.zeros_like(task.is_train))
+    snapshot = Snapshot(0, tiny_run.step_weights(0), DescribedNetwork(tiny_run.config.model), nothing)
     with pytest.raises(NotApplicable, match=r"needs train rows, and the split of this task has none"):
         sharpness(snapshot)

@@ -229,7 +229,7 @@ def test_a_network_that_no_perturbation_reaches_has_a_small_coefficient():
     dead = hand_built.random_network(7)
     weights = {**dead.weights, "blocks.0.mlp.b_in": torch.full((32,), -1e3)}
     weights["unembed.W_U"] = weights["unembed.W_U"] * 0
-    silent = Snapshot(0, weights, dead.config, dead.task)
+    silent = Snapshot(0, weights, dead.network, dead.task)
     settings = {**QUICK, "localization": 1000.0, "step_size": 1e-4, "burn_in": 100}
     low = learning_coefficient(silent, **settings)["llc"].mean()
     assert low < learning_coefficient(snapshot, **settings)["llc"].mean() / 3

@@ -10,6 +10,7 @@ import torch
 
 from interp.mathematics import fourier
 from interp.measurement import measure as measurement
+from interp.networks.network import DescribedNetwork
 from interp.probes.answers.losses import losses
 from interp.probes.fourier.progress_measures import (
     losses_without,
@@ -38,24 +39,24 @@ def value(table, measure, selection, split="train", column="loss", frequency=0):
 
 
 def with_logits(logits, p=13, **task_changes):
-    """A snapshot whose logits are what we say (cached_property); its weights play no part."""
+    """A snapshot whose logits are what we say (kept from the start); its weights play no part."""
     task = hand_built.addition(p, **task_changes)
     config = hand_built.config_for(task, d_model=4, n_heads=1, d_mlp=4)
-    snapshot = Snapshot(0, hand_built._zeros(config), config, task)
-    snapshot.__dict__["logits"] = logits(task) if callable(logits) else logits
+    snapshot = Snapshot(0, hand_built._zeros(config), DescribedNetwork(config), task)
+    snapshot.activation.kept["hook_unembed"] = logits(task) if callable(logits) else logits
     return snapshot
 
 
 def random_logits(task, scale=3.0):
     draws = torch.Generator().manual_seed(1)
     # With a part that depends on a+b, so that key frequencies matter.
-    noise = torch.randn(task.n_examples, task.p, generator=draws) * scale
-    return (noise + 2 * scale * torch.nn.functional.one_hot(task.true_labels, task.p)).float()
+    noise = torch.randn(task.n_examples, task.config.p, generator=draws) * scale
+    return (noise + 2 * scale * torch.nn.functional.one_hot(task.true_labels, task.config.p)).float()
 
 
 def sum_logits(table, task):
     """Logits that depend on a+b alone, by a table (s, c)."""
-    return table[task.pairs.sum(1) % task.p]
+    return table[task.config.pairs().sum(1) % task.config.p]
 
 
 # --- losses
@@ -124,7 +125,7 @@ def test_corrupted_rows_stand_apart_and_train_means_correct_labels():
     assert table.loc["corrupted", "true_accuracy"] == 0
     assert table.loc["train", "true_accuracy"] == 1
     generaliser = by_split(
-        Snapshot(0, hand_built.clock([2, 5]).weights, hand_built.clock([2, 5]).config, snapshot.task)
+        Snapshot(0, hand_built.clock([2, 5]).weights, hand_built.clock([2, 5]).network, snapshot.task)
     )
     assert generaliser.loc["corrupted", ["accuracy", "true_accuracy"]].tolist() == [0, 1]
 
@@ -174,9 +175,9 @@ def test_certain_answers_belong_to_the_last_bin():
 
 def dense(snapshot, frequencies):
     """Restricted, excluded, trig and trig-excluded logits (named rows, p), by explicit unit vectors over residues."""
-    task, algebra = snapshot.task, snapshot.task.algebra
+    task, algebra = snapshot.task, snapshot.task.structure
     n = algebra.order
-    x, y = algebra.first[task.pairs[:, 0]], algebra.second[task.pairs[:, 1]]
+    x, y = algebra.first[task.config.pairs()[:, 0]], algebra.second[task.config.pairs()[:, 1]]
     named = (x >= 0) & (y >= 0)
     s, logits = (x + y)[named].double(), snapshot.logits[named].double()
     in_2d, in_3d = torch.zeros_like(logits), torch.zeros_like(logits)
@@ -213,7 +214,7 @@ def test_every_measure_equals_the_dense_projector(operation, p):
     # Half of the frequencies, or as near as there are: the random sets of equal size are then the other half.
     key = {10: [2, 3], 11: [1, 5], 12: [2, 3, 6], 13: [1, 4, 6]}
     snapshot = with_logits(random_logits, p=p, operation=operation, corrupted_fraction=0.1)
-    n = snapshot.algebra.order
+    n = snapshot.task.structure.order
     table = progress_measures(snapshot, frequencies=key[n], n_random=7)
     wanted, rows, labels = dense(snapshot, key[n])
     assert set(table["split"]) == {"train", "test", "all"}
@@ -373,7 +374,7 @@ def test_frequencies_that_do_not_exist_are_refused():
 
 
 def test_an_operation_without_algebra_does_not_apply():
-    with pytest.raises(NotApplicable, match=r"Operation 'x2\+y2' mod 13 is not a sum"):
+    with pytest.raises(NotApplicable, match=r"x2\+y2 mod 13\) are not a sum"):
         progress_measures(with_logits(random_logits, operation="x2+y2"))
 
 

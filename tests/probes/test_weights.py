@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from interp.networks.config import initial_weights
+from interp.networks.network import DescribedNetwork
 from interp.probes.answers.neuron_activity import neuron_activity
 from interp.probes.weights.weight_distances import weight_distances
 from interp.probes.weights.weight_norms import weight_norms
@@ -28,12 +29,12 @@ def network(family, seed=0):
     task = hand_built.addition()
     fields = {"d_model": 8, "n_heads": 2, "d_mlp": 12} | FAMILIES[family]
     config = hand_built.config_for(task, **fields)
-    return Snapshot(0, initial_weights(config, seed), config, task)
+    return Snapshot(0, initial_weights(config, seed), DescribedNetwork(config), task)
 
 
 def altered(snapshot, **weights):
     full = {next(n for n in snapshot.weights if n.endswith(f".{key}")): w for key, w in weights.items()}
-    return Snapshot(0, {**snapshot.weights, **full}, snapshot.config, snapshot.task)
+    return Snapshot(0, {**snapshot.weights, **full}, snapshot.network, snapshot.task)
 
 
 def run_of(tmp_path, snapshot, steps):
@@ -74,7 +75,7 @@ def test_biases_count():
 
 def test_doubled_weights_have_doubled_norms_and_equal_ranks():
     snapshot = network("transformer")
-    doubled = Snapshot(0, {n: 2 * w for n, w in snapshot.weights.items()}, snapshot.config, snapshot.task)
+    doubled = Snapshot(0, {n: 2 * w for n, w in snapshot.weights.items()}, snapshot.network, snapshot.task)
     norms, spectra = ((probe(snapshot), probe(doubled)) for probe in (weight_norms, weight_spectra))
     # Powers of two are exact.
     assert (norms[1]["l2"] == 2 * norms[0]["l2"]).all()
@@ -86,7 +87,7 @@ def test_doubled_weights_have_doubled_norms_and_equal_ranks():
 
 def test_a_network_of_zeros_has_no_norm_and_no_rank():
     snapshot = network("transformer")
-    zeros = Snapshot(0, {n: 0 * w for n, w in snapshot.weights.items()}, snapshot.config, snapshot.task)
+    zeros = Snapshot(0, {n: 0 * w for n, w in snapshot.weights.items()}, snapshot.network, snapshot.task)
     assert (weight_norms(zeros)[["l2", "share"]] == 0).all(axis=None)
     table = weight_spectra(zeros)
     assert (table["spectral_norm"] == 0).all()
@@ -219,7 +220,9 @@ def test_dead_and_loud_neurons_are_counted():
     activations[:, 2:6] = 7.0  # on, but the same on all inputs: no variance to carry
     activations[::2, 6] = 1.0
     activations[::2, 7] = 1.0
-    snapshot.__dict__["neurons"] = activations  # cached_property: the activations are what we say
+    snapshot.activation.kept[snapshot.network.neurons[-1]] = (
+        activations  # kept: the activations are what we say
+    )
     row = neuron_activity(snapshot).iloc[0]
     assert row["dead_fraction"] == 6 / 12
     assert row["active_fraction"] == pytest.approx((4 + 2 * 85 / 169) / 12, rel=1e-6)

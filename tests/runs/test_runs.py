@@ -107,11 +107,10 @@ def test_config_round_trip(changes):
 
 @pytest.mark.parametrize("split", ["shuffle", "explicit", "unknown"])
 def test_task_round_trip(tmp_path, split):
-    from interp.tasks.modular import modular_task
 
     config = tiny_config(task={"split": split})
     recorded = torch.arange(121) % 3 == 0 if split == "explicit" else None
-    task = modular_task(config.task, recorded)
+    task = config.task.task(recorded)
     found = new_run(tmp_path / "r", config, task).task
     for field in dataclasses.fields(task):
         ours, theirs = getattr(task, field.name), getattr(found, field.name)
@@ -558,7 +557,7 @@ def test_configs_that_contradict_themselves(annotations_off):
         ),
         (
             lambda: dataclasses.replace(config, model=dataclasses.replace(config.model, d_vocab=11)),
-            r"Task 'add' needs a model with n_ctx=3, d_vocab=12 and at least 11 logits, got n_ctx=3, d_vocab=11",
+            r"The task \(add mod 11\) needs a model with n_ctx=3, d_vocab=12 and at least 11 logits, got n_ctx=3",
         ),
         (lambda: tiny_config(model={"d_vocab_out": 10}), "at least 11 logits, got .* and 10 logits"),
         (lambda: tiny_config(optimizer={"lr": 0.0}), r"lr > 0 and weight_decay >= 0, got 0.0 and 0.5"),

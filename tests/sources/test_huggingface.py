@@ -121,7 +121,7 @@ def test_probes_of_weights_and_attention_work_and_the_others_say_why_not(trained
     torch.testing.assert_close(torch.tensor(again.to_numpy()), torch.tensor(direct.to_numpy()))
     for name in ("embedding_spectrum", "losses"):
         assert tables[name].empty
-        assert "no task on residues" in tables[name].attrs["not_applicable"]
+        assert "no task that grokscope knows" in tables[name].attrs["not_applicable"]
 
 
 def test_verify_is_clean_and_names_a_source_that_changed_or_went(trained, tmp_path):

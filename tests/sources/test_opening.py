@@ -54,7 +54,7 @@ def demo(run, folder):
 
 def progress_measures(run, folder):
     states = {s: foreign.as_left_facing(run.step_weights(s)) for s in run.steps}
-    train = [tuple(pair) for pair in run.task.pairs[run.task.split].tolist()]
+    train = [tuple(pair) for pair in run.task.config.pairs()[run.task.split].tolist()]
     foreign.write_progress_measures(folder, states, train, 11, [1 / (i + 1) for i in range(300)])
     return folder
 
@@ -568,7 +568,7 @@ def test_a_huggingface_series_opens_in_place(tmp_path):
     assert not mark.exists()
     assert tables["weight_norms"]["step"].unique().tolist() == [0, 10, 20]
     assert len(tables["induction_scores"]) == 3 * 2 * 2
-    assert "no task on residues" in tables["embedding_spectrum"].attrs["not_applicable"]
+    assert "no task that grokscope knows" in tables["embedding_spectrum"].attrs["not_applicable"]
     assert opened.weights("gpt_neox.embed_in.weight").shape == (3, 40, 16)
     assert opened.history().empty
     now = bytes_of(tmp_path / "series")

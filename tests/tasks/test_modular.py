@@ -7,7 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interp.tasks.modular import OPERATIONS, ModularConfig, Task, discrete_logarithms, is_prime, modular_task
+from interp.mathematics.residues import discrete_logarithms, is_prime
+from interp.tasks.modular import OPERATIONS, ModularConfig
+from interp.tasks.task import Task
 
 FIELDS = {
     "operation": "add",
@@ -22,7 +24,7 @@ FIELDS = {
 
 
 def make(is_train=None, **changes) -> Task:
-    return modular_task(ModularConfig(**FIELDS | changes), is_train)
+    return ModularConfig(**FIELDS | changes).task(is_train)
 
 
 def quotient(a, b, p):
@@ -55,7 +57,7 @@ def test_labels_by_brute_force(operation, p):
         pytest.skip("needs a prime; the error is tested below")
     task = make(operation=operation, p=p)
     pairs = [(a, b) for a in range(p) for b in range(p) if operation != "divide" or b]
-    assert [tuple(pair) for pair in task.pairs.tolist()] == pairs
+    assert [tuple(pair) for pair in task.config.pairs().tolist()] == pairs
     assert task.labels.tolist() == [BY_HAND[operation](a, b, p) for a, b in pairs]
     assert torch.equal(task.labels, task.true_labels)
     assert task.tokens.tolist() == [[a, b, p] for a, b in pairs]
@@ -64,14 +66,14 @@ def test_labels_by_brute_force(operation, p):
 @pytest.mark.parametrize(("equals", "separate"), [(True, True), (True, False), (False, True), (False, False)])
 def test_tokens(equals, separate):
     task = make(equals_token=equals, separate_vocabularies=separate)
-    p, config = task.p, task.config
+    p, config = task.config.p, task.config
     assert config.n_tokens == p * (1 + separate) + equals
     assert task.tokens.shape == (p * p, config.n_pos) == (p * p, 2 + equals)
     for residue in range(p):
-        rows = task.pairs[:, 0] == residue
-        assert (task.tokens[rows, 0] == task.operand_tokens[0, residue]).all()
-        rows = task.pairs[:, 1] == residue
-        assert (task.tokens[rows, 1] == task.operand_tokens[1, residue]).all()
+        rows = task.config.pairs()[:, 0] == residue
+        assert (task.tokens[rows, 0] == task.structure.operand_tokens[0, residue]).all()
+        rows = task.config.pairs()[:, 1] == residue
+        assert (task.tokens[rows, 1] == task.structure.operand_tokens[1, residue]).all()
     first, second = set(task.tokens[:, 0].tolist()), set(task.tokens[:, 1].tolist())
     assert (first == second) is not separate
     assert not separate or not first & second
@@ -82,12 +84,12 @@ def test_tokens(equals, separate):
 @pytest.mark.parametrize("p", [3, 7, 13, 31])
 def test_algebra_makes_the_answer_a_sum(operation, p):
     task = make(operation=operation, p=p, train_fraction=0.5)
-    algebra = task.algebra
-    first, second = algebra.first[task.pairs[:, 0]], algebra.second[task.pairs[:, 1]]
+    algebra = task.structure
+    first, second = algebra.first[task.config.pairs()[:, 0]], algebra.second[task.config.pairs()[:, 1]]
     answer, named = algebra.answer[task.labels], (first >= 0) & (second >= 0)
     assert torch.equal((first + second)[named] % algebra.order, answer[named])
     # Exactly the rows with a factor 0 have no name, and the names are all of Z_order, each once.
-    has_zero = (task.pairs == 0).any(1) & (algebra.order != p)
+    has_zero = (task.config.pairs() == 0).any(1) & (algebra.order != p)
     assert torch.equal(~named, has_zero)
     for names in (algebra.first, algebra.second, algebra.answer):
         assert sorted(names[names >= 0].tolist()) == list(range(algebra.order))
@@ -98,12 +100,12 @@ WITH_ALGEBRA = ("add", "subtract", "multiply", "divide")
 
 @pytest.mark.parametrize("operation", [*(name for name in BY_HAND if name not in WITH_ALGEBRA), "random"])
 def test_no_algebra_where_there_is_none(operation):
-    assert make(operation=operation).algebra is None
+    assert make(operation=operation).structure is None
 
 
 def test_no_algebra_for_products_modulo_a_composite():
-    assert make(operation="multiply", p=12).algebra is None
-    assert make(operation="subtract", p=12).algebra.order == 12
+    assert make(operation="multiply", p=12).structure is None
+    assert make(operation="subtract", p=12).structure.order == 12
 
 
 @pytest.mark.parametrize("p", [3, 5, 13, 113])
@@ -124,7 +126,7 @@ def test_shuffled_split_is_that_of_nanda():
     div = int(fraction * len(pairs))
     want = {(i, j) for i, j, _ in pairs[:div]}
     task = make(p=p, train_fraction=fraction, split_seed=seed)
-    assert {tuple(pair) for pair in task.pairs[task.split].tolist()} == want
+    assert {tuple(pair) for pair in task.config.pairs()[task.split].tolist()} == want
     assert task.n_train == 3830
 
 
@@ -172,8 +174,8 @@ def test_split_takes_the_stated_number_of_rows(p, fraction, seed, split, operati
 
 def test_unordered_split_of_a_domain_that_is_not_symmetric():
     task = make(operation="divide", split="unordered")
-    train = {tuple(pair) for pair in task.pairs[task.split].tolist()}
-    test = {tuple(pair) for pair in task.pairs[~task.split].tolist()}
+    train = {tuple(pair) for pair in task.config.pairs()[task.split].tolist()}
+    test = {tuple(pair) for pair in task.config.pairs()[~task.split].tolist()}
     assert not {(b, a) for a, b in train} & test
 
 

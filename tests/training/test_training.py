@@ -172,7 +172,7 @@ def test_mini_batches_go_through_every_row_once_an_epoch(tmp_path, n_heads):
             assert len(batch_labels) == len(logits[-1]) == (16 if i < 3 else 12)
         order = data._order
         orders.append(order.tolist())
-        assert torch.equal(torch.cat(labels), data.train_labels[order])
+        assert torch.equal(torch.cat(labels), data.train.labels[order])
         full = data.train_logits(initial_weights(config.model, 0))[order]
         torch.testing.assert_close(torch.cat(logits), full, atol=1e-5, rtol=0)
         seen.append(sorted(order.tolist()))

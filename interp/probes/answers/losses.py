@@ -55,14 +55,14 @@ def losses(snapshot: Snapshot) -> pd.DataFrame:
     )
 
 
-def splits(snapshot: Snapshot) -> dict[str, Bool[Tensor, " example"]]:
+def splits(snapshot: Snapshot) -> dict[str, Bool[Tensor, " question"]]:
     """Which rows belong to train (correct labels only), test, corrupted and all; no empty ones.
 
     Raises:
         NotApplicable: if the run has no known task.
     """
     task = snapshot.known_task
-    everything = torch.ones(task.n_examples, dtype=torch.bool, device=snapshot.device)
+    everything = torch.ones(len(task.labels), dtype=torch.bool, device=snapshot.device)
     if task.is_train is None:
         return {"all": everything}
     corrupted = task.is_corrupted.to(snapshot.device)

@@ -10,6 +10,7 @@ from torch import Tensor
 from interp.mathematics import fourier
 from interp.networks.config import Weights
 from interp.networks.layers import layer_norm, sinusoidal_positions, unembedding
+from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
 VERSION = 1
@@ -72,7 +73,9 @@ def _powers(
     x = _first_input(snapshot, weights, operand_tokens(snapshot, position), position)
     # The transform over tokens commutes with everything behind it. The bias of the values has no frequency.
     values = torch.einsum("tm,hme->the", fourier.transform(x), weights["blocks.0.attn.W_V"])
-    readouts = {"ov_logits": unembedding(snapshot.config, weights)[:, snapshot.answer_order.cpu()]}
+    readouts = {
+        "ov_logits": unembedding(snapshot.config, weights)[:, snapshot.once(Residues).answer_order.cpu()]
+    }
     if snapshot.config.d_mlp:
         readouts["ov_neurons"] = weights["blocks.0.mlp.W_in"]
     for circuit, readout in readouts.items():
@@ -84,11 +87,11 @@ def _powers(
 
 
 def operand_tokens(snapshot: Snapshot, position: int) -> Int[Tensor, " n"]:
-    """The tokens of the first or second operand, in the order of the task's algebra."""
-    algebra = snapshot.algebra
-    names = (algebra.first, algebra.second)[position]
+    """The tokens of the first or second operand, in the order of the task's structure."""
+    structure = snapshot.once(Residues).structure
+    names = (structure.first, structure.second)[position]
     # A residue without a name has -1 and is sorted in front.
-    return snapshot.known_task.operand_tokens[position][names.argsort()[-algebra.order :]]
+    return structure.operand_tokens[position][names.argsort()[-structure.order :]]
 
 
 def operand_scores(snapshot: Snapshot, weights: Weights, position: int) -> Float[Tensor, "n query head"]:

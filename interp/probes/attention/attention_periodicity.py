@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.mathematics import fourier
+from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import Snapshot
 
 VERSION = 1
@@ -34,7 +35,7 @@ def attention_periodicity(snapshot: Snapshot) -> pd.DataFrame:
 
     References: Nanda et al. 2023, section 4 and appendix (attention heads approximated by one frequency).
     """
-    to_first = snapshot.table(snapshot.pattern[..., 0]).cpu().double()
+    to_first = snapshot.once(Residues).table(snapshot.pattern[..., 0]).cpu().double()
     n, _, n_layers, n_heads = to_first.shape
     pattern = to_first.reshape(n, n, -1)
     pattern = pattern - pattern.mean((0, 1))

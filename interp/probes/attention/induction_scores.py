@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.snapshots.snapshot import ForeignSnapshot, NotApplicable, Snapshot
+from interp.snapshots.snapshot import NotApplicable, Snapshot
 
 VERSION = 1
 
@@ -30,7 +30,7 @@ def induction_scores(
         ValueError: as `head_scores`.
     """
     # A network of Hugging Face has no config here, but that of its bridge.
-    config = snapshot.model.cfg if isinstance(snapshot, ForeignSnapshot) else snapshot.config
+    config = snapshot.network.config or snapshot.model.cfg
     if getattr(config, "is_mlp", False):
         raise NotApplicable("This network has no attention.")
     longest = min(length, config.n_ctx // n_repeats if n_repeats > 0 else length, config.d_vocab)

@@ -6,8 +6,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.mathematics import clock_pizza, fourier
+from interp.networks import objective
 from interp.networks.answers import answer_logits
 from interp.networks.layers import with_embedding
+from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
 VERSION = 1
@@ -55,11 +57,12 @@ def algorithm(snapshot: Snapshot, *, n_triples: int | None = 1024, seed: int = 0
     References: Zhong et al. 2023, "The Clock and the Pizza", section 4 and appendix (circularity). Their released
         tables take the runner-up where their text takes the right answer.
     """
-    n = snapshot.algebra.order
+    residues = snapshot.once(Residues)
+    n = residues.n
     differences = torch.arange(n)
     examples = examples_by_difference(snapshot, differences)
-    logits = snapshot.logits[examples].cpu()  # small from here on, and float64 is not everywhere
-    logits = clock_pizza.by_distance(logits, differences, snapshot.answer_order.cpu())
+    logits = residues.logits[examples].cpu()  # small from here on, and float64 is not everywhere
+    logits = clock_pizza.by_distance(logits, differences, residues.answer_order.cpu())
     right, runner_up = logits[..., 0], logits[..., 1:].amax(-1)
     scale = logits.abs().max()
     targets = {"": right, "_runner_up": runner_up, "_margin": right - runner_up}
@@ -72,7 +75,7 @@ def algorithm(snapshot: Snapshot, *, n_triples: int | None = 1024, seed: int = 0
     for name, values in targets.items():
         row[f"distance_irrelevance{name}"] = clock_pizza.distance_irrelevance(values, scale)
     row["coefficient_of_variation"] = clock_pizza.coefficient_of_variation(right)
-    row["circularity"] = NAN if missing else circularity(snapshot.embedding.cpu())
+    row["circularity"] = NAN if missing else circularity(residues.embedding.cpu())
     for formula in ("clock", "pizza"):
         row[f"{formula}_fraction"] = clock_pizza.fraction_explained(
             centred, differences, frequencies, formula
@@ -96,8 +99,9 @@ def examples_by_difference(
 ) -> Int[Tensor, "difference first"]:
     """The task's row of each pair (x, x - d) of group elements."""
     rows = torch.arange(snapshot.known_task.n_examples, dtype=torch.float32, device=snapshot.device)
-    x, y = clock_pizza.cells(snapshot.algebra.order, differences.to(snapshot.device))
-    return snapshot.table(rows)[x, y].long()
+    residues = snapshot.once(Residues)
+    x, y = clock_pizza.cells(residues.n, differences.to(snapshot.device))
+    return residues.table(rows)[x, y].long()
 
 
 def _symmetricity_columns(
@@ -116,14 +120,15 @@ def gradient_symmetricity(
     if n_triples is not None and n_triples < 2:
         raise ValueError(f"Gradient symmetricity needs n_triples of at least 2, got {n_triples}.")
     task = snapshot.known_task
-    total = task.n_examples * task.p
+    n_answers = task.config.n_answers
+    total = task.n_examples * n_answers
     if n_triples is None or n_triples >= total:
         triples, is_sample = torch.arange(total), False
     else:
         generator = torch.Generator().manual_seed(seed)  # on the CPU: the same triples on every device
         triples, is_sample = torch.randint(total, (n_triples,), generator=generator), True
     cosines = torch.cat(
-        [gradient_cosines(snapshot, part // task.p, part % task.p) for part in triples.split(CHUNK)]
+        [gradient_cosines(snapshot, part // n_answers, part % n_answers) for part in triples.split(CHUNK)]
     )
     cosines = cosines[cosines.isfinite()]
     if len(cosines) == 0:
@@ -182,6 +187,6 @@ def circularity(embedding: Float[Tensor, "n d_model"]) -> float:
 
 def _test_accuracy(snapshot: Snapshot) -> float:
     task = snapshot.known_task
-    is_correct = snapshot.logits.argmax(1).cpu() == task.true_labels
+    is_correct = objective.is_right(snapshot.logits.cpu(), task.true_labels)
     rows = slice(None) if task.is_train is None else ~task.is_train
     return float(is_correct[rows].double().mean())

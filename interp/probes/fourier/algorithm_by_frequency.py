@@ -13,6 +13,7 @@ from interp.networks.layers import with_embedding
 from interp.probes.fourier.algorithm import examples_by_difference
 from interp.probes.fourier.embedding_spectrum import embedding_spectrum
 from interp.probes.fourier.logit_spectrum import logit_spectrum
+from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
 VERSION = 1
@@ -73,7 +74,7 @@ def algorithm_by_frequency(
             "algorithm_by_frequency needs n_differences and max_frequencies of at least 1, got "
             f"{n_differences} and {max_frequencies}."
         )
-    n = snapshot.algebra.order
+    n = snapshot.once(Residues).n
     share = snapshot.once(logit_spectrum).set_index("frequency")["fraction_explained"]
     if frequencies is None:
         found = share[share > LOGIT_FRACTION].sort_values(ascending=False)
@@ -116,26 +117,31 @@ def isolated(snapshot: Snapshot, k: int) -> Float[Tensor, "token d_model"]:
     """W_E with the operands' rows projected onto the constant and frequency k; "=" and unnamed residues stay."""
     if "embed.W_E" not in snapshot.weights:
         raise NotApplicable("This network's embedding is one-hot: no frequency can be taken out of it.")
-    algebra, W_E = snapshot.algebra, snapshot.weights["embed.W_E"].clone()
-    for names, tokens in zip(
-        (algebra.first, algebra.second), snapshot.known_task.operand_tokens, strict=True
-    ):
-        named = tokens[names.argsort()][-algebra.order :].to(W_E.device)  # without a name is -1, sorted first
+    structure, W_E = snapshot.once(Residues).structure, snapshot.weights["embed.W_E"].clone()
+    for names, tokens in zip((structure.first, structure.second), structure.operand_tokens, strict=True):
+        named = tokens[names.argsort()][-structure.order :].to(
+            W_E.device
+        )  # without a name is -1, sorted first
         W_E[named] = fourier.filter_frequencies(W_E[named], [0, k])
     return W_E
 
 
 def _measure(snapshot: Snapshot, k: int, differences: Int[Tensor, " difference"]) -> dict[str, float | str]:
-    task, n = snapshot.known_task, snapshot.algebra.order
+    task, residues = snapshot.known_task, snapshot.once(Residues)
+    n = residues.n
     tokens = task.tokens.to(snapshot.device)[examples_by_difference(snapshot, differences).reshape(-1)]
     config, weights = with_embedding(snapshot.config, snapshot.weights, isolated(snapshot, k))
     with torch.no_grad():
-        logits = answer_logits(config, tokens)(weights)[:, : task.p].view(len(differences), n, -1).cpu()
-    logits = clock_pizza.by_distance(logits, differences, snapshot.answer_order.cpu())
+        logits = (
+            answer_logits(config, tokens)(weights)[:, : task.config.n_answers]
+            .view(len(differences), n, -1)
+            .cpu()
+        )
+    logits = clock_pizza.by_distance(logits, differences, residues.answer_order.cpu())
     logits = logits - logits.mean(-1, keepdim=True)
     right = logits[..., 0]
     # Of the whole network: where k is not in the embedding at all, the reduced one is nothing but rounding.
-    scale = snapshot.logits.abs().max().cpu()
+    scale = residues.logits.abs().max().cpu()
     return {
         "distance_irrelevance": clock_pizza.distance_irrelevance(right, scale),
         "coefficient_of_variation": clock_pizza.coefficient_of_variation(right),

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from interp.mathematics import fourier
+from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import Snapshot
 
 VERSION = 1
@@ -24,7 +25,7 @@ def embedding_spectrum(snapshot: Snapshot) -> pd.DataFrame:
 
     References: Nanda et al. 2023, section 4.1.
     """
-    return spectrum_table(fourier.power(snapshot.embedding.to(snapshot.double)))
+    return spectrum_table(fourier.power(snapshot.once(Residues).embedding.to(snapshot.double)))
 
 
 def spectrum_table(power) -> pd.DataFrame:

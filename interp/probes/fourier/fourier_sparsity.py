@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.mathematics import fourier
+from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
 VERSION = 1
@@ -33,13 +34,11 @@ def fourier_sparsity(snapshot: Snapshot) -> pd.DataFrame:
     References: Nanda et al. 2023, section 5.1 (Gini); Doshi et al. 2023 (IPR; their complex DFT gives 1/2 to a pure
     real frequency, the convention here gives 1); Furuta et al. 2024, section 4 (FFD, FCR; summed over all residues).
     """
-    rows = []
+    residues, rows = snapshot.once(Residues), []
     for name in ("W_E", "W_L"):
         try:
-            matrix = snapshot.embedding if name == "W_E" else snapshot.neuron_logit_map
+            matrix = residues.embedding if name == "W_E" else residues.neuron_logit_map
         except NotApplicable as reason:
-            if snapshot.known_task.algebra is None:
-                raise
             missing = reason
             continue
         rows.append({"matrix": name, **_sparsity(matrix.to(snapshot.double))})

@@ -7,6 +7,7 @@ from interp.ground.thresholds import LOGIT_FRACTION
 from interp.mathematics import fourier
 from interp.probes.fourier.logit_spectrum import logit_spectrum
 from interp.probes.fourier.neuron_frequencies import neuron_frequencies
+from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import Snapshot
 
 VERSION = 1
@@ -35,15 +36,15 @@ def frequency_phases(snapshot: Snapshot) -> pd.DataFrame:
     """
     neurons = snapshot.once(neuron_frequencies)
     logits = snapshot.once(logit_spectrum).set_index("frequency")
-    n = snapshot.algebra.order
+    n = snapshot.once(Residues).n
     t = torch.arange(n, device=snapshot.device)
-    by_sum = fourier.mean_over_sum(snapshot.neuron_table)
+    by_sum = fourier.mean_over_sum(snapshot.once(Residues).neuron_table)
     rows = []
     for k in logits.index[logits["fraction_explained"] > LOGIT_FRACTION]:
         own = torch.tensor(neurons.index[neurons["frequency"] == k].to_numpy(), device=snapshot.device)
         wave = torch.exp(-2j * torch.pi * k * t / n).to(torch.complex64)
         read = wave @ by_sum[:, own].to(torch.complex64)  # A exp(i theta), up to a factor
-        written = wave @ snapshot.neuron_logit_map[:, own].to(torch.complex64)  # C exp(i psi)
+        written = wave @ snapshot.once(Residues).neuron_logit_map[:, own].to(torch.complex64)  # C exp(i psi)
         weight = (read * written.conj()).abs().sum()
         rows.append(
             {

@@ -4,6 +4,7 @@ import pandas as pd
 import torch
 
 from interp.mathematics import fourier
+from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import Snapshot
 
 VERSION = 1
@@ -24,7 +25,7 @@ def logit_components(snapshot: Snapshot) -> pd.DataFrame:
 
     References: Nanda et al. 2023, section 4.2 (2-D DFT of the logits).
     """
-    logits = snapshot.logit_cube
+    logits = snapshot.once(Residues).logit_cube
     n = logits.shape[0]
     centred = logits - logits.mean(-1, keepdim=True)
     # Dense products: for prime n they are faster than an FFT.

@@ -4,6 +4,7 @@ import pandas as pd
 import torch
 
 from interp.mathematics import fourier
+from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import Snapshot
 
 VERSION = 1
@@ -28,7 +29,7 @@ def logit_spectrum(snapshot: Snapshot) -> pd.DataFrame:
 
     References: Nanda et al. 2023, section 4.1; centring as in Chughtai et al. 2023.
     """
-    logits = snapshot.logit_cube
+    logits = snapshot.once(Residues).logit_cube
     n = logits.shape[0]
     centred = logits - logits.mean(-1, keepdim=True)
     coefficient = fourier.clock_coefficients(centred)

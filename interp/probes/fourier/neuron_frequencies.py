@@ -4,6 +4,7 @@ import pandas as pd
 import torch
 
 from interp.mathematics import fourier
+from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import Snapshot
 
 VERSION = 1
@@ -26,7 +27,7 @@ def neuron_frequencies(snapshot: Snapshot) -> pd.DataFrame:
 
     References: Nanda et al. 2023, section 4.3 and appendix (neurons approximated by degree-2 polynomials).
     """
-    table = snapshot.neuron_table
+    table = snapshot.once(Residues).neuron_table
     n, _, n_neurons = table.shape
     # float32 and dense products: for prime n an FFT of length n is no faster, and shares need no more digits.
     basis = fourier.fourier_basis(n, table.dtype).to(table.device)

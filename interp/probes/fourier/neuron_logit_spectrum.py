@@ -4,6 +4,7 @@ import pandas as pd
 
 from interp.mathematics import fourier
 from interp.probes.fourier.embedding_spectrum import spectrum_table
+from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import Snapshot
 
 VERSION = 1
@@ -24,4 +25,4 @@ def neuron_logit_spectrum(snapshot: Snapshot) -> pd.DataFrame:
 
     References: Nanda et al. 2023, section 4.3.
     """
-    return spectrum_table(fourier.power(snapshot.neuron_logit_map.to(snapshot.double)))
+    return spectrum_table(fourier.power(snapshot.once(Residues).neuron_logit_map.to(snapshot.double)))

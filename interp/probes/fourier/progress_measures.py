@@ -18,6 +18,7 @@ from torch import Tensor
 from interp.ground.thresholds import LOGIT_FRACTION
 from interp.mathematics import fourier
 from interp.probes.answers.losses import splits
+from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import Snapshot
 
 VERSION = 1
@@ -75,7 +76,8 @@ def progress_measures(
     fitted = _clock_tables(masks[: len(names)] * coefficients, n, n_columns=by_sum.shape[1])
     sizes = chosen.sum(1).tolist()
 
-    in_split = {name: snapshot.table(rows) for name, rows in splits(snapshot).items() if name != "corrupted"}
+    tabulate = snapshot.once(Residues).table
+    in_split = {name: tabulate(rows) for name, rows in splits(snapshot).items() if name != "corrupted"}
     table = [
         *_rows("restricted_loss", selections, sizes, _table_losses(kept + by_sum.mean(0), in_split)),
         *_rows("trig_loss", names, sizes, _table_losses(fitted, in_split)),
@@ -95,12 +97,13 @@ def progress_measures(
 
 def _logits(snapshot: Snapshot) -> Float[Tensor, "n n p"]:
     """Logits over group elements; answers without a name (0 in a multiplicative group) are the last columns."""
-    cube = snapshot.logit_cube
-    if cube.shape[2] == snapshot.logits.shape[1]:
+    residues = snapshot.once(Residues)
+    cube, logits = residues.logit_cube, residues.logits
+    if cube.shape[2] == logits.shape[1]:
         return cube
-    is_named = torch.zeros(snapshot.logits.shape[1], dtype=torch.bool, device=cube.device)
-    is_named[snapshot.answer_order] = True
-    return torch.cat([cube, snapshot.table(snapshot.logits)[..., ~is_named].to(cube)], -1)
+    is_named = torch.zeros(logits.shape[1], dtype=torch.bool, device=cube.device)
+    is_named[residues.answer_order] = True
+    return torch.cat([cube, residues.table(logits)[..., ~is_named].to(cube)], -1)
 
 
 def _explained(cube: Float[Tensor, "n n n"], coefficients: Float[Tensor, " frequency"]) -> np.ndarray:

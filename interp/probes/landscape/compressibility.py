@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from interp.networks.config import Weights
-from interp.probes.landscape.loss import mean_loss, rows_of
+from interp.probes.landscape.loss import mean_loss, questions_of
 from interp.snapshots.snapshot import Snapshot
 
 VERSION = 1
@@ -55,7 +55,7 @@ def compressibility(
     if any(t < 0 for _, t in wanted):
         raise ValueError(f"Compressibility needs tolerances >= 0, got {[t for _, t in wanted if t < 0]}.")
     weights = {name: w.float().cpu() for name, w in snapshot.weights.items()}
-    loss_of = mean_loss(snapshot.config, *rows_of(snapshot, "train"))
+    loss_of = mean_loss(snapshot.config, questions_of(snapshot, "train"))
 
     def loss(candidate: Weights) -> float:
         with torch.no_grad():

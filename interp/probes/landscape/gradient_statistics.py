@@ -2,13 +2,14 @@
 
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from interp.networks.answers import answer_logits
 from interp.networks.config import ModelConfig, Weights
-from interp.probes.landscape.loss import mean_loss, rows_of
+from interp.probes.landscape.loss import mean_loss, questions_of
 from interp.snapshots.snapshot import NotApplicable, Snapshot
+from interp.tasks.task import Questions
 
 VERSION = 1
 
@@ -49,14 +50,14 @@ def gradient_statistics(snapshot: Snapshot, *, batch_size: int = 16, seed: int =
     """
     config = snapshot.config
     weights = {name: w.to(snapshot.double) for name, w in sorted(snapshot.weights.items())}
-    tokens, labels = rows_of(snapshot, "train")
-    train = gradient(config, weights, tokens, labels)
+    questions = questions_of(snapshot, "train")
+    train = gradient(config, weights, questions)
     try:
-        test = gradient(config, weights, *rows_of(snapshot, "test"))
+        test = gradient(config, weights, questions_of(snapshot, "test"))
     except NotApplicable:
         test = {name: torch.full_like(w, torch.nan) for name, w in weights.items()}
-    size = min(batch_size, len(labels) // 2)
-    noise = noise_traces(config, weights, tokens, labels, batch_size=size, seed=seed)
+    size = min(batch_size, len(questions.inputs) // 2)
+    noise = noise_traces(config, weights, questions, batch_size=size, seed=seed)
 
     rows = []
     for name in [*weights, None]:
@@ -74,19 +75,17 @@ def gradient_statistics(snapshot: Snapshot, *, batch_size: int = 16, seed: int =
         }
         rows.append({key: x if isinstance(x, str) else float(x) for key, x in row.items()})
     with torch.no_grad():
-        logits = answer_logits(config, tokens)({name: w.float() for name, w in weights.items()})
+        logits = answer_logits(config, questions)({name: w.float() for name, w in weights.items()})
     table = pd.DataFrame(rows)
     table["collapsed_fraction"] = float("nan")
     table.loc[table["matrix"] == "total", "collapsed_fraction"] = collapsed_fraction(logits)
     return table
 
 
-def gradient(
-    config: ModelConfig, weights: Weights, tokens: Int[Tensor, "example pos"], labels: Int[Tensor, " example"]
-) -> Weights:
+def gradient(config: ModelConfig, weights: Weights, questions: Questions) -> Weights:
     """Gradient of the mean loss over these rows, by parameter."""
     live = {name: w.detach().requires_grad_() for name, w in weights.items()}
-    mean_loss(config, tokens, labels)(live).backward()
+    mean_loss(config, questions)(live).backward()
     # A parameter that the logits do not see (a masked position's) has no gradient.
     return {name: torch.zeros_like(w) if w.grad is None else w.grad for name, w in live.items()}
 
@@ -94,8 +93,7 @@ def gradient(
 def noise_traces(
     config: ModelConfig,
     weights: Weights,
-    tokens: Int[Tensor, "example pos"],
-    labels: Int[Tensor, " example"],
+    questions: Questions,
     *,
     batch_size: int,
     seed: int,
@@ -109,21 +107,21 @@ def noise_traces(
     Raises:
         ValueError: if there are not at least two batches.
     """
-    n = len(labels)
+    n = len(questions.inputs)
     if not 1 <= batch_size <= n // 2:
         raise ValueError(
             f"The gradient noise needs a batch_size between 1 and half of the {n} train rows, got {batch_size}."
         )
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).to(labels.device)
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).to(questions.labels.device)
     batches = order[: n // batch_size * batch_size].view(-1, batch_size)
     mean = {name: torch.zeros_like(w) for name, w in weights.items()}
     square = {name: torch.zeros((), dtype=w.dtype, device=w.device) for name, w in weights.items()}
     for rows in batches:
-        for name, g in gradient(config, weights, tokens[rows], labels[rows]).items():
+        for name, g in gradient(config, weights, questions.of(rows)).items():
             mean[name] += g / len(batches)
             square[name] += g.square().sum() / len(batches)
     if n % batch_size:  # some rows were left out of the batches
-        mean = gradient(config, weights, tokens, labels)
+        mean = gradient(config, weights, questions)
     factor = batch_size * (n - 1) / (n - batch_size)
     return {name: factor * (square[name] - mean[name].square().sum()) for name in weights}
 

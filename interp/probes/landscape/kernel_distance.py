@@ -8,6 +8,7 @@ from torch import Tensor
 from interp.networks.answers import answer_logits
 from interp.networks.config import ModelConfig, Weights
 from interp.snapshots.snapshot import NotApplicable, Snapshot
+from interp.tasks.task import Questions
 
 VERSION = 1
 DEPENDS_ON_RUN = True  # reads the first and the last checkpoint
@@ -51,15 +52,16 @@ def kernel_distance(snapshot: Snapshot, *, n_examples: int = 200, seed: int = 0)
             "Snapshot.of(run, step)."
         )
     rows = sample_rows(snapshot, n_examples, seed)
-    tokens, labels = snapshot.known_task.tokens.to(snapshot.device)[rows], snapshot.labels[rows]
+    questions = snapshot.known_task.questions.to(snapshot.device).of(rows)
+    labels = questions.labels
     config, weights = snapshot.config, snapshot.weights
     first, last = (
         {name: w.to(snapshot.device) for name, w in run.step_weights(run.steps[i]).items()} for i in (0, -1)
     )
     same_label = (labels[:, None] == labels[None, :]).to(snapshot.double)
-    kernels = {"tangent": [tangent_kernel(config, w, tokens, labels) for w in (weights, first, last)]}
+    kernels = {"tangent": [tangent_kernel(config, w, questions) for w in (weights, first, last)]}
     if config.d_mlp:
-        ends = [Snapshot(step, w, config, snapshot.task) for step, w in ((0, first), (0, last))]
+        ends = [Snapshot(step, w, snapshot.network, snapshot.task) for step, w in ((0, first), (0, last))]
         features = [s.neurons[rows].to(s.double) for s in (snapshot, *ends)]
         kernels["features"] = [x @ x.T for x in features]
     table = pd.DataFrame(
@@ -72,7 +74,7 @@ def kernel_distance(snapshot: Snapshot, *, n_examples: int = 200, seed: int = 0)
         for name, (now, at_first, at_last) in kernels.items()
     )
     table["linearization_error"] = float("nan")
-    error = linearization_error(config, weights, first, tokens)
+    error = linearization_error(config, weights, first, questions)
     table.loc[table["kernel"] == "tangent", "linearization_error"] = error
     return table
 
@@ -86,7 +88,7 @@ def sample_rows(snapshot: Snapshot, n_examples: int, seed: int) -> Int[Tensor, "
     if n_examples < 2:
         raise ValueError(f"A kernel needs a sample of at least 2 examples, got n_examples={n_examples}.")
     generator = torch.Generator().manual_seed(seed)
-    is_train = snapshot.is_train.cpu()
+    is_train = snapshot.known_task.split
     parts = []
     for mask, n in ((is_train, n_examples - n_examples // 2), (~is_train, n_examples // 2)):
         rows = mask.nonzero().squeeze(1)
@@ -95,14 +97,14 @@ def sample_rows(snapshot: Snapshot, n_examples: int, seed: int) -> Int[Tensor, "
 
 
 def tangent_kernel(
-    config: ModelConfig, weights: Weights, tokens: Int[Tensor, "example pos"], labels: Int[Tensor, " example"]
-) -> Float[Tensor, "example example"]:
+    config: ModelConfig, weights: Weights, questions: Questions
+) -> Float[Tensor, "question question"]:
     """NTK of the labels' logits: K[i, j] = sum over weights of d f_i / dw * d f_j / dw, f_i the logit of label i."""
     live = {name: w.detach().requires_grad_() for name, w in weights.items()}
     jacobian = []
-    for i, label in enumerate(labels.tolist()):
-        # One example at a time: its forward pass is small, and n backward passes through all examples are not.
-        logit = answer_logits(config, tokens[i : i + 1])(live)[0, label]
+    for i, label in enumerate(questions.labels.tolist()):
+        # One question at a time: its forward pass is small, and n backward passes through all examples are not.
+        logit = answer_logits(config, questions.only(i))(live)[0, label]
         parts = torch.autograd.grad(logit, list(live.values()), materialize_grads=True)
         jacobian.append(torch.cat([g.reshape(-1) for g in parts]))
     stacked = torch.stack(jacobian)
@@ -130,10 +132,10 @@ def centred_alignment(
 
 
 def linearization_error(
-    config: ModelConfig, weights: Weights, origin: Weights, tokens: Int[Tensor, "example pos"]
+    config: ModelConfig, weights: Weights, origin: Weights, questions: Questions
 ) -> float:
     """|f(w) - f(origin) - J(origin)(w - origin)| / |f(w) - f(origin)| over logits centred over the answers."""
-    logits = answer_logits(config, tokens)
+    logits = answer_logits(config, questions)
     first = {name: w.double() if w.device.type != "mps" else w for name, w in origin.items()}
     now = {name: weights[name].to(w.dtype) for name, w in first.items()}
     change = {name: now[name] - w for name, w in first.items()}

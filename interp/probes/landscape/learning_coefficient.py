@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.probes.landscape.loss import as_vector, as_weights, mean_loss, rows_of
+from interp.probes.landscape.loss import as_vector, as_weights, mean_loss, questions_of
 from interp.snapshots.snapshot import NotApplicable, Snapshot
+from interp.tasks.task import Questions
 
 VERSION = 1
 
@@ -65,8 +66,8 @@ def learning_coefficient(
     References: Lau et al. 2023, "The local learning coefficient: a singularity-aware complexity measure", sections 3
     and 4; Vehtari et al. 2021 (split R-hat; theirs is rank-normalised as well, here it is not).
     """
-    tokens, labels = rows_of(snapshot, "train")
-    n, weights, config = len(labels), snapshot.weights, snapshot.config
+    questions = questions_of(snapshot, "train")
+    n, weights, config = len(questions.inputs), snapshot.weights, snapshot.config
     if n < 3:
         raise NotApplicable(
             f"The learning coefficient needs at least 3 train rows (log n > 1), this task has {n}."
@@ -77,16 +78,17 @@ def learning_coefficient(
     batch_size = n if batch_size is None else min(batch_size, n)
     generator = torch.Generator().manual_seed(seed)
 
-    def losses(rows: Tensor | slice) -> Losses:
-        loss = mean_loss(config, tokens[rows], labels[rows])
+    def losses(part: Questions) -> Losses:
+        loss = mean_loss(config, part)
         return torch.func.vmap(lambda point: loss(as_weights(point, weights)))
 
-    full = losses(slice(None))
+    full = losses(questions)
 
     def batch() -> Losses:
         if batch_size == n:
             return full
-        return losses(torch.randperm(n, generator=generator)[:batch_size].to(labels.device))
+        drawn = torch.randperm(n, generator=generator)[:batch_size]
+        return losses(questions.of(drawn.to(questions.labels.device)))
 
     chains = sample_chains(
         full,

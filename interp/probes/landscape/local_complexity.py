@@ -5,8 +5,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.networks import factorized, plain
-from interp.networks.layers import activation, layer_norm
+from interp.networks.layers import layer_norm
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
 VERSION = 1
@@ -113,31 +112,16 @@ def mlp_input(snapshot: Snapshot) -> tuple[Tensor, Tensor, Tensor]:
     config, weights = snapshot.config, snapshot.weights
     if not config.d_mlp:
         raise NotApplicable("This network has no MLP neurons.")
-    tokens = snapshot.known_task.tokens.to(snapshot.device)
     layer = config.n_layers - 1
     block = f"blocks.{layer}"
     w_in = weights[f"{block}.mlp.W_in"].to(snapshot.double)
     b_in = weights.get(f"{block}.mlp.b_in", w_in.new_zeros(w_in.shape[1])).to(snapshot.double)
-    if config.is_mlp:
-        if config.one_hot_embed:
-            x = torch.nn.functional.one_hot(tokens, config.d_vocab).to(w_in)
-        else:
-            x = weights["embed.W_E"][tokens].to(w_in)
-        x = x.flatten(1)
-        for i in range(layer):
-            w, b = (
-                weights.get(f"blocks.{i}.mlp.{name}", w_in.new_zeros(())).to(w_in)
-                for name in ("W_in", "b_in")
-            )
-            x = activation(config.act_fn, x @ w + b)
-        return x, w_in, b_in
-    with torch.no_grad():
-        if snapshot.forward_path == "factorized":
-            x = factorized.forward(config, weights, factorized.Rows.of(tokens)).resid_mid
-        else:
-            kept: dict[str, Tensor] = {}
-            plain.forward(config, weights, tokens, lambda name, x: kept.setdefault(name, x))
-            x = kept[f"{block}.hook_resid_mid"][:, -1]
+    if not config.is_mlp:
+        x = snapshot.activation(f"{block}.hook_resid_mid")
         if config.normalization_type and config.norm_placement == "pre":
             x = layer_norm(x, weights, f"{block}.ln2", config)
+    elif layer:
+        x = snapshot.activation(f"blocks.{layer - 1}.mlp.hook_post")
+    else:
+        x = snapshot.activation("hook_embed").flatten(1)
     return x.to(w_in), w_in, b_in

@@ -3,36 +3,35 @@
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from interp.networks import objective
 from interp.networks.answers import answer_logits
 from interp.networks.config import ModelConfig, Weights
 from interp.snapshots.snapshot import NotApplicable, Snapshot
+from interp.tasks.task import Questions
 
 
-def rows_of(snapshot: Snapshot, split: str) -> tuple[Int[Tensor, "example pos"], Int[Tensor, " example"]]:
-    """Tokens and labels of the "train" or the "test" rows, on the snapshot's device.
+def questions_of(snapshot: Snapshot, split: str) -> Questions:
+    """The "train" or the "test" questions, on the snapshot's device.
 
     Raises:
-        NotApplicable: if the run has no task, or no row in this split.
+        NotApplicable: if the run has no task, or no question in this split.
     """
-    mask = snapshot.is_train if split == "train" else ~snapshot.is_train
-    if not mask.any():
+    questions = snapshot.known_task.of_split(split)
+    if not len(questions.labels):
         raise NotApplicable(f"This probe needs {split} rows, and the split of this task has none.")
-    return snapshot.known_task.tokens.to(snapshot.device)[mask], snapshot.labels[mask]
+    return questions.to(snapshot.device)
 
 
-def mean_loss(
-    config: ModelConfig, tokens: Int[Tensor, "example pos"], labels: Int[Tensor, " example"]
-) -> Callable[[Weights], Float[Tensor, ""]]:
-    """A function from weights to the mean cross-entropy in nats that the trainer minimises (all d_vocab_out logits).
+def mean_loss(config: ModelConfig, questions: Questions) -> Callable[[Weights], Float[Tensor, ""]]:
+    """A function from weights to the mean cross-entropy in nats that the trainer minimises (all outputs).
 
     log-softmax and mean are in float64 (float32 on mps), whatever the weights are.
     """
-    logits = answer_logits(config, tokens)
-    dtype = torch.float32 if tokens.device.type == "mps" else torch.float64
-    return lambda weights: torch.nn.functional.cross_entropy(logits(weights).to(dtype), labels)
+    logits, dtype = answer_logits(config, questions), objective.precise(questions.labels.device)
+    return lambda weights: objective.loss(logits(weights), questions.labels, dtype)
 
 
 def as_vector(weights: Weights) -> Float[Tensor, " parameter"]:

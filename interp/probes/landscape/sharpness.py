@@ -9,7 +9,7 @@ from jaxtyping import Float
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
-from interp.probes.landscape.loss import as_vector, as_weights, mean_loss, rows_of
+from interp.probes.landscape.loss import as_vector, as_weights, mean_loss, questions_of
 from interp.snapshots.snapshot import Snapshot
 
 VERSION = 1
@@ -45,7 +45,7 @@ def sharpness(
     (sharpness); Lehoucq, Sorensen, Yang 1998, "ARPACK users' guide" (implicitly restarted Lanczos).
     """
     weights = {name: w.to(snapshot.double) for name, w in snapshot.weights.items()}
-    loss = mean_loss(snapshot.config, *rows_of(snapshot, "train"))
+    loss = mean_loss(snapshot.config, questions_of(snapshot, "train"))
     found = largest_eigenvalue(
         lambda x: loss(as_weights(x, weights)),
         as_vector(weights),

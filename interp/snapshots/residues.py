@@ -1,0 +1,135 @@
+"""A snapshot of a cyclic task in the names of its algebra, in which the answer is a sum.
+
+Row (x, y) of a table is the pair of group elements x and y, whatever the operands that carry those names are; columns
+of logits are group elements too. So one set of Fourier probes serves addition, subtraction, multiplication and
+division.
+"""
+
+from functools import cached_property
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from interp.networks.layers import unembedding
+from interp.snapshots.snapshot import NotApplicable, Snapshot
+from interp.tasks.structure import Cyclic
+
+
+class Residues:
+    """Views of one snapshot, each computed once: `snapshot.once(Residues)`.
+
+    Attributes:
+        structure: the renamings.
+        n: order of the group.
+
+    Raises:
+        NotApplicable: if the run has no known task, or its answers are no sum under any renaming, as x^2 + xy + y^2.
+    """
+
+    def __init__(self, snapshot: Snapshot):
+        task = snapshot.known_task
+        if not isinstance(task.structure, Cyclic):
+            raise NotApplicable(
+                f"The answers of this task ({task.config.description}) are not a sum under any renaming known here, so "
+                "that Fourier probes do not apply. They do for addition, subtraction and, modulo a prime, "
+                "multiplication and division."
+            )
+        self.structure, self.n = task.structure, task.structure.order
+        # Not the snapshot itself, which keeps this view: neither would be freed before the next step is measured.
+        self._network, self._weights, self._device = snapshot.network, snapshot.weights, snapshot.device
+        self._activation, self._double = snapshot.activation, snapshot.double
+
+    def table(self, x: Shaped[Tensor, " question *rest"]) -> Shaped[Tensor, "n n *rest"]:
+        """A quantity of each question as a table over group elements (first, second), whose sum is the answer.
+
+        Examples with a residue that the algebra does not name (0 in a multiplicative group) are left out.
+        """
+        rows = self._table_rows
+        # Addition lists its pairs in the order of the table already: no copy.
+        in_order = len(x) == len(rows) and self._rows_in_order
+        return (x if in_order else x[rows]).reshape(self.n, self.n, *x.shape[1:])
+
+    @cached_property
+    def _rows_in_order(self) -> bool:
+        rows = self._table_rows
+        return bool((rows == torch.arange(len(rows), device=rows.device)).all())
+
+    @cached_property
+    def _table_rows(self) -> Int[Tensor, " cell"]:
+        pairs = self.structure.pairs
+        first, second = self.structure.first[pairs[:, 0]], self.structure.second[pairs[:, 1]]
+        named = ((first >= 0) & (second >= 0)).nonzero().squeeze(1)
+        order = (first[named] * self.n + second[named]).argsort()
+        return named[order].to(self._device)
+
+    @cached_property
+    def answer_order(self) -> Int[Tensor, " n"]:
+        """The residue that each group element names as an answer: columns of the logits in algebra order."""
+        return _inverse(self.structure.answer, self.n).to(self._device)
+
+    @property
+    def logits(self) -> Float[Tensor, "question p"]:
+        """Logits of the residues alone: further outputs, as one for "=", are left out."""
+        return self._activation("hook_unembed")[:, : len(self.structure.answer)]
+
+    @cached_property
+    def logit_cube(self) -> Float[Tensor, "n n n"]:
+        """logits[x, y, z] over group elements, float64: an ideal network is largest at z = x + y."""
+        return self.table(self.logits)[..., self.answer_order].to(self._double)
+
+    @cached_property
+    def neuron_table(self) -> Float[Tensor, "n n neuron"]:
+        """Neurons of the last MLP layer over group elements (first, second).
+
+        Raises:
+            NotApplicable: if the network has no MLP.
+        """
+        if not self._network.neurons:
+            raise NotApplicable("This network has no MLP neurons.")
+        return self.table(self._activation(self._network.neurons[-1]))
+
+    @cached_property
+    def embedding(self) -> Float[Tensor, "n d_model"]:
+        """W_E of the first operand's tokens, in algebra order ("=" left out).
+
+        Raises:
+            NotApplicable: if the embedding is one-hot, or no weight is known to be W_E.
+        """
+        if self._network.config is None:
+            raise NotApplicable("This network has no weight that is known to be W_E.")
+        if "embed.W_E" not in self._weights:
+            raise NotApplicable("This network's embedding is one-hot: there is no W_E to analyse.")
+        tokens = self.structure.operand_tokens[0][_inverse(self.structure.first, self.n)]
+        return self._weights["embed.W_E"][tokens.to(self._device)]
+
+    @cached_property
+    def neuron_logit_map(self) -> Float[Tensor, "n neuron"]:
+        """W_L: what each neuron of the last MLP layer adds to each answer's logit, rows in algebra order.
+
+        Ignores the residual stream beside the MLP and the biases.
+
+        Raises:
+            NotApplicable: if there is no MLP, or grokscope does not describe the network.
+
+        References: Nanda et al. 2023, section 4.3 (W_L = W_U W_out).
+        """
+        config = self._network.config
+        if config is None:
+            raise NotApplicable(
+                "This network has no model config: which weights follow its neurons is not known."
+            )
+        w_u = unembedding(config, self._weights)
+        if not config.is_mlp:
+            if not config.d_mlp:
+                raise NotApplicable("This network has no MLP neurons.")
+            w_u = self._weights[f"blocks.{config.n_layers - 1}.mlp.W_out"] @ w_u
+        return w_u[:, self.answer_order].T
+
+
+def _inverse(names: Int[Tensor, " p"], order: int) -> Int[Tensor, " n"]:
+    """The residue that carries each name 0 .. order-1."""
+    residues = torch.full((order,), -1)
+    named = names >= 0
+    residues[names[named]] = named.nonzero().squeeze(1)
+    return residues

@@ -1,0 +1,44 @@
+"""What the algebra behind a task's answers is: the language in which probes read embeddings, neurons and logits."""
+
+from dataclasses import dataclass
+
+from jaxtyping import Int
+from torch import Tensor
+
+from interp.mathematics.groups import Group
+
+
+@dataclass(frozen=True, eq=False)
+class Cyclic:
+    """Names in which the answer is a sum on Z_order: first[a] + second[b] = answer[c] (mod order).
+
+    A residue without a name (0 in a multiplicative group) has -1 and takes no part in Fourier probes.
+
+    Attributes:
+        pairs: the operands (a, b) of each example.
+        operand_tokens: token of residue t as first and as second operand.
+    """
+
+    order: int
+    pairs: Int[Tensor, "example 2"]
+    operand_tokens: Int[Tensor, "2 p"]
+    first: Int[Tensor, " p"]
+    second: Int[Tensor, " p"]
+    answer: Int[Tensor, " p"]
+
+
+@dataclass(frozen=True, eq=False)
+class FiniteGroup:
+    """The answer is the product of the operands, elements of a finite group by their index.
+
+    Attributes:
+        pairs: the operands (a, b) of each example.
+        operand_tokens: token of each element as first and as second operand.
+    """
+
+    group: Group
+    pairs: Int[Tensor, "example 2"]
+    operand_tokens: Int[Tensor, "2 n"]
+
+
+Structure = Cyclic | FiniteGroup
