@@ -7,7 +7,7 @@ from torch import Tensor
 
 from interp.snapshots.snapshot import Snapshot
 
-VERSION = 1
+VERSION = 2
 
 N_BINS = 15  # of the calibration error, as in Guo et al. 2017
 
