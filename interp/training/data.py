@@ -9,26 +9,25 @@ from torch import Tensor
 
 from interp.networks.answers import answer_logits
 from interp.networks.config import Weights
-from interp.runs.config import RunConfig
+from interp.runs.config import Recipe
 from interp.tasks.modular import Task
 
 
 class Data:
     """The task on a device, with the functions that turn weights into loss and accuracy."""
 
-    def __init__(self, task: Task, config: RunConfig, device: str):
-        assert config.model and config.optimizer
+    def __init__(self, task: Task, recipe: Recipe, device: str):
         is_train = task.split
-        self.dtype = getattr(torch, config.optimizer.loss_dtype)
-        self.model = config.model
-        self.batch_size, self.batch_seed = config.optimizer.batch_size, config.optimizer.batch_seed
+        self.dtype = getattr(torch, recipe.optimizer.loss_dtype)
+        self.model = recipe.model
+        self.batch_size, self.batch_seed = recipe.optimizer.batch_size, recipe.optimizer.batch_seed
         self.train_tokens, self.train_labels = (
             task.tokens[is_train].to(device),
             task.labels[is_train].to(device),
         )
-        self.train_logits = answer_logits(config.model, self.train_tokens)
+        self.train_logits = answer_logits(recipe.model, self.train_tokens)
         self.test_labels = task.labels[~is_train].to(device)
-        self.test_logits = answer_logits(config.model, task.tokens[~is_train].to(device))
+        self.test_logits = answer_logits(recipe.model, task.tokens[~is_train].to(device))
         self._epoch, self._order = -1, torch.empty(0)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
