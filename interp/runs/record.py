@@ -18,7 +18,7 @@ FORMAT_VERSION = 1
 Status = Literal["running", "complete", "interrupted", "failed", "diverged", "imported", "opened in place"]
 
 # A field of a later version could change what the others mean, and would be lost on the next write.
-_AS_WRITTEN = pydantic.ConfigDict(extra="forbid", strict=True)
+_NO_OTHERS = pydantic.ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +34,13 @@ class Session:
         commit: that of this package's source, None outside a repository.
     """
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = _NO_OTHERS
 
-    from_step: int
+    from_step: pydantic.StrictInt
     started: str
     device: str
     device_name: str
-    threads: int
+    threads: pydantic.StrictInt
     cpu_capability: str
     platform: str
     versions: Mapping[str, str]
@@ -51,10 +51,10 @@ class Session:
 class Parent:
     """The run that a branch left, by name or path, the step at which it did, and the arm that it took."""
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = _NO_OTHERS
 
     run: str
-    step: int
+    step: pydantic.StrictInt
     arm: str
 
 
@@ -73,7 +73,7 @@ class RunRecord:
         parent: of a branch, where it left its parent.
     """
 
-    __pydantic_config__ = _AS_WRITTEN
+    __pydantic_config__ = _NO_OTHERS
 
     status: Status
     unit: str
@@ -127,18 +127,21 @@ def record_from_json(value: Any, where: Path | str) -> RunRecord:
     _check_format(value, where)
     beside = {k: v for k, v in value.items() if k not in ("format", "format_version", "config")}
     try:
-        return _record_adapter.validate_json(json.dumps(beside))
+        return _record_adapter.validate_python(beside)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "record"
+        field, message = (
+            ".".join(map(str, first["loc"])),
+            first["msg"].removeprefix("Value error, ").rstrip("."),
+        )
         if first["type"] == "unexpected_keyword_argument":
             raise RunError(
                 f"{where} has the field {field!r}, which this version does not know. Use the version that wrote it, or "
                 "a newer one."
             ) from error
         raise RunError(
-            f"{where} holds no valid record: {field}: {first['msg'].rstrip('.')}. It was altered: restore it from a "
-            "copy."
+            f"{where} holds no valid record: {field}{': ' if field else ''}{message}. It was altered: restore it from "
+            "a copy."
         ) from error
 
 
@@ -161,9 +164,8 @@ def record_to_json(record: RunRecord) -> dict[str, Any]:
     value = json.loads(json.dumps(dataclasses.asdict(record)))
     left_out = {name for name, v in value.items() if v is None}
     if record.source is not None and record.forward_path is not None:
-        left_out.discard(
-            "history_is"
-        )  # of others' networks that are built here, null says that they have none
+        # Of others' networks that are built here, null says that they have none.
+        left_out.discard("history_is")
     if not record.is_own:
         left_out.add("sessions")
     return {name: v for name, v in value.items() if name not in left_out}
