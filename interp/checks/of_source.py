@@ -67,7 +67,8 @@ def _check_losses(source: Path, n: int, report: Report) -> None:
         if run.source_history is None:
             return
         if run.config.task is None:
-            without(f"the task is not known ({run.record['source']['task']['none']})")
+            how = (run.record.source or {})["task"]
+            without(f"the task is not known ({how['none']})")
         elif run.task.is_train is None:
             without("the train/test split is not known")
         else:

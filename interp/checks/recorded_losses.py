@@ -75,7 +75,7 @@ class RecordedLossCheck:
         return found, differences
 
     def _compare(self, column: str, recorded: dict[int, float]) -> tuple[list[Finding], list[Difference]]:
-        is_own = bool(self.run.record.get("sessions"))
+        is_own = self.run.record.is_own
         by_shift = {
             shift: {
                 step: (recorded[step + shift], row[column])

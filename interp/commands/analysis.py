@@ -111,7 +111,7 @@ def _compute(
         "step": run.steps[-1],
         "p": getattr(run.config.task, "p", None),
         "unit": run.unit,
-        "status": run.record["status"],
+        "status": run.record.status,
         "config": config_to_json(run.config),
         "device": device,
         "threads": torch.get_num_threads(),

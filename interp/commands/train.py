@@ -118,16 +118,14 @@ def train(
     base = presets.mainline() if steps is None else presets.mainline(steps)
     betas = None
     if beta1 is not None or beta2 is not None:
-        assert base.optimizer is not None
         betas = tuple(
             new if new is not None else old
             for new, old in zip((beta1, beta2), base.optimizer.betas, strict=True)
         )
-    assert base.n_steps is not None
     normalized = {}  # "none" is a value too, unlike an option that was not given
     if normalization is not None:
         normalized = {"normalization_type": None if normalization == "none" else normalization}
-    config = presets.variation(
+    recipe = presets.variation(
         base,
         task=_given(
             operation=operation, p=p, train_fraction=train_fraction, equals_token=equals_token,
@@ -149,7 +147,7 @@ def train(
         ),
     )  # fmt: skip
     with _told_when_stopped():
-        done = train_run(config, run, device=device, threads=threads)
+        done = train_run(recipe, run, device=device, threads=threads)
     print(f"{done.path}: {len(done.steps)} checkpoints. Next: python analyses/fourier.py --run {done.path}")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interp.networks.answers import path_for
+from interp.runs.record import RunRecord
 from interp.runs.run import HISTORY_COLUMNS, Run
 from interp.runs.run import open_run as open_own_run
 from interp.runs.tensor_files import RunError
@@ -103,7 +104,10 @@ def open_source(
     config = found.network_config()
     places = placed.result(found.read)
     _warn_of_assumptions(found.facts["assumed"])
-    run = OpenedRun(source, {}, dataclasses.replace(NO_CONFIG, model=config), places, found.read)
+    record = RunRecord(
+        status="opened in place", unit=unit or ("step" if placed.unit == "any" else placed.unit)
+    )
+    run = OpenedRun(source, record, dataclasses.replace(NO_CONFIG, model=config), places, found.read)
 
     recorded = found.recorded
     learn_logs(source, unit or placed.unit, recorded)
@@ -117,12 +121,11 @@ def open_source(
     if recorded.unplaced:
         warn(f"Recorded, but left out since their steps are not known: {', '.join(recorded.unplaced)}.")
     run.config = dataclasses.replace(run.config, task=learned.config if learned else None)
-    run.record = {
-        "status": "opened in place",
-        "unit": unit or ("step" if placed.unit == "any" else placed.unit),
-        "forward_path": path_for(config),
-        "history_is": "recorded by the source, not recomputed" if history is not None else None,
-        "source": {
+    run.record = dataclasses.replace(
+        record,
+        forward_path=path_for(config),
+        history_is="recorded by the source, not recomputed" if history is not None else None,
+        source={
             "path": str(source),
             "format": found.format,
             **found.facts,
@@ -134,7 +137,7 @@ def open_source(
             "in_percent": recorded.percent,
             "config": jsonable(recorded.config),
         },
-    }
+    )
     run.describe(learned, history, recorded.others())
     return run
 

@@ -187,7 +187,7 @@ def test_the_cache_of_the_hub_is_read_by_its_refs(trained, tmp_path):
 
 def test_import_run_recognises_a_series(trained, tmp_path):
     run = import_run(trained[0], tmp_path / "run")
-    assert run.record["source"]["format"] == "huggingface" and run.steps == list(STEPS)
+    assert run.record.source["format"] == "huggingface" and run.steps == list(STEPS)
     import_run(trained[0], tmp_path / "again", format="huggingface")
     torch.save({"a.b": torch.zeros(2)}, tmp_path / "other.pt")
     with pytest.raises(SourceError, match=r"no config\.json with a model_type"):

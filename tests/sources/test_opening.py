@@ -95,7 +95,7 @@ def test_an_opened_source_is_what_an_import_of_it_is(tiny_run, tmp_path, write):
     source = write(tiny_run, tmp_path / "theirs")
     before = bytes_of(tmp_path)
     opened = interp.open_run(source)
-    assert isinstance(opened, OpenedRun) and opened.record["status"] == "opened in place"
+    assert isinstance(opened, OpenedRun) and opened.record.status == "opened in place"
     read = {step: opened.step_weights(step) for step in reversed(opened.steps)}
     names = list(read[opened.steps[0]])
     if write in (one_by_one, one_file, old_file):
@@ -122,8 +122,8 @@ def test_an_opened_source_is_what_an_import_of_it_is(tiny_run, tmp_path, write):
         assert (opened.task.is_train is None) == (run.task.is_train is None)
         if run.task.is_train is not None:
             assert torch.equal(opened.task.split, run.task.split)
-    source_record = {k: v for k, v in run.record["source"].items() if k != "not_finite"}
-    assert json.loads(json.dumps(opened.record["source"])) == source_record
+    source_record = {k: v for k, v in run.record.source.items() if k != "not_finite"}
+    assert json.loads(json.dumps(opened.record.source)) == source_record
     theirs = measure(run, ["weight_norms"])["weight_norms"]
     pd.testing.assert_frame_equal(table.drop(columns="run"), theirs.drop(columns="run"))
 
@@ -291,8 +291,8 @@ def test_a_log_beside_the_checkpoints_becomes_the_history_and_is_checked(tiny_ru
         np.testing.assert_allclose(found[column], history[column], rtol=1e-12)
     assert found["train_accuracy"].isna().all()
     assert opened.recorded().columns.tolist() == ["step", "lr"]
-    assert opened.record["source"]["logs"] == ["metrics.csv"]
-    assert opened.record["source"]["in_percent"] == ["metrics.csv: val_acc"]
+    assert opened.record.source["logs"] == ["metrics.csv"]
+    assert opened.record.source["in_percent"] == ["metrics.csv: val_acc"]
 
     result = CliRunner().invoke(app, ["verify", str(source)])
     assert result.exit_code == 0 and "largest difference of test_loss, at step " in result.stdout
@@ -331,7 +331,7 @@ def test_logs_of_every_form(tiny_run, tmp_path):
         found = opened.history().set_index("step")
         assert found.index.tolist() == [100, 150], name
         assert found["train_loss"].tolist() == [0.5, 0.25] and found["test_loss"][100] == 0.75, name
-        assert opened.record["source"]["logs"] == [name]
+        assert opened.record.source["logs"] == [name]
     assert opened.recorded()["mean_loss_since_last_log"].tolist() == [9.0, 8.0]
 
 
@@ -353,7 +353,7 @@ def test_logs_that_cannot_be_placed_are_named_and_others_left_alone(tiny_run, tm
     assert "broken.json (" in told and "deep.jsonl (" in told and "text.csv (its column 'epoch' holds" in told
     assert "data.csv" not in told and "config.json" not in told
     assert "holds the logs of 2 sessions" in told
-    assert opened.history().empty and opened.record["source"]["logs"] == []
+    assert opened.history().empty and opened.record.source["logs"] == []
 
 
 def test_what_lies_in_a_checkpoint_counts_more_than_a_log(tiny_run, tmp_path):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from interp.ground.progress_bar import counted
 from interp.ground.whole_files import write_bytes, write_json
 from interp.networks.config import Weights
+from interp.runs.record import RunRecord
 from interp.runs.run import Run
 from interp.runs.saving import write_index
 from interp.runs.tensor_files import file_checksum, safetensors_bytes, tensor_checksum
@@ -197,7 +198,7 @@ def open_series(source: Path) -> OpenedRun | None:
         "task": {"none": "a language model has no task on residues"},
         "folders": {str(p.step): folder.relative_to(source).as_posix() for p, folder in series.items()},
     }
-    record = {"status": "opened in place", "unit": next(iter(series)).unit, "source": about}
+    record = RunRecord(status="opened in place", unit=next(iter(series)).unit, source=about)
     run = OpenedRun(source, record, NO_CONFIG, places, _read_unchanged, first)
     run.describe(None, None, _logged(list(series.values())))
     return run
