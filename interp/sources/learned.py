@@ -17,7 +17,7 @@ from interp.networks.answers import answer_logits
 from interp.networks.config import ModelConfig, Weights
 from interp.runs.run import Run
 from interp.sources.files.reading import SourceError
-from interp.sources.formats import openai_grok
+from interp.sources.formats.format import Format
 from interp.sources.records.recorded import Recorded
 from interp.tasks.modular import OPERATIONS, ModularConfig, Task, is_prime, modular_task, split_order
 
@@ -36,18 +36,22 @@ def find_task(
     shown: Mapping[str, Any],
     stated: Mapping[str, Any],
     recorded: Recorded,
-    format: str,
+    format: Format | None,
     train_indices: Iterable[int] | None,
 ) -> tuple[Task | None, dict[str, str]]:
     """What a run in the making learned, and how each part of that was found ("none": why there is no task).
 
     Args:
-        shown: fields of a `ModularConfig` that the source shows.
+        shown: fields of the task's config that the source shows.
         stated: fields that the user states; they count more.
+        format: of the source, which may know how its trainer drew the train rows; None for an adapter's.
 
     Raises:
         ValueError: if stated fields fit neither each other nor the network.
     """
+    family = {"family": "modular", **shown, **stated}["family"]
+    if family != "modular":
+        return None, {"none": f"the source shows a task of the family {family!r}, which cannot be opened yet"}
     how = dict.fromkeys(shown, "shown by the source") | dict.fromkeys(stated, "stated")
     try:
         fields = layout(model, {**shown, **stated})
@@ -91,7 +95,7 @@ def find_task(
 
 
 def _train_pairs(
-    p: int, recorded: Recorded, format: str, train_indices: Iterable[int] | None
+    p: int, recorded: Recorded, format: Format | None, train_indices: Iterable[int] | None
 ) -> tuple[list[tuple[int, int]] | None, str]:
     """The operands of the train rows where they are listed or can be made again, and by whom."""
     if train_indices is not None:
@@ -100,9 +104,8 @@ def _train_pairs(
         return recorded.train_pairs, "the list of train data in the source"
     if recorded.train_rows is not None:
         return [divmod(i, p) for i in recorded.train_rows], "the list of train indices in the source"
-    if format == "openai-grok":
-        return openai_grok.train_pairs(recorded.config), "the generator of openai/grok, seed 0"
-    return None, ""
+    made_again = format.train_pairs(recorded.config) if format else None
+    return made_again or (None, "")
 
 
 def _seeds(recorded: Recorded) -> list[int]:

@@ -15,18 +15,18 @@ from interp.networks.answers import path_for
 from interp.runs.run import HISTORY_COLUMNS, Run
 from interp.runs.run import open_run as open_own_run
 from interp.runs.tensor_files import RunError
-from interp.sources.files.reading import SourceError
-from interp.sources.formats import huggingface
-from interp.sources.formats.formats import RECOGNIZED_BY
+from interp.sources.files.reading import warn
 from interp.sources.learned import find_task
 from interp.sources.opened import NO_CONFIG, OpenedRun
+from interp.sources.placed import Placed
+from interp.sources.recognition import located, opened_whole, stated_format
 from interp.sources.records.logs import learn_logs
 from interp.sources.records.recorded import jsonable
+from interp.sources.survey import Adapted, Adapter, Surveyed
 from interp.tasks.modular import ModularConfig
 
 if TYPE_CHECKING:
     import pandas as pd
-from interp.sources.survey import Adapted, Adapter, Found, Placed, warn
 
 
 def open_run(
@@ -84,18 +84,14 @@ def open_source(
     history: "pd.DataFrame | None" = None,
 ) -> OpenedRun:
     """A file or folder of someone else's checkpoints as a run, in place. Arguments and errors as `import_run`."""
-    source = located(source)
-    if format not in ("auto", *RECOGNIZED_BY):
-        raise SourceError(f"Format {format!r} is none of auto, {', '.join(RECOGNIZED_BY)}.")
-    if format in ("auto", "huggingface") and adapter is None:
-        series = huggingface.open_series(source)
-        if series is not None:
-            return series
+    source, stated = located(source), stated_format(format)
+    if not adapter and (whole := opened_whole(source, stated)) is not None:
+        return whole
     fields = _fields(task)
     if adapter:
-        found: Adapted | Found = Adapted(source, adapter)
+        found: Adapted | Surveyed = Adapted(source, adapter)
     else:
-        found = Found(source, format, dict(model or {}), fields)
+        found = Surveyed(source, stated, dict(model or {}), fields)
     placed = Placed(source)
     for position, place in found.survey():
         placed.add(position, place)
@@ -121,35 +117,28 @@ def open_source(
         "unit": unit or ("step" if placed.unit == "any" else placed.unit),
         "forward_path": path_for(config),
         "history_is": "recorded by the source, not recomputed" if history is not None else None,
-        "source": {
-            "path": str(source),
-            "format": found.format,
-            **found.facts,
-            **placed.facts,
-            "task": how,
-            "unreadable": found.skipped.unreadable,
-            "without_weights": len(found.skipped.without_weights),
-            "logs": recorded.logs,
-            "in_percent": recorded.percent,
-            "config": jsonable(recorded.config),
-        },
+        "source": _record_of(source, found, placed, how),
     }
     run.describe(learned, history, recorded.others())
     return run
 
 
-def located(source: str | os.PathLike) -> Path:
-    """The path of a source, downloaded first where it is a repository of the hub.
-
-    Raises:
-        SourceError: if there is nothing, or the hub cannot be reached.
-    """
-    if huggingface.is_hub_name(str(source)):
-        source = huggingface.download(str(source))
-    path = Path(os.path.abspath(Path(source).expanduser()))  # of a link, its own name may state the step
-    if not path.exists():
-        raise SourceError(f"There is nothing at {path}. Name the file or folder that holds the checkpoints.")
-    return path
+def _record_of(
+    source: Path, found: Adapted | Surveyed, placed: Placed, how: Mapping[str, str]
+) -> dict[str, Any]:
+    """What run.json says of where a run came from and how each part of it was found."""
+    return {
+        "path": str(source),
+        "format": found.format_name,
+        **found.facts,
+        **placed.facts,
+        "task": how,
+        "unreadable": found.skipped.unreadable,
+        "without_weights": len(found.skipped.without_weights),
+        "logs": found.recorded.logs,
+        "in_percent": found.recorded.percent,
+        "config": jsonable(found.recorded.config),
+    }
 
 
 def _fields(task: ModularConfig | Mapping[str, Any] | None) -> dict[str, Any]:
