@@ -62,8 +62,8 @@ def beside(source: Path, stated: Format | None) -> Beside:
 
 
 def is_known(found: Found, stated: Format | None) -> bool:
-    """Whether there is a format for this state dict."""
-    return stated is not None or any(format.recognizes(found) for format in formats.FORMATS)
+    """Whether a format knows this state dict, the stated one where one is stated."""
+    return any(format.recognizes(found) for format in candidates(stated))
 
 
 def recognized(found: Found, stated: Format | None) -> Format:
