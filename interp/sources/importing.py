@@ -24,9 +24,9 @@ from interp.runs.saving import (
     update_record,
 )
 from interp.sources.files.reading import SourceError
-from interp.sources.formats import huggingface
 from interp.sources.opened import OpenedRun
-from interp.sources.opening import located, open_source
+from interp.sources.opening import open_source
+from interp.sources.recognition import located, opened_as_whole
 from interp.sources.survey import Adapter
 from interp.tasks.task import TaskConfig
 
@@ -97,8 +97,8 @@ def import_run(
 def _copy(opened: OpenedRun, path: Path) -> None:
     record = replace(opened.record, status="imported")
     run = create_run(path, opened.config, record, opened.task if opened.config.task else None)
-    if opened.huggingface:
-        huggingface.save_series(opened, run)
+    if (whole := opened_as_whole(opened)) is not None:
+        whole.save(opened, run)
     else:
         steps = counted(opened.steps, len(opened.steps), f"import {opened.name}")
         save_checkpoints(run, ((step, opened.step_weights(step)) for step in steps))

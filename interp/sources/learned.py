@@ -18,7 +18,7 @@ from interp.networks.answers import answer_logits
 from interp.networks.config import ModelConfig, Weights
 from interp.runs.run import Run
 from interp.sources.files.reading import SourceError
-from interp.sources.formats import openai_grok
+from interp.sources.formats.format import Format
 from interp.sources.records.recorded import Recorded
 from interp.tasks.families import families_with
 from interp.tasks.recognition import Sizes
@@ -40,7 +40,7 @@ def find_task(
     shown: Mapping[str, Any],
     stated: Mapping[str, Any],
     recorded: Recorded,
-    format: str,
+    format: Format | None,
     train_indices: Iterable[int] | None,
 ) -> tuple[Task | None, dict[str, str]]:
     """What a run in the making learned, and how each part of that was found ("none": why there is no task).
@@ -48,6 +48,7 @@ def find_task(
     Args:
         shown: fields of a task's config that the source shows, perhaps with its `family`.
         stated: fields that the user states; they count more.
+        format: of the source, which may know how its trainer drew the train rows; None for an adapter's.
 
     Raises:
         ValueError: if stated fields fit neither each other nor the network.
@@ -99,7 +100,7 @@ def find_task(
 
 
 def _train_pairs(
-    p: int, recorded: Recorded, format: str, train_indices: Iterable[int] | None
+    p: int, recorded: Recorded, format: Format | None, train_indices: Iterable[int] | None
 ) -> tuple[list[tuple[int, int]] | None, str]:
     """The operands of the train rows where they are listed or can be made again, and by whom."""
     if train_indices is not None:
@@ -108,9 +109,8 @@ def _train_pairs(
         return recorded.train_pairs, "the list of train data in the source"
     if recorded.train_rows is not None:
         return [divmod(i, p) for i in recorded.train_rows], "the list of train indices in the source"
-    if format == "openai-grok":
-        return openai_grok.train_pairs(recorded.config), "the generator of openai/grok, seed 0"
-    return None, ""
+    made_again = format.train_pairs(recorded.config) if format else None
+    return made_again or (None, "")
 
 
 def _seeds(recorded: Recorded) -> list[int]:

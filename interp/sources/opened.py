@@ -22,8 +22,8 @@ from interp.runs.packed_weights import stacked_weight
 from interp.runs.record import RunRecord
 from interp.runs.run import HISTORY_COLUMNS, Checkpoint, Run
 from interp.runs.tensor_files import tensor_checksum
+from interp.sources.files.places import Place
 from interp.sources.files.reading import SourceWarning
-from interp.sources.files.states import Place
 from interp.tasks.task import Task, TaskConfig
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from interp.sources import SourceError, SourceWarning, import_run, importing
 from interp.sources.files import reading
-from interp.sources.formats.transformer_lens import stated_by_config
+from interp.sources.formats.trainer_options import stated_by_config
 from tests import foreign
 
 KNOWN = {
