@@ -3,6 +3,7 @@
 References: the "mainline" preset is the recipe of Nanda et al. 2023, appendix A and the released code.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -102,3 +103,31 @@ def variation(
         optimizer=replace(recipe.optimizer, **(optimizer or {})),
         **changes,
     )
+
+
+PRESETS: dict[str, Callable[..., Recipe]] = {"mainline": mainline}
+
+
+def named(name: str | None, family_name: str | None = None, n_steps: int | None = None) -> Recipe:
+    """The preset of a name, or the first one of a family; with both, the preset with the family's task.
+
+    Args:
+        n_steps: its length, the preset's own by default.
+
+    Raises:
+        ValueError: if there is no such preset or family.
+    """
+    if name is not None and name not in PRESETS:
+        raise ValueError(f"There is no preset {name!r}. There are: {', '.join(PRESETS)}.")
+    length = {} if n_steps is None else {"n_steps": n_steps}
+    first = next(iter(PRESETS)) if name is None else name
+    recipe = PRESETS[first](**length)
+    if family_name is None or recipe.task.family == family_name:
+        return recipe
+    family(family_name)
+    of_family = next(make(**length) for make in PRESETS.values() if make().task.family == family_name)
+    if name is None:
+        return of_family
+    task = of_family.task
+    model = replace(recipe.model, n_ctx=task.n_pos, d_vocab=task.n_tokens, d_vocab_out=task.n_answers)
+    return replace(recipe, task=task, model=model)
