@@ -150,7 +150,7 @@ def train(
     )  # fmt: skip
     with _told_when_stopped():
         done = train_run(config, run, device=device, threads=threads)
-    print(f"{done.path}: {len(done.steps)} checkpoints. Next: python analyses/fourier.py --run {done.path}")
+    print(f"{done.path}: {len(done.steps)} checkpoints. Next: interp analyse fourier {done.path}")
 
 
 def resume(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from interp.commands import analysis
+from interp.analyses import frame
 from tests.tiny import tiny_config
 
 ANALYSES = Path(__file__).parents[2] / "analyses"
@@ -53,7 +53,7 @@ def short_run(tmp_path_factory):
 def test_script_answers_and_redraws(name, short_run, tmp_path):
     out = tmp_path / name
     module = script(name)
-    analysis.main(
+    frame.main(
         name, module.__doc__, module.compute, module.draw, module.summarize,
         ["--run", str(short_run.path), "--out", str(out), "--device", "cpu"],
     )  # fmt: skip
@@ -77,12 +77,12 @@ def test_script_answers_and_redraws(name, short_run, tmp_path):
 
 def test_drawing_without_tables_says_what_to_do(tmp_path, capsys):
     with pytest.raises(SystemExit, match="holds no tables of this analysis to draw. Run `python analyses/f"):
-        analysis.main("f", "", unused, unused, unused, ["--out", str(tmp_path), "--draw-only"])
+        frame.main("f", "", unused, unused, unused, ["--out", str(tmp_path), "--draw-only"])
 
 
 def test_a_directory_that_is_no_run_is_one_line(tmp_path):
     with pytest.raises(SystemExit, match="f: .* holds no run and no checkpoints: neither a run.json"):
-        analysis.main("f", "", unused, unused, unused, ["--run", str(tmp_path)])
+        frame.main("f", "", unused, unused, unused, ["--run", str(tmp_path)])
 
 
 def test_tables_come_back_bit_for_bit(tmp_path):
@@ -109,7 +109,7 @@ def test_results_of_another_run_of_the_same_name_are_not_mixed(tmp_path, monkeyp
         Path("figures/r/f"), {"t": pd.DataFrame({"step": [0]})}, {"run": "r", "path": "/elsewhere/r"}
     )
     with pytest.raises(SystemExit, match="holds the results of another run of this name, /elsewhere/r"):
-        analysis.main("f", "", unused, unused, unused, ["--run", str(tmp_path / "r"), "--draw-only"])
+        frame.main("f", "", unused, unused, unused, ["--run", str(tmp_path / "r"), "--draw-only"])
 
 
 def test_fourier_of_a_network_without_neurons(tmp_path):
@@ -117,7 +117,7 @@ def test_fourier_of_a_network_without_neurons(tmp_path):
 
     run = train(tiny_config(50, model={"d_mlp": 0}), tmp_path / "attention-only", threads=1)
     module = script("fourier")
-    analysis.main(
+    frame.main(
         "fourier", "", module.compute, module.draw, module.summarize,
         ["--run", str(run.path), "--out", str(tmp_path / "out"), "--device", "cpu"],
     )  # fmt: skip

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
-from interp.commands.analysis import main
+from interp.analyses.frame import main
 from interp.mathematics import clock_pizza
 from interp.measurement.measure import measure
 from interp.networks.config import initial_weights

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from interp.commands.analysis import main
+from interp.analyses.frame import main
 from interp.measurement.measure import measure
 from interp.networks.config import initial_weights, transformer_config
 from interp.networks.hooked import build_model
