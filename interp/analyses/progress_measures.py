@@ -61,11 +61,11 @@ def draw(tables: Tables) -> Figure:
     total_norm_curve(tables["weight_norms"], axes[1, 1])
     found = phases(tables)
     for ax in axes.flat:
-        phase_bands(found, ax, alpha=0.3, lw=0, edge=True)
+        phase_bands(found, ax, alpha=0.3, lw=0.0, edge=True)
     style.label_panels(axes.flat)
     style.step_axes(axes, np.unique(tables["progress_measures"]["step"]), scale="linear")
     figure.legend(
-        phase_patches(PHASE_COLOURS, lw=0),
+        phase_patches(PHASE_COLOURS, lw=0.0),
         [f"{name.replace('_', ' ')}\n{bracket_text(found[name])}" for name in PHASE_COLOURS],
         loc="outside upper center",
         ncols=len(PHASE_COLOURS),

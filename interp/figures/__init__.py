@@ -1,7 +1,7 @@
 """Tables in, matplotlib figures out: each function draws one table onto the axes it is given, and returns the axes.
 
-    >>> from interp.figures import loss_curves, style
-    >>> figure, axes = style.new_figure()
+    >>> from interp.figures import loss_curves, style                          # doctest: +SKIP
+    >>> figure, axes = style.new_figure()                                      # doctest: +SKIP
     >>> ax = loss_curves({"history": run.history()}, axes[0, 0])               # doctest: +SKIP
 
 Never torch, and pandas only as what it is handed: a style for one's own figure is there at once.

@@ -18,7 +18,13 @@ VERDICT_COLOURS = {
     "pizza": style.VERMILION,
     "clock": style.BLUE,
 }
-ABOVE = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 3, "fontsize": 6, "columnspacing": 1}
+ABOVE: dict[str, Any] = {
+    "loc": "lower center",
+    "bbox_to_anchor": (0.5, 1.0),
+    "ncols": 3,
+    "fontsize": 6,
+    "columnspacing": 1,
+}
 
 
 def frequency_colours(frequencies: Iterable[int]) -> dict[int, str]:

@@ -13,8 +13,14 @@ from interp.figures import style
 if TYPE_CHECKING:
     import pandas as pd
 
-LINE = {"marker": "o", "ms": 2.5, "lw": 1, "clip_on": False}
-LEGEND = {"fontsize": 6, "handlelength": 1.2, "frameon": True, "framealpha": 0.8, "edgecolor": "none"}
+LINE: dict[str, Any] = {"marker": "o", "ms": 2.5, "lw": 1, "clip_on": False}
+LEGEND: dict[str, Any] = {
+    "fontsize": 6,
+    "handlelength": 1.2,
+    "frameon": True,
+    "framealpha": 0.8,
+    "edgecolor": "none",
+}
 R_HAT = 1.1  # above it chains disagree (Gelman et al. 2013), and their mean is doubtful
 
 
@@ -119,7 +125,7 @@ def coefficient_curve(table: "pd.DataFrame", ax: Axes) -> Axes:
         table: columns step, llc, sd, r_hat, n_chains; may be empty.
     """
     if len(table):
-        dots = {"marker": "o", "ls": "", "ms": 2.5, "color": style.BLUE, "clip_on": False}
+        dots: dict[str, Any] = {"marker": "o", "ls": "", "ms": 2.5, "color": style.BLUE, "clip_on": False}
         label = f"mean of {table['n_chains'].max()} chains"
         ax.errorbar(
             table["step"], table["llc"], table["sd"], color=style.BLUE, lw=1, elinewidth=0.8, label=label

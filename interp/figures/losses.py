@@ -32,11 +32,9 @@ def loss_curves(
     """
     history = tables.get("history")
     is_recorded = history is not None and len(history) > 0
+    options: dict[str, Any] = {"marker": "" if is_recorded else marker, "ms": 3, **(line or {})}
     for split, part in _by_split(history if is_recorded else tables.get("losses")).items():
-        options = {"color": COLOURS[split], "marker": "" if is_recorded else marker, "ms": 3} | dict(
-            line or {}
-        )
-        ax.plot(part["step"], part["loss"], label=split, **options)
+        ax.plot(part["step"], part["loss"], color=COLOURS[split], label=split, **options)
     ax.set_yscale("log")
     ax.set_ylabel("loss (nats)")
     style.legend_or_note(ax, **legend)

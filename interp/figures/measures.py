@@ -37,7 +37,12 @@ def progress_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
     handles, labels = ax.get_legend_handles_labels()
     # Columns are filled first: whole key set, causal set, random sets, each with excluded above restricted.
     order = [0, 3, 1, 4, 2, 5]
-    options = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 3, "fontsize": 5.5}
+    options: dict[str, Any] = {
+        "loc": "lower center",
+        "bbox_to_anchor": (0.5, 1.0),
+        "ncols": 3,
+        "fontsize": 5.5,
+    }
     options |= {"handlelength": 1.2, "columnspacing": 0.8} | legend
     ax.legend([handles[i] for i in order], [labels[i] for i in order], **options)
     return ax

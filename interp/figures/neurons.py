@@ -32,7 +32,7 @@ def neuron_histogram(table: "pd.DataFrame", key: "pd.DataFrame", ax: Axes) -> Ax
     rest = live[~live["frequency"].isin(named)]["fraction_explained"]
     ax.hist(
         [*groups, rest],
-        bins=np.linspace(0, 1, 41),
+        bins=np.linspace(0, 1, 41).tolist(),
         stacked=True,
         color=[*FREQUENCY_COLOURS[: len(groups)], "0.7"],
         label=[*labels, f"other: {len(rest)}"],

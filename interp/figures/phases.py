@@ -27,12 +27,13 @@ def bracket_band(found: "Transition", ax: Axes, **band: Any) -> Axes:
         band: options of `axvspan` (color, alpha, lw).
     """
     if found.step is not None:
-        ax.axvspan(found.before or 0, found.step, **{"color": "0.8", "lw": 0, "zorder": 0} | band)
+        options: dict[str, Any] = {"color": "0.8", "lw": 0, "zorder": 0, **band}
+        ax.axvspan(found.before or 0, found.step, **options)
     return ax
 
 
 def phase_bands(
-    found: "Mapping[str, Transition]", ax: Axes, *, alpha: float = 0.5, lw: float = 1, edge: bool = False
+    found: "Mapping[str, Transition]", ax: Axes, *, alpha: float = 0.5, lw: float = 1.0, edge: bool = False
 ) -> Axes:
     """A band for each phase that begins, in its colour.
 
@@ -42,14 +43,14 @@ def phase_bands(
         edge: a line at the first checkpoint of each phase.
     """
     for name, colour in PHASE_COLOURS.items():
-        if name in found and found[name].step is not None:
+        if name in found:
             bracket_band(found[name], ax, color=colour, alpha=alpha, lw=lw)
-            if edge:
-                ax.axvline(found[name].step, color=colour, lw=0.6, alpha=0.7, zorder=0)
+            if edge and (step := found[name].step) is not None:
+                ax.axvline(step, color=colour, lw=0.6, alpha=0.7, zorder=0)
     return ax
 
 
-def phase_patches(names: Iterable[str], *, lw: float = 1) -> list[Patch]:
+def phase_patches(names: Iterable[str], *, lw: float = 1.0) -> list[Patch]:
     """What a legend shows for the bands of these phases."""
     return [Patch(color=PHASE_COLOURS[name], alpha=0.5, lw=lw) for name in names]
 
