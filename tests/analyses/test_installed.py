@@ -1,5 +1,6 @@
 """An analysis runs from the wheel alone: without the repository, its scripts and its bundled run."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -53,6 +54,8 @@ def test_an_analysis_runs_from_a_wheel(installed, tiny_run, tmp_path):
     assert {"weight_norms.png", "weight_norms.pdf", "summary.json", "weight_norms.csv"} <= {
         path.name for path in out.iterdir()
     }
+    summary = json.loads((out / "summary.json").read_text("utf-8"))
+    assert summary["command"] == f"interp analyse weight_norms {tiny_run.path} --device cpu"
     redrawn = call(installed, tmp_path, "analyse", "weight_norms", tiny_run.path, "--draw-only")
     assert redrawn.returncode == 0, redrawn.stderr
 

@@ -48,7 +48,7 @@ def test_a_run_that_generalises_is_followed_by_its_key_set():
 
 
 def test_a_run_that_does_not_is_followed_by_its_strongest_at_the_end():
-    at_end = {k: share for k, share in zip(range(1, 8), (0.1, 0.7, 0.2, 0.6, 0.3, 0.5, 0.4), strict=True)}
+    at_end = dict(zip(range(1, 8), (0.1, 0.7, 0.2, 0.6, 0.3, 0.5, 0.4), strict=True))
     tables = {
         "logit_spectrum": spectrum_of({0: {1: 0.9, 3: 0.8}, 10: at_end}),
         "losses": losses_of({0: 0.0, 10: 0.99}),
