@@ -4,7 +4,8 @@ Checkpoints of a long training run are loaded into hooked models, and probes tra
 patterns and weight norms along them. Tensors on one side, tables on the other, one door between:
 
     ABOVE BOTH WINGS
-        commands/       the command line and the frame of analyses/
+     1  commands/       the command line, one file a subcommand
+     0  analyses/       a question a file: checkpoints -> tables -> a figure and the answer in numbers
 
     TENSOR WING (torch)
     10  measurement/    the door: run x probes -> tidy tables

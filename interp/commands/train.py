@@ -230,9 +230,9 @@ def next_step(run: "Run") -> str:
 
     structure = run.task.structure
     if isinstance(structure, Cyclic):
-        return f"python analyses/fourier.py --run {run.path}"
+        return f"interp analyse fourier {run.path}"
     if isinstance(structure, FiniteGroup):
-        return f"python analyses/groups.py --run {run.path}"
+        return f"interp analyse groups {run.path}"
     return f"interp measure {run.path}"
 
 

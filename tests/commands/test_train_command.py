@@ -37,7 +37,7 @@ def test_options_and_set_reach_the_same_fields_and_set_counts_more(tmp_path):
     assert (config.task.p, config.task.split, config.optimizer.weight_decay) == (11, "torch", 0.3)
     assert (config.optimizer.betas, config.model.d_vocab_out, config.n_steps) == ((0.9, 0.9), 11, 6)
     assert config.schedule.steps == (0, 2, 4, 6)
-    assert f"Next: python analyses/fourier.py --run {tmp_path / 'r'}" in done.output.replace("\n", "")
+    assert f"Next: interp analyse fourier {tmp_path / 'r'}" in done.output.replace("\n", "")
 
 
 def test_a_task_of_another_family(tmp_path):
@@ -49,7 +49,7 @@ def test_a_task_of_another_family(tmp_path):
     opened = interp.open_run(tmp_path / "r")
     assert (opened.config.task.family, opened.config.task.group) == ("groups", "S3")
     assert opened.task.labels[1 * 6 + 2] == opened.config.task.finite_group.table[1, 2]
-    assert "analyses/groups.py" in done.output
+    assert "interp analyse groups" in done.output
 
 
 def test_a_group_from_its_cayley_table_needs_no_file_afterwards(tmp_path):

@@ -17,7 +17,7 @@ import torch
 from typer.testing import CliRunner
 
 import interp
-from interp.commands import analysis
+from interp.analyses import frame
 from interp.commands.cli import app
 from interp.measurement.measure import measure
 from interp.networks.config import initial_weights, transformer_config
@@ -520,7 +520,7 @@ def test_commands_and_analyses_take_a_folder_as_it_is(tiny_run, tmp_path, monkey
     import weight_norms as script
 
     arguments = ["--run", str(source), "--out", str(tmp_path / "figures")]
-    analysis.main("weight_norms", None, script.compute, script.draw, script.summarize, arguments)
+    frame.main("weight_norms", None, script.compute, script.draw, script.summarize, arguments)
     about = json.loads((tmp_path / "figures" / "summary.json").read_text())
     assert about["status"] == "opened in place" and about["unit"] == "epoch"
     assert bytes_of(source) == before
