@@ -285,6 +285,42 @@ def test_every_rule_is_seen_when_broken(tmp_path, file, text, want):
     assert violations(tmp_path) == ([want] if want else [])
 
 
+def families_named(root: Path, families: dict[str, str]) -> list[str]:
+    """Modules outside tasks/ and probes/ that import a family's module or say its name.
+
+    A preset is a recipe of one family, and a checkpoint format shows one: both may say which.
+    """
+    found = []
+    for path in sorted((root / "interp").rglob("*.py")):
+        name = module_name(path, root)
+        if name.startswith(("interp.tasks", "interp.probes")):
+            continue
+        for target in sorted(imports(path, root) & set(families.values())):
+            found.append(f"{name} imports {target}")
+        if name == "interp.runs.presets" or name.startswith("interp.sources.formats"):
+            continue
+        texts = {n.value for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Constant)}
+        found += [f"{name} says {family!r}" for family in families if family in texts]
+    return found
+
+
+def test_nothing_outside_tasks_and_probes_names_a_family(tmp_path):
+    from interp.tasks.families import FAMILIES
+
+    families = {name: kind.__module__ for name, kind in FAMILIES.items()}
+    assert families["groups"] == "interp.tasks.groups"
+    assert families_named(ROOT, families) == []
+    module = tmp_path / "interp" / "training" / "data.py"
+    module.parent.mkdir(parents=True)
+    (tmp_path / "interp" / "tasks").mkdir()
+    (tmp_path / "interp" / "tasks" / "groups.py").touch()
+    module.write_text("from interp.tasks.groups import GroupConfig\nif family == 'modular': pass")
+    assert families_named(tmp_path, families) == [
+        "interp.training.data imports interp.tasks.groups",
+        "interp.training.data says 'modular'",
+    ]
+
+
 def loaded_by(code: str) -> set[str]:
     script = f"import sys; {code}; print(chr(10).join(sys.modules))"
     done = subprocess.run(

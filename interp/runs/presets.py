@@ -26,16 +26,7 @@ def mainline(n_steps: int = MAINLINE_STEPS) -> Recipe:
 
     References: Nanda et al. 2023, section 3 and the released code (progress-measures-paper).
     """
-    task = family("modular")(
-        operation="add",
-        p=113,
-        train_fraction=0.3,
-        equals_token=True,
-        separate_vocabularies=False,
-        corrupted_fraction=0.0,
-        split="shuffle",
-        split_seed=0,
-    )
+    task = family("modular").example()
     inside = ["0"] + [text for text in MAINLINE_SAVE if _last_step(text) <= n_steps]
     inside_optimizer = [text for text in MAINLINE_SAVE_OPTIMIZER if _last_step(text) <= n_steps]
     return Recipe(
@@ -111,6 +102,8 @@ PRESETS: dict[str, Callable[..., Recipe]] = {"mainline": mainline}
 def named(name: str | None, family_name: str | None = None, n_steps: int | None = None) -> Recipe:
     """The preset of a name, or the first one of a family; with both, the preset with the family's task.
 
+    A family without a preset has the first preset's network and optimizer on the family's example.
+
     Args:
         n_steps: its length, the preset's own by default.
 
@@ -124,10 +117,10 @@ def named(name: str | None, family_name: str | None = None, n_steps: int | None 
     recipe = PRESETS[first](**length)
     if family_name is None or recipe.task.family == family_name:
         return recipe
-    family(family_name)
-    of_family = next(make(**length) for make in PRESETS.values() if make().task.family == family_name)
-    if name is None:
+    others = (make for make in PRESETS.values() if make().task.family == family_name)
+    of_family = next((make(**length) for make in others), None)
+    if name is None and of_family is not None:
         return of_family
-    task = of_family.task
+    task = of_family.task if of_family else family(family_name).example()
     model = replace(recipe.model, n_ctx=task.n_pos, d_vocab=task.n_tokens, d_vocab_out=task.n_answers)
     return replace(recipe, task=task, model=model)

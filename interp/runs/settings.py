@@ -100,7 +100,7 @@ def _checked(adapter: pydantic.TypeAdapter, value: Any, said: Mapping[str, str],
         first = error.errors()[0]
         message = str(first["msg"]).removeprefix("Value error, ")
         # Without the family, which pydantic puts between task and field.
-        names = [str(x) for x in first["loc"] if x not in ("modular", value.get("family"))]
+        names = [str(x) for x in first["loc"] if x not in FAMILIES]
         path = (prefix + ".".join(names)).rstrip(".")
         if first["type"] == "union_tag_invalid":
             path += ".family"

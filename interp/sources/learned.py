@@ -135,6 +135,8 @@ def fitted_family(model: ModelConfig, known: Mapping[str, Any]) -> tuple[Any, di
     """
     sizes, errors = Sizes(model.n_ctx, model.d_vocab, model.d_vocab_out), []
     for kind in families_with(known):
+        if not hasattr(kind, "fitted"):
+            continue  # a family that is not recognised behind other people's networks
         try:
             fields = kind.fitted(sizes, {name: value for name, value in known.items() if name != "family"})
         except ValueError as error:
@@ -161,7 +163,7 @@ def recognized(
     return (best if clear else None), agreement[best]
 
 
-def rows_of_pairs(config: TaskConfig, pairs: Sequence[tuple[int, int]], where: str) -> Tensor:
+def rows_of_pairs(config: Any, pairs: Sequence[tuple[int, int]], where: str) -> Tensor:
     """The split in which exactly these pairs are train.
 
     Raises:

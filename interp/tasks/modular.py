@@ -161,6 +161,14 @@ class ModularConfig:
         return f"{self.operation} mod {self.p}"
 
     @classmethod
+    def example(cls) -> "ModularConfig":
+        """The task of Nanda et al. 2023, from which settings vary."""
+        return cls(
+            operation="add", p=113, train_fraction=0.3, equals_token=True, separate_vocabularies=False,
+            corrupted_fraction=0.0, split="shuffle", split_seed=0,
+        )  # fmt: skip
+
+    @classmethod
     def fitted(cls, sizes: Sizes, known: Mapping[str, Any]) -> dict[str, Any]:
         """What is known of a task that a network of these sizes learned, with what the sizes say of the rest.
 
