@@ -10,8 +10,8 @@ Mixing the value-outputs by the pattern is a batch of thin matrix products: the 
 position form a group, and each group multiplies its patterns (example, head) with that row's (head, d_model).
 
 `Rows` is the preparation for a set of inputs (which rows exist, which example reads which); `forward` takes weights.
-For networks to which the factorization does not apply `obstacle` says why, and `interp.training` and
-`interp.snapshots.snapshot` take the plain forward pass of `interp.networks.hooked` instead.
+For networks to which the factorization does not apply `obstacle` says why, and `interp.networks.answers` and
+`interp.networks.network` take `interp.networks.plain` instead.
 """
 
 from dataclasses import dataclass
