@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -44,9 +45,9 @@ class OptimizerConfig:
 
     def __post_init__(self):
         check_choices(self)
-        if self.lr <= 0 or self.weight_decay < 0:
+        if not (0 < self.lr < math.inf and 0 <= self.weight_decay < math.inf):
             raise ValueError(
-                f"An optimizer needs lr > 0 and weight_decay >= 0, got {self.lr} and {self.weight_decay}."
+                f"An optimizer needs finite lr > 0 and weight_decay >= 0, got {self.lr} and {self.weight_decay}."
             )
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"A mini-batch needs at least one row, got batch_size={self.batch_size}.")

@@ -49,6 +49,8 @@ def with_settings(
     for path, new in settings.items():
         _set(value, path, new, said[path])
     task: Any = _checked(_task_adapter, value["task"], said, "task.")
+    if not isinstance(value["model"], dict):
+        raise ValueError(f"{said['model']}: a recipe needs a network. Set its fields, as model.n_layers.")
     sizes = {"n_ctx": task.n_pos, "d_vocab": task.n_tokens, "d_vocab_out": task.n_answers}
     value["model"] |= {name: n for name, n in sizes.items() if f"model.{name}" not in settings}
     if {"model.d_model", "model.n_heads"} & settings.keys() and "model.d_head" not in settings:
@@ -107,4 +109,10 @@ def _checked(adapter: pydantic.TypeAdapter, value: Any, said: Mapping[str, str],
         if first["type"] == "value_error":
             raise ValueError(message) from error
         found = f", got {first['input']!r}" if not isinstance(first["input"], dict) else ""
-        raise ValueError(f"{said.get(path, path)}: {message}{found}.") from error
+        raise ValueError(f"{_typed(path, said)}: {message}{found}.") from error
+
+
+def _typed(path: str, said: Mapping[str, str]) -> str:
+    """How the user wrote this field, or the whole that it is a part of (`optimizer.betas` for `optimizer.betas.1`)."""
+    whole = [p for p in said if f"{path}.".startswith(f"{p}.")]
+    return said[max(whole, key=len)] if whole else path

@@ -63,6 +63,10 @@ def test_fields_that_run_json_leaves_out_are_fields_too():
         ({"task.train_fraction": 2}, r"strictly between 0 and 1, got 2\.0"),
         ({"model.d_model": 130, "model.n_heads": 4}, "d_model divisible by n_heads"),
         ({"task.family": "nothing"}, "--set task.family=nothing: Input tag 'nothing'"),
+        ({"model": None}, "--set model=None: a recipe needs a network"),
+        ({"optimizer.betas": [0.9]}, r"--set optimizer.betas=\[0\.9\]: Field required"),
+        ({"optimizer.lr": float("nan")}, "finite lr > 0 and weight_decay >= 0, got nan"),
+        ({"optimizer.weight_decay": float("inf")}, "finite lr > 0 and weight_decay >= 0, got 0.01 and inf"),
         ({"n_steps": 10}, "The schedule saves step 300, but the run ends at 10"),
     ],
 )
