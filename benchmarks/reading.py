@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from interp.runs.record import RunRecord
 from interp.runs.run import open_run
 from interp.runs.saving import create_run, save_checkpoint
 
@@ -27,17 +28,16 @@ from interp.runs.presets import mainline, variation
 def main() -> None:
     options = arguments(__doc__)
     torch.set_num_threads(options.threads)
-    config, n_checkpoints = mainline(20), 200
+    recipe, n_checkpoints = mainline(20), 200
     if options.tiny:
-        config, n_checkpoints = variation(config, task={"p": 11}, model={"d_model": 16, "d_mlp": 32}), 5
-    assert config.model
+        recipe, n_checkpoints = variation(recipe, task={"p": 11}, model={"d_model": 16, "d_mlp": 32}), 5
     with tempfile.TemporaryDirectory() as directory:
-        record = {"status": "complete", "unit": "step", "sessions": []}
-        run = create_run(Path(directory) / "run", config, record, None)
+        record = RunRecord(status="complete", unit="step")
+        run = create_run(Path(directory) / "run", recipe.config(), record, None)
         for step in range(n_checkpoints):
-            save_checkpoint(run, step, initial_weights(config.model, step))
+            save_checkpoint(run, step, initial_weights(recipe.model, step))
         megabytes = (run.path / run.index[0]["file"]).stat().st_size / 1e6
-        model = build_model(config.model)
+        model = build_model(recipe.model)
         both = [run.step_weights(step) for step in (0, 1)]
 
         def swap() -> None:

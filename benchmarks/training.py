@@ -27,17 +27,16 @@ from interp.training.session import deterministic
 
 def main() -> None:
     options = arguments(__doc__)
-    config = mainline(20)
+    recipe = mainline(20)
     if options.tiny:
-        config = variation(config, task={"p": 11}, model={"d_model": 16, "d_mlp": 32})
-    assert config.task and config.model and config.optimizer
-    task = config.task.task()
-    weights = initial_weights(config.model, 0)
+        recipe = variation(recipe, task={"p": 11}, model={"d_model": 16, "d_mlp": 32})
+    task = recipe.task.task()
+    weights = initial_weights(recipe.model, 0)
     train_tokens, train_labels = task.tokens[task.split], task.labels[task.split]
 
     # As in interp.training: warm-up is over at step 10.
     live = {name: w.clone().requires_grad_() for name, w in weights.items()}
-    optimizer, data = Optimizer(config.optimizer, live, None), Data(task, config, "cpu")
+    optimizer, data = Optimizer(recipe.optimizer, live, None), Data(task, recipe, "cpu")
 
     def our_step() -> torch.Tensor:
         logits_of, labels = data.batch(10)
@@ -46,8 +45,8 @@ def main() -> None:
         optimizer.step(10)
         return loss.detach()
 
-    bridge = build_model(config.model, weights).to_bridge()
-    o = config.optimizer
+    bridge = build_model(recipe.model, weights).to_bridge()
+    o = recipe.optimizer
     bridge_optimizer = torch.optim.AdamW(
         bridge.parameters(), lr=o.lr, betas=o.betas, eps=o.eps, weight_decay=o.weight_decay, fused=True
     )
@@ -60,7 +59,7 @@ def main() -> None:
         bridge_optimizer.zero_grad(set_to_none=True)
         return loss.detach()
 
-    c = config.model
+    c = recipe.model
     shapes = [
         (len(train_labels), c.d_model),
         (c.d_model, c.d_mlp),

@@ -4,7 +4,8 @@ Checkpoints of a long training run are loaded into hooked models, and probes tra
 patterns and weight norms along them. Tensors on one side, tables on the other, one door between:
 
     ABOVE BOTH WINGS
-        commands/       the command line and the frame of analyses/
+     1  commands/       the command line, one file a subcommand
+     0  analyses/       a question a file: checkpoints -> tables -> a figure and the answer in numbers
 
     TENSOR WING (torch)
     10  measurement/    the door: run x probes -> tidy tables
@@ -15,8 +16,8 @@ patterns and weight norms along them. Tensors on one side, tables on the other, 
      5  training/       the long run
      4  runs/           the disk layout, file by file; configs and presets
      2  networks/       what a network is; its logits, fast and exact; hooked modules
-     1  tasks/          what it learns
-     0  mathematics/    Fourier analysis on Z_n, the formulas of two algorithms
+     1  tasks/          what it learns: tasks as data, a family a file
+     0  mathematics/    Fourier analysis on Z_n, finite groups and their representations, two formulas
 
     TABLE WING (numpy, pandas; never torch)
      2  theories/       clock or pizza

@@ -30,7 +30,8 @@ FLOORS: dict[str, tuple[str, int]] = {
     "figures": (TABLE, 1),
     "theories": (TABLE, 2),
     "report": (TABLE, 3),
-    "commands": (ABOVE, 0),
+    "analyses": (ABOVE, 0),
+    "commands": (ABOVE, 1),
 }
 
 LOADS_TRANSFORMER_LENS = {"interp.networks.hooked", "interp.networks.bridge"}
@@ -110,7 +111,7 @@ def violations(root: Path) -> list[str]:
             if parts[0] != "interp" or len(parts) == 1 or parts[1] == top or parts[1] not in FLOORS:
                 continue  # a module without a floor was said above, once
             target_wing, target_floor = FLOORS[parts[1]]
-            if wing == ABOVE or target_wing == COMMON:
+            if target_wing == COMMON or (wing == ABOVE and target_wing != ABOVE):
                 continue
             if target_wing != wing:
                 found.append(f"{name} of the {wing} imports {target} of the {target_wing}")
@@ -120,11 +121,25 @@ def violations(root: Path) -> list[str]:
     files = [path for path in (root / "interp").rglob("*.py") if path.name != "__init__.py"]
     if found_circle := circle({module_name(path, root): imports(path, root) for path in files}):
         found.append(f"{' -> '.join(found_circle)} is a circle")
+    return found + between_analyses(root)
+
+
+def between_analyses(root: Path) -> list[str]:
+    """Every import by which one analysis needs another, or the package a script, as a sentence."""
+    found = []
+    scripts = {path.stem for path in (root / "analyses").glob("*.py")} | {"analyses"}
+    modules = {f"interp.analyses.{path.stem}" for path in (root / "interp" / "analyses").glob("*.py")}
     for path in sorted((root / "analyses").glob("*.py")):
-        others = {p.stem for p in (root / "analyses").glob("*.py")}
         for target in sorted(imports(path, root)):
-            if target.split(".")[0] in others | {"analyses"}:
+            if target.split(".")[0] in scripts:
                 found.append(f"analyses/{path.name} imports {target}: analyses do not import each other")
+    for path in sorted((root / "interp").rglob("*.py")):
+        name = module_name(path, root)
+        for target in sorted(imports(path, root)):
+            if target.split(".")[0] == "analyses":
+                found.append(f"{name} imports {target}: the package does without the scripts")
+            if name in modules - {"interp.analyses.frame"} and target in modules - {name}:
+                found.append(f"{name} imports {target}: analyses do not import each other")
     return found
 
 
@@ -227,12 +242,34 @@ def test_the_map_shows_every_folder_on_its_floor():
             "interp.ground.progress_bar of the common ground imports interp.tables.curves of the table wing",
         ),
         ("interp/commands/train.py", "from interp.figures.lines import lines\nimport interp.training", None),
+        ("interp/commands/train.py", "from interp.analyses import one", None),
+        ("interp/analyses/one.py", "from interp.figures.lines import lines\nimport interp.training", None),
+        (
+            "interp/analyses/one.py",
+            "def f():\n    from interp.commands.train import train",
+            "interp.analyses.one (floor 0) imports interp.commands.train (floor 1)",
+        ),
+        (
+            "interp/theories/one.py",
+            "from interp.analyses.two import draw",
+            "interp.theories.one of the table wing imports interp.analyses.two of the above both wings",
+        ),
+        (
+            "interp/analyses/one.py",
+            "from interp.analyses import two",
+            "interp.analyses.one imports interp.analyses.two: analyses do not import each other",
+        ),
+        (
+            "interp/commands/train.py",
+            "from analyses.one import compute",
+            "interp.commands.train imports analyses.one: the package does without the scripts",
+        ),
     ],
 )
 def test_every_rule_is_seen_when_broken(tmp_path, file, text, want):
     names = (
         "ground/whole_files runs/run snapshots/snapshot training/__init__ tasks/modular figures/lines tables/curves "
-        "sources/three"
+        "sources/three commands/train analyses/two"
     )
     there = {
         **{f"interp/{name}.py": "" for name in names.split()},
@@ -246,6 +283,42 @@ def test_every_rule_is_seen_when_broken(tmp_path, file, text, want):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
     assert violations(tmp_path) == ([want] if want else [])
+
+
+def families_named(root: Path, families: dict[str, str]) -> list[str]:
+    """Modules outside tasks/ and probes/ that import a family's module or say its name.
+
+    A preset is a recipe of one family, and a checkpoint format shows one: both may say which.
+    """
+    found = []
+    for path in sorted((root / "interp").rglob("*.py")):
+        name = module_name(path, root)
+        if name.startswith(("interp.tasks", "interp.probes")):
+            continue
+        for target in sorted(imports(path, root) & set(families.values())):
+            found.append(f"{name} imports {target}")
+        if name == "interp.runs.presets" or name.startswith("interp.sources.formats"):
+            continue
+        texts = {n.value for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Constant)}
+        found += [f"{name} says {family!r}" for family in families if family in texts]
+    return found
+
+
+def test_nothing_outside_tasks_and_probes_names_a_family(tmp_path):
+    from interp.tasks.families import FAMILIES
+
+    families = {name: kind.__module__ for name, kind in FAMILIES.items()}
+    assert families["groups"] == "interp.tasks.groups"
+    assert families_named(ROOT, families) == []
+    module = tmp_path / "interp" / "training" / "data.py"
+    module.parent.mkdir(parents=True)
+    (tmp_path / "interp" / "tasks").mkdir()
+    (tmp_path / "interp" / "tasks" / "groups.py").touch()
+    module.write_text("from interp.tasks.groups import GroupConfig\nif family == 'modular': pass")
+    assert families_named(tmp_path, families) == [
+        "interp.training.data imports interp.tasks.groups",
+        "interp.training.data says 'modular'",
+    ]
 
 
 def loaded_by(code: str) -> set[str]:
@@ -264,7 +337,7 @@ def modules_of(*wings: str) -> list[str]:
 def test_table_wing_and_ground_do_not_load_torch():
     modules = modules_of(TABLE, COMMON)
     assert {"interp.figures.style", "interp.ground.whole_files"} <= set(modules)
-    loaded = loaded_by(f"import {', '.join([*modules, 'interp.commands.analysis'])}")
+    loaded = loaded_by(f"import {', '.join([*modules, 'interp.analyses.frame'])}")
     assert not {"torch", "transformer_lens"} & loaded
     assert "torch" in loaded_by("import torch")  # the test would see it
 

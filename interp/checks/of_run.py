@@ -102,12 +102,12 @@ def _open(path: Path, report: Report) -> Run | None:
     except RunError as error:
         report.say("problem", "unreadable", "run.json", str(error))
         return None
-    status = run.record["status"]
+    status = run.record.status
     if is_in_use(path):
         report.say(
             "note", "unfinished", "", "a trainer is working on this run: files may change under this check"
         )
-    elif run.record.get("sessions") and status != "complete":
+    elif run.record.is_own and status != "complete":
         report.say("note", "unfinished", "", f"the run is {status}; `interp resume {path}` continues it")
     return run
 
@@ -141,10 +141,10 @@ def _check_task(run: Run, report: Report) -> bool:
 
 def _check_history(run: Run, report: Report) -> dict[int, float]:
     """Train loss by step, as recorded, {} where there is none."""
-    file, is_own = "history.parquet", bool(run.record.get("sessions"))
+    file, is_own = "history.parquet", run.record.is_own
     resumed_at = header_metadata(run.path / "latest.safetensors").get("step", "0")
     if not (run.path / file).exists():
-        if is_own and (run.record["status"] == "complete" or resumed_at != "0"):
+        if is_own and (run.record.status == "complete" or resumed_at != "0"):
             report.say("problem", "missing", file, f"{file} is missing: losses along the run are lost")
         return {}
     try:
@@ -156,7 +156,7 @@ def _check_history(run: Run, report: Report) -> dict[int, float]:
     if any(b <= a for a, b in pairwise(steps)):
         report.say("problem", "history", file, "its steps do not ascend")
     if is_own and steps:
-        complete = run.record["status"] == "complete"
+        complete = run.record.status == "complete"
         last = run.config.n_steps if complete and run.config.n_steps is not None else steps[-1]
         if resumed_at.isdigit():  # a history may be ahead of the resume state, never behind it
             last = max(last, int(resumed_at) - 1)
@@ -239,16 +239,16 @@ def _expected(run: Run | None, index: dict, damaged: set[int]) -> list[int] | No
     """The steps that the run should have by now, less those reported as damaged."""
     if run is None:
         return sorted(set(index) - damaged)
-    if run.config.schedule is None or not run.record.get("sessions"):
+    if run.config.schedule is None or not run.record.is_own:
         return None
     steps = run.config.schedule.steps
-    if run.record["status"] != "complete":
+    if run.record.status != "complete":
         steps = tuple(step for step in steps if step <= max(index, default=-1))
     return [step for step in steps if step not in damaged]
 
 
 def _check_optimizer_steps(run: Run, index: dict[int, dict], report: Report) -> None:
-    if run.config.schedule is None or not run.record.get("sessions"):
+    if run.config.schedule is None or not run.record.is_own:
         return
     for step in run.config.schedule.optimizer_steps:
         if step in index and "optimizer" not in index[step]:
@@ -264,7 +264,7 @@ def _still(run: Run | None, steps: list[int], train_loss: dict[int, float]) -> l
     for a, b in pairwise(steps):
         if optimizer and optimizer.warmup_steps and (a, b) == (0, 1):
             out.append((a, b))  # the first update of a warm-up has learning rate 0
-        elif optimizer and optimizer.batch_size is None and run.record.get("sessions"):
+        elif optimizer and optimizer.batch_size is None and run.record.is_own:
             # Every step's loss is recorded: equal to the last digit, the weights did not move.
             between = [train_loss.get(step) for step in range(a, b + 1)]
             if None not in between and len(set(between)) == 1:

@@ -9,11 +9,15 @@ import torch
 from interp.checks.findings import Report
 from interp.checks.recorded_losses import RecordedLossCheck, spread
 from interp.checks.series import SeriesCheck
+from interp.sources import formats
+from interp.sources.files.places import Place
 from interp.sources.files.reading import SourceError, SourceWarning
-from interp.sources.files.states import Place, Reader, Skipped, State, states_in
+from interp.sources.files.states import Reader, Skipped, states_in
 from interp.sources.files.steps import Position
-from interp.sources.formats import huggingface
-from interp.sources.opening import located, open_source
+from interp.sources.files.wrapping import State
+from interp.sources.formats.format import Found, WholeSource
+from interp.sources.opening import open_source
+from interp.sources.recognition import beside, is_known, located
 
 
 def verify_source(source: Path, *, losses: int = 12) -> Report:
@@ -67,7 +71,8 @@ def _check_losses(source: Path, n: int, report: Report) -> None:
         if run.source_history is None:
             return
         if run.config.task is None:
-            without(f"the task is not known ({run.record['source']['task']['none']})")
+            how = (run.record.source or {})["task"]
+            without(f"the task is not known ({how['none']})")
         elif run.task.is_train is None:
             without("the train/test split is not known")
         else:
@@ -85,18 +90,12 @@ def _check_losses(source: Path, n: int, report: Report) -> None:
 def _foreign(
     source: Path, report: Report
 ) -> Iterator[tuple[Position | None, Mapping[str, torch.Tensor], str]]:
-    hub = huggingface.find_series(source)
-    if hub:
-        report.format = "huggingface"
-        for position, folder in hub.items():
-            try:
-                tensors = huggingface.read_weights(folder)
-            except SourceError as error:
-                name = folder.relative_to(source).as_posix()
-                report.say("problem", "unreadable", name, str(error), position.step)
-                continue
-            yield position, tensors, str(folder)
-        return
+    for format in formats.FORMATS:
+        whole = format.whole_source
+        if whole and (series := whole.series(source)):
+            report.format = format.name
+            yield from _of_series(source, series, whole, report)
+            return
     skipped = Skipped()
     found: list[tuple[Position | None, Place]] = []
     for state in _quietly(source, skipped):
@@ -113,7 +112,27 @@ def _foreign(
         yield at, again(place).tensors, place.where
 
 
+def _of_series(
+    source: Path, series: Mapping[Position, Path], whole: WholeSource, report: Report
+) -> Iterator[tuple[Position, Mapping[str, torch.Tensor], str]]:
+    for position, folder in series.items():
+        try:
+            tensors = whole.weights(folder)
+        except SourceError as error:
+            name = folder.relative_to(source).as_posix()
+            report.say("problem", "unreadable", name, str(error), position.step)
+            continue
+        yield position, tensors, str(folder)
+
+
 def _quietly(source: Path, skipped: Skipped) -> Iterator[State]:
+    there = beside(source, None)
+    # A file given by itself cannot be left out: one that is damaged would end all.
+    source = there.checkpoints if there.checkpoints.is_dir() else source
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SourceWarning)  # said in the report
-        yield from states_in(source, skipped)
+        yield from states_in(
+            source,
+            skipped,
+            knows=lambda state: is_known(Found(state.tensors, state.where, beside=there.json), None),
+        )

@@ -59,6 +59,9 @@ class RecordedLossCheck:
 
     def findings(self) -> tuple[list[Finding], list[Difference]]:
         """What does not fit, and the largest difference of each curve."""
+        if losses_are := (self.run.record.source or {}).get("losses_are"):
+            text = f"recorded losses are not compared: this trainer's are {losses_are}"
+            return [Finding("note", "recorded loss", "", (), text)], []
         history, found, differences = self.run.history(), [], []
         for column in ("train_loss", "test_loss", "train_accuracy", "test_accuracy"):
             if column not in history:
@@ -75,7 +78,7 @@ class RecordedLossCheck:
         return found, differences
 
     def _compare(self, column: str, recorded: dict[int, float]) -> tuple[list[Finding], list[Difference]]:
-        is_own = bool(self.run.record.get("sessions"))
+        is_own = self.run.record.is_own
         by_shift = {
             shift: {
                 step: (recorded[step + shift], row[column])

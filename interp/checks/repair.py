@@ -86,7 +86,7 @@ def _repair(path: Path) -> list[Repair]:
     if run is not None:
         _repair_task(run, index, done)
         _repair_latest(run, index, done)
-        if run.record.get("sessions") and run.record["status"] == "complete":
+        if run.record.is_own and run.record.status == "complete":
             try:
                 if not (path / "history.parquet").exists():
                     raise RunError("it is missing")

@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from interp.commands.analyse import analyse
 from interp.commands.import_run import import_run
 from interp.commands.info import info
 from interp.commands.measure import measure
@@ -21,8 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Train, save, load and measure networks that grok.\n\n"
-    "A run is a directory of checkpoints that explains itself. Figures and answers come from the scripts in "
-    "analyses/, for example: python analyses/fourier.py --run checkpoints/mainline",
+    "A run is a directory of checkpoints that explains itself. Figures and answers come from analyses, for example: "
+    "interp analyse fourier checkpoints/mainline",
 )
 app.command()(train)
 app.command()(resume)
@@ -30,6 +31,7 @@ app.command()(info)
 app.command("import")(import_run)
 app.command()(verify)
 app.command()(measure)
+app.command()(analyse)
 
 
 def main() -> None:

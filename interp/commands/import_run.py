@@ -52,9 +52,11 @@ def import_run(
     import typer
 
     if list_formats:
-        from interp.sources.formats.formats import RECOGNIZED_BY, WRAPPED_IN
+        from interp.sources.files.wrapping import WRAPPED_IN
+        from interp.sources.formats import FORMATS
 
-        for title, table in (("Networks, recognised by", RECOGNIZED_BY), ("Wrapped in", WRAPPED_IN)):
+        recognized_by = {format.name: format.recognized_by for format in FORMATS}
+        for title, table in (("Networks, recognised by", recognized_by), ("Wrapped in", WRAPPED_IN)):
             print(f"{title}:")
             for name, text in table.items():
                 print(f"  {name:<24}{text}")

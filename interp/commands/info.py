@@ -1,7 +1,8 @@
 """`interp info`."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
@@ -24,11 +25,12 @@ def info(
     if json:
         from json import dumps
 
-        print(
-            dumps(
-                {**opened.record, "steps": opened.steps, "optimizer_steps": opened.optimizer_steps}, indent=2
-            )
-        )
+        from interp.runs.record import record_to_json
+        from interp.runs.tensor_files import read_json
+
+        file = opened.path / "run.json"
+        about = read_json(file) if file.is_file() else record_to_json(opened.record)
+        print(dumps(about | {"steps": opened.steps, "optimizer_steps": opened.optimizer_steps}, indent=2))
         return
     print_lines(describe(opened))
 
@@ -45,9 +47,7 @@ def describe(run) -> dict[str, str]:
     # With torch, which `interp --help` does without.
     from interp.tasks.splits import described_split
 
-    # With torch, which `interp --help` does without.
-
-    lines = {"run": str(run.path), "status": run.record["status"]}
+    lines = {"run": str(run.path), "status": run.record.status}
     config, history = run.config, run.history()
     if config.task:
         lines["task"] = f"{config.task.description}, {described_split(config.task)}"
@@ -64,14 +64,14 @@ def describe(run) -> dict[str, str]:
         lines["optimizer"] = (
             f"{o.name}, lr {o.lr:g}, weight decay {o.weight_decay:g}, eps {o.eps:g}, {batch}, {o.loss_dtype} loss"
         )
-    if sessions := run.record.get("sessions"):
-        last = sessions[-1]
+    if run.record.sessions:
+        last = run.record.sessions[-1]
         lines["trained on"] = (
-            f"{last['device']} ({last['threads']} threads), torch {last['versions']['torch']}"
+            f"{last.device} ({last.threads} threads), torch {last.versions.get('torch', 'unknown')}"
         )
-        lines["forward"] = run.record["forward_path"]
-    if "source" in run.record:
-        lines |= _source_lines(run.record["source"])
+        lines["forward"] = run.record.forward_path or "unknown"
+    if run.record.source is not None:
+        lines |= _source_lines(run.record.source)
     if len(history):
         row = history.iloc[-1]
         lines["at"] = f"{run.unit} {int(row['step'])}" + (f" of {config.n_steps}" if config.n_steps else "")
@@ -87,7 +87,7 @@ def describe(run) -> dict[str, str]:
     return lines
 
 
-def _source_lines(source: dict) -> dict[str, str]:
+def _source_lines(source: Mapping[str, Any]) -> dict[str, str]:
     """Where an imported or opened run is from, and how what it does not say was found."""
     lines = {"source": f"{source['format']}, {source['path']}"}
     lines |= {f"  {part}": how for part, how in source["task"].items()}

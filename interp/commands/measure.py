@@ -60,6 +60,7 @@ def measure(
     from interp.measurement.standard import SLOW, STANDARD
     from interp.measurement.steps import select_steps
     from interp.sources.opening import open_run
+    from interp.tables.folder import write_tables
 
     opened = open_run(run)
     options: dict[str, Any] = {
@@ -95,7 +96,8 @@ def measure(
         tables |= measure_run(opened, group, at, **options)
     folder = out or Path("figures") / opened.name / "measure"
     summary = _summary(opened, tables, frequencies, options)
-    _write(folder, tables, summary)
+    # A table without rows is left out; the summary says why.
+    write_tables(folder, {k: t for k, t in tables.items() if len(t)}, summary, file="summary.json")
     for name, table in tables.items():
         if reason := table.attrs.get("not_applicable"):
             print(f"{name}: does not apply. {reason}")
@@ -148,13 +150,3 @@ def _summary(
             for name, table in tables.items()
         },
     }
-
-
-def _write(folder: Path, tables: "dict[str, pd.DataFrame]", summary: dict[str, Any]) -> None:
-    from interp.ground.whole_files import write_bytes, write_json
-
-    for name, table in tables.items():
-        if not len(table):
-            continue  # the summary says why
-        write_bytes(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n").encode())
-    write_json(folder / "summary.json", summary)

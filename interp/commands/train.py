@@ -3,10 +3,15 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Exit, Option
+
+if TYPE_CHECKING:
+    from interp.runs.config import Recipe
+    from interp.runs.run import Run
 
 Device = Annotated[str, Option(help="cpu, cuda or mps; recorded.")]
 Threads = Annotated[
@@ -20,11 +25,31 @@ TASK, MODEL, OPTIMIZER, SAVING = "Task", "Network", "Optimizer", "Length and sav
 def train(
     run: Annotated[Path, Argument(help="New or empty directory for the run.")],
     preset: Annotated[
-        Literal["mainline"],
+        str | None,
         Option(
-            help="Every value that no option below changes. mainline: addition mod 113 of Nanda et al. 2023."
+            help="Every value that no option below changes. mainline: addition mod 113 of Nanda et al. 2023. "
+            "[default: the first of the task's family]"
         ),
-    ],
+    ] = None,
+    task: Annotated[
+        str | None,
+        Option(help="Family of tasks: modular, groups. [default: the preset's]", rich_help_panel=TASK),
+    ] = None,
+    set: Annotated[
+        list[str] | None,
+        Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Any field of run.json's config, as task.p=59 or optimizer.weight_decay=0.3; repeatable. It counts "
+            "more than the options below, which are the common ones.",
+        ),
+    ] = None,
+    group: Annotated[
+        str | None, Option(help="Of --task groups: S5, A5, D7, Q8, C113, S3xC4, ...", rich_help_panel=TASK)
+    ] = None,
+    cayley_table: Annotated[
+        Path | None, Option(help="Of --task groups: a group's Cayley table as CSV.", rich_help_panel=TASK)
+    ] = None,
     operation: Annotated[
         str | None, Option(help="add, subtract, multiply, divide, x2+y2, ...", rich_help_panel=TASK)
     ] = None,
@@ -109,48 +134,106 @@ def train(
 
     Examples: interp train checkpoints/mainline --preset mainline --threads 2
 
-    interp train runs/p59 --preset mainline --p 59 --train-fraction 0.4 --steps 6000 --save every:100
+    interp train runs/p59 --p 59 --train-fraction 0.4 --steps 6000 --save every:100
+
+    interp train runs/s4 --task groups --set task.group=S4 --set optimizer.weight_decay=0.3
+    """
+    from interp.training.train import train as train_run
+
+    options = {
+        "task.operation": operation, "task.p": p, "task.group": group, "task.train_fraction": train_fraction,
+        "task.equals_token": equals_token, "task.corrupted_fraction": corrupted_fraction, "task.split": split,
+        "task.split_seed": split_seed, "model.n_layers": layers, "model.d_model": d_model, "model.n_heads": heads,
+        "model.d_mlp": d_mlp, "model.act_fn": activation, "model.attention_dir": attention,
+        "model.attention_rate": attention_rate, "model.normalization_type": normalization,
+        "model.tied_unembed": tied_unembed, "model.attention_bias": attention_bias, "model.mlp_bias": mlp_bias,
+        "model.unembed_bias": unembed_bias, "model.init": init, "model.init_scale": init_scale,
+        "optimizer.name": optimizer, "optimizer.lr": lr, "optimizer.weight_decay": weight_decay,
+        "optimizer.eps": eps, "optimizer.momentum": momentum, "optimizer.warmup_steps": warmup_steps,
+        "optimizer.batch_size": batch_size, "optimizer.batch_seed": batch_seed, "optimizer.loss_dtype": loss_dtype,
+        "seed": seed, "evaluation_interval": evaluate_every,
+    }  # fmt: skip
+    settings = {path: value for path, value in options.items() if value is not None}
+    typed = {path: _OPTION_OF.get(path, f"--{path.split('.')[-1].replace('_', '-')}") for path in settings}
+    recipe = assembled(
+        preset=preset, family=task, settings=settings, typed=typed, set_texts=set or [], betas=(beta1, beta2),
+        cayley_table=cayley_table, steps=steps, save=save or [], save_optimizer=save_optimizer or [],
+    )  # fmt: skip
+    with _told_when_stopped():
+        done = train_run(recipe, run, device=device, threads=threads)
+    print(f"{done.path}: {len(done.steps)} checkpoints. Next: {next_step(done)}")
+
+
+# Options that are not called after their field.
+_OPTION_OF = {
+    "model.n_layers": "--layers",
+    "model.n_heads": "--heads",
+    "model.act_fn": "--activation",
+    "model.attention_dir": "--attention",
+    "model.normalization_type": "--normalization",
+    "optimizer.name": "--optimizer",
+    "evaluation_interval": "--evaluate-every",
+}
+
+
+def assembled(
+    *,
+    preset: str | None,
+    family: str | None,
+    settings: dict[str, Any],
+    typed: dict[str, str],
+    set_texts: list[str],
+    betas: tuple[float | None, float | None],
+    cayley_table: Path | None,
+    steps: int | None,
+    save: list[str],
+    save_optimizer: list[str],
+) -> "Recipe":
+    """The recipe that the options of `interp train` describe: the preset's, then options, then `--set`.
+
+    Raises:
+        ValueError: in the words of the option that is wrong.
     """
     from interp.runs import presets
     from interp.runs.schedule import make_schedule
-    from interp.training.train import train as train_run
+    from interp.runs.settings import value_of, with_settings
 
-    base = presets.mainline() if steps is None else presets.mainline(steps)
-    betas = None
-    if beta1 is not None or beta2 is not None:
-        assert base.optimizer is not None
-        betas = tuple(
-            new if new is not None else old
-            for new, old in zip((beta1, beta2), base.optimizer.betas, strict=True)
-        )
-    assert base.n_steps is not None
-    normalized = {}  # "none" is a value too, unlike an option that was not given
-    if normalization is not None:
-        normalized = {"normalization_type": None if normalization == "none" else normalization}
-    config = presets.variation(
-        base,
-        task=_given(
-            operation=operation, p=p, train_fraction=train_fraction, equals_token=equals_token,
-            corrupted_fraction=corrupted_fraction, split=split, split_seed=split_seed,
-        ),
-        model=_given(
-            n_layers=layers, d_model=d_model, n_heads=heads, d_mlp=d_mlp, act_fn=activation, attention_dir=attention,
-            attention_rate=attention_rate, tied_unembed=tied_unembed, attention_bias=attention_bias, mlp_bias=mlp_bias,
-            unembed_bias=unembed_bias, init=init, init_scale=init_scale,
-        ) | normalized,
-        optimizer=_given(
-            name=optimizer, lr=lr, weight_decay=weight_decay, betas=betas, eps=eps, momentum=momentum,
-            warmup_steps=warmup_steps, batch_size=batch_size, batch_seed=batch_seed, loss_dtype=loss_dtype,
-        ),
-        **_given(
-            seed=seed,
-            evaluation_interval=evaluate_every,
-            schedule=make_schedule(base.n_steps, save or [0], save_optimizer or []) if save or save_optimizer else None,
-        ),
-    )  # fmt: skip
-    with _told_when_stopped():
-        done = train_run(config, run, device=device, threads=threads)
-    print(f"{done.path}: {len(done.steps)} checkpoints. Next: python analyses/fourier.py --run {done.path}")
+    for text in set_texts:
+        path, equals, value = text.partition("=")
+        if not equals or not path:
+            raise ValueError(f"--set {text}: needs FIELD=VALUE, as --set task.p=59.")
+        settings[path], typed[path] = value_of(value), f"--set {text}"
+    n_steps = settings.pop("n_steps", steps)
+    if n_steps is not None and (not isinstance(n_steps, int) or n_steps < 1):
+        raise ValueError(f"{typed.get('n_steps', '--steps')}: a run needs a number of steps of at least 1.")
+    base = presets.named(preset, family, n_steps)
+    if settings.get("model.normalization_type") == "none":
+        settings["model.normalization_type"] = None
+    if betas != (None, None):
+        kept = zip(betas, base.optimizer.betas, strict=True)
+        settings.setdefault("optimizer.betas", [old if new is None else new for new, old in kept])
+    if cayley_table is not None:
+        from interp.mathematics.cayley_tables import read_cayley_table
+
+        group = read_cayley_table(cayley_table)
+        settings["task.cayley_table"], typed["task.cayley_table"] = group.table.tolist(), "--cayley-table"
+        settings.setdefault("task.group", group.name)
+    recipe = with_settings(base, settings, typed)
+    if save or save_optimizer:
+        recipe = replace(recipe, schedule=make_schedule(recipe.n_steps, save or [0], save_optimizer))
+    return recipe
+
+
+def next_step(run: "Run") -> str:
+    """A command that answers something about a run of this task."""
+    from interp.tasks.structure import Cyclic, FiniteGroup
+
+    structure = run.task.structure
+    if isinstance(structure, Cyclic):
+        return f"interp analyse fourier {run.path}"
+    if isinstance(structure, FiniteGroup):
+        return f"interp analyse groups {run.path}"
+    return f"interp measure {run.path}"
 
 
 def resume(
@@ -177,7 +260,3 @@ def _told_when_stopped() -> Iterator[None]:
     except KeyboardInterrupt as stop:
         print(f"\ninterp: {stop}", file=sys.stderr)
         raise Exit(130) from None
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}

@@ -1,1 +1,52 @@
-"""Tables in, matplotlib figures out: style, sizes for journals, steps and phases on an axis. Never torch."""
+"""Tables in, matplotlib figures out: each function draws one table onto the axes it is given, and returns the axes.
+
+    >>> from interp.figures import loss_curves, style                          # doctest: +SKIP
+    >>> figure, axes = style.new_figure()                                      # doctest: +SKIP
+    >>> ax = loss_curves({"history": run.history()}, axes[0, 0])               # doctest: +SKIP
+
+Never torch, and pandas only as what it is handed: a style for one's own figure is there at once.
+"""
+
+from interp.figures.algorithm import (
+    algorithm_curves,
+    double_curves,
+    formula_curves,
+    frequency_colours,
+    irrelevance_curves,
+)
+from interp.figures.attention import (
+    attention_map,
+    head_colours,
+    movement_curves,
+    periodicity_curves,
+    qk_bars,
+)
+from interp.figures.geometry import (
+    coefficient_curve,
+    complexity_curves,
+    feature_kernel_curves,
+    gradient_curves,
+    noise_curve,
+    sharpness_curves,
+    size_curves,
+    tangent_kernel_curves,
+)
+from interp.figures.losses import loss_curves
+from interp.figures.measures import progress_curves
+from interp.figures.neurons import neuron_histogram
+from interp.figures.norms import (
+    direction_curves,
+    matrix_lines,
+    norm_curves,
+    rank_curves,
+    speed_curve,
+    total_norm_curve,
+)
+from interp.figures.phases import bracket_band, bracket_text, phase_bands, phase_patches
+from interp.figures.spectra import (
+    component_map,
+    emergence_bands,
+    feature_curves,
+    sparsity_curves,
+    spectrum_map,
+)

@@ -73,8 +73,12 @@ def save_figure(figure: Figure, stem: Path) -> list[Path]:
     return paths
 
 
-def step_axis(axes: Any, steps: Any, scale: str = "log") -> None:
-    """A step axis: "linear", or "log" with step 0 at a place of its own (linear below the first later step)."""
+def step_axis(axes: Any, steps: Any, scale: str = "log", *, n_ticks: int = 5) -> None:
+    """A step axis: "linear", or "log" with step 0 at a place of its own (linear below the first later step).
+
+    Args:
+        n_ticks: stretches between ticks at most, on a linear axis.
+    """
     last = max(steps)
     if scale == "log":
         first = min((s for s in steps if s > 0), default=1)
@@ -86,6 +90,30 @@ def step_axis(axes: Any, steps: Any, scale: str = "log") -> None:
         axes.minorticks_off()
     axes.set_xlim(0, max(last, 1))  # a run of one checkpoint has a figure too
     axes.set_xlabel("training step")
+    if scale == "linear":
+        axes.locator_params(axis="x", nbins=n_ticks)
+
+
+def step_axes(grid: Any, steps: Any, scale: str = "log") -> None:
+    """A step axis for each of a grid of axes (n_rows, n_columns), named below the lowest row alone."""
+    for ax in grid.flat:
+        step_axis(ax, steps, scale)
+    for ax in grid[:-1].flat:
+        ax.set_xlabel("")
+
+
+def legend_or_note(axes: Any, **legend: Any) -> None:
+    """A legend with these options, or "does not apply" where nothing was drawn that has a name."""
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(**legend)
+    else:
+        axes.text(0.5, 0.5, "does not apply", transform=axes.transAxes, ha="center", color="0.5")
+
+
+def note_instead(axes: Any, text: str) -> None:
+    """Words in place of a picture that this network has not."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", transform=axes.transAxes)
 
 
 def label_panels(axes: Any) -> None:

@@ -56,7 +56,10 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Everything that decides a run's numbers (with device and thread count, which are recorded beside it).
+    """What is known of all that decides a run's numbers (device and thread count stand beside it, in the record).
+
+    Of a run that was trained here everything is known, and `recipe` gives what trains it again. What is known must fit
+    together in any case.
 
     Attributes:
         task, model: what is learned by what. None in imported runs where they cannot be expressed here.
@@ -92,6 +95,50 @@ class RunConfig:
             raise ValueError(
                 f"The schedule saves step {self.schedule.steps[-1]}, but the run ends at {self.n_steps}."
             )
+
+    def recipe(self) -> "Recipe":
+        """All that training needs.
+
+        Raises:
+            ValueError: if something is unknown; everything that is gets named.
+        """
+        _check_whole(self)
+        return Recipe(**vars(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that `train` takes: the fields of a `RunConfig`, none of them unknown."""
+
+    task: AnyTaskConfig
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    n_steps: int
+    schedule: Schedule
+    seed: int
+    evaluation_interval: int
+
+    def __post_init__(self):
+        _check_whole(self)
+        if self.task.split in ("explicit", "unknown"):
+            raise ValueError(
+                f"Training draws its own split, but this task's is {self.task.split!r}, as an imported run has it. Use "
+                "one of shuffle, unordered, torch."
+            )
+        self.config()  # refuses parts that do not fit together
+
+    def config(self) -> RunConfig:
+        """The config that is stored with the run."""
+        return RunConfig(**vars(self))
+
+
+def _check_whole(config: RunConfig | Recipe) -> None:
+    """Refuse unless every field is known."""
+    if lacking := [name for name, value in vars(config).items() if value is None]:
+        raise ValueError(
+            f"Training needs a whole config, this one has no {', '.join(lacking)}. Configs of imported runs may lack "
+            "some: start from another one, as interp.runs.presets.mainline()."
+        )
 
 
 _config_adapter = pydantic.TypeAdapter(RunConfig)

@@ -1,13 +1,14 @@
-"""Named configs, and variations of a config whose sizes follow from its task.
+"""Named recipes, and variations of a recipe whose sizes follow from its task.
 
 References: the "mainline" preset is the recipe of Nanda et al. 2023, appendix A and the released code.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from interp.networks.config import head_width, transformer_config
-from interp.runs.config import OptimizerConfig, RunConfig
+from interp.runs.config import OptimizerConfig, Recipe
 from interp.runs.schedule import make_schedule
 from interp.tasks.families import family
 
@@ -20,24 +21,15 @@ MAINLINE_SAVE_OPTIMIZER = ("100", "2500", "4500", "8000")
 MAINLINE_STEPS = 10_000
 
 
-def mainline(n_steps: int = MAINLINE_STEPS) -> RunConfig:
+def mainline(n_steps: int = MAINLINE_STEPS) -> Recipe:
     """The mainline of Nanda et al. 2023: addition mod 113, 30 % train, one layer, weight decay 1, seeds 0 and 0.
 
     References: Nanda et al. 2023, section 3 and the released code (progress-measures-paper).
     """
-    task = family("modular")(
-        operation="add",
-        p=113,
-        train_fraction=0.3,
-        equals_token=True,
-        separate_vocabularies=False,
-        corrupted_fraction=0.0,
-        split="shuffle",
-        split_seed=0,
-    )
+    task = family("modular").example()
     inside = ["0"] + [text for text in MAINLINE_SAVE if _last_step(text) <= n_steps]
     inside_optimizer = [text for text in MAINLINE_SAVE_OPTIMIZER if _last_step(text) <= n_steps]
-    return RunConfig(
+    return Recipe(
         task=task,
         model=transformer_config(
             p=113, n_ctx=3, d_vocab=114, n_layers=1, d_model=128, n_heads=4, d_mlp=512, act_fn="relu"
@@ -67,14 +59,14 @@ def _last_step(text: str) -> int:
 
 
 def variation(
-    config: RunConfig,
+    recipe: Recipe,
     *,
     task: dict[str, Any] | None = None,
     model: dict[str, Any] | None = None,
     optimizer: dict[str, Any] | None = None,
     **changes: Any,
-) -> RunConfig:
-    """A trainable config with some fields replaced, sizes that follow from the task made to fit, all checked again.
+) -> Recipe:
+    """The recipe with some fields replaced, sizes that follow from the task made to fit, all checked again.
 
     Args:
         task, model, optimizer: fields of that part by name. The model's n_ctx, d_vocab, d_vocab_out (and d_head, where
@@ -83,8 +75,7 @@ def variation(
     Raises:
         ValueError: as the configs themselves do.
     """
-    assert config.task and config.model and config.optimizer
-    new_task: Any = replace(config.task, **(task or {}))  # type: ignore[type-var]
+    new_task: Any = replace(recipe.task, **(task or {}))  # type: ignore[type-var]
     fields: dict[str, Any] = {
         "n_ctx": new_task.n_pos,
         "d_vocab": new_task.n_tokens,
@@ -92,14 +83,44 @@ def variation(
     }
     fields |= model or {}
     if fields.keys() & {"d_model", "n_heads"} and "d_head" not in fields:
-        d_model, n_heads = (fields.get(k, getattr(config.model, k)) for k in ("d_model", "n_heads"))
+        d_model, n_heads = (fields.get(k, getattr(recipe.model, k)) for k in ("d_model", "n_heads"))
         fields["d_head"] = head_width(d_model, n_heads)
         if not n_heads:
             fields |= {"positions": "none"}
     return replace(
-        config,
+        recipe,
         task=new_task,
-        model=replace(config.model, **fields),
-        optimizer=replace(config.optimizer, **(optimizer or {})),
+        model=replace(recipe.model, **fields),
+        optimizer=replace(recipe.optimizer, **(optimizer or {})),
         **changes,
     )
+
+
+PRESETS: dict[str, Callable[..., Recipe]] = {"mainline": mainline}
+
+
+def named(name: str | None, family_name: str | None = None, n_steps: int | None = None) -> Recipe:
+    """The preset of a name, or the first one of a family; with both, the preset with the family's task.
+
+    A family without a preset has the first preset's network and optimizer on the family's example.
+
+    Args:
+        n_steps: its length, the preset's own by default.
+
+    Raises:
+        ValueError: if there is no such preset or family.
+    """
+    if name is not None and name not in PRESETS:
+        raise ValueError(f"There is no preset {name!r}. There are: {', '.join(PRESETS)}.")
+    length = {} if n_steps is None else {"n_steps": n_steps}
+    first = next(iter(PRESETS)) if name is None else name
+    recipe = PRESETS[first](**length)
+    if family_name is None or recipe.task.family == family_name:
+        return recipe
+    others = (make for make in PRESETS.values() if make().task.family == family_name)
+    of_family = next((make(**length) for make in others), None)
+    if name is None and of_family is not None:
+        return of_family
+    task = of_family.task if of_family else family(family_name).example()
+    model = replace(recipe.model, n_ctx=task.n_pos, d_vocab=task.n_tokens, d_vocab_out=task.n_answers)
+    return replace(recipe, task=task, model=model)

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from interp.networks.config import Weights
 from interp.runs.config import RunConfig, config_from_json
+from interp.runs.index import read_index
 from interp.runs.packed_weights import packed_weight
+from interp.runs.record import RunRecord, record_from_json
 from interp.runs.task_file import read_task
 from interp.runs.tensor_files import (
     RunError,
@@ -24,8 +26,6 @@ from interp.tasks.task import Task, TaskConfig
 
 if TYPE_CHECKING:
     import pandas as pd
-from interp.runs.index import read_index
-from interp.runs.record import FORMAT, FORMAT_VERSION
 
 HISTORY_COLUMNS = ("step", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
@@ -46,14 +46,14 @@ class Checkpoint:
 class Run:
     """A directory of checkpoints with its config. Get one from `interp.open_run`, `train` or `import_run`."""
 
-    def __init__(self, path: Path, record: dict[str, Any], config: RunConfig):
+    def __init__(self, path: Path, record: RunRecord, config: RunConfig):
         self.path = path
         self.record = record
         self.config = config
 
     def __repr__(self) -> str:
         span = f"steps {self.steps[0]} to {self.steps[-1]}" if self.steps else "no steps"
-        return f"Run({self.name!r}, {len(self.steps)} checkpoints, {span}, {self.record['status']})"
+        return f"Run({self.name!r}, {len(self.steps)} checkpoints, {span}, {self.record.status})"
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "index"}  # another process reads its own
@@ -65,7 +65,7 @@ class Run:
     @property
     def unit(self) -> str:
         """What a step counts: "step" in own runs; "epoch" or "tokens" in some imported ones."""
-        return self.record["unit"]
+        return self.record.unit
 
     @property
     def measures(self) -> Path:
@@ -242,7 +242,7 @@ def open_run(path: str | os.PathLike) -> Run:
     """The run in a directory, opened lazily: nothing but run.json is read.
 
     Raises:
-        RunError: if the directory is not a run, or its run.json is damaged or of a newer format.
+        RunError: if the directory is not a run, or its run.json is damaged, altered or of a newer format.
     """
     path = Path(path).expanduser().resolve()
     file = path / "run.json"
@@ -255,18 +255,9 @@ def open_run(path: str | os.PathLike) -> Run:
             f"{path} is not a grokscope run: it holds no run.json. If these are checkpoints of your own, bring them "
             f"in with `interp import {path} DEST`."
         )
-    record = read_json(file)
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
-        raise RunError(f"{file} does not describe a grokscope run: its 'format' is not {FORMAT!r}.")
-    if record.get("format_version") != FORMAT_VERSION:
-        raise RunError(
-            f"{file} has format version {record.get('format_version')}, this grokscope reads {FORMAT_VERSION}. "
-            "Use the version that wrote it, or a newer one."
-        )
-    missing = [name for name in ("status", "unit", "config") if name not in record]
-    if missing:
-        raise RunError(f"{file} lacks {', '.join(missing)}: it was altered. Restore it from a copy.")
-    return Run(path, record, config_from_json(record["config"], file))
+    value = read_json(file)
+    record = record_from_json(value, file)
+    return Run(path, record, config_from_json(value["config"], file))
 
 
 def read_table(path: Path) -> "pd.DataFrame":

@@ -13,6 +13,8 @@ from safetensors import SafetensorError
 from interp.ground.whole_files import sync_directory, write_bytes, write_json
 from interp.networks.config import Weights
 from interp.runs.config import RunConfig, config_to_json
+from interp.runs.record import FORMAT, FORMAT_VERSION, RunRecord, record_to_json
+from interp.runs.run import Checkpoint, Run, open_run
 from interp.runs.task_file import task_bytes
 from interp.runs.tensor_files import (
     RunError,
@@ -26,15 +28,10 @@ from interp.tasks.task import Task
 
 if TYPE_CHECKING:
     import pandas as pd
-from interp.runs.record import FORMAT, FORMAT_VERSION
-from interp.runs.run import Checkpoint, Run, open_run
 
 
-def create_run(path: Path, config: RunConfig, record: dict[str, Any], task: Task | None) -> Run:
+def create_run(path: Path, config: RunConfig, record: RunRecord, task: Task | None) -> Run:
     """A new run directory with its config and data, and no checkpoints.
-
-    Args:
-        record: what run.json says beside format and config: status, unit, sessions, ...
 
     Raises:
         RunError: if the directory holds anything already.
@@ -44,8 +41,7 @@ def create_run(path: Path, config: RunConfig, record: dict[str, Any], task: Task
     if task is not None:
         write_bytes(path / "task.safetensors", task_bytes(task))
     write_json(path / "index.json", {})
-    full = {"format": FORMAT, "format_version": FORMAT_VERSION, **record, "config": config_to_json(config)}
-    write_json(path / "run.json", full)
+    _write_run_json(path, record, config)
     return open_run(path)
 
 
@@ -78,10 +74,15 @@ def put_in_place(made: Path, dest: Path) -> None:
     sync_directory(dest.parent)
 
 
-def update_record(run: Run, **changes: Any) -> None:
-    """Change entries of run.json (status, sessions), not the config."""
-    run.record = {**run.record, **changes}
-    write_json(run.path / "run.json", run.record)
+def update_record(run: Run, record: RunRecord) -> None:
+    """Replace what run.json says beside the config."""
+    run.record = record
+    _write_run_json(run.path, record, run.config)
+
+
+def _write_run_json(path: Path, record: RunRecord, config: RunConfig) -> None:
+    about = {"format": FORMAT, "format_version": FORMAT_VERSION, **record_to_json(record)}
+    write_json(path / "run.json", about | {"config": config_to_json(config)})
 
 
 def save_checkpoint(run: Run, step: int, weights: Weights, optimizer: Weights | None = None) -> None:

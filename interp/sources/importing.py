@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,9 @@ from interp.runs.saving import (
     update_record,
 )
 from interp.sources.files.reading import SourceError
-from interp.sources.formats import huggingface
 from interp.sources.opened import OpenedRun
-from interp.sources.opening import located, open_source
+from interp.sources.opening import open_source
+from interp.sources.recognition import located, opened_as_whole
 from interp.sources.survey import Adapter
 from interp.tasks.task import TaskConfig
 
@@ -94,15 +95,15 @@ def import_run(
 
 
 def _copy(opened: OpenedRun, path: Path) -> None:
-    record = {**opened.record, "status": "imported"}
+    record = replace(opened.record, status="imported")
     run = create_run(path, opened.config, record, opened.task if opened.config.task else None)
-    if opened.huggingface:
-        huggingface.save_series(opened, run)
+    if (whole := opened_as_whole(opened)) is not None:
+        whole.save(opened, run)
     else:
         steps = counted(opened.steps, len(opened.steps), f"import {opened.name}")
         save_checkpoints(run, ((step, opened.step_weights(step)) for step in steps))
         bad = [{"what": opened.places[s].where, "tensors": n} for s, n in opened.not_finite.items()]
-        update_record(run, source={**opened.record["source"], "not_finite": bad})
+        update_record(run, replace(record, source={**(record.source or {}), "not_finite": bad}))
     # Not by their methods: those load pandas even where nothing was recorded.
     history, recorded = opened.source_history, opened.source_recorded
     if history is not None and len(history):

@@ -18,12 +18,12 @@ from interp.networks.answers import answer_logits
 from interp.networks.config import ModelConfig, Weights
 from interp.runs.run import Run
 from interp.sources.files.reading import SourceError
-from interp.sources.formats import openai_grok
+from interp.sources.formats.format import Format
 from interp.sources.records.recorded import Recorded
 from interp.tasks.families import families_with
 from interp.tasks.recognition import Sizes
 from interp.tasks.splits import split_order
-from interp.tasks.task import Task, TaskConfig
+from interp.tasks.task import Questions, Task, TaskConfig
 
 # Splits that published trainers draw: Python's shuffle (progress-measures and its heirs), torch.randperm (the
 # TransformerLens demo, seed 598), with the seeds that people take.
@@ -40,7 +40,7 @@ def find_task(
     shown: Mapping[str, Any],
     stated: Mapping[str, Any],
     recorded: Recorded,
-    format: str,
+    format: Format | None,
     train_indices: Iterable[int] | None,
 ) -> tuple[Task | None, dict[str, str]]:
     """What a run in the making learned, and how each part of that was found ("none": why there is no task).
@@ -48,6 +48,7 @@ def find_task(
     Args:
         shown: fields of a task's config that the source shows, perhaps with its `family`.
         stated: fields that the user states; they count more.
+        format: of the source, which may know how its trainer drew the train rows; None for an adapter's.
 
     Raises:
         ValueError: if stated fields fit neither each other nor the network.
@@ -99,7 +100,7 @@ def find_task(
 
 
 def _train_pairs(
-    p: int, recorded: Recorded, format: str, train_indices: Iterable[int] | None
+    p: int, recorded: Recorded, format: Format | None, train_indices: Iterable[int] | None
 ) -> tuple[list[tuple[int, int]] | None, str]:
     """The operands of the train rows where they are listed or can be made again, and by whom."""
     if train_indices is not None:
@@ -108,9 +109,8 @@ def _train_pairs(
         return recorded.train_pairs, "the list of train data in the source"
     if recorded.train_rows is not None:
         return [divmod(i, p) for i in recorded.train_rows], "the list of train indices in the source"
-    if format == "openai-grok":
-        return openai_grok.train_pairs(recorded.config), "the generator of openai/grok, seed 0"
-    return None, ""
+    made_again = format.train_pairs(recorded.config) if format else None
+    return made_again or (None, "")
 
 
 def _seeds(recorded: Recorded) -> list[int]:
@@ -135,6 +135,8 @@ def fitted_family(model: ModelConfig, known: Mapping[str, Any]) -> tuple[Any, di
     """
     sizes, errors = Sizes(model.n_ctx, model.d_vocab, model.d_vocab_out), []
     for kind in families_with(known):
+        if not hasattr(kind, "fitted"):
+            continue  # a family that is not recognised behind other people's networks
         try:
             fields = kind.fitted(sizes, {name: value for name, value in known.items() if name != "family"})
         except ValueError as error:
@@ -150,18 +152,27 @@ def recognized(
 ) -> tuple[str | None, float]:
     """The candidate that these weights answer best, and on which share of its pairs; None where none stands out."""
     agreement: dict[str, float] = {}
-    with torch.no_grad():
-        for name, config in candidates.items():
-            questions = config.task().questions
-            answers = answer_logits(model, questions)(weights)[:, : config.n_answers].argmax(-1)
-            agreement[name] = (answers == questions.labels).double().mean().item()
+    inputs, answers = torch.empty(0), torch.empty(0)
+    for name, config in candidates.items():
+        questions = config.task().questions
+        # Most candidates ask the same rows, and differ in the answers alone.
+        if not torch.equal(questions.inputs, inputs):
+            inputs = questions.inputs
+            answers = _answers(model, weights, questions, config.n_answers)
+        agreement[name] = (answers == questions.labels).double().mean().item()
     best, second = sorted(agreement, key=agreement.__getitem__, reverse=True)[:2]
     # A memorizing network answers its train rows, 20 % or more of all; "a/b or a-b" agrees with "a-b" on half.
     clear = agreement[best] > 0.2 and agreement[best] > 1.5 * agreement[second]
     return (best if clear else None), agreement[best]
 
 
-def rows_of_pairs(config: TaskConfig, pairs: Sequence[tuple[int, int]], where: str) -> Tensor:
+@torch.no_grad()
+def _answers(model: ModelConfig, weights: Weights, questions: Questions, n_answers: int) -> Tensor:
+    """The largest of the logits that are answers, at each question."""
+    return answer_logits(model, questions)(weights)[:, :n_answers].argmax(-1)
+
+
+def rows_of_pairs(config: Any, pairs: Sequence[tuple[int, int]], where: str) -> Tensor:
     """The split in which exactly these pairs are train.
 
     Raises:

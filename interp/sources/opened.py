@@ -19,10 +19,11 @@ from torch import Tensor
 from interp.networks.config import Weights
 from interp.runs.config import RunConfig
 from interp.runs.packed_weights import stacked_weight
+from interp.runs.record import RunRecord
 from interp.runs.run import HISTORY_COLUMNS, Checkpoint, Run
 from interp.runs.tensor_files import tensor_checksum
+from interp.sources.files.places import Place
 from interp.sources.files.reading import SourceWarning
-from interp.sources.files.states import Place
 from interp.tasks.task import Task, TaskConfig
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class OpenedRun(Run):
     def __init__(
         self,
         path: Path,
-        record: dict[str, Any],
+        record: RunRecord,
         config: RunConfig,
         places: Mapping[int, Place],
         read: Callable[[Place], Weights],

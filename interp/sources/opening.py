@@ -12,22 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interp.networks.answers import path_for
+from interp.runs.record import RunRecord
 from interp.runs.run import HISTORY_COLUMNS, Run
 from interp.runs.run import open_run as open_own_run
 from interp.runs.tensor_files import RunError
-from interp.sources.files.reading import SourceError
-from interp.sources.formats import huggingface
-from interp.sources.formats.formats import RECOGNIZED_BY
+from interp.sources.files.reading import warn
 from interp.sources.learned import find_task
 from interp.sources.opened import NO_CONFIG, OpenedRun
+from interp.sources.placed import Placed
+from interp.sources.recognition import located, opened_whole, stated_format
 from interp.sources.records.logs import learn_logs
 from interp.sources.records.recorded import jsonable
+from interp.sources.survey import Adapted, Adapter, Surveyed
 from interp.tasks.families import families_with
 from interp.tasks.task import TaskConfig
 
 if TYPE_CHECKING:
     import pandas as pd
-from interp.sources.survey import Adapted, Adapter, Found, Placed, warn
 
 
 def open_run(
@@ -85,31 +86,30 @@ def open_source(
     history: "pd.DataFrame | None" = None,
 ) -> OpenedRun:
     """A file or folder of someone else's checkpoints as a run, in place. Arguments and errors as `import_run`."""
-    source = located(source)
-    if format not in ("auto", *RECOGNIZED_BY):
-        raise SourceError(f"Format {format!r} is none of auto, {', '.join(RECOGNIZED_BY)}.")
-    if format in ("auto", "huggingface") and adapter is None:
-        series = huggingface.open_series(source)
-        if series is not None:
-            return series
+    source, stated = located(source), stated_format(format)
+    if not adapter and (whole := opened_whole(source, stated)) is not None:
+        return whole
     fields = _fields(task)
     if adapter:
-        found: Adapted | Found = Adapted(source, adapter)
+        found: Adapted | Surveyed = Adapted(source, adapter)
     else:
-        found = Found(source, format, dict(model or {}), fields)
+        found = Surveyed(source, stated, dict(model or {}), fields)
     placed = Placed(source)
     for position, place in found.survey():
         placed.add(position, place)
     config = found.network_config()
     places = placed.result(found.read)
     _warn_of_assumptions(found.facts["assumed"])
-    run = OpenedRun(source, {}, dataclasses.replace(NO_CONFIG, model=config), places, found.read)
+    record = RunRecord(
+        status="opened in place", unit=unit or ("step" if placed.unit == "any" else placed.unit)
+    )
+    run = OpenedRun(source, record, dataclasses.replace(NO_CONFIG, model=config), places, found.read)
 
     recorded = found.recorded
     learn_logs(source, unit or placed.unit, recorded)
     learned, how = find_task(run, config, found.shown_task, fields, recorded, found.format, train_indices)
     if learned is None:
-        warn(f"No task: {how['none']}. Probes of task inputs need one: state --task and --p.")
+        warn(f"No task: {how['none'].rstrip('.')}. Probes of task inputs need one: state --task and --p.")
     if history is None:
         history = recorded.history()
     else:
@@ -117,40 +117,39 @@ def open_source(
     if recorded.unplaced:
         warn(f"Recorded, but left out since their steps are not known: {', '.join(recorded.unplaced)}.")
     run.config = dataclasses.replace(run.config, task=learned.config if learned else None)
-    run.record = {
-        "status": "opened in place",
-        "unit": unit or ("step" if placed.unit == "any" else placed.unit),
-        "forward_path": path_for(config),
-        "history_is": "recorded by the source, not recomputed" if history is not None else None,
-        "source": {
-            "path": str(source),
-            "format": found.format,
-            **found.facts,
-            **placed.facts,
-            "task": how,
-            "unreadable": found.skipped.unreadable,
-            "without_weights": len(found.skipped.without_weights),
-            "logs": recorded.logs,
-            "in_percent": recorded.percent,
-            "config": jsonable(recorded.config),
-        },
-    }
+    run.record = dataclasses.replace(
+        record,
+        forward_path=path_for(config),
+        history_is="recorded by the source, not recomputed" if history is not None else None,
+        source=_record_of(source, found, placed, how),
+    )
     run.describe(learned, history, recorded.others())
     return run
 
 
-def located(source: str | os.PathLike) -> Path:
-    """The path of a source, downloaded first where it is a repository of the hub.
+def _record_of(
+    source: Path, found: Adapted | Surveyed, placed: Placed, how: Mapping[str, str]
+) -> dict[str, Any]:
+    """What run.json says of where a run came from and how each part of it was found."""
+    return {
+        "path": str(source),
+        "format": found.format_name,
+        **found.facts,
+        **placed.facts,
+        "task": how,
+        **_of_losses(found),
+        "unreadable": found.skipped.unreadable,
+        "without_weights": len(found.skipped.without_weights),
+        "logs": found.recorded.logs,
+        "in_percent": found.recorded.percent,
+        "config": jsonable(found.recorded.config),
+    }
 
-    Raises:
-        SourceError: if there is nothing, or the hub cannot be reached.
-    """
-    if huggingface.is_hub_name(str(source)):
-        source = huggingface.download(str(source))
-    path = Path(os.path.abspath(Path(source).expanduser()))  # of a link, its own name may state the step
-    if not path.exists():
-        raise SourceError(f"There is nothing at {path}. Name the file or folder that holds the checkpoints.")
-    return path
+
+def _of_losses(found: Adapted | Surveyed) -> dict[str, str]:
+    """What the recorded losses are, where the format says that they are not those of the answers."""
+    losses_are = found.format.losses_are if found.format else None
+    return {"losses_are": losses_are} if losses_are else {}
 
 
 def _fields(task: TaskConfig | Mapping[str, Any] | None) -> dict[str, Any]:

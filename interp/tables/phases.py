@@ -12,8 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from interp.ground.thresholds import ACCURACY
 from interp.tables.curves import breaks, curve, slopes, stretches
-from interp.tables.transitions import ACCURACY, Transition, around, by_split, lasting, transition
+from interp.tables.transitions import Transition, around, by_split, lasting, transition
 
 FLOOR = 2.0  # the floor of the excluded loss: up to so many times its least value
 SMOOTHED = (

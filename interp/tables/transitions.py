@@ -21,10 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from interp.ground.thresholds import ACCURACY
 from interp.tables.curves import GRID, Direction, Scale, breaks, curve, reached, scaled, stretches
 
-# Accuracy from which a run has memorized (train) and grokked (test). As in Omnigrok; others take 0.9, 0.99 or 1.
-ACCURACY = 0.95
 # Shares of a curve's whole change at its onset and its completion.
 ONSET, COMPLETION = 0.05, 0.95
 

@@ -94,6 +94,14 @@ class GroupConfig:
         return f"composition in {self.group}"
 
     @classmethod
+    def example(cls) -> "GroupConfig":
+        """Permutations of five, as in Chughtai et al. 2023, from which settings vary."""
+        return cls(
+            group="S5", train_fraction=0.4, equals_token=False, separate_vocabularies=True, corrupted_fraction=0.0,
+            split="shuffle", split_seed=0,
+        )  # fmt: skip
+
+    @classmethod
     def fitted(cls, sizes: Sizes, known: Mapping[str, Any]) -> dict[str, Any] | None:
         """What is known of a task that a network of these sizes learned; None where no group is named.
 

@@ -48,8 +48,9 @@ class TaskConfig(Protocol):
     def task(self, is_train: Tensor | None = None) -> "Task":
         """The data. `is_train` is the recorded split, with `split="explicit"` only."""
 
-    def pairs(self) -> Int[Tensor, "example 2"]:
-        """The operands of each example, by which sources name train rows."""
+    @classmethod
+    def example(cls) -> "TaskConfig":
+        """A task of the family, from which settings vary."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-GENERALISES = 0.99  # test accuracy from which an algorithm is asked for
+from interp.ground.thresholds import GENERALISED
+
 LEARNS_NOTHING = 0.5  # test accuracy below which there is none
 EXPLAINED = 0.5  # share of the logits that a formula must explain
 SYMMETRIC = 0.98
@@ -145,7 +146,7 @@ def _state(row) -> tuple[str, str] | None:
     """The verdict that the network's state forces, if it does."""
     if not row.test_accuracy >= LEARNS_NOTHING:
         return "neither", f"test accuracy {row.test_accuracy:.3f}: it does not generalise"
-    if row.test_accuracy < GENERALISES:
+    if row.test_accuracy < GENERALISED:
         return (
             "undecided",
             f"test accuracy {row.test_accuracy:.3f}: in the jump, where circuits are in between",

@@ -10,21 +10,20 @@ from torch import Tensor
 from interp.networks import objective
 from interp.networks.answers import answer_logits
 from interp.networks.config import Weights
-from interp.runs.config import RunConfig
+from interp.runs.config import Recipe
 from interp.tasks.task import Task
 
 
 class Data:
     """The train and the test questions of a task."""
 
-    def __init__(self, task: Task, config: RunConfig, device: str):
-        assert config.model and config.optimizer
-        self.dtype = getattr(torch, config.optimizer.loss_dtype)
-        self.model = config.model
-        self.batch_size, self.batch_seed = config.optimizer.batch_size, config.optimizer.batch_seed
+    def __init__(self, task: Task, recipe: Recipe, device: str):
+        self.dtype = getattr(torch, recipe.optimizer.loss_dtype)
+        self.model = recipe.model
+        self.batch_size, self.batch_seed = recipe.optimizer.batch_size, recipe.optimizer.batch_seed
         self.train, self.test = (task.of_split(split).to(device) for split in ("train", "test"))
-        self.train_logits = answer_logits(config.model, self.train)
-        self.test_logits = answer_logits(config.model, self.test)
+        self.train_logits = answer_logits(recipe.model, self.train)
+        self.test_logits = answer_logits(recipe.model, self.test)
         self._epoch, self._order = -1, torch.empty(0)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -10,6 +11,8 @@ import torch
 
 from interp.ground.progress_bar import bar
 from interp.networks.config import Weights
+from interp.runs.config import Recipe
+from interp.runs.record import Status
 from interp.runs.run import Run, open_run
 from interp.runs.saving import remove_latest, save_checkpoint, save_history, save_latest, update_record
 from interp.runs.tensor_files import RunError
@@ -27,38 +30,37 @@ class Stop(Exception):
 def continue_run(
     run: Run, step: int, weights: Weights, optimizer_state: Weights | None, device: str, threads: int | None
 ) -> Run:
-    config = run.config
-    assert config.optimizer and config.schedule and config.n_steps is not None
-    assert config.evaluation_interval is not None
+    recipe = run.config.recipe()
     history = history_before(run, step)
     with deterministic(device, threads or torch.get_num_threads()):
         session = session_record(step, device)
-        update_record(run, status="running", sessions=[*run.record.get("sessions", []), session])
+        update_record(run, replace(run.record, status="running", sessions=(*run.record.sessions, session)))
         live = {name: w.to(device, copy=True).requires_grad_() for name, w in weights.items()}
-        optimizer = Optimizer(config.optimizer, live, optimizer_state)
-        data = Data(run.task, config, device)
-        status = "failed"
+        optimizer = Optimizer(recipe.optimizer, live, optimizer_state)
+        data = Data(run.task, recipe, device)
+        status: Status = "failed"
         try:
             with signals() as stop_requested:
-                step = loop(run, step, live, optimizer, data, history, stop_requested)
+                step = loop(run, recipe, step, live, optimizer, data, history, stop_requested)
             status = "complete"
         except Stop as stop:
             status = "interrupted"
             raise KeyboardInterrupt(
-                f"Stopped at step {stop.args[0]} of {config.n_steps}; everything is saved. "
+                f"Stopped at step {stop.args[0]} of {recipe.n_steps}; everything is saved. "
                 f"Continue with: interp resume {run.path}"
             ) from None
         except FloatingPointError:
             status = "diverged"
             raise
         finally:
-            update_record(run, status=status)
+            update_record(run, replace(run.record, status=status))
         remove_latest(run)
     return open_run(run.path)
 
 
 def loop(
     run: Run,
+    recipe: Recipe,
     step: int,
     weights: Weights,
     optimizer: Optimizer,
@@ -66,9 +68,7 @@ def loop(
     history: list[dict[str, Any]],
     stop_requested: Callable[[], bool],
 ) -> int:
-    config = run.config
-    assert config.schedule and config.n_steps is not None and config.evaluation_interval is not None
-    saved, with_optimizer = set(config.schedule.steps), set(config.schedule.optimizer_steps)
+    saved, with_optimizer = set(recipe.schedule.steps), set(recipe.schedule.optimizer_steps)
     state_saved_at = shown_at = time.monotonic()
     first_step, started = step, time.monotonic()
 
@@ -79,25 +79,25 @@ def loop(
 
     with bar("loss", "accuracy", "speed") as display:
         shown = display.add_task(
-            run.name, total=config.n_steps, completed=step, loss="", accuracy="", speed=""
+            run.name, total=recipe.n_steps, completed=step, loss="", accuracy="", speed=""
         )
         while True:
             if step in saved:
                 state = optimizer.state() if step in with_optimizer else None
                 save_checkpoint(run, step, detached(weights), state)
-            if step == config.n_steps:
+            if step == recipe.n_steps:
                 break
             logits_of, labels = data.batch(step)
             logits = logits_of(weights)
             loss = data.loss(logits, labels)
             loss.backward()
             row: dict[str, Any] = {"step": step, "train_loss": loss.item()}
-            if step % config.evaluation_interval == 0:
+            if step % recipe.evaluation_interval == 0:
                 row |= data.evaluate(weights, logits.detach() if labels is data.train.labels else None)
                 _show_metrics(display, shown, row)
             if not math.isfinite(row["train_loss"]):
                 save_state()
-                raise diverged(run, row)
+                raise diverged(run.name, recipe, row)
             history.append(row)
             optimizer.step(step)
             step += 1
@@ -118,14 +118,14 @@ def loop(
     history.append(row)
     save_history(run, pd.DataFrame(history))
     if not math.isfinite(row["train_loss"]):
-        raise diverged(run, row)
+        raise diverged(run.name, recipe, row)
     return step
 
 
-def diverged(run: Run, row: Mapping[str, Any]) -> FloatingPointError:
-    is_float32 = run.config.optimizer is not None and run.config.optimizer.loss_dtype == "float32"
+def diverged(name: str, recipe: Recipe, row: Mapping[str, Any]) -> FloatingPointError:
+    is_float32 = recipe.optimizer.loss_dtype == "float32"
     return FloatingPointError(
-        f"The loss of run {run.name!r} is {row['train_loss']} at step {row['step']}. Everything before is saved. "
+        f"The loss of run {name!r} is {row['train_loss']} at step {row['step']}. Everything before is saved. "
         f"Lower the learning rate{', or train with loss_dtype float64' if is_float32 else ''}."
     )
 

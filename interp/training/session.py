@@ -13,24 +13,23 @@ import filelock
 import torch
 
 from interp.ground.provenance import commit, now, versions
+from interp.runs.record import Session
 from interp.runs.tensor_files import RunError
 
 
-def session_record(step: int, device: str) -> dict[str, Any]:
+def session_record(step: int, device: str) -> Session:
     """Where and with what this stretch of training runs."""
-    return {
-        "from_step": step,
-        "started": now(),
-        "device": device,
-        "device_name": torch.cuda.get_device_name(device)
-        if device.startswith("cuda")
-        else platform.machine(),
-        "threads": torch.get_num_threads(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "platform": platform.platform(),
-        "versions": versions(),
-        "commit": commit(),
-    }
+    return Session(
+        from_step=step,
+        started=now(),
+        device=device,
+        device_name=torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine(),
+        threads=torch.get_num_threads(),
+        cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        platform=platform.platform(),
+        versions=versions(),
+        commit=commit(),
+    )
 
 
 @contextmanager

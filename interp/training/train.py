@@ -1,20 +1,20 @@
 """The long run: deterministic, interruptible, resumable bit for bit.
 
-One loop for every task, model and optimizer of a `RunConfig`. What a step does depends only on the weights, the
+One loop for every task, model and optimizer of a `Recipe`. What a step does depends only on the weights, the
 optimizer's state and the step's number (mini-batch orders are drawn from (batch_seed, epoch)), so a run continued from
 any saved state equals a run that was never stopped: same device, same thread count, same torch.
 """
 
 import os
 from pathlib import Path
-from typing import Any
 
 from interp.ground.provenance import now
 from interp.ground.whole_files import remove_leftovers
 from interp.networks.answers import path_for
 from interp.networks.config import initial_weights
 from interp.networks.devices import check_device
-from interp.runs.config import RunConfig
+from interp.runs.config import Recipe, RunConfig
+from interp.runs.record import RunRecord
 from interp.runs.run import Run, open_run
 from interp.runs.saving import check_unused, create_run, read_latest
 from interp.runs.tensor_files import RunError
@@ -23,13 +23,14 @@ from interp.training.session import lock
 
 
 def train(
-    config: RunConfig, path: str | os.PathLike, *, device: str = "cpu", threads: int | None = None
+    recipe: Recipe | RunConfig, path: str | os.PathLike, *, device: str = "cpu", threads: int | None = None
 ) -> Run:
     """Train a run from its initialization to its last step, saving what its schedule says.
 
     Ctrl-C (or SIGTERM) finishes the step, saves, and raises KeyboardInterrupt; `resume` continues.
 
     Args:
+        recipe: what is learned, by what and how; or the config of a run that knows all of it.
         path: a new or empty directory.
         device: "cpu", "cuda" or "mps"; recorded. Weights are initialized on the CPU in any case.
         threads: CPU threads; recorded, since results are bit-for-bit equal for an equal number only. Default: torch's.
@@ -39,31 +40,16 @@ def train(
         RunError: if the directory holds something, or another trainer works on it.
         FloatingPointError: if the loss is no longer finite; everything before is saved.
     """
-    task_config, model_config = config.task, config.model
-    lacking = [name for name, value in vars(config).items() if value is None]
-    if lacking:
-        raise ValueError(
-            f"Training needs a whole config, this one has no {', '.join(lacking)}. Configs of imported runs may lack "
-            "some: start from another one, as interp.runs.presets.mainline()."
-        )
+    if isinstance(recipe, RunConfig):
+        recipe = recipe.recipe()
     check_device(device)
     check_unused(Path(path).expanduser().resolve())  # before the lock makes a file there
-    assert task_config and model_config and config.seed is not None
-    task = task_config.task()
+    task = recipe.task.task()
     with lock(Path(path)):
-        run = create_run(
-            Path(path),
-            config,
-            {
-                "status": "running",
-                "unit": "step",
-                "created": now(),
-                "forward_path": path_for(model_config, task.questions),
-                "sessions": [],
-            },
-            task,
-        )
-        return continue_run(run, 0, initial_weights(model_config, config.seed), None, device, threads)
+        forward_path = path_for(recipe.model, task.questions)
+        record = RunRecord(status="running", unit="step", created=now(), forward_path=forward_path)
+        run = create_run(Path(path), recipe.config(), record, task)
+        return continue_run(run, 0, initial_weights(recipe.model, recipe.seed), None, device, threads)
 
 
 def resume(path: str | os.PathLike, *, device: str | None = None, threads: int | None = None) -> Run:
@@ -78,21 +64,18 @@ def resume(path: str | os.PathLike, *, device: str | None = None, threads: int |
     """
     with lock(open_run(path).path):
         run = open_run(path)  # again: another trainer may have ended just before the lock was free
-        if run.record["status"] == "complete":
+        if run.record.status == "complete":
             raise RunError(f"Run {run.name!r} is complete: its {run.config.n_steps} steps are done.")
-        if not run.record.get("sessions") and run.record["status"] != "running":
+        if not run.record.is_own:
             raise RunError(
-                f"Run {run.name!r} was not trained by grokscope and cannot be continued: {run.record['status']}."
+                f"Run {run.name!r} was not trained by grokscope and cannot be continued: {run.record.status}."
             )
         remove_leftovers(run.path)
-        first: dict[str, Any] = run.record["sessions"][0] if run.record["sessions"] else {}
-        device = device or first.get("device", "cpu")
-        threads = threads or first.get("threads")
+        device = device or run.record.device or "cpu"
+        threads = threads or run.record.threads
         check_device(device)
         latest = read_latest(run)
         if latest is None:
-            assert run.config.model and run.config.seed is not None
-            return continue_run(
-                run, 0, initial_weights(run.config.model, run.config.seed), None, device, threads
-            )
+            recipe = run.config.recipe()
+            return continue_run(run, 0, initial_weights(recipe.model, recipe.seed), None, device, threads)
         return continue_run(run, latest.step, latest.weights, latest.optimizer, device, threads)

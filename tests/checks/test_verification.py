@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_a_sound_run_is_clean_and_stays_untouched(tiny_run_copy):
 )
 def test_no_alarm_on_sound_runs(tmp_path, change, status):
     run = train(tiny_config(60, **change), tmp_path / "run", threads=1)
-    assert run.record["status"] == status
+    assert run.record.status == status
     report = verify_run(run.path, losses=10)
     assert report.problems == []
 
@@ -388,7 +389,7 @@ def test_a_trainer_that_is_one_step_off_is_a_note(tiny_run_copy, shift):
     history = run.history()
     history["step"] += shift
     save_history(run, history[history["step"] >= 0])
-    update_record(run, sessions=[], status="imported")
+    update_record(run, replace(run.record, sessions=(), status="imported"))
     check = RecordedLossCheck(open_run(run.path))
     for step in run.steps[1:-1]:
         check.add(step, run.step_weights(step))
@@ -406,7 +407,7 @@ def test_a_loss_measured_before_the_update_with_no_row_beside_it(tiny_run_copy):
     before["step"] += 1
     saved = before[before["step"].isin(run.steps)][["step", "train_loss"]]
     save_history(run, saved)
-    update_record(run, sessions=[], status="imported")
+    update_record(run, replace(run.record, sessions=(), status="imported"))
     report = verify_run(run.path, losses=10)
     assert report.problems == []
     (worst,) = report.losses
@@ -421,7 +422,7 @@ def test_an_imported_loss_that_is_wrong_is_a_problem(tiny_run_copy):
     history = run.history()
     history.loc[history["step"].between(195, 205), "train_loss"] += 1.0
     save_history(run, history)
-    update_record(run, sessions=[], status="imported")
+    update_record(run, replace(run.record, sessions=(), status="imported"))
     report = verify_run(run.path, losses=10)
     assert [(f.kind, f.where, f.steps) for f in report.problems] == [("recorded loss", "train_loss", (200,))]
 
@@ -430,9 +431,9 @@ def test_an_unknown_split_is_a_note(tiny_run_copy):
     run = tiny_run_copy
     config = config_to_json(run.config)
     config["task"]["split"] = "unknown"
-    task = config_from_json(config, "here").task.task()
-    (run.path / "task.safetensors").write_bytes(task_bytes(task))
-    update_record(run, config=config, sessions=[], status="imported")
+    run.config = config_from_json(config, "here")
+    (run.path / "task.safetensors").write_bytes(task_bytes(run.config.task.task()))
+    update_record(run, replace(run.record, sessions=(), status="imported"))
     report = verify_run(run.path, losses=10)
     assert [f.level for f in report.findings] == ["note"] and "split is unknown" in report.findings[0].message
 
@@ -464,7 +465,7 @@ def interrupted(run):
     history = run.history()
     save_history(run, history[history["step"] < 200])
     save_latest(run, 200, checkpoint.weights, checkpoint.optimizer)
-    update_record(run, status="interrupted")
+    update_record(run, replace(run.record, status="interrupted"))
     return open_run(run.path)
 
 

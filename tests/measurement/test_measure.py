@@ -23,6 +23,7 @@ from interp.measurement.steps import select_steps
 from interp.measurement.stream import MeasureError
 from interp.networks.config import initial_weights
 from interp.runs.config import RunConfig
+from interp.runs.record import RunRecord
 from interp.runs.run import open_run
 from interp.runs.saving import create_run, save_checkpoint
 from interp.runs.tensor_files import RunError
@@ -110,7 +111,7 @@ def write_run(path, steps=STEPS, seed=0):
         seed=0,
         evaluation_interval=None,
     )
-    run = create_run(path, config, {"status": "imported", "unit": "step"}, task)
+    run = create_run(path, config, RunRecord(status="imported", unit="step"), task)
     for step in steps:
         save_checkpoint(run, step, initial_weights(model, seed + step))
     return open_run(path)
@@ -199,7 +200,7 @@ def test_a_run_without_model_measures_nothing_and_says_why(tmp_path):
         seed=None,
         evaluation_interval=None,
     )
-    run = create_run(tmp_path / "foreign", config, {"status": "imported", "unit": "step"}, None)
+    run = create_run(tmp_path / "foreign", config, RunRecord(status="imported", unit="step"), None)
     save_checkpoint(run, 0, {"w": torch.ones(2)})
     table = measure(open_run(run.path), [loss])["loss"]
     assert table.empty

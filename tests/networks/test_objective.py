@@ -11,6 +11,7 @@ from interp.networks import objective
 from interp.networks.config import initial_weights
 from interp.probes import losses
 from interp.probes.landscape.loss import mean_loss, questions_of
+from interp.runs.record import RunRecord
 from interp.runs.saving import create_run, save_checkpoint
 from interp.snapshots.snapshot import Snapshot
 from interp.training.data import Data
@@ -43,11 +44,11 @@ def test_trainer_probes_and_checks_agree_where_a_network_has_more_outputs_than_a
     config = dataclasses.replace(config, model=model)
     task, weights = config.task.task(), initial_weights(model, 0)
     weights["unembed.W_U"][:, 11:] *= 20  # the other outputs take nearly all of the probability
-    run = create_run(tmp_path / "run", config, {"status": "complete", "unit": "step", "sessions": []}, task)
+    run = create_run(tmp_path / "run", config, RunRecord(status="complete", unit="step"), task)
     save_checkpoint(run, 0, weights)
     snapshot = Snapshot.of(run, 0)
 
-    trained = Data(task, config, "cpu").evaluate(weights)
+    trained = Data(task, config.recipe(), "cpu").evaluate(weights)
     check = RecordedLossCheck(run)
     check.add(0, weights)
     table = losses(snapshot).set_index("split")

@@ -1,21 +1,20 @@
 """Clock or pizza: hand-built networks are called what they are, theory values hold, and gradients match autograd."""
 
 import dataclasses
-import importlib.util
 import itertools
 import json
 import math
 import subprocess
 import sys
 from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from interp.commands.analysis import main
+from interp import analyses
+from interp.analyses.frame import main
 from interp.mathematics import clock_pizza
 from interp.measurement.measure import measure
 from interp.networks.config import initial_weights
@@ -621,9 +620,7 @@ def test_along_a_run(tiny_run):
 
 
 def analysis(name):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[2] / "analyses" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = analyses.named(name)
     return lambda *arguments: main(
         name, module.__doc__, module.compute, module.draw, module.summarize, list(arguments)
     )

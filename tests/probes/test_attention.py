@@ -1,18 +1,17 @@
 """Attention probes: planted patterns and circuits are found, and every number has a plain loop beside it."""
 
 import dataclasses
-import importlib.util
 import itertools
 import json
 import math
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from interp.commands.analysis import main
+from interp.analyses import attention
+from interp.analyses.frame import main
 from interp.measurement.measure import measure
 from interp.networks.config import initial_weights, transformer_config
 from interp.networks.hooked import build_model
@@ -481,11 +480,14 @@ def test_along_a_run(tiny_run):
 
 
 def analyse(*arguments):
-    path = Path(__file__).parents[2] / "analyses" / "attention.py"
-    spec = importlib.util.spec_from_file_location("attention", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    main("attention", module.__doc__, module.compute, module.draw, module.summarize, list(arguments))
+    main(
+        "attention",
+        attention.__doc__,
+        attention.compute,
+        attention.draw,
+        attention.summarize,
+        list(arguments),
+    )
 
 
 @pytest.mark.parametrize("kind", ["without =", "many heads"])

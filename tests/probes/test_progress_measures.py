@@ -17,6 +17,7 @@ from interp.probes.fourier.progress_measures import (
     progress_measures,
 )
 from interp.runs.config import RunConfig
+from interp.runs.record import RunRecord
 from interp.runs.saving import create_run, save_checkpoint
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.tables.key_frequencies import run_key_frequencies
@@ -434,7 +435,7 @@ def test_the_key_set_of_a_run_on_disk(tmp_path):
         task=clock.task.config, model=clock.config, optimizer=None, n_steps=None, schedule=None, seed=None,
         evaluation_interval=None,
     )  # fmt: skip
-    record = {"status": "complete", "unit": "step", "sessions": []}
+    record = RunRecord(status="complete", unit="step")
     run = create_run(tmp_path / "run", config, record, clock.task)
     half = {name: w * 0.5 for name, w in clock.weights.items()}
     for step, weights in ((0, half), (10, clock.weights)):

@@ -13,6 +13,7 @@ from interp.probes.weights.weight_distances import weight_distances
 from interp.probes.weights.weight_norms import weight_norms
 from interp.probes.weights.weight_spectra import as_matrix, weight_spectra
 from interp.runs.config import RunConfig
+from interp.runs.record import RunRecord
 from interp.runs.saving import create_run, save_checkpoint
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from tests import hand_built
@@ -42,7 +43,7 @@ def run_of(tmp_path, snapshot, steps):
         task=snapshot.task.config, model=snapshot.config, optimizer=None, n_steps=None, schedule=None, seed=None,
         evaluation_interval=None,
     )  # fmt: skip
-    record = {"status": "complete", "unit": "step", "sessions": []}
+    record = RunRecord(status="complete", unit="step")
     run = create_run(tmp_path / "run", config, record, snapshot.task)
     for step, weights in steps.items():
         save_checkpoint(run, step, weights)

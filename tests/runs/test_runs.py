@@ -16,6 +16,7 @@ from safetensors import safe_open
 from interp.networks.config import initial_weights, parameter_shapes
 from interp.runs.config import RunConfig, config_from_json, config_to_json
 from interp.runs.packed_weights import packed_weight
+from interp.runs.record import RunRecord
 from interp.runs.run import open_run
 from interp.runs.saving import (
     create_run,
@@ -34,7 +35,7 @@ EMPTY = RunConfig(
 
 
 def new_run(path, config=EMPTY, task=None):
-    return create_run(path, config, {"status": "imported", "unit": "step", "sessions": []}, task)
+    return create_run(path, config, RunRecord(status="imported", unit="step"), task)
 
 
 def edit_json(path, change):
@@ -57,7 +58,7 @@ def test_a_trained_run_reads_back(tiny_run):
     assert run.config == config
     assert run.steps == list(config.schedule.steps)
     assert run.optimizer_steps == [100, 200]
-    assert (run.record["status"], run.unit, run.name) == ("complete", "step", "tiny")
+    assert (run.record.status, run.unit, run.name) == ("complete", "step", "tiny")
     assert repr(run) == "Run('tiny', 7 checkpoints, steps 0 to 300, complete)"
     initial = initial_weights(config.model, config.seed)
     for name, w in run.checkpoint(0).weights.items():

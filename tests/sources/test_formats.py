@@ -42,15 +42,15 @@ def test_folder_of_hooked_transformers(tiny_run, tmp_path):
     for step in tiny_run.steps:
         torch.save(tiny_run.step_weights(step), source / f"step_{step}.pt")
     run = quietly(source, tmp_path / "run")
-    assert run.steps == tiny_run.steps and run.unit == "step" and run.record["status"] == "imported"
+    assert run.steps == tiny_run.steps and run.unit == "step" and run.record.status == "imported"
     for step in run.steps:
         assert run.index[step]["tensors"] == tiny_run.index[step]["tensors"]
     assert run.config.model == tiny_run.config.model and len(run.history()) == 0
     # Nobody said what was learned, nor on which rows: both are read off the networks.
     assert run.config.task == tiny_run.config.task
-    assert "answered by the last checkpoint" in run.record["source"]["task"]["operation"]
-    assert "standard errors" in run.record["source"]["task"]["split"]
-    assert run.record["source"]["assumed"] == {
+    assert "answered by the last checkpoint" in run.record.source["task"]["operation"]
+    assert "standard errors" in run.record.source["task"]["split"]
+    assert run.record.source["assumed"] == {
         "act_fn": "relu",
         "attention_dir": "causal",
         "normalization_type": None,
@@ -105,8 +105,8 @@ def test_hooked_transformer_with_biases_and_layers(tmp_path, norm):
     tokens = all_pairs(7, 7)
     want = foreign.hooked_logits(state, tokens, torch.nn.functional.gelu)
     torch.testing.assert_close(logits_of(run, 7, tokens), want, **CLOSE)
-    assert run.record["source"]["assumed"] == {}  # the mask says causal
-    assert len(run.record["source"]["dropped"]) == 4
+    assert run.record.source["assumed"] == {}  # the mask says causal
+    assert len(run.record.source["dropped"]) == 4
     history = run.history()
     assert (
         history.step.tolist() == [7]
@@ -137,7 +137,7 @@ def test_bridge_and_native(tmp_path, norm):
         run = quietly(
             tmp_path / f"{name}_step_5.pt", tmp_path / name, model={"n_heads": 2}, task={"operation": "add"}
         )
-        assert run.record["source"]["format"] == name
+        assert run.record.source["format"] == name
         torch.testing.assert_close(logits_of(run, 5, tokens), want, **CLOSE)
     with pytest.raises(SourceError, match=r"does not show its number of heads.*--heads 4"):
         import_run(tmp_path / "bridge_step_5.pt", tmp_path / "no")
@@ -154,8 +154,8 @@ def test_grokking_demo(tiny_run, tmp_path):
     assert torch.equal(run.task.split, tiny_run.task.split)
     history = run.history()
     assert history.train_loss.tolist() == losses and history.test_loss.tolist() == [3 * x for x in losses]
-    assert run.record["history_is"] == "recorded by the source, not recomputed"
-    assert run.record["source"]["config"]["seed"] == 999
+    assert run.record.history_is == "recorded by the source, not recomputed"
+    assert run.record.source["config"]["seed"] == 999
     tokens = tiny_run.task.tokens
     assert torch.equal(logits_of(run, 299, tokens), logits_of(tiny_run, 300, tokens))
     foreign.write_demo(tmp_path / "odd.pth", states, rows, 11, losses, positional_embedding_type="rotary")
@@ -175,10 +175,8 @@ def test_progress_measures(tiny_run, tmp_path):
     foreign.write_progress_measures(tmp_path / "grok_1", states, train, 11, losses)
     run = quietly(tmp_path / "grok_1", tmp_path / "run")
     assert run.steps == [0, 100, 200, 300] and run.unit == "epoch"
-    assert [d["same_as"].rsplit("/", 1)[1] for d in run.record["source"]["duplicates"]] == [
-        "0.pth"
-    ]  # init.pth
-    assert run.record["source"]["without_weights"] == 1  # curves.pth
+    assert [d["same_as"].rsplit("/", 1)[1] for d in run.record.source["duplicates"]] == ["0.pth"]  # init.pth
+    assert run.record.source["without_weights"] == 1  # curves.pth
     assert run.config.task.split == "explicit" and torch.equal(run.task.split, tiny_run.task.split)
     assert run.config.model.d_vocab_out == 12 and run.config.model.attention_dir == "causal"
     assert run.history().step.tolist() == list(range(300)) and run.history().test_loss[1] == 1.0
@@ -277,9 +275,7 @@ def test_openai_grok(tmp_path, operator):
     for k in (1, 2, 4):
         foreign.write_lightning(source / "checkpoints" / f"epoch_{k}.ckpt", full, 19 * k, k, options)
     run = import_run(source, tmp_path / "run")
-    assert (
-        run.steps == [19, 38, 76] and run.unit == "step" and run.record["source"]["format"] == "openai-grok"
-    )
+    assert run.steps == [19, 38, 76] and run.unit == "step" and run.record.source["format"] == "openai-grok"
     model = run.config.model
     assert (model.norm_placement, model.positions, model.mlp_bias) == ("post", "sinusoidal", False)
     task = run.task
@@ -379,7 +375,7 @@ def test_names_and_copies(tiny_run, tmp_path):
     torch.save(states[300], source / "final.pt")  # says no step, and equals that of 300
     run = quietly(source, tmp_path / "run")
     check_series(run, tiny_run)
-    assert {d["what"].rsplit("/", 1)[1] for d in run.record["source"]["duplicates"]} == {
+    assert {d["what"].rsplit("/", 1)[1] for d in run.record.source["duplicates"]} == {
         "last.ckpt",
         "final.pt",
     }

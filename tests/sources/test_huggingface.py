@@ -20,8 +20,8 @@ from interp.runs.run import open_run
 from interp.runs.tensor_files import RunError
 from interp.sources import import_run
 from interp.sources.files.reading import SourceError, SourceWarning
-from interp.sources.formats import huggingface
-from interp.sources.formats.huggingface import download, find_series, read_weights
+from interp.sources.formats.huggingface.folders import find_series, read_weights, weight_files
+from interp.sources.formats.huggingface.hub import download, is_hub_name
 
 STEPS = (0, 1, 2, 10, 20)
 
@@ -158,7 +158,7 @@ def test_shards_and_bin_files_give_the_same_weights(trained, tmp_path):
             transformers.GPTNeoXForCausalLM.from_pretrained(
                 None, config=transformers.AutoConfig.from_pretrained(place), state_dict=weights
             ).save_pretrained(place, **how)
-            assert len(huggingface.weight_files(place)) > 1
+            assert len(weight_files(place)) > 1
         else:
             torch.save(weights, place / "pytorch_model.bin")
     run, whole = import_run(folder, tmp_path / "a"), import_run(trained[0], tmp_path / "b")
@@ -187,7 +187,7 @@ def test_the_cache_of_the_hub_is_read_by_its_refs(trained, tmp_path):
 
 def test_import_run_recognises_a_series(trained, tmp_path):
     run = import_run(trained[0], tmp_path / "run")
-    assert run.record["source"]["format"] == "huggingface" and run.steps == list(STEPS)
+    assert run.record.source["format"] == "huggingface" and run.steps == list(STEPS)
     import_run(trained[0], tmp_path / "again", format="huggingface")
     torch.save({"a.b": torch.zeros(2)}, tmp_path / "other.pt")
     with pytest.raises(SourceError, match=r"no config\.json with a model_type"):
@@ -301,7 +301,7 @@ def test_shards_that_lead_elsewhere(trained, tmp_path):
 def test_the_hub_without_a_network_says_so():
     with pytest.raises(SourceError, match=r"org/tiny cannot be had from the hub: .* name a folder on disk"):
         download("hf://org/tiny")
-    assert huggingface.is_hub_name("hf://org/tiny@step0") and not huggingface.is_hub_name("org/tiny")
+    assert is_hub_name("hf://org/tiny@step0") and not is_hub_name("org/tiny")
 
 
 def test_revisions_are_downloaded_into_one_cache(trained, tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ import torch
 from typer.testing import CliRunner
 
 import interp
-from interp.commands import analysis
+from interp.analyses import frame
 from interp.commands.cli import app
 from interp.measurement.measure import measure
 from interp.networks.config import initial_weights, transformer_config
@@ -95,7 +95,7 @@ def test_an_opened_source_is_what_an_import_of_it_is(tiny_run, tmp_path, write):
     source = write(tiny_run, tmp_path / "theirs")
     before = bytes_of(tmp_path)
     opened = interp.open_run(source)
-    assert isinstance(opened, OpenedRun) and opened.record["status"] == "opened in place"
+    assert isinstance(opened, OpenedRun) and opened.record.status == "opened in place"
     read = {step: opened.step_weights(step) for step in reversed(opened.steps)}
     names = list(read[opened.steps[0]])
     if write in (one_by_one, one_file, old_file):
@@ -122,8 +122,8 @@ def test_an_opened_source_is_what_an_import_of_it_is(tiny_run, tmp_path, write):
         assert (opened.task.is_train is None) == (run.task.is_train is None)
         if run.task.is_train is not None:
             assert torch.equal(opened.task.split, run.task.split)
-    source_record = {k: v for k, v in run.record["source"].items() if k != "not_finite"}
-    assert json.loads(json.dumps(opened.record["source"])) == source_record
+    source_record = {k: v for k, v in run.record.source.items() if k != "not_finite"}
+    assert json.loads(json.dumps(opened.record.source)) == source_record
     theirs = measure(run, ["weight_norms"])["weight_norms"]
     pd.testing.assert_frame_equal(table.drop(columns="run"), theirs.drop(columns="run"))
 
@@ -291,8 +291,8 @@ def test_a_log_beside_the_checkpoints_becomes_the_history_and_is_checked(tiny_ru
         np.testing.assert_allclose(found[column], history[column], rtol=1e-12)
     assert found["train_accuracy"].isna().all()
     assert opened.recorded().columns.tolist() == ["step", "lr"]
-    assert opened.record["source"]["logs"] == ["metrics.csv"]
-    assert opened.record["source"]["in_percent"] == ["metrics.csv: val_acc"]
+    assert opened.record.source["logs"] == ["metrics.csv"]
+    assert opened.record.source["in_percent"] == ["metrics.csv: val_acc"]
 
     result = CliRunner().invoke(app, ["verify", str(source)])
     assert result.exit_code == 0 and "largest difference of test_loss, at step " in result.stdout
@@ -331,7 +331,7 @@ def test_logs_of_every_form(tiny_run, tmp_path):
         found = opened.history().set_index("step")
         assert found.index.tolist() == [100, 150], name
         assert found["train_loss"].tolist() == [0.5, 0.25] and found["test_loss"][100] == 0.75, name
-        assert opened.record["source"]["logs"] == [name]
+        assert opened.record.source["logs"] == [name]
     assert opened.recorded()["mean_loss_since_last_log"].tolist() == [9.0, 8.0]
 
 
@@ -353,7 +353,7 @@ def test_logs_that_cannot_be_placed_are_named_and_others_left_alone(tiny_run, tm
     assert "broken.json (" in told and "deep.jsonl (" in told and "text.csv (its column 'epoch' holds" in told
     assert "data.csv" not in told and "config.json" not in told
     assert "holds the logs of 2 sessions" in told
-    assert opened.history().empty and opened.record["source"]["logs"] == []
+    assert opened.history().empty and opened.record.source["logs"] == []
 
 
 def test_what_lies_in_a_checkpoint_counts_more_than_a_log(tiny_run, tmp_path):
@@ -520,7 +520,7 @@ def test_commands_and_analyses_take_a_folder_as_it_is(tiny_run, tmp_path, monkey
     import weight_norms as script
 
     arguments = ["--run", str(source), "--out", str(tmp_path / "figures")]
-    analysis.main("weight_norms", None, script.compute, script.draw, script.summarize, arguments)
+    frame.main("weight_norms", None, script.compute, script.draw, script.summarize, arguments)
     about = json.loads((tmp_path / "figures" / "summary.json").read_text())
     assert about["status"] == "opened in place" and about["unit"] == "epoch"
     assert bytes_of(source) == before
@@ -582,3 +582,13 @@ def test_a_huggingface_series_opens_in_place(tmp_path):
     os.utime(tmp_path / "series" / "checkpoint-10" / "model.safetensors", ns=(1, 1))
     with pytest.raises(RunError, match="was changed since its source was opened"):
         opened.step_weights(10)
+
+
+def test_a_stated_operation_that_cannot_be_is_refused_in_its_own_words(tiny_run, tmp_path):
+    source = one_by_one(tiny_run, tmp_path / "theirs")
+    with pytest.raises(ValueError, match="needs a prime p, got 10"):
+        interp.open_run(source, task={"operation": "divide", "p": 10})
+    with pytest.raises(ValueError, match="A task has no field modulus"):
+        interp.open_run(source, task={"modulus": 11})
+    with pytest.raises(ValueError, match="operation 'random' or"):
+        interp.open_run(source, task={"operation": "random"})

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from interp.sources import SourceError, SourceWarning, import_run, importing
 from interp.sources.files import reading
-from interp.sources.formats.transformer_lens import stated_by_config
+from interp.sources.formats.trainer_options import stated_by_config
 from tests import foreign
 
 KNOWN = {
@@ -86,7 +86,7 @@ def test_whole_modules_are_refused_and_left_out_of_folders(tmp_path):
     torch.save(state(), source / "10.pt")
     with pytest.warns(SourceWarning, match=r"Left out: .*init\.pt needs the type"):
         run = import_run(source, tmp_path / "run", **KNOWN)
-    assert run.steps == [10] and list(run.record["source"]["unreadable"]) == ["init.pt"]
+    assert run.steps == [10] and list(run.record.source["unreadable"]) == ["init.pt"]
 
 
 def test_harmless_types_are_allowed(tmp_path):
@@ -94,7 +94,7 @@ def test_harmless_types_are_allowed(tmp_path):
     torch.save(content | {"args": argparse.Namespace(lr=0.1)}, tmp_path / "a.pt")
     run = import_run(tmp_path / "a.pt", tmp_path / "run", **KNOWN)
     assert run.steps == [4] and run.history().train_loss.tolist() == [0.5]
-    assert run.record["source"]["config"] == {"lr": 0.1}
+    assert run.record.source["config"] == {"lr": 0.1}
 
 
 def test_config_classes_are_allowed_by_exact_name_only(tmp_path):
@@ -236,7 +236,7 @@ def test_truncated_file_in_a_folder(tmp_path):
     (source / "20.pt").write_bytes((source / "10.pt").read_bytes()[:500])
     with pytest.warns(SourceWarning, match=r"Left out: .*20\.pt is damaged or truncated"):
         run = import_run(source, tmp_path / "run", **KNOWN)
-    assert run.steps == [0, 10] and list(run.record["source"]["unreadable"]) == ["20.pt"]
+    assert run.steps == [0, 10] and list(run.record.source["unreadable"]) == ["20.pt"]
 
 
 def test_wrong_tensors(tmp_path, annotations_off):
@@ -280,7 +280,7 @@ def test_not_finite_weights_are_named(tmp_path):
     torch.save(bad, tmp_path / "step_5.pt")
     with pytest.warns(SourceWarning, match=r"step_5\.pt holds NaN or infinity in embed\.W_E, unembed\.W_U"):
         run = import_run(tmp_path / "step_5.pt", tmp_path / "run", **KNOWN)
-    assert run.record["source"]["not_finite"][0]["tensors"] == ["embed.W_E", "unembed.W_U"]
+    assert run.record.source["not_finite"][0]["tensors"] == ["embed.W_E", "unembed.W_U"]
     assert run.config.task.split == "unknown"
 
 
@@ -437,7 +437,7 @@ def test_a_copy_beside_folders_of_checkpoints(tmp_path):
         save_file(state(step), source / f"checkpoint-{step}" / "model.safetensors")
     save_file(state(10), source / "model.safetensors")
     run = import_run(source, tmp_path / "run", **KNOWN)
-    assert run.steps == [5, 10] and run.record["source"]["duplicates"][0]["same_as"].endswith(
+    assert run.steps == [5, 10] and run.record.source["duplicates"][0]["same_as"].endswith(
         "checkpoint-10/model.safetensors"
     )
     save_file(state(3), source / "model.safetensors")

@@ -19,6 +19,7 @@ from interp.networks.factorized import Rows, forward
 from interp.networks.hooked import build_model
 from interp.runs import saving
 from interp.runs.presets import mainline
+from interp.runs.record import RunRecord
 from interp.runs.run import open_run
 from interp.runs.saving import create_run, read_latest, save_history
 from interp.runs.schedule import make_schedule
@@ -38,7 +39,7 @@ if sys.platform != "win32":
 def same_runs(a, b):
     """Equal to the last bit: checkpoints, optimizer states, history."""
     a, b = open_run(a.path), open_run(b.path)
-    assert a.record["status"] == b.record["status"] == "complete"
+    assert a.record.status == b.record.status == "complete"
     assert a.index == b.index  # checksums of files and of tensors
     for step in a.steps:
         a.checkpoint(step), b.checkpoint(step)  # ... that the files really have
@@ -161,7 +162,7 @@ def test_first_update_of_a_warm_up_does_nothing(tmp_path):
 def test_mini_batches_go_through_every_row_once_an_epoch(tmp_path, n_heads):
     config = tiny_config(5, optimizer={"batch_size": 16}, model={"n_heads": n_heads})
     task = train(config, tmp_path / "r", threads=1).task
-    data = Data(task, config, "cpu")
+    data = Data(task, config.recipe(), "cpu")
     seen, orders = [], []
     for epoch in range(2):
         labels, logits = [], []
@@ -254,8 +255,8 @@ def test_resumed_equals_uninterrupted(tmp_path, monkeypatch, changes):
             ):
                 resume(path) if start else train(config, path, threads=1)
         run = open_run(path)
-        assert run.record["status"] == "interrupted"
-        assert [s["from_step"] for s in run.record["sessions"]][-1] == start
+        assert run.record.status == "interrupted"
+        assert [s.from_step for s in run.record.sessions][-1] == start
         assert run.steps == list(range(0, stop + 1, 5))
         assert len(run.history()) == stop + 1
         assert len(read_latest(run).weights) == len(run.step_weights(0))
@@ -368,7 +369,7 @@ def test_ctrl_c_in_another_process_and_the_lock_meanwhile(tmp_path):
     assert ended.startswith("KeyboardInterrupt: Stopped at step ")
     assert ended.endswith(f"of 100000; everything is saved. Continue with: interp resume {path}")
     run = open_run(path)
-    assert run.record["status"] == "interrupted"
+    assert run.record.status == "interrupted"
     step = read_latest(run).step
     assert f"Stopped at step {step} of" in ended
     assert run.history()["step"].tolist() == list(range(step))
@@ -387,7 +388,7 @@ def test_full_disk_loses_nothing_that_was_saved(tmp_path):
     assert "Writing" in ended
     assert "0000000020.safetensors failed: File too large. What was there before is untouched." in ended
     run = open_run(path)
-    assert run.record["status"] == "failed"
+    assert run.record.status == "failed"
     assert run.steps == [0, 5, 10, 15]
     for step in run.steps:
         run.checkpoint(step)
@@ -403,7 +404,7 @@ def test_divergence_is_said_and_everything_before_kept(tmp_path):
     ):
         train(config, tmp_path / "r", threads=1)
     run = open_run(tmp_path / "r")
-    assert run.record["status"] == "diverged"
+    assert run.record.status == "diverged"
     table = run.history()
     assert len(table) >= 2
     assert np.isfinite(table["train_loss"]).all()
@@ -418,7 +419,7 @@ def test_divergence_in_the_last_update_is_said_too(tmp_path):
     config = tiny_config(2, optimizer={"name": "sgd", "lr": 1e30, "warmup_steps": 1})
     with pytest.raises(FloatingPointError, match="is nan at step 2"):
         train(config, tmp_path / "r", threads=1)
-    assert open_run(tmp_path / "r").record["status"] == "diverged"
+    assert open_run(tmp_path / "r").record.status == "diverged"
 
 
 def test_errors(tiny_run, tmp_path):
@@ -448,7 +449,7 @@ def test_errors(tiny_run, tmp_path):
         train(config, tmp_path / "mine.txt" / "r")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
-    record = {"status": "imported", "unit": "step", "sessions": []}
+    record = RunRecord(status="imported", unit="step")
     imported = create_run(tmp_path / "imported", config, record, None)
     with pytest.raises(
         RunError, match=r"Run 'imported' was not trained by grokscope and cannot be continued: imported"
@@ -505,14 +506,13 @@ def test_mainline_trained_again_equals_the_bundled_run(tmp_path):
     if not (path / "run.json").exists():
         pytest.skip("checkpoints/mainline is not here")
     bundled = open_run(path)
-    session = bundled.record["sessions"][0]
-    here = session_record(0, session["device"])
+    session = bundled.record.sessions[0]
+    here = session_record(0, session.device)
     keys = ("device_name", "cpu_capability")
-    if [here[k] for k in keys] != [session[k] for k in keys] or here["versions"]["torch"] != session[
-        "versions"
-    ]["torch"]:
+    same_kind = all(getattr(here, key) == getattr(session, key) for key in keys)
+    if not same_kind or here.versions["torch"] != session.versions["torch"]:
         pytest.skip(f"the bundled run was made on another kind of machine: {session}")
-    again = train(bundled.config, tmp_path / "mainline", device=session["device"], threads=session["threads"])
+    again = train(bundled.config, tmp_path / "mainline", device=session.device, threads=session.threads)
     pd.testing.assert_frame_equal(again.history(), bundled.history(), check_exact=True)
     assert again.index == bundled.index
     rows = Rows.of(bundled.task.tokens)

@@ -7,13 +7,13 @@ from torch import Tensor
 
 from interp.snapshots.snapshot import Snapshot
 
-VERSION = 1
+VERSION = 2
 
 N_BINS = 15  # of the calibration error, as in Guo et al. 2017
 
 
 def losses(snapshot: Snapshot) -> pd.DataFrame:
-    """Loss, accuracy, margin, scale and calibration by split, all in float64 on the logits of all rows.
+    """Loss, accuracy, margin, scale and calibration by split, in float64, over all questions and all outputs.
 
     Rows whose label was corrupted are a split of their own, so `train` here leaves them out; the train loss of a run's
     history counts them. Without a known split there is only `all`. Accuracy hides progress that the loss and the

@@ -12,7 +12,7 @@ from interp.networks.layers import with_embedding
 from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
-VERSION = 1
+VERSION = 2
 
 NAN = float("nan")
 CHUNK = (

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interp.ground.thresholds import LOGIT_FRACTION
 from interp.mathematics import clock_pizza, fourier
 from interp.networks.answers import answer_logits
 from interp.networks.layers import with_embedding
@@ -22,7 +23,6 @@ COLUMNS = [
     "frequency", "fraction", "distance_irrelevance", "coefficient_of_variation", "clock_fraction", "pizza_fraction",
     "double", "double_fraction", "median_fraction", "undefined",
 ]  # fmt: skip
-LOGIT_FRACTION = 0.005  # of the centred logits' variance, as in `key_frequencies`
 
 
 def algorithm_by_frequency(

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from interp.ground.thresholds import LOGIT_FRACTION
+from interp.ground.thresholds import LOGIT_FRACTION, NEURON_FRACTION
 from interp.probes.fourier.embedding_spectrum import embedding_spectrum
 from interp.probes.fourier.logit_spectrum import logit_spectrum
 from interp.probes.fourier.neuron_frequencies import neuron_frequencies
@@ -10,7 +10,6 @@ from interp.snapshots.snapshot import NotApplicable, Snapshot
 
 VERSION = 1
 
-NEURON_FRACTION = 0.85  # of a neuron's variance, as in Nanda et al.
 NEURON_SHARE = 0.02  # of all neurons
 EMBEDDING_OUTLIER = 4.0  # times the median power
 

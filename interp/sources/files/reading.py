@@ -11,6 +11,7 @@ Files are recognised by their first bytes: names do not matter.
 import argparse
 import json
 import struct
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,11 @@ class SourceError(RunError):
 
 class SourceWarning(UserWarning):
     """Something in a source was left out, assumed or looks wrong; the rest was read."""
+
+
+def warn(text: str) -> None:
+    """Say it to who called the caller."""
+    warnings.warn(text, SourceWarning, stacklevel=3)
 
 
 # Classes of TransformerLens and its ancestors that no longer exist. Exact names, never a pattern.

@@ -13,20 +13,20 @@ from typing import Any
 
 from torch import Tensor
 
+from interp.sources.formats.format import Format, Found
 from interp.sources.formats.network import Network, Tensors, direction, network, prefix_before
+from interp.sources.formats.trainer_options import stated_by
 
 USUAL = {"act_fn": "relu", "attention_dir": "causal"}
 
 
-def is_left_facing(tensors: Mapping[str, Tensor]) -> bool:
-    prefix = prefix_before(tensors, "embed.W_E")
-    w_o = tensors.get(f"{prefix}blocks.0.attn.W_O")
+def is_left_facing(found: Found) -> bool:
+    prefix = prefix_before(found.tensors, "embed.W_E")
+    w_o = found.tensors.get(f"{prefix}blocks.0.attn.W_O")
     return prefix is not None and w_o is not None and w_o.ndim == 2
 
 
-def from_left_facing(
-    tensors: Mapping[str, Tensor], stated: Mapping[str, Any], where: str, *, mask_counts: bool = True
-) -> Network:
+def from_left_facing(found: Found, stated: Mapping[str, Any], *, mask_counts: bool = True) -> Network:
     """The network of a left-facing state dict.
 
     Args:
@@ -35,7 +35,7 @@ def from_left_facing(
     Raises:
         SourceError: if tensors are missing, unknown or of another shape.
     """
-    t = Tensors(tensors, prefix_before(tensors, "embed.W_E") or "", where)
+    t = Tensors(found.tensors, prefix_before(found.tensors, "embed.W_E") or "", found.where)
     w_e = t.take("embed.W_E", None, None)
     d_model, d_vocab = w_e.shape
     w_pos = t.take("pos_embed.W_pos", None, d_model)
@@ -51,7 +51,7 @@ def from_left_facing(
             weights[f"{attn}.W_{name}"] = w.transpose(1, 2)
         w_o = t.take(f"{attn}.W_O", d_model, n_heads * d_head)  # type: ignore[operator]
         weights[f"{attn}.W_O"] = w_o.T.reshape(n_heads, d_head, d_model)  # type: ignore[arg-type]
-        masks.add(direction(t.drop(f"{attn}.mask"), where))
+        masks.add(direction(t.drop(f"{attn}.mask"), found.where))
         w_in = t.take(f"{mlp}.W_in", d_mlp, d_model)
         d_mlp = len(w_in)
         weights[f"{mlp}.W_in"] = w_in.T
@@ -68,3 +68,16 @@ def from_left_facing(
     if mask_counts and masks - {None}:
         shown["attention_dir"] = (masks - {None}).pop()
     return network(t, weights, shown, stated, USUAL)
+
+
+def _with_options(found: Found, stated: Mapping[str, Any]) -> Network:
+    return from_left_facing(found, stated_by(found.options, found.where) | dict(stated))
+
+
+LEFT_FACING = Format(
+    name="progress-measures",
+    recognized_by="embed.W_E and a 2-D blocks.0.attn.W_O: Nanda et al. 2023 and heirs, one or more layers",
+    recognizes=is_left_facing,
+    network=_with_options,
+    logs_every_epoch=True,
+)

@@ -24,7 +24,8 @@ class Network:
         assumed: fields of the config that nothing states, with the usual value that was taken.
         dropped: buffers of the state dict (masks, fixed positions) that hold no weights, each checked to hold what the
             config says.
-        task: fields of a `ModularConfig` that the network or its config show.
+        task: fields of the task's config that the network or what lies beside it show. "family" names another family
+            of tasks than "modular".
     """
 
     config: ModelConfig

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from interp.networks.layers import sinusoidal_positions
 from interp.sources.files.reading import SourceError
+from interp.sources.formats.format import Format, Found, Pairs
 from interp.sources.formats.network import Network, Tensors, direction, network, prefix_before
 
 MODULUS = 97
@@ -41,25 +42,26 @@ _VOCABULARY = _FIRST_NUMBER + MODULUS + 120
 _ANCHOR = "decoder.blocks.0.self_attn.attn_heads.0.Wq.weight"
 
 
-def is_openai_grok(tensors: Mapping[str, Tensor]) -> bool:
-    return prefix_before(tensors, _ANCHOR) is not None
+def is_openai_grok(found: Found) -> bool:
+    return prefix_before(found.tensors, _ANCHOR) is not None
 
 
-def operator_of(operation: str | None) -> str | None:
+def _operator_of(operation: str | None) -> str | None:
     """The repository's name of an operation of this package, or None."""
     return next((name for name, ours in _OPERATIONS.items() if ours == operation), None)
 
 
-def from_openai_grok(
-    tensors: Mapping[str, Tensor], options: Mapping[str, Any], stated: Mapping[str, Any], where: str
-) -> Network:
-    """The network of a state dict with its trainer's options (possibly none).
+def from_openai_grok(found: Found, stated: Mapping[str, Any]) -> Network:
+    """The network of a state dict with its trainer's options (possibly none; a stated operation stands for theirs).
 
     Raises:
         SourceError: if the stored positions are not the sinusoids of the code, if tensors are missing, unknown or of
             another shape.
     """
-    t = Tensors(tensors, prefix_before(tensors, _ANCHOR) or "", where)
+    where, options = found.where, dict(found.options)
+    if operator := _operator_of(found.stated_task.get("operation")):
+        options = {"math_operator": operator} | options
+    t = Tensors(found.tensors, prefix_before(found.tensors, _ANCHOR) or "", where)
     w_e = t.take("embedding.weight", None, None)
     d_vocab, d_model = w_e.shape
     positions = t.drop("position_encoding")
@@ -128,7 +130,7 @@ def _renaming(d_vocab: int, operator: Any) -> tuple[list[int], dict[str, Any]]:
     return [*numbers, *constants, *(token for token in range(d_vocab) if token not in taken)], task
 
 
-def train_pairs(options: Mapping[str, Any]) -> list[tuple[int, int]] | None:
+def train_pairs(options: Mapping[str, Any]) -> tuple[Pairs, str] | None:
     """The operands (a, b) of the train rows: equations in the code's order, shuffled by numpy's generator of seed 0."""
     operator, percent = options.get("math_operator"), options.get("train_data_pct")
     if operator not in _OPERATIONS or not isinstance(percent, int | float) or not 0 < percent < 100:
@@ -139,4 +141,14 @@ def train_pairs(options: Mapping[str, Any]) -> list[tuple[int, int]] | None:
     else:
         pairs = [(a, b) for a in numbers for b in numbers]
     np.random.RandomState(seed=0).shuffle(pairs)
-    return pairs[: round(len(pairs) * (percent / 100.0))]
+    return pairs[: round(len(pairs) * (percent / 100.0))], "the generator of openai/grok, seed 0"
+
+
+OPENAI_GROK = Format(
+    name="openai-grok",
+    recognized_by="decoder.blocks.0.self_attn.attn_heads.0.Wq.weight: Power et al. 2022",
+    recognizes=is_openai_grok,
+    network=from_openai_grok,
+    train_pairs=train_pairs,
+    losses_are="means over the answer and the <|eos|> that follows it",
+)

@@ -10,14 +10,14 @@ References: Zhong et al. 2023, "The clock and the pizza", the released code (piz
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from interp.sources.files import reading, steps
+from interp.sources.files import steps
 from interp.sources.files.reading import SourceError
 from interp.sources.files.steps import Position
+from interp.sources.formats.format import Beside, Format, Found, json_with
 from interp.sources.formats.left_facing import from_left_facing
 from interp.sources.formats.network import Network
 
@@ -32,11 +32,12 @@ _FORMS = {
     rf"\(?{_X}\*\*3\+{_X}\*{_Y}\)?": "x3+xy",
     rf"\(?{_X}\*\*3\+{_X}\*{_Y}\*\*2\+{_Y}\)?": "x3+xy2+y",
 }
+_KEYS = ("attn_coeff", "C")
 _ACTIVATIONS = {"ReLU": "relu", "GeLU": "gelu", "Tanh": "tanh"}
 
 
-def find_pair(source: Path) -> tuple[Path, Path] | None:
-    """The model file and its config in a folder, or beside a file of the pair; None where there is no such pair.
+def pair_in(source: Path) -> Beside | None:
+    """The config and its model file in a folder, or beside a file of the pair; None where there is no such pair.
 
     Raises:
         SourceError: if a folder holds several: they are different networks.
@@ -47,35 +48,41 @@ def find_pair(source: Path) -> tuple[Path, Path] | None:
         if len(pairs) > 1:
             raise SourceError(
                 f"{source} holds {len(pairs)} networks, each with its config: they are different runs. Import one at a "
-                f"time, for instance {pairs[0][0]}."
+                f"time, for instance {pairs[0].checkpoints}."
             )
         return pairs[0] if pairs else None
     name = re.sub(r"^model_", "config_", source.name) if source.suffix != ".json" else source.name
     return _pair_of(source.with_name(name).with_suffix(".json"))
 
 
-def _pair_of(config: Path) -> tuple[Path, Path] | None:
+def _pair_of(config: Path) -> Beside | None:
     model = config.with_name(config.name.replace("config_", "model_", 1)).with_suffix(".pt")
-    if not config.is_file() or not model.is_file() or config == model:
+    if not model.is_file() or config == model:
         return None
-    content = reading.read_json(config)
-    return (model, config) if isinstance(content, dict) and {"attn_coeff", "C"} <= content.keys() else None
+    content = json_with(config, *_KEYS)
+    return Beside(content, model) if content else None
 
 
-def position(config: Mapping[str, Any]) -> Position | None:
+def is_pizza(found: Found) -> bool:
+    return set(_KEYS) <= found.beside.keys()
+
+
+def final_epoch(found: Found) -> Position | None:
     """The epoch of the final weights."""
-    return None if (epoch := steps.number(config.get("epoch"))) is None else Position(epoch, "epoch")
+    epoch = steps.number(found.beside.get("epoch"))
+    return None if epoch is None else Position(epoch, "epoch")
 
 
-def from_pizza(
-    tensors: Mapping[str, Tensor], config: Mapping[str, Any], stated: Mapping[str, Any], where: str
-) -> Network:
+def from_pizza(found: Found, stated: Mapping[str, Any]) -> Network:
     """The network of a state dict with its JSON config.
 
     Raises:
-        SourceError: if it is one of the repository's linear models, if the config lacks or garbles what decides the
-            network, and as `from_left_facing`.
+        SourceError: if there is no config beside it, if it is one of the repository's linear models, if the config
+            lacks or garbles what decides the network, and as `from_left_facing`.
     """
+    config, where = found.beside, found.where
+    if not is_pizza(found):
+        raise SourceError(f"{where} has no config_*.json beside it, which format 'pizza' needs.")
     if config.get("use_linear") or "model_type" in config:
         raise SourceError(
             f"{where} is one of the linear models, which have no attention. Import it with an adapter (docs/import.md)."
@@ -102,7 +109,7 @@ def from_pizza(
         "attention_dir": "bidirectional",
         "init": "pizza",
     }
-    found = from_left_facing(tensors, by_config | dict(stated), where, mask_counts=False)
+    network = from_left_facing(found, by_config | dict(stated), mask_counts=False)
     task: dict[str, Any] = {
         "p": p,
         "separate_vocabularies": bool(config.get("diff_vocab")),
@@ -112,7 +119,7 @@ def from_pizza(
         task["operation"] = operation
     if isinstance(config.get("frac"), float) and 0 < config["frac"] < 1:
         task["train_fraction"] = config["frac"]
-    return Network(found.config, found.weights, found.assumed, found.dropped, task)
+    return replace(network, task=task)
 
 
 def operation_of(text: Any, p: int) -> str | None:
@@ -128,3 +135,13 @@ def operation_of(text: Any, p: int) -> str | None:
         if re.fullmatch(rf"lambdax:{form}%{re.escape(str(p))}", body):
             return operation
     return None
+
+
+PIZZA = Format(
+    name="pizza",
+    recognized_by="embed.W_E and a 2-D W_O beside a config_*.json with attn_coeff and C: Zhong et al. 2023",
+    recognizes=is_pizza,
+    network=from_pizza,
+    beside=pair_in,
+    position=final_epoch,
+)

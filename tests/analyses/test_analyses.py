@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
-from interp.commands import analysis
+from interp import analyses
+from interp.analyses import frame
+from interp.commands.cli import app
+from interp.tables.folder import write_tables
 from tests.tiny import tiny_config
 
 ANALYSES = Path(__file__).parents[2] / "analyses"
@@ -53,7 +57,7 @@ def short_run(tmp_path_factory):
 def test_script_answers_and_redraws(name, short_run, tmp_path):
     out = tmp_path / name
     module = script(name)
-    analysis.main(
+    frame.main(
         name, module.__doc__, module.compute, module.draw, module.summarize,
         ["--run", str(short_run.path), "--out", str(out), "--device", "cpu"],
     )  # fmt: skip
@@ -75,41 +79,81 @@ def test_script_answers_and_redraws(name, short_run, tmp_path):
         assert (out / f"{name}{suffix}").read_bytes() == before, "equal tables must give equal files"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_both_doors_give_the_same_files(name, short_run, tmp_path, monkeypatch):
+    by_script, by_command = tmp_path / "script", tmp_path / "command"
+    module, options = script(name), ["--device", "cpu", "--out"]
+    monkeypatch.setattr("sys.argv", ["/there/first", "typed"])
+    frame.main(
+        name, "", module.compute, module.draw, module.summarize,
+        ["--run", str(short_run.path), *options, str(by_script)],
+    )  # fmt: skip
+    result = CliRunner().invoke(app, ["analyse", name, str(short_run.path), *options, str(by_command)])
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith(f"{by_command / name}.pdf, .png, summary.json and ")
+    files = sorted(path.name for path in by_script.iterdir())
+    assert files == sorted(path.name for path in by_command.iterdir())
+    assert {f"{name}.png", f"{name}.pdf", "about.json", "summary.json"} < set(files)
+    for file in files:
+        if file.endswith(".json"):
+            one, other = (json.loads((out / file).read_text("utf-8")) for out in (by_script, by_command))
+            assert (one.pop("command"), other.pop("command")) == ("python /there/first typed", "interp typed")
+            assert one == other
+        else:
+            assert (by_script / file).read_bytes() == (by_command / file).read_bytes(), file
+
+
+def test_scripts_and_analyses_are_the_same_ones():
+    assert sorted(analyses.__all__) == NAMES
+    for name in NAMES:
+        module, own = analyses.named(name), script(name)
+        assert module.__doc__.partition("\n")[0] == own.__doc__.partition("\n")[0]
+        assert (own.compute, own.draw, own.summarize) == (module.compute, module.draw, module.summarize)
+
+
+def test_help_of_a_script_shows_the_whole_question(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        frame.main("fourier", analyses.fourier.__doc__, unused, unused, unused, ["--help"])
+    told = capsys.readouterr().out
+    assert "Nanda et al. 2023, sections 4 and 5" in told and "--run checkpoints/mainline --out" in told
+
+
+def test_a_run_must_be_named_where_the_bundled_one_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(frame, "BUNDLED_RUN", tmp_path / "site-packages" / "checkpoints" / "mainline")
+    for arguments in ([], ["--draw-only"], ["--out", str(tmp_path)]):
+        with pytest.raises(
+            SystemExit, match="f: f needs a run, got none. The bundled run comes with the repos"
+        ):
+            frame.main("f", "", unused, unused, unused, arguments)
+    # Redrawing from a folder needs no run.
+    with pytest.raises(SystemExit, match="holds no tables of this analysis"):
+        frame.main("f", "", unused, unused, unused, ["--out", str(tmp_path), "--draw-only"])
+
+
 def test_drawing_without_tables_says_what_to_do(tmp_path, capsys):
     with pytest.raises(SystemExit, match="holds no tables of this analysis to draw. Run `python analyses/f"):
-        analysis.main("f", "", unused, unused, unused, ["--out", str(tmp_path), "--draw-only"])
+        frame.main("f", "", unused, unused, unused, ["--out", str(tmp_path), "--draw-only"])
 
 
 def test_a_directory_that_is_no_run_is_one_line(tmp_path):
     with pytest.raises(SystemExit, match="f: .* holds no run and no checkpoints: neither a run.json"):
-        analysis.main("f", "", unused, unused, unused, ["--run", str(tmp_path)])
+        frame.main("f", "", unused, unused, unused, ["--run", str(tmp_path)])
 
 
-def test_tables_come_back_bit_for_bit(tmp_path):
-    table = pd.DataFrame({"step": [0, 1], "x": [0.1 + 0.2, 1e-300], "name": ["a", "b"]})
-    analysis.write_tables(tmp_path, {"t": table}, {"run": "r"})
-    tables, about = analysis.read_tables(tmp_path, "f")
-    pd.testing.assert_frame_equal(tables["t"], table, check_exact=True)
-    assert about == {"run": "r"}
+def test_a_table_that_is_missing_is_named(tmp_path):
+    write_tables(tmp_path, {"t": pd.DataFrame({"step": [0]})}, {"run": "r"})
     (tmp_path / "t.csv").unlink()
-    with pytest.raises(ValueError, match="t.csv is missing. Run the analysis again"):
-        analysis.read_tables(tmp_path, "f")
-
-
-def test_summaries_hold_json_only():
-    import numpy as np
-
-    value = {1: np.float64("nan"), "b": [np.int64(3), float("inf")], "c": np.array([1.5])}
-    assert analysis.clean(value) == {"1": None, "b": [3, None], "c": [1.5]}
+    with pytest.raises(SystemExit, match="f: .*t.csv is missing. Run the analysis again without --draw-only"):
+        frame.main("f", "", unused, unused, unused, ["--out", str(tmp_path), "--draw-only"])
 
 
 def test_results_of_another_run_of_the_same_name_are_not_mixed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    analysis.write_tables(
+    write_tables(
         Path("figures/r/f"), {"t": pd.DataFrame({"step": [0]})}, {"run": "r", "path": "/elsewhere/r"}
     )
     with pytest.raises(SystemExit, match="holds the results of another run of this name, /elsewhere/r"):
-        analysis.main("f", "", unused, unused, unused, ["--run", str(tmp_path / "r"), "--draw-only"])
+        frame.main("f", "", unused, unused, unused, ["--run", str(tmp_path / "r"), "--draw-only"])
 
 
 def test_fourier_of_a_network_without_neurons(tmp_path):
@@ -117,7 +161,7 @@ def test_fourier_of_a_network_without_neurons(tmp_path):
 
     run = train(tiny_config(50, model={"d_mlp": 0}), tmp_path / "attention-only", threads=1)
     module = script("fourier")
-    analysis.main(
+    frame.main(
         "fourier", "", module.compute, module.draw, module.summarize,
         ["--run", str(run.path), "--out", str(tmp_path / "out"), "--device", "cpu"],
     )  # fmt: skip

@@ -1,0 +1,200 @@
+"""The frame of every analysis, behind both doors: output folder, tables, figure, summary.
+
+An analysis asks one question and has three functions: `compute(run, device) -> tables`, `draw(tables) -> Figure` and
+`summarize(tables) -> dict`. This module does the rest the same way for all, for `interp analyse NAME RUN` and for
+`python analyses/NAME.py --run RUN`:
+
+    figures/<run>/<name>/<table>.csv     the tables
+    figures/<run>/<name>/about.json      run, config, versions and command
+    figures/<run>/<name>/<name>.pdf, .png
+    figures/<run>/<name>/summary.json    the answer in numbers, with what about.json says
+
+`--draw-only` redraws figure and summary from the tables, without torch and without the checkpoints.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from interp.figures.style import save_figure
+from interp.ground.plain_warnings import plain_warnings
+from interp.ground.provenance import versions
+from interp.tables.folder import Tables, read_about, read_tables, write_about, write_tables
+
+BUNDLED_RUN = Path(__file__).parents[2] / "checkpoints" / "mainline"
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A question and its three functions."""
+
+    name: str
+    compute: Callable[[Any, str], Tables]
+    draw: Callable[[Tables], Figure]
+    summarize: Callable[[Tables], dict[str, Any]]
+
+
+def main(
+    name: str,
+    description: str | None,
+    compute: Callable[[Any, str], Tables],
+    draw: Callable[[Tables], Figure],
+    summarize: Callable[[Tables], dict[str, Any]],
+    arguments: list[str] | None = None,
+) -> None:
+    """Run a script of analyses/; errors end with one line on stderr and exit code 1."""
+    options = _parser(name, description).parse_args(arguments)
+    plain_warnings(name)
+    try:
+        print(
+            answer(
+                Analysis(name, compute, draw, summarize),
+                options.run,
+                options.out,
+                draw_only=options.draw_only,
+                device=options.device,
+                program=f"python analyses/{name}.py",
+            )
+        )
+    except (ValueError, OSError) as error:
+        sys.exit(f"{name}: {error}")
+
+
+def _parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python analyses/{name}.py",
+        description=description,
+        epilog=f"example: python analyses/{name}.py --run checkpoints/mainline --out figures/mainline/{name}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--run", help="a run, or a file or folder of anyone's checkpoints (default: the bundled run)"
+    )
+    parser.add_argument("--out", type=Path, help=f"output folder (default: figures/<run>/{name}/)")
+    parser.add_argument(
+        "--draw-only", action="store_true", help="redraw from the tables in the output folder; needs no torch"
+    )
+    parser.add_argument(
+        "--device",
+        choices=["auto", "cpu", "cuda", "mps"],
+        default="auto",
+        help="where probes compute; auto is cuda where there is one, otherwise cpu",
+    )
+    return parser
+
+
+def answer(
+    analysis: Analysis, run: str | None, out: Path | None, *, draw_only: bool, device: str, program: str
+) -> str:
+    """Compute, draw and summarize, or with `draw_only` the last two; one line that says what was written.
+
+    Args:
+        run: None for the bundled run.
+        out: None for figures/<run>/<name>/.
+        program: what the user typed to get here, as "interp analyse fourier"; for messages and the record.
+
+    Raises:
+        ValueError: if there is no such run, device or table, or the question does not apply to this run.
+    """
+    name = analysis.name
+    if out is None:
+        path = run_path(run, name)
+        out = Path("figures") / path.name / name
+        check_same_run(out, path)
+    if draw_only:
+        tables, about = _kept(out, program)
+    else:
+        tables, about = _compute(run_path(run, name), analysis, device, program)
+        write_tables(out, tables, about)
+    save_figure(analysis.draw(tables), out / name)
+    write_about(out, {**about, **analysis.summarize(tables)}, file="summary.json")
+    return f"{out / name}.pdf, .png, summary.json and {len(tables)} tables"
+
+
+def run_path(run: str | None, name: str) -> Path:
+    """Where the run lies, absolute; the bundled one if none is named.
+
+    Raises:
+        ValueError: if none is named and the bundled one is not there: it comes with the repository alone.
+    """
+    if run is None and not BUNDLED_RUN.exists():
+        raise ValueError(
+            f"{name} needs a run, got none. The bundled run comes with the repository, not with the installed package. "
+            "Name a run, or a file or folder of checkpoints."
+        )
+    path = Path(BUNDLED_RUN if run is None else run)
+    # A repository of the hub has no place on this disk.
+    return path if run and run.startswith("hf:") else Path(os.path.abspath(path.expanduser()))
+
+
+def _compute(path: Path, analysis: Analysis, device: str, program: str) -> tuple[Tables, dict[str, Any]]:
+    # None of it with --draw-only.
+    import torch
+
+    from interp.networks.devices import check_device
+    from interp.runs.config import config_to_json
+    from interp.sources.opening import open_run
+
+    run = open_run(path)
+    if not run.steps:
+        raise ValueError(f"Run {run.name!r} has no checkpoints to analyse yet.")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    check_device(device)
+    tables = analysis.compute(run, device)
+    about = {
+        "analysis": analysis.name,
+        "run": run.name,
+        "path": str(path),
+        "step": run.steps[-1],
+        "p": getattr(run.config.task, "p", None),
+        "unit": run.unit,
+        "status": run.record.status,
+        "config": config_to_json(run.config),
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+        "command": _command(program),
+    }
+    return tables, about
+
+
+def _command(program: str) -> str:
+    """The whole command line, with the interpreter's name for a script and without the path of an installed one."""
+    first, *_ = program.split()
+    return " ".join([first, *(sys.argv if first == "python" else sys.argv[1:])])
+
+
+def check_same_run(out: Path, path: Path) -> None:
+    """Nothing, if the folder holds no results yet, or those of the run at this path.
+
+    Raises:
+        ValueError: if it holds those of another run that has the same name.
+    """
+    other = (read_about(out) or {}).get("path")
+    if other not in (None, str(path)):
+        raise ValueError(
+            f"{out} holds the results of another run of this name, {other}. Use --out with a new folder."
+        )
+
+
+def _kept(out: Path, program: str) -> tuple[Tables, dict[str, Any]]:
+    """The tables of an earlier call.
+
+    Raises:
+        ValueError: if the folder lacks them.
+    """
+    if read_about(out) is None:
+        raise ValueError(
+            f"{out} holds no tables of this analysis to draw. Run `{program}` without --draw-only first."
+        )
+    try:
+        return read_tables(out)
+    except ValueError as error:
+        raise ValueError(f"{error} Run the analysis again without --draw-only.") from error

@@ -1,0 +1,41 @@
+"""`interp analyse`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+
+def analyse(
+    name: Annotated[str | None, Argument(help="Which analysis; without a name they are listed.")] = None,
+    run: Annotated[
+        str | None,
+        Argument(
+            help="A run, or a file or folder of anyone's checkpoints (default: the bundled run, which comes with the "
+            "repository)."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, Option(help="Folder for tables, figure and summary (default: figures/<run>/<name>/).")
+    ] = None,
+    draw_only: Annotated[
+        bool, Option("--draw-only", help="Redraw from the tables in the folder; needs no torch.")
+    ] = False,
+    device: Annotated[str, Option(help="Where probes compute: auto, cpu, cuda or mps.")] = "auto",
+) -> None:
+    """Answer one question about a run: its tables (CSV), a figure (pdf, png) and summary.json.
+
+    Examples: interp analyse
+
+    interp analyse fourier checkpoints/mainline
+    """
+    from interp.analyses import named, questions
+    from interp.analyses.frame import Analysis, answer
+    from interp.commands.info import print_lines
+
+    if name is None:
+        print_lines(questions())
+        return
+    module = named(name)
+    analysis = Analysis(name, module.compute, module.draw, module.summarize)
+    print(answer(analysis, run, out, draw_only=draw_only, device=device, program=f"interp analyse {name}"))

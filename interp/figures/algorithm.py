@@ -1,0 +1,135 @@
+"""Clock or pizza along training: the whole network, one frequency at a time, what the formulas explain."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from interp.figures import style
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+VERDICT_COLOURS = {
+    "neither": "0.85",
+    "undecided": style.YELLOW,
+    "pizza": style.VERMILION,
+    "clock": style.BLUE,
+}
+ABOVE: dict[str, Any] = {
+    "loc": "lower center",
+    "bbox_to_anchor": (0.5, 1.0),
+    "ncols": 3,
+    "fontsize": 6,
+    "columnspacing": 1,
+}
+
+
+def frequency_colours(frequencies: Iterable[int]) -> dict[int, str]:
+    """A colour for each frequency, the first eight."""
+    return dict(zip(frequencies, style.PALETTE, strict=False))
+
+
+def algorithm_curves(table: "pd.DataFrame", verdicts: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
+    """What tells clock from pizza in the whole network, test accuracy, and a strip of verdicts on top.
+
+    Args:
+        table: of `algorithm`.
+        verdicts: columns step, verdict (`interp.theories.clock_or_pizza.checkpoint_verdicts`).
+        legend: options of the legend.
+    """
+    accuracy = ax.plot(table["step"], table["test_accuracy"], color="0.6", lw=0.6, label="test accuracy")
+    lines = [
+        ax.plot(table["step"], table[name], color=colour, label=name.replace("_", " "))[0]
+        for name, colour in (
+            ("gradient_symmetricity", style.BLACK),
+            ("distance_irrelevance", style.GREEN),
+            ("circularity", style.ORANGE),
+        )
+    ]
+    ax.set_ylim(min(0.0, table["gradient_symmetricity"].min()), 1.12)
+    ax.set_ylabel("whole network")
+    patches = _verdict_strip(verdicts, ax)
+    ax.legend(handles=[*lines, *accuracy, *patches], **{**ABOVE, "handlelength": 1.2} | legend)
+    return ax
+
+
+def _verdict_strip(verdicts: "pd.DataFrame", ax: Axes) -> list[Patch]:
+    """The verdicts that occur, for a legend."""
+    steps = verdicts["step"].to_numpy(dtype=float)
+    # Each checkpoint's verdict reaches half-way to its neighbours.
+    edges = np.concatenate([steps[:1], (steps[1:] + steps[:-1]) / 2, steps[-1:]])
+    for left, right, verdict in zip(edges[:-1], edges[1:], verdicts["verdict"], strict=True):
+        ax.axvspan(left, right, ymin=0.94, ymax=1, color=VERDICT_COLOURS[verdict], lw=0)
+    found = [name for name in VERDICT_COLOURS if name in set(verdicts["verdict"])]
+    return [Patch(color=VERDICT_COLOURS[name], lw=0, label=name) for name in found]
+
+
+def irrelevance_curves(
+    table: "pd.DataFrame",
+    ax: Axes,
+    *,
+    colours: Mapping[int, str],
+    thresholds: tuple[float, float],
+    **legend: Any,
+) -> Axes:
+    """Distance irrelevance of the network reduced to each frequency: near 0 a pizza, near 1 a clock, or noise.
+
+    Args:
+        table: of `algorithm_by_frequency`.
+        colours: of `frequency_colours`.
+        thresholds: below the one a pizza, above the other a clock; dotted.
+        legend: options of the legend.
+    """
+    for k, colour in colours.items():
+        rows = table[table["frequency"] == k]
+        ax.plot(rows["step"], rows["distance_irrelevance"], color=colour, label=f"$k={k}$")
+    for threshold in thresholds:
+        ax.axhline(threshold, color="0.5", lw=0.6, ls=":")
+    ax.set_ylim(0, 1.05)
+    for word, y in (("clock", 0.95), ("pizza", 0.1)):
+        ax.annotate(word, (1, y), xycoords=("axes fraction", "data"), xytext=(3, 0),
+                    textcoords="offset points", rotation=90, va="center", fontsize=6.5, color="0.4")  # fmt: skip
+    ax.set_ylabel("distance irrelevance\nof one frequency alone")
+    style.legend_or_note(ax, **{"loc": "lower right", "bbox_to_anchor": (1, 0.18)} | legend)
+    return ax
+
+
+def formula_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
+    """Share of the logits that either formula explains, and how much the right answer's logit varies.
+
+    Args:
+        table: of `algorithm`.
+        legend: options of the legend.
+    """
+    for name, colour in (("clock", style.BLUE), ("pizza", style.VERMILION)):
+        ax.plot(table["step"], table[f"{name}_fraction"], color=colour, label=f"{name} formula")
+    variation = table["coefficient_of_variation"].clip(upper=1)
+    label = "coefficient of variation\n(1 and above: 1)"
+    ax.plot(table["step"], variation, color=style.BLACK, ls="--", label=label)
+    ax.set_ylim(0, 1.05)
+    ax.set_ylabel("share of the logits explained;\ncoefficient of variation")
+    ax.legend(**{**ABOVE, "handlelength": 1.4} | legend)
+    return ax
+
+
+def double_curves(table: "pd.DataFrame", ax: Axes, *, colours: Mapping[int, str], **legend: Any) -> Axes:
+    """Share of the embedding's power at the double of each frequency, which a pizza needs; dotted: the median of all.
+
+    Args:
+        table: of `algorithm_by_frequency`.
+        colours: of `frequency_colours`.
+        legend: options of the legend.
+    """
+    for k, colour in colours.items():
+        rows = table[table["frequency"] == k]
+        label = f"{rows['double'].iloc[0]} of $k={k}$"
+        ax.plot(rows["step"], rows["double_fraction"], color=colour, label=label)
+    median = table.groupby("step")["median_fraction"].first()
+    ax.plot(median.index, median, color="0.4", ls=":", label="median")
+    ax.set_yscale("log")
+    ax.set_ylabel("share of the power of $W_E$\nat the double")
+    ax.legend(**{"loc": "lower left", "labelspacing": 0.25} | legend)
+    return ax

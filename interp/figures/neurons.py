@@ -1,0 +1,45 @@
+"""Neurons by frequency."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from interp.figures import style
+from interp.figures.spectra import FREQUENCY_COLOURS
+from interp.ground.thresholds import NEURON_FRACTION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def neuron_histogram(table: "pd.DataFrame", key: "pd.DataFrame", ax: Axes) -> Axes:
+    """How much of a neuron its frequency explains, the neurons of each key frequency in its colour; dead ones left out.
+
+    Dotted: the share from which a neuron is counted to its frequency.
+
+    Args:
+        table: of `neuron_frequencies`, one checkpoint; may be empty.
+        key: column frequency, in the order of colours.
+    """
+    if not len(table):
+        style.note_instead(ax, "this network has no neurons")
+        return ax
+    live = table[table["frequency"] > 0]
+    named = key["frequency"][: len(FREQUENCY_COLOURS)]
+    groups = [live[live["frequency"] == k]["fraction_explained"] for k in named]
+    labels = [f"$k={k}$: {len(g)}" for k, g in zip(named, groups, strict=True)]
+    rest = live[~live["frequency"].isin(named)]["fraction_explained"]
+    ax.hist(
+        [*groups, rest],
+        bins=np.linspace(0, 1, 41).tolist(),
+        stacked=True,
+        color=[*FREQUENCY_COLOURS[: len(groups)], "0.7"],
+        label=[*labels, f"other: {len(rest)}"],
+    )
+    ax.axvline(NEURON_FRACTION, color="0.4", lw=0.8, ls=":")
+    ax.set_xlim(0, 1)
+    ax.set_xlabel("share of a neuron's variance at its frequency")
+    ax.set_ylabel("neurons")
+    ax.legend(loc="upper left", title="neurons by frequency", title_fontsize=7)
+    return ax

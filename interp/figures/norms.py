@@ -1,0 +1,120 @@
+"""Weights along training: norms, ranks, how far they move and how fast."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.axes import Axes
+
+from interp.figures import style
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DASHES = ("-", "--", ":")  # a round of colours each
+
+
+def matrix_lines(matrices: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Colour, dashes and label of each matrix; the block is named where there are several.
+
+    >>> matrix_lines(["blocks.0.mlp.W_in", "embed.W_E"])["embed.W_E"]["label"]
+    '$W_{\\\\mathrm{E}}$'
+    """
+    matrices = list(matrices)
+    several = len({m.split(".")[1] for m in matrices if m.startswith("blocks.")}) > 1
+    colours = style.PALETTE[:6]
+    lines = {}
+    for i, matrix in enumerate(matrices):
+        block = re.match(r"blocks\.(\d+)\.", matrix)
+        label = _symbol(matrix) + (f" {block[1]}" if several and block else "")
+        dashes = DASHES[i // len(colours) % len(DASHES)]
+        lines[matrix] = {"color": colours[i % len(colours)], "ls": dashes, "label": label, "lw": 1.0}
+    return lines
+
+
+def _symbol(matrix: str) -> str:
+    last = matrix.rsplit(".", 1)[-1]
+    if "_" not in last:
+        return ".".join(matrix.split(".")[-2:])  # a LayerNorm's w: say of which
+    return "$" + re.sub(r"_(\w+)$", r"_{\\mathrm{\1}}", last) + "$"
+
+
+def norm_curves(table: "pd.DataFrame", ax: Axes, *, lines: Mapping[str, Mapping[str, Any]]) -> Axes:
+    """Sum of squares of each of these matrices and of all weights; labelled, without a legend.
+
+    Args:
+        table: of `weight_norms`.
+        lines: of `matrix_lines`.
+    """
+    for matrix, line in lines.items():
+        part = table[table["matrix"] == matrix]
+        ax.plot(part["step"], part["sum_of_squares"], **line)
+    total = table[table["matrix"] == "total"]
+    ax.plot(total["step"], total["sum_of_squares"], color=style.BLACK, lw=1.6, label="all")
+    ax.set_yscale("log")
+    ax.set_ylabel("sum of squared weights")
+    return ax
+
+
+def total_norm_curve(table: "pd.DataFrame", ax: Axes) -> Axes:
+    """Sum of squares of all weights, from zero.
+
+    Args:
+        table: of `weight_norms`.
+    """
+    total = table[table["matrix"] == "total"]
+    ax.plot(total["step"], total["sum_of_squares"], color=style.BLACK)
+    ax.set_ylim(bottom=0)
+    ax.set_ylabel("sum of squared weights")
+    return ax
+
+
+def rank_curves(table: "pd.DataFrame", ax: Axes, *, lines: Mapping[str, Mapping[str, Any]]) -> Axes:
+    """Effective rank of each of these matrices, as a share of its full rank; vectors, which have none, left out.
+
+    Args:
+        table: of `weight_spectra`.
+        lines: of `matrix_lines`.
+    """
+    for matrix, line in lines.items():
+        part = table[table["matrix"] == matrix]
+        if len(part):
+            ax.plot(part["step"], part["effective_rank"] / part["full_rank"], **line)
+    ax.set_ylim(0, 1)
+    ax.set_ylabel("effective rank / full rank")
+    return ax
+
+
+def direction_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
+    """Cosine of the weights to those at the first and the last checkpoint; dashed: distance in units of its norm.
+
+    Args:
+        table: of `weight_distances`.
+        legend: options of the legend.
+    """
+    total = table[table["matrix"] == "total"]
+    for which, colour, label in (("initial", style.BLUE, "first"), ("final", style.VERMILION, "last")):
+        ax.plot(total["step"], total[f"{which}_cosine"], color=colour, label=f"cosine to the {label}")
+        change = total[f"{which}_relative_change"]
+        ax.plot(total["step"], change, color=colour, ls="--", label=f"relative distance to the {label}")
+    ax.axhline(0, color="0.7", lw=0.6)
+    ax.set_ylabel("cosine; relative distance")
+    ax.legend(**{"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2, "fontsize": 6} | legend)
+    return ax
+
+
+def speed_curve(distances: "pd.DataFrame", norms: "pd.DataFrame", ax: Axes) -> Axes:
+    """Update between checkpoints per step, over the norm of the weights.
+
+    Args:
+        distances: of `weight_distances`.
+        norms: of `weight_norms`.
+    """
+    total, l2 = (table[table["matrix"] == "total"] for table in (distances, norms))
+    moved = total[total["update_steps"] > 0].merge(l2[["step", "l2"]], on="step")
+    rate = moved["update_norm"] / moved["update_steps"] / moved["l2"]
+    ax.plot(moved["step"], rate, color=style.BLACK)
+    if (rate > 0).any():
+        ax.set_yscale("log")
+    ax.set_ylabel("relative update per step")
+    return ax

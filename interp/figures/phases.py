@@ -1,0 +1,67 @@
+"""When something began, as bands on a step axis: the bracket of a transition, from the last checkpoint without it."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+
+from interp.figures import style
+
+if TYPE_CHECKING:
+    from interp.tables.transitions import Transition
+
+PHASE_COLOURS = {
+    "memorization": style.ORANGE,
+    "circuit_formation": style.SKY,
+    "cleanup": style.PURPLE,
+    "cleanup_end": style.BLACK,
+    "grokking": style.GREEN,
+}
+
+
+def bracket_band(found: "Transition", ax: Axes, **band: Any) -> Axes:
+    """A grey band from the last checkpoint without it to the first with it; nothing where it never comes.
+
+    Args:
+        band: options of `axvspan` (color, alpha, lw).
+    """
+    if found.step is not None:
+        options: dict[str, Any] = {"color": "0.8", "lw": 0, "zorder": 0, **band}
+        ax.axvspan(found.before or 0, found.step, **options)
+    return ax
+
+
+def phase_bands(
+    found: "Mapping[str, Transition]", ax: Axes, *, alpha: float = 0.5, lw: float = 1.0, edge: bool = False
+) -> Axes:
+    """A band for each phase that begins, in its colour.
+
+    Args:
+        found: of `interp.tables.phases`, or some of it.
+        lw: points around a band, so that narrow ones are seen.
+        edge: a line at the first checkpoint of each phase.
+    """
+    for name, colour in PHASE_COLOURS.items():
+        if name in found:
+            bracket_band(found[name], ax, color=colour, alpha=alpha, lw=lw)
+            if edge and (step := found[name].step) is not None:
+                ax.axvline(step, color=colour, lw=0.6, alpha=0.7, zorder=0)
+    return ax
+
+
+def phase_patches(names: Iterable[str], *, lw: float = 1.0) -> list[Patch]:
+    """What a legend shows for the bands of these phases."""
+    return [Patch(color=PHASE_COLOURS[name], alpha=0.5, lw=lw) for name in names]
+
+
+def bracket_text(found: "Transition") -> str:
+    """The bracket in words.
+
+    >>> from interp.tables.transitions import Transition
+    >>> bracket_text(Transition("accuracy", 0.95, 120, 130))
+    '120 to 130'
+    """
+    if found.step is None:
+        return "not known" if found.before is None else "not reached"
+    return f"from the first step, {found.step}" if found.before is None else f"{found.before} to {found.step}"

@@ -1,0 +1,103 @@
+"""`interp train`: from options to a recipe, of any family."""
+
+import pytest
+from typer.testing import CliRunner
+
+import interp
+from interp.commands.cli import app
+from interp.runs.presets import PRESETS
+
+QUICK = [
+    "--steps",
+    "6",
+    "--d-model",
+    "8",
+    "--heads",
+    "2",
+    "--d-mlp",
+    "8",
+    "--threads",
+    "1",
+    "--evaluate-every",
+    "3",
+]
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["train", *map(str, arguments)], catch_exceptions=True)
+
+
+def test_options_and_set_reach_the_same_fields_and_set_counts_more(tmp_path):
+    done = run(
+        tmp_path / "r", "--p", 7, "--weight-decay", 0.5, "--set", "task.p=11", "--set", "optimizer.weight_decay=0.3",
+        "--set", "task.split=torch", "--beta2", 0.9, "--save", "every:2", "--normalization", "none", *QUICK,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    config = interp.open_run(tmp_path / "r").config
+    assert (config.task.p, config.task.split, config.optimizer.weight_decay) == (11, "torch", 0.3)
+    assert (config.optimizer.betas, config.model.d_vocab_out, config.n_steps) == ((0.9, 0.9), 11, 6)
+    assert config.schedule.steps == (0, 2, 4, 6)
+    assert f"Next: interp analyse fourier {tmp_path / 'r'}" in done.output.replace("\n", "")
+
+
+def test_a_task_of_another_family(tmp_path):
+    done = run(
+        tmp_path / "r", "--preset", "mainline", "--task", "groups", "--set", "task.group=S3", "--set",
+        "task.train_fraction=0.6", *QUICK,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    opened = interp.open_run(tmp_path / "r")
+    assert (opened.config.task.family, opened.config.task.group) == ("groups", "S3")
+    assert opened.task.labels[1 * 6 + 2] == opened.config.task.finite_group.table[1, 2]
+    assert "interp analyse groups" in done.output
+
+
+def test_a_group_from_its_cayley_table_needs_no_file_afterwards(tmp_path):
+    table = tmp_path / "klein.csv"
+    table.write_text("0,1,2,3\n1,0,3,2\n2,3,0,1\n3,2,1,0\n")
+    arguments = [
+        "--preset",
+        "mainline",
+        "--task",
+        "groups",
+        "--cayley-table",
+        table,
+        "--train-fraction",
+        0.5,
+        *QUICK,
+    ]
+    done = run(tmp_path / "r", *arguments)
+    assert done.exit_code == 0, done.output
+    table.unlink()
+    opened = interp.open_run(tmp_path / "r")
+    assert opened.config.task.group == "klein" and opened.task.labels[1 * 4 + 2] == 3
+    table.write_text("0,1\n1,1\n")
+    assert "klein.csv" in str(run(tmp_path / "s", *arguments).exception)
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "task.p"], "--set task.p: needs FIELD=VALUE"),
+        (["--group", "S3"], "--group: .*use --task groups"),
+        (["--task", "groups", "--p", "7"], "--p: .*use --task modular"),
+        (["--heads", "3"], "d_model divisible by n_heads"),
+        (["--set", "n_steps=0"], "--set n_steps=0: a run needs a number of steps"),
+        (["--preset", "nothing"], "There is no preset 'nothing'"),
+    ],
+)
+def test_errors_name_what_was_typed_and_leave_nothing_behind(tmp_path, arguments, message):
+    done = run(tmp_path / "r", *arguments)
+    assert isinstance(done.exception, ValueError)
+    with pytest.raises(ValueError, match=message):
+        raise done.exception
+    assert not (tmp_path / "r").exists()
+
+
+def test_the_help_names_every_preset_and_family():
+    from interp.tasks.families import FAMILIES
+
+    text = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200"}).output
+    for name in (*PRESETS, *FAMILIES):
+        assert name in text

@@ -1,0 +1,279 @@
+"""Every figure function draws a hand-made table onto the axes it is given, returns them, and names what it draws."""
+
+import inspect
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from interp import figures
+from interp.figures import style
+from interp.tables.transitions import Transition
+
+STEPS = [0, 10, 100]
+RISING = [0.1, 0.5, 0.9]
+KEY = pd.DataFrame({"frequency": [3, 1], "before": [0, 10], "step": [10, 100]})
+LINES = figures.matrix_lines(["embed.W_E", "blocks.0.mlp.W_in"])
+
+
+def along(**columns):
+    """Rows at each step, the other columns the same or one value a step."""
+    return pd.DataFrame({"step": STEPS, **columns})
+
+
+def stacked(column, values, **columns):
+    return pd.concat([along(**{column: value}, **columns) for value in values], ignore_index=True)
+
+
+def pairs(n, *names, **columns):
+    first, second = (x.reshape(-1) for x in np.meshgrid(np.arange(n), np.arange(n), indexing="ij"))
+    return pd.DataFrame({names[0]: first, names[1]: second, **columns})
+
+
+HISTORY = along(train_loss=[2.0, 0.5, 1e-4], test_loss=[2.0, 3.0, 1e-3])
+LOSSES = pd.concat([along(split=s, loss=[2.0, 1.0, 0.1]) for s in ("train", "test", "all")])
+SPECTRUM = stacked("frequency", [1, 2, 3], fraction=RISING, fraction_explained=[0.0, 0.1, 0.4])
+SPARSITY = stacked("matrix", ["W_E", "W_L"], gini=RISING)
+NEURONS = pd.DataFrame({"frequency": [0, 1, 3, 3, 2], "fraction_explained": [0.0, 0.9, 0.95, 0.9, 0.3]})
+COMPONENTS = pairs(4, "frequency_first", "frequency_second", fraction=np.linspace(0, 1, 16))
+PERIODICITY = stacked("head", [0, 1], layer=0, fraction_explained=RISING)
+PATTERNS = pd.concat(
+    [stacked("head", [0, 1], layer=0, position=p, attention=0.3, attention_sd=RISING) for p in (0, 2)]
+)
+CIRCUITS = pd.concat(
+    [
+        pd.DataFrame({"circuit": "qk", "position": 0, "head": h, "frequency": [1, 2], "fraction": [0.3, 0.7]})
+        for h in (0, 1)
+    ]
+)
+HEADS = figures.head_colours(PERIODICITY)
+NORMS = pd.concat(
+    [along(matrix=m, sum_of_squares=[9.0, 4.0, 1.0], l2=[3.0, 2.0, 1.0]) for m in [*LINES, "total"]]
+)
+RANKS = stacked("matrix", list(LINES), effective_rank=[8.0, 6.0, 4.0], full_rank=8)
+DISTANCES = along(
+    matrix="total", initial_cosine=[1.0, 0.5, 0.0], final_cosine=[0.0, 0.5, 1.0], initial_relative_change=RISING,
+    final_relative_change=RISING, update_norm=[0.0, 1.0, 2.0], update_steps=[0, 10, 90],
+)  # fmt: skip
+MEASURES = pd.concat(
+    [
+        along(
+            measure=m,
+            split=s,
+            selection=x,
+            loss=[2.0, 1.0, 0.5],
+            loss_min=[1.0, 0.5, 0.2],
+            loss_max=[3.0, 2.0, 1.0],
+        )
+        for m, s in (("excluded_loss", "train"), ("restricted_loss", "all"))
+        for x in ("key", "causal", "random")
+    ]
+)
+ALGORITHM = along(
+    test_accuracy=RISING, gradient_symmetricity=RISING, distance_irrelevance=RISING, circularity=RISING,
+    clock_fraction=RISING, pizza_fraction=RISING, coefficient_of_variation=[3.0, 1.0, 0.1],
+)  # fmt: skip
+VERDICTS = along(verdict=["neither", "undecided", "clock"])
+PARTS = stacked(
+    "frequency", [3, 1], distance_irrelevance=RISING, double=2, double_fraction=RISING, median_fraction=0.05
+)
+K_COLOURS = figures.frequency_colours([3, 1])
+SHARPNESS = along(eigenvalue=[1.0, 10.0, 5.0], per_loss=[1.0, 20.0, 50.0])
+GRADIENTS = along(
+    matrix="total",
+    noise_scale=[1.0, 2.0, 3.0],
+    alignment=RISING,
+    weight_cosine=RISING,
+    collapsed_fraction=RISING,
+)
+KERNELS = stacked(
+    "kernel",
+    ["tangent", "features"],
+    initial_distance=RISING,
+    final_distance=RISING,
+    linearization_error=RISING,
+    label_alignment=RISING,
+)
+COMPLEXITY = stacked("split", ["train", "test"], radius="relative", mean=RISING)
+SIZES = pd.concat(
+    [
+        along(criterion=c, tolerance=t, bits=[900.0, 800.0, 300.0])
+        for c, t in (("absolute", 0.01), ("relative", 0.1))
+    ]
+)
+COEFFICIENTS = along(llc=RISING, sd=0.1, r_hat=[1.0, 1.05, 2.0], n_chains=4)
+NOTHING = pd.DataFrame({"step": pd.Series(dtype="int64")})
+GROKKING = Transition("test_accuracy", 0.95, 10, 100)
+
+DRAWN = {
+    "algorithm_curves": lambda ax: figures.algorithm_curves(ALGORITHM, VERDICTS, ax),
+    "attention_map": lambda ax: figures.attention_map(
+        pairs(3, "first", "second", **{"0.1": 0.5}), ax, head="0.1", said="constant"
+    ),
+    "coefficient_curve": lambda ax: figures.coefficient_curve(COEFFICIENTS, ax),
+    "complexity_curves": lambda ax: figures.complexity_curves(COMPLEXITY, ax),
+    "component_map": lambda ax: figures.component_map(COMPONENTS, KEY, ax),
+    "direction_curves": lambda ax: figures.direction_curves(DISTANCES, ax),
+    "double_curves": lambda ax: figures.double_curves(PARTS, ax, colours=K_COLOURS),
+    "feature_curves": lambda ax: figures.feature_curves(SPARSITY, SPECTRUM, KEY, ax),
+    "feature_kernel_curves": lambda ax: figures.feature_kernel_curves(KERNELS, ax),
+    "formula_curves": lambda ax: figures.formula_curves(ALGORITHM, ax),
+    "gradient_curves": lambda ax: figures.gradient_curves(GRADIENTS, ax),
+    "irrelevance_curves": lambda ax: figures.irrelevance_curves(
+        PARTS, ax, colours=K_COLOURS, thresholds=(0.2, 0.9)
+    ),
+    "loss_curves": lambda ax: figures.loss_curves({"history": HISTORY, "losses": LOSSES}, ax),
+    "movement_curves": lambda ax: figures.movement_curves(PATTERNS, ax, colours=HEADS),
+    "neuron_histogram": lambda ax: figures.neuron_histogram(NEURONS, KEY, ax),
+    "noise_curve": lambda ax: figures.noise_curve(GRADIENTS, ax),
+    "norm_curves": lambda ax: figures.norm_curves(NORMS, ax, lines=LINES),
+    "periodicity_curves": lambda ax: figures.periodicity_curves(PERIODICITY, ax, colours=HEADS),
+    "progress_curves": lambda ax: figures.progress_curves(MEASURES, ax),
+    "qk_bars": lambda ax: figures.qk_bars(CIRCUITS, ax, colours=HEADS),
+    "rank_curves": lambda ax: figures.rank_curves(RANKS, ax, lines=LINES),
+    "sharpness_curves": lambda ax: figures.sharpness_curves(SHARPNESS, ax),
+    "size_curves": lambda ax: figures.size_curves(SIZES, ax),
+    "sparsity_curves": lambda ax: figures.sparsity_curves(SPARSITY, ax),
+    "spectrum_map": lambda ax: figures.spectrum_map(SPECTRUM, ax),
+    "speed_curve": lambda ax: figures.speed_curve(DISTANCES, NORMS, ax),
+    "tangent_kernel_curves": lambda ax: figures.tangent_kernel_curves(KERNELS, ax),
+    "total_norm_curve": lambda ax: figures.total_norm_curve(NORMS, ax),
+}
+# What lies over another picture: it names no axis.
+BANDS = {
+    "bracket_band": lambda ax: figures.bracket_band(GROKKING, ax),
+    "emergence_bands": lambda ax: figures.emergence_bands(KEY, ax),
+    "phase_bands": lambda ax: figures.phase_bands({"grokking": GROKKING}, ax, edge=True),
+}
+# The words that the axes hold where the network has nothing of the kind.
+LACKING = {
+    "coefficient_curve": (lambda ax: figures.coefficient_curve(NOTHING, ax), "does not apply"),
+    "complexity_curves": (lambda ax: figures.complexity_curves(NOTHING, ax), "does not apply"),
+    "feature_kernel_curves": (lambda ax: figures.feature_kernel_curves(NOTHING, ax), "does not apply"),
+    "gradient_curves": (lambda ax: figures.gradient_curves(NOTHING, ax), "does not apply"),
+    "loss_curves": (lambda ax: figures.loss_curves({"history": NOTHING}, ax), "does not apply"),
+    "neuron_histogram": (lambda ax: figures.neuron_histogram(NOTHING, KEY, ax), "this network has no neurons"),
+    "noise_curve": (lambda ax: figures.noise_curve(NOTHING, ax), "does not apply"),
+    "qk_bars": (lambda ax: figures.qk_bars(CIRCUITS[:0], ax, colours=HEADS), "no circuit to show"),
+    "sharpness_curves": (lambda ax: figures.sharpness_curves(NOTHING, ax), "does not apply"),
+    "size_curves": (lambda ax: figures.size_curves(NOTHING, ax), "does not apply"),
+    "sparsity_curves": (lambda ax: figures.sparsity_curves(SPARSITY[:0], ax), "does not apply"),
+    "spectrum_map": (lambda ax: figures.spectrum_map(NOTHING, ax, matrix="$W_L$"), "this network has no $W_L$"),
+    "tangent_kernel_curves": (lambda ax: figures.tangent_kernel_curves(NOTHING, ax), "does not apply"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def ax():
+    figure, axes = style.new_figure()
+    yield axes[0, 0]
+    figure.canvas.draw()  # what is drawn can be rendered, without a warning
+
+
+def n_artists(ax):
+    return len(ax.lines) + len(ax.patches) + len(ax.collections)
+
+
+def test_every_figure_function_is_tried():
+    drawing = {
+        name
+        for name, function in vars(figures).items()
+        if inspect.isfunction(function) and "ax" in inspect.signature(function).parameters
+    }
+    assert drawing == set(DRAWN) | set(BANDS)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_it_draws_onto_the_axes_and_names_them(name, ax):
+    assert DRAWN[name](ax) is ax
+    assert n_artists(ax) > 0
+    assert ax.get_ylabel()
+
+
+@pytest.mark.parametrize("name", BANDS)
+def test_a_band_spans_its_bracket(name, ax):
+    assert BANDS[name](ax) is ax
+    spans = sorted((p.get_x(), p.get_x() + p.get_width()) for p in ax.patches)
+    assert (10, 100) in spans
+    assert spans == ([(0, 10), (10, 100)] if name == "emergence_bands" else [(10, 100)])
+
+
+@pytest.mark.parametrize("name", LACKING)
+def test_what_is_lacking_is_said_in_the_picture(name, ax):
+    draw, words = LACKING[name]
+    assert draw(ax) is ax
+    assert words in [text.get_text() for text in ax.texts]
+    assert ax.get_legend() is None
+
+
+def curve(ax, label):
+    """The values of the curve of this name."""
+    (line,) = [line for line in ax.lines if line.get_label() == label]
+    return line.get_xdata().tolist(), line.get_ydata().tolist()
+
+
+def test_losses_are_those_of_the_trainer_or_else_of_the_checkpoints(ax):
+    figures.loss_curves({"history": HISTORY, "losses": LOSSES}, ax)
+    assert curve(ax, "test") == (STEPS, [2.0, 3.0, 1e-3])
+    assert [line.get_label() for line in ax.lines] == ["train", "test"]
+    assert ax.get_yscale() == "log"
+    ax.clear()
+    figures.loss_curves({"history": HISTORY[:0], "losses": LOSSES}, ax, marker=".")
+    assert curve(ax, "all") == (STEPS, [2.0, 1.0, 0.1])
+    assert [line.get_marker() for line in ax.lines] == ["."] * 3
+    ax.clear()
+    figures.loss_curves({"losses": LOSSES[LOSSES["split"] == "all"]}, ax)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["all"]
+    ax.clear()
+    gaps = HISTORY.assign(test_loss=[2.0, float("nan"), 1e-3])
+    figures.loss_curves({"history": gaps}, ax)
+    assert curve(ax, "test") == ([0, 100], [2.0, 1e-3])
+
+
+def test_options_of_a_legend_reach_it(ax):
+    figures.feature_curves(SPARSITY, SPECTRUM, KEY, ax, title="features")
+    assert ax.get_legend().get_title().get_text() == "features"
+    assert [t.get_text() for t in ax.get_legend().get_texts()][-2:] == ["$k=3$", "$k=1$"]
+
+
+def test_what_never_comes_has_no_band(ax):
+    figures.bracket_band(Transition("test_accuracy", 0.95, 100, None), ax)
+    figures.phase_bands({"cleanup": Transition("", None, None, None)}, ax, edge=True)
+    assert n_artists(ax) == 0
+    # From the first checkpoint on: from the start of the axis.
+    figures.bracket_band(Transition("test_accuracy", 0.95, None, 10), ax)
+    assert (ax.patches[0].get_x(), ax.patches[0].get_width()) == (0, 10)
+
+
+def test_a_bracket_in_words():
+    words = [
+        figures.bracket_text(Transition("", None, before, step))
+        for before, step in ((None, None), (100, None), (None, 0), (10, 100))
+    ]
+    assert words == ["not known", "not reached", "from the first step, 0", "10 to 100"]
+
+
+def test_patches_of_a_legend_have_the_colours_of_the_bands(ax):
+    figures.phase_bands({"grokking": GROKKING}, ax)
+    (patch,) = figures.phase_patches(["grokking"])
+    assert patch.get_facecolor() == ax.patches[0].get_facecolor()
+
+
+def test_steps_are_named_below_the_lowest_row_alone():
+    _, axes = style.new_figure(2, 2)
+    style.step_axes(axes, STEPS, scale="linear")
+    assert [ax.get_xlabel() for ax in axes.flat] == ["", "", "training step", "training step"]
+    assert all(ax.get_xlim() == (0, 100) for ax in axes.flat)
+
+
+def test_a_linear_step_axis_has_as_many_ticks_as_fit(ax):
+    style.step_axis(ax, STEPS, scale="linear", n_ticks=2)
+    assert ax.get_xticks().tolist() == [0, 50, 100]
+
+
+def test_a_style_is_there_without_pandas():
+    code = "import sys, interp.figures.style; print({'pandas', 'torch', 'scipy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("set()", "")

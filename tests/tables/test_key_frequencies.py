@@ -1,0 +1,65 @@
+"""Key sets of whole runs: when each frequency emerged, and what is followed in a run that never generalises."""
+
+import numpy as np
+import pandas as pd
+
+from interp.tables.key_frequencies import N_STRONGEST, by_strength, emergence, followed_frequencies
+
+
+def spectrum_of(fractions):
+    """A `logit_spectrum` table: by step, the share that each frequency explains."""
+    return pd.DataFrame(
+        [(step, k, x) for step, shares in fractions.items() for k, x in shares.items()],
+        columns=["step", "frequency", "fraction_explained"],
+    )
+
+
+def losses_of(accuracies):
+    return pd.DataFrame({"step": list(accuracies), "split": "test", "accuracy": list(accuracies.values())})
+
+
+def test_emergence_is_for_good_and_the_strongest_comes_first():
+    table = spectrum_of(
+        {
+            0: {1: 0.1, 2: 0.0, 3: 0.0, 4: 0.9},
+            10: {1: 0.1, 2: 0.4, 3: 0.0, 4: 0.0},
+            20: {1: 0.1, 2: 0.001, 3: 0.0, 4: 0.0},
+            30: {1: 0.1, 2: 0.5, 3: 0.2, 4: 0.0},
+        }
+    )
+    found = emergence(table)
+    assert found["frequency"].tolist() == [2, 3, 1]
+    assert found["fraction_explained"].tolist() == [0.5, 0.2, 0.1]
+    assert found["step"].tolist() == [30, 30, 0]
+    # The first is a spike at 10 that does not count; the last is there from the start.
+    assert found["before"][:2].tolist() == [20, 20] and np.isnan(found["before"][2])
+
+
+def test_emergence_of_nothing_is_an_empty_table():
+    found = emergence(spectrum_of({0: {1: 0.004}, 10: {1: 0.005}}))
+    assert list(found.columns) == ["frequency", "fraction_explained", "before", "step"]
+    assert len(found) == 0
+
+
+def test_a_run_that_generalises_is_followed_by_its_key_set():
+    spectrum = spectrum_of({0: {1: 0.9, 2: 0.0}, 10: {1: 0.0, 2: 0.3}})
+    tables = {"logit_spectrum": spectrum, "losses": losses_of({0: 0.5, 10: 1.0})}
+    assert followed_frequencies(tables) == ([2], "all checkpoints with test accuracy above 0.99")
+
+
+def test_a_run_that_does_not_is_followed_by_its_strongest_at_the_end():
+    at_end = dict(zip(range(1, 8), (0.1, 0.7, 0.2, 0.6, 0.3, 0.5, 0.4), strict=True))
+    tables = {
+        "logit_spectrum": spectrum_of({0: {1: 0.9, 3: 0.8}, 10: at_end}),
+        "losses": losses_of({0: 0.0, 10: 0.99}),
+    }
+    frequencies, chosen_by = followed_frequencies(tables)
+    assert frequencies == [2, 4, 5, 6, 7] and len(frequencies) == N_STRONGEST
+    assert chosen_by == "strength at the last checkpoint, since none generalises"
+
+
+def test_frequencies_by_what_they_explain_at_the_end():
+    parts = pd.DataFrame(
+        {"step": [0, 0, 10, 10], "frequency": [1, 2, 1, 2], "fraction": [0.9, 0.1, 0.2, 0.3]}
+    )
+    assert by_strength(parts) == [2, 1]
