@@ -288,7 +288,7 @@ def test_every_rule_is_seen_when_broken(tmp_path, file, text, want):
 def families_named(root: Path, families: dict[str, str]) -> list[str]:
     """Modules outside tasks/ and probes/ that import a family's module or say its name.
 
-    A preset is a recipe of one family, a checkpoint format shows one, and the list of analyses may hold the name of one.
+    A preset is a recipe of one family, a format shows one, and the list of analyses may hold the name of one.
     """
     found = []
     for path in sorted((root / "interp").rglob("*.py")):
