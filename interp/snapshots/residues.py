@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from interp.mathematics.lines import LineMeans
 from interp.networks.layers import unembedding
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.tasks.structure import Cyclic
@@ -52,8 +53,7 @@ class Residues:
 
     @cached_property
     def _rows_in_order(self) -> bool:
-        rows = self._table_rows
-        return bool((rows == torch.arange(len(rows), device=rows.device)).all())
+        return _is_in_order(self._table_rows)
 
     @cached_property
     def _table_rows(self) -> Int[Tensor, " cell"]:
@@ -76,7 +76,25 @@ class Residues:
     @cached_property
     def logit_cube(self) -> Float[Tensor, "n n n"]:
         """logits[x, y, z] over group elements, float64: an ideal network is largest at z = x + y."""
-        return self.table(self.logits)[..., self.answer_order].to(self._double)
+        table = self.table(self.logits)
+        in_order = table.shape[2] == self.n and _is_in_order(self.answer_order)
+        return (table if in_order else table[..., self.answer_order]).to(self._double)
+
+    @cached_property
+    def centred_cube(self) -> Float[Tensor, "n n n"]:
+        """The logit cube without the mean over the answers of each pair, which a softmax does not see."""
+        return self.logit_cube - self.logit_cube.mean(-1, keepdim=True)
+
+    @cached_property
+    def logit_lines(self) -> LineMeans:
+        """Means of the centred cube over the pairs of one first element, second, sum and difference."""
+        return LineMeans.of(self.centred_cube)
+
+    @cached_property
+    def logit_power(self) -> Float[Tensor, ""]:
+        """Sum of the squares of the centred cube."""
+        flat = self.centred_cube.flatten()
+        return flat @ flat
 
     @cached_property
     def neuron_table(self) -> Float[Tensor, "n n neuron"]:
@@ -88,6 +106,15 @@ class Residues:
         if not self._network.neurons:
             raise NotApplicable("This network has no MLP neurons.")
         return self.table(self._activation(self._network.neurons[-1]))
+
+    @cached_property
+    def neuron_lines(self) -> LineMeans:
+        """Means of the neuron table over the pairs of one first element, second, sum and difference.
+
+        Raises:
+            NotApplicable: if the network has no MLP.
+        """
+        return LineMeans.of(self.neuron_table)
 
     @cached_property
     def embedding(self) -> Float[Tensor, "n d_model"]:
@@ -125,6 +152,10 @@ class Residues:
                 raise NotApplicable("This network has no MLP neurons.")
             w_u = self._weights[f"blocks.{config.n_layers - 1}.mlp.W_out"] @ w_u
         return w_u[:, self.answer_order].T
+
+
+def _is_in_order(index: Int[Tensor, " m"]) -> bool:
+    return torch.equal(index, torch.arange(len(index), device=index.device))
 
 
 def _inverse(names: Int[Tensor, " p"], order: int) -> Int[Tensor, " n"]:

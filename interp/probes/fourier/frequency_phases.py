@@ -4,7 +4,6 @@ import pandas as pd
 import torch
 
 from interp.ground.thresholds import LOGIT_FRACTION
-from interp.mathematics import fourier
 from interp.probes.fourier.logit_spectrum import logit_spectrum
 from interp.probes.fourier.neuron_frequencies import neuron_frequencies
 from interp.snapshots.residues import Residues
@@ -38,7 +37,7 @@ def frequency_phases(snapshot: Snapshot) -> pd.DataFrame:
     logits = snapshot.once(logit_spectrum).set_index("frequency")
     n = snapshot.once(Residues).n
     t = torch.arange(n, device=snapshot.device)
-    by_sum = fourier.mean_over_sum(snapshot.once(Residues).neuron_table)
+    by_sum = snapshot.once(Residues).neuron_lines.sums
     rows = []
     for k in logits.index[logits["fraction_explained"] > LOGIT_FRACTION]:
         own = torch.tensor(neurons.index[neurons["frequency"] == k].to_numpy(), device=snapshot.device)
