@@ -57,6 +57,11 @@ def quadratic_power(lines: LineMeans) -> Float[Tensor, "frequency *rest"]:
     return of_sums + of_differences
 
 
+def antisymmetric_power(lines: LineMeans) -> Float[Tensor, "frequency *rest"]:
+    """Squared norm in {cos w_k a - cos w_k b, sin w_k a - sin w_k b}, for k = 1 .. n//2."""
+    return _power(lines.first - lines.second) / 2
+
+
 def _power(means: Float[Tensor, "n *rest"]) -> Float[Tensor, "frequency *rest"]:
     """Squared norm over all pairs of the table that has these means along its lines and does not vary on them."""
     n = means.shape[0]

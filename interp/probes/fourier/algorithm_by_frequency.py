@@ -1,6 +1,6 @@
 """Clock or pizza: the network reduced to one frequency at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 import torch
@@ -9,12 +9,15 @@ from torch import Tensor
 
 from interp.mathematics import clock_pizza, fourier
 from interp.networks.answers import answer_logits
+from interp.networks.config import ModelConfig, Weights
 from interp.networks.layers import with_embedding
-from interp.probes.fourier.algorithm import examples_by_difference
+from interp.probes.fourier.algorithm import examples_by_difference, largest_size
 from interp.probes.fourier.embedding_spectrum import embedding_spectrum
 from interp.probes.fourier.logit_spectrum import logit_spectrum
 from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
+from interp.tasks.structure import Cyclic
+from interp.tasks.task import Task
 
 VERSION = 1
 
@@ -82,11 +85,13 @@ def algorithm_by_frequency(
     frequencies = fourier.check_frequencies(frequencies, n)
     embedding = snapshot.once(embedding_spectrum).set_index("frequency")["fraction"]
     count = n if n_differences is None or 4 * n_differences > n else n_differences
+    # Of the whole network: where k is not in the embedding at all, the reduced one is nothing but rounding.
+    scale = largest_size(snapshot.once(Residues).logits)
     rows: list[dict[str, float | str]] = []
     for k in frequencies:
         double = min(2 * k % n, -2 * k % n)
         row: dict[str, float | str] = {"frequency": k, "fraction": float(share[k])}
-        row |= _measure(snapshot, k, spread_differences(n, k, count))
+        row |= _measure(snapshot, k, count, scale)
         row |= {"double": double, "double_fraction": float(embedding[double]) if double else float("nan")}
         row["median_fraction"] = float(embedding.median())
         reasons = {
@@ -118,33 +123,39 @@ def isolated(snapshot: Snapshot, k: int) -> Float[Tensor, "token d_model"]:
     if "embed.W_E" not in snapshot.weights:
         raise NotApplicable("This network's embedding is one-hot: no frequency can be taken out of it.")
     structure, W_E = snapshot.once(Residues).structure, snapshot.weights["embed.W_E"].clone()
+    component = fourier.frequency_of_component(structure.order)
+    is_kept = (component == 0) | (component == k)
+    waves = fourier.fourier_basis(structure.order, W_E.dtype)[is_kept].to(W_E.device)
     for names, tokens in zip((structure.first, structure.second), structure.operand_tokens, strict=True):
-        named = tokens[names.argsort()][-structure.order :].to(
-            W_E.device
-        )  # without a name is -1, sorted first
-        W_E[named] = fourier.filter_frequencies(W_E[named], [0, k])
+        # Without a name is -1, sorted first.
+        named = tokens[names.argsort()][-structure.order :].to(W_E.device)
+        W_E[named] = waves.T @ (waves @ W_E[named])
     return W_E
 
 
-def _measure(snapshot: Snapshot, k: int, differences: Int[Tensor, " difference"]) -> dict[str, float | str]:
-    task, residues = snapshot.known_task, snapshot.once(Residues)
-    n = residues.n
-    tokens = task.tokens.to(snapshot.device)[examples_by_difference(snapshot, differences).reshape(-1)]
+def _measure(snapshot: Snapshot, k: int, count: int, scale: Tensor) -> dict[str, float | str]:
     config, weights = with_embedding(snapshot.config, snapshot.weights, isolated(snapshot, k))
+    differences, logits_of = snapshot.of_task(_answers_by_difference, config, k, count)
+    residues = snapshot.once(Residues)
     with torch.no_grad():
-        logits = (
-            answer_logits(config, tokens)(weights)[:, : task.config.n_answers]
-            .view(len(differences), n, -1)
-            .cpu()
-        )
-    logits = clock_pizza.by_distance(logits, differences, residues.answer_order.cpu())
+        logits = logits_of(weights)[:, : snapshot.known_task.config.n_answers]
+    logits = logits.view(len(differences), residues.n, -1).cpu()
+    logits = clock_pizza.by_distance(logits, differences, residues.answer_order.cpu()).double()
     logits = logits - logits.mean(-1, keepdim=True)
     right = logits[..., 0]
-    # Of the whole network: where k is not in the embedding at all, the reduced one is nothing but rounding.
-    scale = residues.logits.abs().max().cpu()
     return {
         "distance_irrelevance": clock_pizza.distance_irrelevance(right, scale),
         "coefficient_of_variation": clock_pizza.coefficient_of_variation(right),
         "clock_fraction": clock_pizza.fraction_explained(logits, differences, [k], "clock"),
         "pizza_fraction": clock_pizza.fraction_explained(logits, differences, [k], "pizza"),
     }
+
+
+def _answers_by_difference(
+    task: Task, device: torch.device, config: ModelConfig, k: int, count: int
+) -> tuple[Int[Tensor, " difference"], Callable[[Weights], Tensor]]:
+    """The differences, and a function from weights to the logits of their pairs (first fastest)."""
+    assert isinstance(task.structure, Cyclic)
+    differences = spread_differences(task.structure.order, k, count)
+    examples = examples_by_difference(task, device, tuple(differences.tolist()))
+    return differences, answer_logits(config, task.tokens.to(device)[examples.flatten()])
