@@ -33,7 +33,9 @@ class LineMeans:
         n = x.shape[0]
         t = torch.arange(n, device=x.device)
         difference = ((t[:, None] - t) % n).reshape(-1)
-        by_difference = x.new_zeros((n, *x.shape[2:])).index_add_(0, difference, x.reshape(n * n, *x.shape[2:]))
+        by_difference = x.new_zeros((n, *x.shape[2:])).index_add_(
+            0, difference, x.reshape(n * n, *x.shape[2:])
+        )
         return cls(x.mean(1), x.mean(0), fourier.mean_over_sum(x), by_difference / n)
 
 

@@ -1,7 +1,8 @@
 """Clock or pizza: the network reduced to one frequency at a time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
@@ -9,15 +10,12 @@ from torch import Tensor
 
 from interp.mathematics import clock_pizza, fourier
 from interp.networks.answers import answer_logits
-from interp.networks.config import ModelConfig, Weights
 from interp.networks.layers import with_embedding
 from interp.probes.fourier.algorithm import examples_by_difference, largest_size
 from interp.probes.fourier.embedding_spectrum import embedding_spectrum
 from interp.probes.fourier.logit_spectrum import logit_spectrum
 from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
-from interp.tasks.structure import Cyclic
-from interp.tasks.task import Task
 
 VERSION = 1
 
@@ -78,22 +76,20 @@ def algorithm_by_frequency(
             f"{n_differences} and {max_frequencies}."
         )
     n = snapshot.once(Residues).n
-    share = snapshot.once(logit_spectrum).set_index("frequency")["fraction_explained"]
+    share = snapshot.once(logit_spectrum)["fraction_explained"].to_numpy()
     if frequencies is None:
-        found = share[share > LOGIT_FRACTION].sort_values(ascending=False)
-        frequencies = [int(k) for k in found.index[:max_frequencies]]
+        largest = (-share).argsort(kind="stable")[:max_frequencies]
+        frequencies = (1 + largest[share[largest] > LOGIT_FRACTION]).tolist()
     frequencies = fourier.check_frequencies(frequencies, n)
-    embedding = snapshot.once(embedding_spectrum).set_index("frequency")["fraction"]
+    embedding = snapshot.once(embedding_spectrum)["fraction"].to_numpy()
+    median = float(np.median(embedding))
     count = n if n_differences is None or 4 * n_differences > n else n_differences
-    # Of the whole network: where k is not in the embedding at all, the reduced one is nothing but rounding.
-    scale = largest_size(snapshot.once(Residues).logits)
     rows: list[dict[str, float | str]] = []
-    for k in frequencies:
+    for k, measured in zip(frequencies, _measured(snapshot, frequencies, count), strict=True):
         double = min(2 * k % n, -2 * k % n)
-        row: dict[str, float | str] = {"frequency": k, "fraction": float(share[k])}
-        row |= _measure(snapshot, k, count, scale)
-        row |= {"double": double, "double_fraction": float(embedding[double]) if double else float("nan")}
-        row["median_fraction"] = float(embedding.median())
+        row: dict[str, float | str] = {"frequency": k, "fraction": float(share[k - 1]), **measured}
+        row |= {"double": double, "double_fraction": float(embedding[double - 1]) if double else float("nan")}
+        row["median_fraction"] = median
         reasons = {
             "distance_irrelevance": "the right answer's logit is the same for all pairs",
             "coefficient_of_variation": "the right answer's logit is zero",
@@ -133,29 +129,43 @@ def isolated(snapshot: Snapshot, k: int) -> Float[Tensor, "token d_model"]:
     return W_E
 
 
-def _measure(snapshot: Snapshot, k: int, count: int, scale: Tensor) -> dict[str, float | str]:
-    config, weights = with_embedding(snapshot.config, snapshot.weights, isolated(snapshot, k))
-    differences, logits_of = snapshot.of_task(_answers_by_difference, config, k, count)
+def _measured(snapshot: Snapshot, frequencies: list[int], count: int) -> Iterator[dict[str, float]]:
     residues = snapshot.once(Residues)
+    # Of the whole network: where k is not in the embedding at all, the reduced one is nothing but rounding.
+    scale = largest_size(residues.logits)
+    # As many networks at once as ask for no more pairs together than the task has.
+    n_at_once = max(residues.n // count, 1)
+    for i in range(0, len(frequencies), n_at_once):
+        some = frequencies[i : i + n_at_once]
+        differences = [spread_differences(residues.n, k, count) for k in some]
+        for k, d, logits in zip(some, differences, isolated_logits(snapshot, some, differences), strict=True):
+            logits = logits - logits.mean(-1, keepdim=True)
+            right = logits[..., 0]
+            yield {
+                "distance_irrelevance": clock_pizza.distance_irrelevance(right, scale),
+                "coefficient_of_variation": clock_pizza.coefficient_of_variation(right),
+                "clock_fraction": clock_pizza.fraction_explained(logits, d, [k], "clock"),
+                "pizza_fraction": clock_pizza.fraction_explained(logits, d, [k], "pizza"),
+            }
+
+
+def isolated_logits(
+    snapshot: Snapshot, frequencies: list[int], differences: list[Int[Tensor, " difference"]]
+) -> Float[Tensor, "frequency difference first n"]:
+    """Logits, by distance from the right answer, of the networks that keep one frequency each, in float64.
+
+    Args:
+        differences: those of the pairs that each network is asked for, equally many.
+    """
+    task, residues = snapshot.known_task, snapshot.once(Residues)
+    # One network with the embeddings below each other: small passes cost more than their products.
+    embedding = torch.cat([isolated(snapshot, k) for k in frequencies])
+    config, weights = with_embedding(snapshot.config, snapshot.weights, embedding)
+    examples = [snapshot.of_task(examples_by_difference, tuple(d.tolist())).flatten() for d in differences]
+    tokens = task.tokens.to(snapshot.device).index_select(0, torch.cat(examples)).view(len(frequencies), -1)
+    own = torch.arange(len(frequencies), device=tokens.device)[:, None] * (len(embedding) // len(frequencies))
     with torch.no_grad():
-        logits = logits_of(weights)[:, : snapshot.known_task.config.n_answers]
-    logits = logits.view(len(differences), residues.n, -1).cpu()
-    logits = clock_pizza.by_distance(logits, differences, residues.answer_order.cpu()).double()
-    logits = logits - logits.mean(-1, keepdim=True)
-    right = logits[..., 0]
-    return {
-        "distance_irrelevance": clock_pizza.distance_irrelevance(right, scale),
-        "coefficient_of_variation": clock_pizza.coefficient_of_variation(right),
-        "clock_fraction": clock_pizza.fraction_explained(logits, differences, [k], "clock"),
-        "pizza_fraction": clock_pizza.fraction_explained(logits, differences, [k], "pizza"),
-    }
-
-
-def _answers_by_difference(
-    task: Task, device: torch.device, config: ModelConfig, k: int, count: int
-) -> tuple[Int[Tensor, " difference"], Callable[[Weights], Tensor]]:
-    """The differences, and a function from weights to the logits of their pairs (first fastest)."""
-    assert isinstance(task.structure, Cyclic)
-    differences = spread_differences(task.structure.order, k, count)
-    examples = examples_by_difference(task, device, tuple(differences.tolist()))
-    return differences, answer_logits(config, task.tokens.to(device)[examples.flatten()])
+        logits = answer_logits(config, (tokens + own).view(-1, task.inputs.shape[1]))(weights)
+    logits = logits[:, : task.config.n_answers].view(-1, residues.n, task.config.n_answers).cpu()
+    logits = clock_pizza.by_distance(logits, torch.cat(differences), residues.answer_order.cpu())
+    return logits.view(len(frequencies), -1, residues.n, residues.n).double()
