@@ -17,6 +17,7 @@ import sys
 import sysconfig
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -122,9 +123,10 @@ def _names(function: FunctionType) -> dict[str, Any]:
 
 
 def _imported(name: str) -> ModuleType:
-    if name not in sys.modules:
-        raise TypeError(f"{name} is not loaded yet.")
-    return sys.modules[name]
+    try:
+        return import_module(name)
+    except (ImportError, ValueError) as error:
+        raise TypeError(f"{name} cannot be imported.") from error
 
 
 def _value(value: Any, seen: dict[FunctionType, int], named: list[Any]) -> Any:
@@ -157,11 +159,9 @@ def _is_record(value: Any) -> bool:
 
 
 def _is_written(x: Any) -> bool:
-    return (
-        isinstance(x, FunctionType)
-        and _installed(x.__module__) is None
-        and x.__code__.co_filename != "<string>"
-    )
+    if not isinstance(x, FunctionType) or x.__code__.co_filename == "<string>":
+        return False
+    return _installed(x.__globals__.get("__name__")) is None
 
 
 def _installed(module: str | None) -> Any:
