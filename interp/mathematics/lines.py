@@ -23,10 +23,10 @@ class LineMeans:
         sums, differences: over the pairs of one a + b, and of one a - b (mod n).
     """
 
-    first: Float[Tensor, "n *rest"]
-    second: Float[Tensor, "n *rest"]
-    sums: Float[Tensor, "n *rest"]
-    differences: Float[Tensor, "n *rest"]
+    first: Float[Tensor, " n *rest"]
+    second: Float[Tensor, " n *rest"]
+    sums: Float[Tensor, " n *rest"]
+    differences: Float[Tensor, " n *rest"]
 
     @classmethod
     def of(cls, x: Float[Tensor, "n n *rest"]) -> "LineMeans":
@@ -39,12 +39,12 @@ class LineMeans:
         return cls(x.mean(1), x.mean(0), fourier.mean_over_sum(x), by_difference / n)
 
 
-def linear_power(lines: LineMeans) -> Float[Tensor, "frequency *rest"]:
+def linear_power(lines: LineMeans) -> Float[Tensor, " frequency *rest"]:
     """Squared norm of a table in {cos w_k a, sin w_k a, cos w_k b, sin w_k b}, for k = 1 .. n//2."""
     return _power(lines.first) + _power(lines.second)
 
 
-def quadratic_power(lines: LineMeans) -> Float[Tensor, "frequency *rest"]:
+def quadratic_power(lines: LineMeans) -> Float[Tensor, " frequency *rest"]:
     """Squared norm of a table in the products of a wave of a and a wave of b of equal frequency k = 1 .. n//2.
 
     >>> x = torch.randn(5, 5, dtype=torch.float64)
@@ -59,12 +59,12 @@ def quadratic_power(lines: LineMeans) -> Float[Tensor, "frequency *rest"]:
     return of_sums + of_differences
 
 
-def antisymmetric_power(lines: LineMeans) -> Float[Tensor, "frequency *rest"]:
+def antisymmetric_power(lines: LineMeans) -> Float[Tensor, " frequency *rest"]:
     """Squared norm in {cos w_k a - cos w_k b, sin w_k a - sin w_k b}, for k = 1 .. n//2."""
     return _power(lines.first - lines.second) / 2
 
 
-def _power(means: Float[Tensor, "n *rest"]) -> Float[Tensor, "frequency *rest"]:
+def _power(means: Float[Tensor, " n *rest"]) -> Float[Tensor, " frequency *rest"]:
     """Squared norm over all pairs of the table that has these means along its lines and does not vary on them."""
     n = means.shape[0]
     # A dense product: for prime n it is faster than an FFT.

@@ -50,7 +50,9 @@ def attention_patterns(snapshot: Snapshot) -> pd.DataFrame:
     )
 
 
-def _mean_and_sd(x: Float[Tensor, "question *rest"]) -> tuple[Float[Tensor, "*rest"], Float[Tensor, "*rest"]]:
+def _mean_and_sd(
+    x: Float[Tensor, " question *rest"],
+) -> tuple[Float[Tensor, " *rest"], Float[Tensor, " *rest"]]:
     mean = x.mean(0)
     # Several times as fast as torch's std along the first axis.
     return mean, (x - mean).square().mean(0).sqrt()
