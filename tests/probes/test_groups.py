@@ -321,6 +321,7 @@ def test_all_representations_together_are_the_whole(group):
     spectrum = representation_spectrum(snapshot)
     sums = spectrum.groupby("part")["share"].sum()
     assert sums[["left_embedding", "right_embedding", "unembedding"]].tolist() == pytest.approx([1, 1, 1])
+    assert (spectrum.groupby("part")["n_functions"].sum() == snapshot.once(Elements).n).all()
     fractions = spectrum.groupby("part")["fraction"].sum()
     assert fractions[["left_embedding", "right_embedding", "unembedding"]].tolist() == pytest.approx([1] * 3)
     elements = snapshot.once(Elements)

@@ -29,6 +29,7 @@ def representation_spectrum(snapshot: Snapshot) -> pd.DataFrame:
             of the last MLP layer, centred over all pairs, along rho(a), rho(b), rho(ab)). Parts that the network does
             not have are absent.
         representation, dimension: name, and size of its matrices.
+        n_functions: number of its independent matrix elements, m of n: the share that a random matrix has is near m/n.
         power: squared norm, summed over columns or neurons.
         share: of the squared norm of the whole, the trivial representation (a shift of all elements) included.
         fraction: of all representations but the trivial one (0 for that); on a cyclic group the fraction of
@@ -80,6 +81,7 @@ def _shares(
             "part": part,
             "representation": [r.name for r in elements.representations],
             "dimension": [r.dimension for r in elements.representations],
+            "n_functions": [r.n_matrix_elements for r in elements.representations],
             "power": power,
             "share": [p / total.item() if total > 0 else 0.0 for p in power],
             "fraction": [0.0, *(p / varying if varying > 0 else 0.0 for p in power[1:])],
