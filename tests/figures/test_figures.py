@@ -337,6 +337,7 @@ def test_squares_of_similarities_are_summed(ax):
 
 
 def test_the_median_neuron_is_drawn(ax):
-    table = pd.concat([COSETS, along(neuron=3, side="right", concentration=float("nan"))])
-    figures.concentration_curves(table, ax)
-    assert curve(ax, "median neuron") == (STEPS, [2.0, 1.0, 1e-9])
+    neurons = [along(neuron=i, side="left", concentration=c) for i, c in enumerate((2.0, 0.5, 1e-9))]
+    dead = along(neuron=3, side="right", concentration=float("nan"))
+    figures.concentration_curves(pd.concat([*neurons, dead]), ax)
+    assert curve(ax, "median neuron") == (STEPS, [0.5] * 3)

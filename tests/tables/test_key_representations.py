@@ -87,11 +87,12 @@ def test_a_representation_emerges_where_its_share_passes_half_way_for_good():
 
 
 def test_both_embeddings_count():
-    left = spectrum({0: {"sign": 0.0}, 10: {"sign": 1.0}, 20: {"sign": 1.0}}, ["left_embedding"])
+    left = spectrum({0: {"sign": 0.0}, 10: {"sign": 0.8}, 20: {"sign": 1.0}}, ["left_embedding"])
     right = spectrum({0: {"sign": 0.0}, 10: {"sign": 0.0}, 20: {"sign": 1.0}}, ["right_embedding"])
     hidden = spectrum({0: {"sign": 1.0}, 10: {"sign": 1.0}, 20: {"sign": 1.0}}, ["hidden_left"])
     found = representation_emergence(pd.concat([left, right, hidden]), ["sign"])
-    assert (found["sign"].before, found["sign"].step) == (0, 10)
+    # Their mean is 0.4 at 10, the left alone would be past the middle there.
+    assert (found["sign"].before, found["sign"].step) == (10, 20)
 
 
 def test_sparsity_counts_every_function_but_the_constant():
