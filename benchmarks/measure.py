@@ -4,6 +4,7 @@
     run       the standard probes on every checkpoint, in seconds; the same call again
     notebook  the same numbers the way the published notebooks get them / with the probes
     memory    peak memory over all checkpoints / over a tenth of them, each in a process of its own
+    processes the standard probes on every checkpoint in one process / in --jobs, with their start and without
 
 Example: python benchmarks/measure.py checkpoints/mainline --parts step,notebook --threads 2
 
@@ -12,6 +13,7 @@ Nothing else should run meanwhile. Calls that are compared take turns, and the m
 
 import argparse
 import json
+import os
 import resource
 import shutil
 import statistics
@@ -37,7 +39,7 @@ from interp.probes.fourier.progress_measures import progress_measures
 from interp.runs.run import Run, open_run
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
-PARTS = ("step", "run", "notebook", "memory")
+PARTS = ("step", "run", "notebook", "memory", "processes")
 
 
 def main() -> None:
@@ -48,7 +50,7 @@ def main() -> None:
     parser.add_argument("--parts", default=",".join(PARTS), help="which parts, joined by commas")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--jobs", type=int, default=1, help="processes of part run")
+    parser.add_argument("--jobs", type=int, default=2, help="processes of part processes")
     parser.add_argument("--peak-of-steps", help=argparse.SUPPRESS)  # the child of part memory
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -58,12 +60,15 @@ def main() -> None:
         print(peak_memory())
         return
     results: dict[str, object] = {"run": run.name, "threads": options.threads, "torch": torch.__version__}
+    # Times of a machine that does something else meanwhile compare with nothing.
+    results["load_before"] = os.getloadavg()[0]
     for part in options.parts.split(","):
         results[part] = {
             "step": lambda: step_part(run, options.repeats),
-            "run": lambda: run_part(run, options.jobs),
+            "run": lambda: run_part(run),
             "notebook": lambda: notebook_part(run, options.repeats),
             "memory": lambda: memory_part(run, options.threads),
+            "processes": lambda: processes_part(run, options.jobs, options.threads),
         }[part]()
     print(json.dumps(results, indent=2))
 
@@ -125,7 +130,7 @@ def step_part(run: Run, repeats: int) -> dict[str, object]:
     }
 
 
-def run_part(run: Run, jobs: int) -> dict[str, float]:
+def run_part(run: Run) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / run.name
         shutil.copytree(run.path, copy, ignore=shutil.ignore_patterns("measures", "packed", "lock"))
@@ -133,7 +138,7 @@ def run_part(run: Run, jobs: int) -> dict[str, float]:
         for _ in range(2):
             opened = open_run(copy)
             start = time.perf_counter()
-            measure(opened, standard(opened), n_jobs=jobs, progress=False)
+            measure(opened, standard(opened), progress=False)
             times.append(time.perf_counter() - start)
         size = sum(f.stat().st_size for f in (copy / "measures").iterdir())
     return {
@@ -141,6 +146,32 @@ def run_part(run: Run, jobs: int) -> dict[str, float]:
         "first_seconds": times[0],
         "second_seconds": times[1],
         "bytes": size,
+    }
+
+
+def processes_part(run: Run, jobs: int, threads: int) -> dict[str, float]:
+    """One process with one thread, and with all; several, whose start the first call pays and the second does not."""
+    probes = standard(run)
+
+    def timed(n_jobs: int, n_threads: int) -> float:
+        torch.set_num_threads(n_threads)
+        start = time.perf_counter()
+        measure(run, probes, n_jobs=n_jobs, cache=False, progress=False)
+        return time.perf_counter() - start
+
+    timed(1, threads)
+    one_thread, one = timed(1, 1), timed(1, threads)
+    first, again = timed(jobs, threads), timed(jobs, threads)
+    return {
+        "checkpoints": len(run.steps),
+        "jobs": jobs,
+        "one_process_one_thread_seconds": one_thread,
+        "one_process_seconds": one,
+        "several_seconds": first,
+        "several_started_seconds": again,
+        "one_thread/several": one_thread / first,
+        "one_thread/several_started": one_thread / again,
+        "all_threads/several_started": one / again,
     }
 
 

@@ -16,8 +16,8 @@ patterns and weight norms along them. Tensors on one side, tables on the other, 
      5  training/       the long run
      4  runs/           the disk layout, file by file; configs and presets
      2  networks/       what a network is; its logits, fast and exact; hooked modules
-     1  tasks/          what it learns
-     0  mathematics/    Fourier analysis on Z_n, the formulas of two algorithms
+     1  tasks/          what it learns: tasks as data, a family a file
+     0  mathematics/    Fourier analysis on Z_n, finite groups and their representations, two formulas
 
     TABLE WING (numpy, pandas; never torch)
      2  theories/       clock or pizza

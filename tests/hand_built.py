@@ -5,16 +5,23 @@
               by ReLUs on the sum of two embeddings, with a constant attention pattern
 `memorizer`   answers its train rows, and only those, from a table: one neuron a pair
 `random_network`  a fresh initialization
+`characters`  logits are exactly sum_rho amplitude_rho tr rho(a b c^-1), by quadratic neurons that multiply matrices
+`group_memorizer`  the memorizer of a task of composition
 
-Each returns a `Snapshot`. All but the random one are one-layer transformers on (a, b, =), so that weight, attention,
-neuron and logit probes apply alike.
+Each returns a `Snapshot`. Those of addition but the random one are one-layer transformers on (a, b, =), so that weight,
+attention, neuron and logit probes apply alike; those of groups are attention-free MLPs.
 """
+
+import itertools
 
 import torch
 
+from interp.mathematics.groups import named_group
+from interp.mathematics.representations import irreducible_representations
 from interp.networks.config import ModelConfig, Weights, initial_weights, parameter_shapes, transformer_config
 from interp.networks.network import DescribedNetwork
 from interp.snapshots.snapshot import Snapshot
+from interp.tasks.groups import GroupConfig
 from interp.tasks.modular import ModularConfig
 from interp.tasks.task import Task
 
@@ -147,3 +154,74 @@ def random_network(p: int = 13, seed: int = 0, *, d_model: int = 16, d_mlp: int 
     task = addition(p)
     config = config_for(task, d_model=d_model, n_heads=4, d_mlp=d_mlp, **changes)
     return Snapshot(0, initial_weights(config, seed), DescribedNetwork(config), task)
+
+
+def composition(group: str = "S4", *, train_fraction: float = 0.4, **changes) -> Task:
+    """A small task of composition, each operand with tokens of its own; any field by name."""
+    fields = {
+        "equals_token": False,
+        "separate_vocabularies": True,
+        "corrupted_fraction": 0.0,
+        "split": "shuffle",
+        "split_seed": 0,
+    } | changes
+    return GroupConfig(group=group, train_fraction=train_fraction, **fields).task()
+
+
+def group_mlp(task: Task, *, d_model: int, d_mlp: int, **changes) -> ModelConfig:
+    """The attention-free MLP of Chughtai et al. 2023 at other sizes."""
+    fields = {"n_layers": 1, "act_fn": "relu", "mlp_bias": False} | changes
+    return transformer_config(
+        p=task.config.n_answers,
+        n_ctx=task.config.n_pos,
+        d_vocab=task.config.n_tokens,
+        d_model=d_model,
+        n_heads=0,
+        d_mlp=d_mlp,
+        **fields,
+    )
+
+
+def characters(amplitudes: dict[str, float], group: str = "S4", **task_changes) -> Snapshot:
+    """An attention-free MLP with logits sum_rho amplitude_rho tr rho(a b c^-1) to float rounding.
+
+    Both embeddings hold the matrices; quadratic neurons multiply their entries, xy = ((x+y)^2 - (x-y)^2) / 4.
+    """
+    task = composition(group, **task_changes)
+    n = task.config.n_answers
+    named = {r.name: r for r in irreducible_representations(named_group(group))}
+    chosen = [(named[name], amplitude) for name, amplitude in amplitudes.items()]
+    width = sum(r.dimension**2 for r, _ in chosen)
+    config = group_mlp(
+        task, d_model=width, d_mlp=2 * sum(r.dimension**3 for r, _ in chosen), act_fn="quadratic"
+    )
+    weights = _zeros(config)
+    first, neuron = 0, 0
+    for r, amplitude in chosen:
+        d, entries = r.dimension, r.matrices.reshape(n, -1).float()
+        weights["embed.W_E"][:n, first : first + d * d] = entries
+        weights["embed.W_E"][n : 2 * n, first : first + d * d] = entries
+        for i, j, k in itertools.product(range(d), repeat=3):
+            for sign in (1.0, -1.0):
+                weights["blocks.0.mlp.W_in"][first + d * i + j, neuron] = 1.0
+                weights["blocks.0.mlp.W_in"][width + first + d * j + k, neuron] = sign
+                # tr rho(ab) rho(c)^T, and rho(c)^T = rho(c^-1).
+                weights["unembed.W_U"][neuron] = sign * amplitude / 4 * entries[:, d * i + k]
+                neuron += 1
+        first += d * d
+    return Snapshot(0, weights, DescribedNetwork(config), task)
+
+
+def group_memorizer(group: str = "S4", scale: float = 10.0, **task_changes) -> Snapshot:
+    """A network with logit `scale` at the product of each train pair and 0 elsewhere: one ReLU a pair."""
+    task = composition(group, **task_changes)
+    n, rows = task.config.n_answers, task.split.nonzero().squeeze(1)
+    config = group_mlp(task, d_model=n, d_mlp=len(rows), mlp_bias=True)
+    weights = _zeros(config)
+    weights["embed.W_E"][: 2 * n] = torch.eye(n).repeat(2, 1)
+    for neuron, row in enumerate(rows.tolist()):
+        a, b = task.config.pairs()[row].tolist()
+        weights["blocks.0.mlp.W_in"][[a, n + b], neuron] = 1.0
+        weights["blocks.0.mlp.b_in"][neuron] = -1.0
+        weights["unembed.W_U"][neuron, int(task.labels[row])] = scale
+    return Snapshot(0, weights, DescribedNetwork(config), task)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from interp.snapshots.elements import Elements
 from interp.snapshots.residues import Residues
 from tests import hand_built
 
@@ -38,6 +39,30 @@ def test_pizza_logits_are_the_formula():
 
 def test_memorizer_knows_train_rows_and_nothing_else():
     snapshot = hand_built.memorizer()
+    is_train = snapshot.is_train
+    assert (snapshot.logits[is_train].argmax(1) == snapshot.labels[is_train]).all()
+    assert (snapshot.logits[is_train].amax(1) == 10).all()
+    assert (snapshot.logits[~is_train] == 0).all()
+
+
+@pytest.mark.parametrize(("group", "names"), [("S4", ["sign", "standard"]), ("Q8", ["4a"]), ("C5", ["k=2"])])
+def test_character_logits_are_the_traces_of_products(group, names):
+    snapshot = hand_built.characters(dict(zip(names, [1.0, 0.5], strict=False)), group)
+    elements = snapshot.once(Elements)
+    matrices = {r.name: r.matrices for r in elements.representations}
+    want = sum(
+        amplitude * torch.einsum("aij,bjk,cik->abc", *[matrices[name]] * 3)
+        for name, amplitude in zip(names, [1.0, 0.5], strict=False)
+    )
+    # 1e-5: float32 weights, sums of at most 27 terms of order 1.
+    torch.testing.assert_close(elements.logit_cube, want, atol=1e-5, rtol=0)
+    n = elements.n
+    best = want == want.amax(-1, keepdim=True)
+    assert best[torch.arange(n)[:, None], torch.arange(n), elements.products].all()
+
+
+def test_group_memorizer_knows_train_pairs_and_nothing_else():
+    snapshot = hand_built.group_memorizer()
     is_train = snapshot.is_train
     assert (snapshot.logits[is_train].argmax(1) == snapshot.labels[is_train]).all()
     assert (snapshot.logits[is_train].amax(1) == 10).all()

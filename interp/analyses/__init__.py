@@ -7,9 +7,17 @@ Each is a module with its question as docstring and three functions: `compute(ru
 
 from types import ModuleType
 
-from interp.analyses import attention, clock_pizza, fourier, geometry, progress_measures, weight_norms
+from interp.analyses import (
+    attention,
+    clock_pizza,
+    fourier,
+    geometry,
+    groups,
+    progress_measures,
+    weight_norms,
+)
 
-__all__ = ["attention", "clock_pizza", "fourier", "geometry", "progress_measures", "weight_norms"]
+__all__ = ["attention", "clock_pizza", "fourier", "geometry", "groups", "progress_measures", "weight_norms"]
 
 
 def named(name: str) -> ModuleType:

@@ -27,7 +27,8 @@ def train(
     preset: Annotated[
         str | None,
         Option(
-            help="Every value that no option below changes. mainline: addition mod 113 of Nanda et al. 2023. "
+            help="Every value that no option below changes. mainline: addition mod 113 of Nanda et al. 2023; s5: "
+            "composition of permutations of Chughtai et al. 2023. "
             "[default: the first of the task's family]"
         ),
     ] = None,

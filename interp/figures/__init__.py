@@ -43,6 +43,14 @@ from interp.figures.norms import (
     total_norm_curve,
 )
 from interp.figures.phases import bracket_band, bracket_text, phase_bands, phase_patches
+from interp.figures.representations import (
+    concentration_curves,
+    hidden_curves,
+    representation_colours,
+    share_curves,
+    similarity_curves,
+    single_loss_curves,
+)
 from interp.figures.spectra import (
     component_map,
     emergence_bands,

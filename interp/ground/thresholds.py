@@ -1,6 +1,6 @@
 """Thresholds that more than one place applies, each stated once."""
 
-# Share of the centred logits' variance above which a frequency is key (after Chughtai et al. 2023).
+# Share of the centred logits' variance above which a frequency or representation is key (after Chughtai et al. 2023).
 LOGIT_FRACTION = 0.005
 # Share of a neuron's variance at its frequency from which the neuron is counted to it (as in Nanda et al. 2023).
 NEURON_FRACTION = 0.85

@@ -1,1 +1,1 @@
-"""The mathematics that probes stand on: finite groups and their real irreducible representations."""
+"""Exact mathematics without networks: Fourier analysis, finite groups and their representations, two formulas."""

@@ -54,7 +54,7 @@ def by_distance(
     t = torch.arange(n, device=logits.device)
     column = answers[(t[:, None] - t) % n]  # of sum s and distance e
     sums = (2 * t - differences[:, None]) % n
-    return logits.gather(-1, column[sums])
+    return logits.gather(-1, column.index_select(0, sums.flatten()).view(*sums.shape, n))
 
 
 def is_constant(values: Tensor, scale: Tensor | float) -> bool:
@@ -106,11 +106,13 @@ def fraction_explained(
         ValueError: if a frequency lies outside 1 .. n//2.
     """
     n = logits.shape[-1]
-    total = float(logits.square().sum(dtype=torch.float64))
+    logits = logits.double()
+    flat = logits.flatten()
+    total = float(flat @ flat)
     if total == 0:
         return float("nan")
     of_difference, of_distance = _waves(formula, check_frequencies(frequencies, n), differences, n)
-    inner = torch.einsum("kd,de,ke->k", of_difference, logits.sum(1, dtype=torch.float64), of_distance)
+    inner = torch.einsum("kd,de,ke->k", of_difference, logits.sum(1), of_distance)
     gram = n * (of_difference @ of_difference.T) * (of_distance @ of_distance.T)
     return float(inner @ torch.linalg.pinv(gram, rtol=1e-9, hermitian=True) @ inner) / total
 

@@ -193,10 +193,15 @@ def clock_coefficients(logits: Float[Tensor, "n n n"]) -> Float[Tensor, " freque
     n = logits.shape[0]
     if logits.shape != (n, n, n):
         raise ValueError(f"Clock coefficients need a cube (n, n, n) of logits, got {tuple(logits.shape)}.")
-    t = torch.arange(n, device=logits.device)
-    # by_sum[s, c] = sum over a+b=s; by_shift[d] = sum over s of by_sum[s, s+d]; cos is even in d.
-    by_sum = mean_over_sum(logits) * n
-    by_shift = by_sum[t[:, None], (t[:, None] + t[None, :]) % n].sum(0)
+    return clock_coefficients_of_sums(mean_over_sum(logits))
+
+
+def clock_coefficients_of_sums(by_sum: Float[Tensor, "n n"]) -> Float[Tensor, " frequency"]:
+    """`clock_coefficients` of logits whose `mean_over_sum` is by_sum[s, c]."""
+    n = by_sum.shape[0]
+    t = torch.arange(n, device=by_sum.device)
+    # by_shift[d] = sum over all pairs of the logit of a+b+d; cos is even in d.
+    by_shift = n * by_sum[t[:, None], (t[:, None] + t[None, :]) % n].sum(0)
     cosine = torch.fft.rfft(by_shift).real[1:]
     norm = torch.full_like(cosine, n * (n / 2) ** 0.5)
     if n % 2 == 0:

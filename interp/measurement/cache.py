@@ -5,9 +5,10 @@ run's task and model; its name carries a hash of them. Inside, every step stands
 that it was measured from, so that a checkpoint that was replaced is measured anew. Files are replaced as a whole and
 carry page checksums: a file that is damaged counts as not there.
 
-A probe is kept only if its module states a VERSION (bumped when its numbers change) and its parameters are plain
-values, strings, arrays or dataclasses of such. A probe that compares checkpoints reads more than its own: its module
-says `DEPENDS_ON_RUN = True`, and its tables are kept as long as no checkpoint of the run was added or changed.
+A probe's module states a VERSION (bumped when its numbers change); a function without one is known by its source and
+by what it names (`interp.measurement.own_probes`). It is kept only if its parameters are plain values, strings, arrays
+or dataclasses of such. A probe that compares checkpoints reads more than its own: its module says
+`DEPENDS_ON_RUN = True`, and its tables are kept as long as no checkpoint of the run was added or changed.
 """
 
 import dataclasses
@@ -26,11 +27,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
-import xxhash
 from filelock import FileLock
 
 from interp.ground.whole_files import write_bytes
+from interp.measurement.own_probes import ProbeCode, own_code
+from interp.measurement.plain_values import hashed, plain
 from interp.runs.config import config_to_json
 from interp.runs.run import Run
 from interp.runs.tensor_files import tensor_checksum
@@ -104,30 +105,27 @@ class CacheKey:
     def of(cls, run: Run, name: str, probe: Callable, device: str) -> "CacheKey | None":
         """The key of a probe with its parameters, or None where no honest one can be made."""
         function, parameters = bound_parameters(probe)
-        module = sys.modules.get(getattr(function, "__module__", None) or "")
-        qualified = getattr(function, "__qualname__", "<")
-        probe_version = getattr(module, "VERSION", None)
-        if probe_version is None or "<" in qualified or function.__module__ == "__main__":
-            return None  # a notebook's or a nested function may change without a new VERSION
-        depends_on_run = bool(getattr(module, "DEPENDS_ON_RUN", False))
+        code = _stated_code(function) or own_code(function)
+        if code is None:
+            return None
         try:
             about = {
-                "probe": f"{function.__module__}.{qualified}",
-                "parameters": _plain(parameters),
-                "version": probe_version,
+                "probe": code.name,
+                "parameters": plain(parameters),
+                "version": code.version,
                 "grokscope": package_version(),
                 "device": device,
-                "run": _fingerprint(run, depends_on_run),
+                "run": _fingerprint(run, code.depends_on_run),
             }
         except TypeError:
             return None
         safe = re.sub(r"[^\w.-]", "_", name)
-        return cls(run.measures / f"{safe}-{_hash(about)}.parquet", about, depends_on_run)
+        return cls(run.measures / f"{safe}-{hashed(about)}.parquet", about, code.depends_on_run)
 
     def of_step(self, run: Run, step: int) -> str:
         """The checksum of the step's checkpoint, or of all checkpoints for a probe that compares them."""
         own = run.index[step]["checksum"]
-        return f"{own}-{_hash(_all_checkpoints(run))}" if self.depends_on_run else own
+        return f"{own}-{hashed(_all_checkpoints(run))}" if self.depends_on_run else own
 
 
 def read(path: Path) -> Measured:
@@ -194,13 +192,27 @@ class Kept:
 
 
 def bound_parameters(probe: Callable) -> tuple[Callable, dict[str, Any]]:
-    """The function under functools.partial, or a dataclass instance's class, with what was bound to it."""
+    """The function under functools.partial, or a dataclass instance's class, with what was bound to it.
+
+    Other callables, as bound methods, may hold state that cannot be seen: they come back as they are.
+    """
     if isinstance(probe, functools.partial):
         return probe.func, {"args": list(probe.args), **probe.keywords}
     if dataclasses.is_dataclass(probe) and not isinstance(probe, type):
         return type(probe), {f.name: getattr(probe, f.name) for f in dataclasses.fields(probe)}
-    # A bound method or an object with __call__ may hold state that cannot be seen: "<" marks it as unkeyable.
-    return (probe, {}) if inspect.isfunction(probe) else (lambda: None, {})
+    return probe, {}
+
+
+def _stated_code(function: Callable) -> ProbeCode | None:
+    """The code of a function, or a dataclass, whose module states its VERSION."""
+    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    if not (inspect.isfunction(function) or dataclasses.is_dataclass(function)) or module is None:
+        return None
+    name, probe_version = f"{function.__module__}.{function.__qualname__}", getattr(module, "VERSION", None)
+    # A notebook's or a nested function may change without a new VERSION.
+    if probe_version is None or "<" in name or function.__module__ == "__main__":
+        return None
+    return ProbeCode(name, probe_version, bool(getattr(module, "DEPENDS_ON_RUN", False)))
 
 
 def package_version() -> str:
@@ -220,36 +232,8 @@ def _fingerprint(run: Run, depends_on_run: bool) -> str:
         parts = {**parts, "data": [tensor_checksum(x) for x in data]}
     if run.huggingface is not None:  # weights alone do not say what the network does with them
         parts = {**parts, "huggingface": (run.huggingface / "config.json").read_text("utf-8")}
-    return _hash(parts)
+    return hashed(parts)
 
 
 def _all_checkpoints(run: Run) -> list[list[Any]]:
     return [[step, entry["checksum"]] for step, entry in run.index.items()]
-
-
-def _plain(value: Any) -> Any:
-    """A parameter as JSON that is equal for equal values only.
-
-    Raises:
-        TypeError: if that cannot be promised of its type.
-    """
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, torch.Tensor):
-        return ["tensor", tensor_checksum(value)]
-    if isinstance(value, (np.ndarray, np.generic)):
-        return ["array", str(value.dtype), list(value.shape), xxhash.xxh3_64(value.tobytes()).hexdigest()]
-    if isinstance(value, (list, tuple)):
-        return [type(value).__name__, *map(_plain, value)]
-    if isinstance(value, (set, frozenset)):
-        return ["set", *sorted(json.dumps(_plain(v)) for v in value)]
-    if isinstance(value, dict):
-        return ["dict", *sorted(json.dumps([_plain(k), _plain(v)]) for k, v in value.items())]
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-        return [type(value).__qualname__, fields]
-    raise TypeError(f"Parameters of type {type(value).__name__} have no stable key.")
-
-
-def _hash(value: Any) -> str:
-    return xxhash.xxh3_64(json.dumps(value, sort_keys=True).encode()).hexdigest()

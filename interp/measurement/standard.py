@@ -23,6 +23,13 @@ STANDARD = (
     "algorithm",
     "algorithm_by_frequency",
 )
+# Of tasks of composition: by name. On residues the Fourier probes above say the same.
+GROUPS = (
+    "representation_spectrum",
+    "character_similarity",
+    "representation_losses",
+    "coset_concentration",
+)
 # Thousands of rows a step: by name, for the steps that are looked at.
 LARGE = ("logit_components",)
 # Hessians, sampling, many passes: seconds to minutes a step, for a chosen subset of steps.

@@ -10,7 +10,8 @@ import os
 import pickle
 import sys
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -22,6 +23,10 @@ from interp.runs.tensor_files import RunError
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
 Probe = Callable[[Snapshot], pd.DataFrame]
+
+# Of glibc's malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+LARGE = 4 * 2**20
 
 
 class MeasureError(ValueError):
@@ -57,11 +62,12 @@ def outcomes(
     n_cores = os.cpu_count() or 1
     n_jobs = min(n_cores if n_jobs == -1 else n_jobs, len(todo))
     if n_jobs <= 1:
-        for step, names in todo:
-            if is_over():
-                return
-            yield _measure_step(run, step, {name: probes[name] for name in names}, device)
-            give_back_memory()
+        with steady_memory() as give_back:
+            for step, names in todo:
+                if is_over():
+                    return
+                yield _measure_step(run, step, {name: probes[name] for name in names}, device)
+                give_back()
         return
 
     from joblib import Parallel, delayed  # takes a while to load, and most calls need no processes
@@ -94,23 +100,37 @@ def _measure_chunk(
 ) -> list[Outcome]:
     torch.set_num_threads(threads)
     outcomes = []
-    for step, names in todo:
-        outcomes.append(_measure_step(run, step, {name: probes[name] for name in names}, device))
-        give_back_memory()
+    with steady_memory() as give_back:
+        for step, names in todo:
+            outcomes.append(_measure_step(run, step, {name: probes[name] for name in names}, device))
+            give_back()
     for outcome in outcomes:
         outcome.failures.update({name: _sendable(error) for name, error in outcome.failures.items()})
     return outcomes
 
 
-def give_back_memory() -> None:
-    """Hand free memory back to the system, where the C library is glibc.
+@contextmanager
+def steady_memory() -> Iterator[Callable[[], None]]:
+    """Memory that does not grow with the number of steps, where the C library is glibc; gives what to call after each.
 
     Small tables that stay come to lie between the large arrays of a step that go. What is free between them fits no
-    later array, and the process would grow by an array a step.
+    later array, and the process would grow from step to step. So large arrays get memory of their own meanwhile, and
+    what is free is handed back to the system after a step.
     """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    set_option, trim = (getattr(library, name, None) for name in ("mallopt", "malloc_trim"))
+    if set_option is None or trim is None:
+        yield lambda: None
+        return
+    set_option(M_MMAP_THRESHOLD, LARGE)
+    # Within a step nothing is handed back: the next array would fetch it again.
+    set_option(M_TRIM_THRESHOLD, 2**30)
+    try:
+        yield lambda: trim(0)
+    finally:
+        # Where glibc's own adjustment ends: what comes after measuring is as fast as before.
+        set_option(M_MMAP_THRESHOLD, 32 * 2**20)
+        set_option(M_TRIM_THRESHOLD, 64 * 2**20)
 
 
 def _measure_step(run: Run, step: int, probes: dict[str, Probe], device: str) -> Outcome:

@@ -121,6 +121,11 @@ class Recipe:
 
     def __post_init__(self):
         _check_whole(self)
+        if self.task.split in ("explicit", "unknown"):
+            raise ValueError(
+                f"Training draws its own split, but this task's is {self.task.split!r}, as an imported run has it. Use "
+                "one of shuffle, unordered, torch."
+            )
         self.config()  # refuses parts that do not fit together
 
     def config(self) -> RunConfig:

@@ -1,6 +1,7 @@
 """Named recipes, and variations of a recipe whose sizes follow from its task.
 
-References: the "mainline" preset is the recipe of Nanda et al. 2023, appendix A and the released code.
+References: the "mainline" preset is the recipe of Nanda et al. 2023, appendix A and the released code; "s5" that of
+Chughtai et al. 2023, appendix A and the released code.
 """
 
 from collections.abc import Callable
@@ -53,6 +54,45 @@ def mainline(n_steps: int = MAINLINE_STEPS) -> Recipe:
     )
 
 
+S5_STEPS = 250_000
+
+
+def s5(n_steps: int = S5_STEPS) -> Recipe:
+    """The one-hidden-layer network of Chughtai et al. 2023 on S5: 40 % train, weight decay 1, seeds 0 and 0.
+
+    Two embeddings of 256, 128 ReLUs, no biases. Every matrix starts as N(0, 1/fan-in), as theirs: for an attention-free
+    MLP `init` makes no difference. Hours on a CPU, and a tenth of it on smaller widths (docs/groups.md).
+
+    References: Chughtai et al. 2023, appendix A and the released code (rep-theory-mech-interp): no warm-up, 250,000
+    steps.
+    """
+    task = family("groups").example()
+    assert task.n_answers == 120 and task.n_pos == 2
+    return Recipe(
+        task=task,
+        model=transformer_config(
+            p=task.n_answers, n_ctx=task.n_pos, d_vocab=task.n_tokens, n_layers=1, d_model=256, n_heads=0, d_mlp=128,
+            act_fn="relu", mlp_bias=False,
+        ),
+        optimizer=OptimizerConfig(
+            name="adamw",
+            lr=1e-3,
+            weight_decay=1.0,
+            betas=(0.9, 0.98),
+            eps=1e-8,
+            momentum=0.0,
+            warmup_steps=0,
+            batch_size=None,
+            batch_seed=0,
+            loss_dtype="float64",
+        ),
+        n_steps=n_steps,
+        schedule=make_schedule(n_steps, ["log:60", f"every:{max(n_steps // 50, 1)}"], []),
+        seed=0,
+        evaluation_interval=10,
+    )  # fmt: skip
+
+
 def _last_step(text: str) -> int:
     head = text.split(":")[0]
     return int(head.split("-")[-1]) if head[0].isdigit() else 0
@@ -96,7 +136,7 @@ def variation(
     )
 
 
-PRESETS: dict[str, Callable[..., Recipe]] = {"mainline": mainline}
+PRESETS: dict[str, Callable[..., Recipe]] = {"mainline": mainline, "s5": s5}
 
 
 def named(name: str | None, family_name: str | None = None, n_steps: int | None = None) -> Recipe:

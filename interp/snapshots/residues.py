@@ -11,9 +11,11 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from interp.mathematics.lines import LineMeans
 from interp.networks.layers import unembedding
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.tasks.structure import Cyclic
+from interp.tasks.task import Task
 
 
 class Residues:
@@ -22,6 +24,7 @@ class Residues:
     Attributes:
         structure: the renamings.
         n: order of the group.
+        answer_order: the residue that each group element names as an answer: columns of the logits in algebra order.
 
     Raises:
         NotApplicable: if the run has no known task, or its answers are no sum under any renaming, as x^2 + xy + y^2.
@@ -36,6 +39,8 @@ class Residues:
                 "multiplication and division."
             )
         self.structure, self.n = task.structure, task.structure.order
+        self._table_rows, self._rows_in_order = snapshot.of_task(table_rows)
+        self.answer_order, self._answers_in_order = snapshot.of_task(_answer_order)
         # Not the snapshot itself, which keeps this view: neither would be freed before the next step is measured.
         self._network, self._weights, self._device = snapshot.network, snapshot.weights, snapshot.device
         self._activation, self._double = snapshot.activation, snapshot.double
@@ -45,28 +50,9 @@ class Residues:
 
         Examples with a residue that the algebra does not name (0 in a multiplicative group) are left out.
         """
-        rows = self._table_rows
         # Addition lists its pairs in the order of the table already: no copy.
-        in_order = len(x) == len(rows) and self._rows_in_order
-        return (x if in_order else x[rows]).reshape(self.n, self.n, *x.shape[1:])
-
-    @cached_property
-    def _rows_in_order(self) -> bool:
-        rows = self._table_rows
-        return bool((rows == torch.arange(len(rows), device=rows.device)).all())
-
-    @cached_property
-    def _table_rows(self) -> Int[Tensor, " cell"]:
-        pairs = self.structure.pairs
-        first, second = self.structure.first[pairs[:, 0]], self.structure.second[pairs[:, 1]]
-        named = ((first >= 0) & (second >= 0)).nonzero().squeeze(1)
-        order = (first[named] * self.n + second[named]).argsort()
-        return named[order].to(self._device)
-
-    @cached_property
-    def answer_order(self) -> Int[Tensor, " n"]:
-        """The residue that each group element names as an answer: columns of the logits in algebra order."""
-        return _inverse(self.structure.answer, self.n).to(self._device)
+        in_order = len(x) == len(self._table_rows) and self._rows_in_order
+        return (x if in_order else x[self._table_rows]).reshape(self.n, self.n, *x.shape[1:])
 
     @property
     def logits(self) -> Float[Tensor, "question p"]:
@@ -76,7 +62,25 @@ class Residues:
     @cached_property
     def logit_cube(self) -> Float[Tensor, "n n n"]:
         """logits[x, y, z] over group elements, float64: an ideal network is largest at z = x + y."""
-        return self.table(self.logits)[..., self.answer_order].to(self._double)
+        table = self.table(self.logits)
+        in_order = table.shape[2] == self.n and self._answers_in_order
+        return (table if in_order else table[..., self.answer_order]).to(self._double)
+
+    @cached_property
+    def centred_cube(self) -> Float[Tensor, "n n n"]:
+        """The logit cube without the mean over the answers of each pair, which a softmax does not see."""
+        return self.logit_cube - self.logit_cube.mean(-1, keepdim=True)
+
+    @cached_property
+    def logit_lines(self) -> LineMeans:
+        """Means of the centred cube over the pairs of one first element, second, sum and difference."""
+        return LineMeans.of(self.centred_cube)
+
+    @cached_property
+    def logit_power(self) -> Float[Tensor, ""]:
+        """Sum of the squares of the centred cube."""
+        flat = self.centred_cube.flatten()
+        return flat @ flat
 
     @cached_property
     def neuron_table(self) -> Float[Tensor, "n n neuron"]:
@@ -88,6 +92,15 @@ class Residues:
         if not self._network.neurons:
             raise NotApplicable("This network has no MLP neurons.")
         return self.table(self._activation(self._network.neurons[-1]))
+
+    @cached_property
+    def neuron_lines(self) -> LineMeans:
+        """Means of the neuron table over the pairs of one first element, second, sum and difference.
+
+        Raises:
+            NotApplicable: if the network has no MLP.
+        """
+        return LineMeans.of(self.neuron_table)
 
     @cached_property
     def embedding(self) -> Float[Tensor, "n d_model"]:
@@ -125,6 +138,26 @@ class Residues:
                 raise NotApplicable("This network has no MLP neurons.")
             w_u = self._weights[f"blocks.{config.n_layers - 1}.mlp.W_out"] @ w_u
         return w_u[:, self.answer_order].T
+
+
+def table_rows(task: Task, device: torch.device) -> tuple[Int[Tensor, " cell"], bool]:
+    """The task's row of each pair of group elements, by first and second, and whether that is their order anyway."""
+    structure = task.structure
+    assert isinstance(structure, Cyclic)
+    first, second = structure.first[structure.pairs[:, 0]], structure.second[structure.pairs[:, 1]]
+    named = ((first >= 0) & (second >= 0)).nonzero().squeeze(1)
+    rows = named[(first[named] * structure.order + second[named]).argsort()].to(device)
+    return rows, _is_in_order(rows)
+
+
+def _answer_order(task: Task, device: torch.device) -> tuple[Int[Tensor, " n"], bool]:
+    assert isinstance(task.structure, Cyclic)
+    order = _inverse(task.structure.answer, task.structure.order).to(device)
+    return order, _is_in_order(order)
+
+
+def _is_in_order(index: Int[Tensor, " m"]) -> bool:
+    return torch.equal(index, torch.arange(len(index), device=index.device))
 
 
 def _inverse(names: Int[Tensor, " p"], order: int) -> Int[Tensor, " n"]:

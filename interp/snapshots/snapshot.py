@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -21,6 +22,9 @@ from interp.runs.run import Run
 from interp.tasks.task import Task
 
 Made = TypeVar("Made")
+
+# What depends on a task alone, for the snapshots of its other steps.
+_of_tasks: "WeakKeyDictionary[Task, dict[tuple, Any]]" = WeakKeyDictionary()
 
 
 class NotApplicable(ValueError):
@@ -90,6 +94,19 @@ class Snapshot:
         if make not in self._made:
             self._made[make] = make(self)
         return self._made[make]
+
+    def of_task(self, make: Callable[..., Made], *args: Any) -> Made:
+        """What make(task, device, *args) gives, computed once for all snapshots of the task. Not to be changed.
+
+        Args:
+            make: must not hold on to the task in what it gives, which would keep it alive.
+            args: hashable.
+        """
+        kept = _of_tasks.setdefault(self.known_task, {})
+        key = (make, self.device, args)
+        if key not in kept:
+            kept[key] = make(self.known_task, self.device, *args)
+        return kept[key]
 
     @cached_property
     def _made(self) -> dict[Callable, Any]:
@@ -187,6 +204,11 @@ class Snapshot:
     def labels(self) -> Int[Tensor, " question"]:
         """What the trainer was shown."""
         return self.known_task.labels.to(self.device)
+
+    @cached_property
+    def answers(self) -> Int[Tensor, " question"]:
+        """The output with the largest logit; of equal ones the first."""
+        return self.logits.argmax(-1)
 
     @cached_property
     def is_train(self) -> Bool[Tensor, " question"]:

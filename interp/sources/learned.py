@@ -23,7 +23,7 @@ from interp.sources.records.recorded import Recorded
 from interp.tasks.families import families_with
 from interp.tasks.recognition import Sizes
 from interp.tasks.splits import split_order
-from interp.tasks.task import Task, TaskConfig
+from interp.tasks.task import Questions, Task, TaskConfig
 
 # Splits that published trainers draw: Python's shuffle (progress-measures and its heirs), torch.randperm (the
 # TransformerLens demo, seed 598), with the seeds that people take.
@@ -152,15 +152,24 @@ def recognized(
 ) -> tuple[str | None, float]:
     """The candidate that these weights answer best, and on which share of its pairs; None where none stands out."""
     agreement: dict[str, float] = {}
-    with torch.no_grad():
-        for name, config in candidates.items():
-            questions = config.task().questions
-            answers = answer_logits(model, questions)(weights)[:, : config.n_answers].argmax(-1)
-            agreement[name] = (answers == questions.labels).double().mean().item()
+    inputs, answers = torch.empty(0), torch.empty(0)
+    for name, config in candidates.items():
+        questions = config.task().questions
+        # Most candidates ask the same rows, and differ in the answers alone.
+        if not torch.equal(questions.inputs, inputs):
+            inputs = questions.inputs
+            answers = _answers(model, weights, questions, config.n_answers)
+        agreement[name] = (answers == questions.labels).double().mean().item()
     best, second = sorted(agreement, key=agreement.__getitem__, reverse=True)[:2]
     # A memorizing network answers its train rows, 20 % or more of all; "a/b or a-b" agrees with "a-b" on half.
     clear = agreement[best] > 0.2 and agreement[best] > 1.5 * agreement[second]
     return (best if clear else None), agreement[best]
+
+
+@torch.no_grad()
+def _answers(model: ModelConfig, weights: Weights, questions: Questions, n_answers: int) -> Tensor:
+    """The largest of the logits that are answers, at each question."""
+    return answer_logits(model, questions)(weights)[:, :n_answers].argmax(-1)
 
 
 def rows_of_pairs(config: Any, pairs: Sequence[tuple[int, int]], where: str) -> Tensor:

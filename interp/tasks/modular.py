@@ -206,12 +206,11 @@ class ModularConfig:
     @classmethod
     def candidates(cls, fields: Mapping[str, Any]) -> "dict[str, ModularConfig]":
         """Every operation that these fields leave open, without a split; labels drawn at random are none."""
-        chosen = (
-            [fields["operation"]]
-            if "operation" in fields
-            else [name for name in OPERATIONS if name != "random"]
-        )
-        possible = [name for name in chosen if is_prime(fields["p"]) or not OPERATIONS[name].needs_prime]
+        # A stated operation is taken at its word, and refused by the config where it cannot be.
+        open_ones = [
+            n for n, o in OPERATIONS.items() if n != "random" and (not o.needs_prime or is_prime(fields["p"]))
+        ]
+        possible = [fields["operation"]] if "operation" in fields else open_ones
         return {name: cls(**{**UNSPLIT, **fields, **NO_SPLIT, "operation": name}) for name in possible}
 
     def pairs(self) -> Int[Tensor, "example 2"]:

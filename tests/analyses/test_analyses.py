@@ -27,6 +27,10 @@ PROMISED = {
     "progress_measures": {
         "memorization", "circuit_formation", "cleanup", "grokking", "restricted_loss", "excluded_loss",
     },
+    "groups": {
+        "generalised", "answer", "key_representations", "loss_all", "accuracy_all", "memorization", "circuit_formation",
+        "cleanup", "cleanup_end", "grokking", "coset_concentration",
+    },
     "weight_norms": {"total_l2"},
     "clock_pizza": {"gradient_symmetricity", "distance_irrelevance", "circularity", "verdict"},
 }  # fmt: skip

@@ -104,6 +104,25 @@ SIZES = pd.concat(
     ]
 )
 COEFFICIENTS = along(llc=RISING, sd=0.1, r_hat=[1.0, 1.05, 2.0], n_chains=4)
+PARTS_OF_NETWORK = ("left_embedding", "unembedding", "hidden_left", "hidden_right", "hidden_product")
+SHARES = pd.concat(
+    [
+        stacked("representation", ["trivial", "sign", "standard"], part=part, share=RISING)
+        for part in PARTS_OF_NETWORK
+    ]
+)
+SIMILARITY = stacked(
+    "representation", ["sign", "standard"], similarity=[0.0, -0.1, 0.5], fraction_explained=[0.0, 0.01, 0.25]
+)
+SINGLE = stacked(
+    "representation",
+    ["trivial", "sign", "standard"],
+    measure="excluded_loss",
+    selection="single",
+    loss=[2.0, 1.0, 3.0],
+)
+COSETS = stacked("neuron", [0, 1, 2], side="left", concentration=[2.0, 1.0, 1e-9])
+BY_NAME = figures.representation_colours(["standard"])
 NOTHING = pd.DataFrame({"step": pd.Series(dtype="int64")})
 GROKKING = Transition("test_accuracy", 0.95, 10, 100)
 
@@ -114,6 +133,7 @@ DRAWN = {
     ),
     "coefficient_curve": lambda ax: figures.coefficient_curve(COEFFICIENTS, ax),
     "complexity_curves": lambda ax: figures.complexity_curves(COMPLEXITY, ax),
+    "concentration_curves": lambda ax: figures.concentration_curves(COSETS, ax),
     "component_map": lambda ax: figures.component_map(COMPONENTS, KEY, ax),
     "direction_curves": lambda ax: figures.direction_curves(DISTANCES, ax),
     "double_curves": lambda ax: figures.double_curves(PARTS, ax, colours=K_COLOURS),
@@ -121,6 +141,7 @@ DRAWN = {
     "feature_kernel_curves": lambda ax: figures.feature_kernel_curves(KERNELS, ax),
     "formula_curves": lambda ax: figures.formula_curves(ALGORITHM, ax),
     "gradient_curves": lambda ax: figures.gradient_curves(GRADIENTS, ax),
+    "hidden_curves": lambda ax: figures.hidden_curves(SHARES, ax, names=["standard"]),
     "irrelevance_curves": lambda ax: figures.irrelevance_curves(
         PARTS, ax, colours=K_COLOURS, thresholds=(0.2, 0.9)
     ),
@@ -133,7 +154,12 @@ DRAWN = {
     "progress_curves": lambda ax: figures.progress_curves(MEASURES, ax),
     "qk_bars": lambda ax: figures.qk_bars(CIRCUITS, ax, colours=HEADS),
     "rank_curves": lambda ax: figures.rank_curves(RANKS, ax, lines=LINES),
+    "share_curves": lambda ax: figures.share_curves(
+        SHARES, ax, parts={"left_embedding": "-", "unembedding": "--"}, colours=BY_NAME
+    ),
     "sharpness_curves": lambda ax: figures.sharpness_curves(SHARPNESS, ax),
+    "similarity_curves": lambda ax: figures.similarity_curves(SIMILARITY, ax, colours=BY_NAME),
+    "single_loss_curves": lambda ax: figures.single_loss_curves(SINGLE, ax, colours=BY_NAME),
     "size_curves": lambda ax: figures.size_curves(SIZES, ax),
     "sparsity_curves": lambda ax: figures.sparsity_curves(SPARSITY, ax),
     "spectrum_map": lambda ax: figures.spectrum_map(SPECTRUM, ax),
@@ -151,6 +177,17 @@ BANDS = {
 LACKING = {
     "coefficient_curve": (lambda ax: figures.coefficient_curve(NOTHING, ax), "does not apply"),
     "complexity_curves": (lambda ax: figures.complexity_curves(NOTHING, ax), "does not apply"),
+    "concentration_curves": (
+        lambda ax: figures.concentration_curves(NOTHING, ax), "cosets say nothing of\nthis group or network",
+    ),
+    "hidden_curves": (lambda ax: figures.hidden_curves(NOTHING, ax, names=[]), "this network has no neurons"),
+    "share_curves": (
+        lambda ax: figures.share_curves(NOTHING, ax, parts={"unembedding": "-"}, colours={}),
+        "this network has no such weights",
+    ),
+    "single_loss_curves": (
+        lambda ax: figures.single_loss_curves(NOTHING, ax, colours={}), "the train pairs are not known",
+    ),
     "feature_kernel_curves": (lambda ax: figures.feature_kernel_curves(NOTHING, ax), "does not apply"),
     "gradient_curves": (lambda ax: figures.gradient_curves(NOTHING, ax), "does not apply"),
     "loss_curves": (lambda ax: figures.loss_curves({"history": NOTHING}, ax), "does not apply"),
@@ -277,3 +314,30 @@ def test_a_style_is_there_without_pandas():
     code = "import sys, interp.figures.style; print({'pandas', 'torch', 'scipy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout.strip(), done.stderr) == ("set()", "")
+
+
+def test_key_representations_have_colours_and_others_are_grey(ax):
+    figures.share_curves(SHARES, ax, parts={"left_embedding": "-"}, colours=BY_NAME)
+    found = {line.get_label(): line.get_color() for line in ax.lines if len(line.get_xdata())}
+    assert found == {
+        "left embedding, trivial": "0.75",
+        "left embedding, sign": "0.75",
+        "left embedding, standard": style.PALETTE[0],
+    }
+    ax.clear()
+    figures.single_loss_curves(SINGLE, ax, colours=BY_NAME)
+    # Without the constant nothing changes but the constant.
+    assert [line.get_color() for line in ax.lines] == [style.PALETTE[0], "0.75"]
+
+
+def test_squares_of_similarities_are_summed(ax):
+    figures.similarity_curves(SIMILARITY, ax, colours=BY_NAME)
+    assert curve(ax, "squares of all") == (STEPS, [0.0, 0.02, 0.5])
+    assert curve(ax, "standard") == (STEPS, [0.0, -0.1, 0.5])
+
+
+def test_the_median_neuron_is_drawn(ax):
+    neurons = [along(neuron=i, side="left", concentration=c) for i, c in enumerate((2.0, 0.5, 1e-9))]
+    dead = along(neuron=3, side="right", concentration=float("nan"))
+    figures.concentration_curves(pd.concat([*neurons, dead]), ax)
+    assert curve(ax, "median neuron") == (STEPS, [0.5] * 3)

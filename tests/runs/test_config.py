@@ -75,3 +75,13 @@ def test_training_takes_a_recipe_or_the_config_of_a_run(tmp_path):
     again = train(two.config, tmp_path / "again", threads=1)
     assert one.config == two.config == again.config == config
     assert one.index == two.index == again.index
+
+
+@pytest.mark.parametrize("split", ["unknown", "explicit"])
+def test_a_split_that_cannot_be_drawn_is_refused_before_anything_is_made(tmp_path, split):
+    config = tiny_config(task={"split": split})
+    with pytest.raises(
+        ValueError, match=f"draws its own split, but this task's is '{split}'.* one of shuffle"
+    ):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

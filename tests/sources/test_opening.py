@@ -582,3 +582,13 @@ def test_a_huggingface_series_opens_in_place(tmp_path):
     os.utime(tmp_path / "series" / "checkpoint-10" / "model.safetensors", ns=(1, 1))
     with pytest.raises(RunError, match="was changed since its source was opened"):
         opened.step_weights(10)
+
+
+def test_a_stated_operation_that_cannot_be_is_refused_in_its_own_words(tiny_run, tmp_path):
+    source = one_by_one(tiny_run, tmp_path / "theirs")
+    with pytest.raises(ValueError, match="needs a prime p, got 10"):
+        interp.open_run(source, task={"operation": "divide", "p": 10})
+    with pytest.raises(ValueError, match="A task has no field modulus"):
+        interp.open_run(source, task={"modulus": 11})
+    with pytest.raises(ValueError, match="operation 'random' or"):
+        interp.open_run(source, task={"operation": "random"})

@@ -38,7 +38,7 @@ def losses(snapshot: Snapshot) -> pd.DataFrame:
     """
     task = snapshot.known_task
     logits, labels = snapshot.logits, snapshot.labels
-    answers = logits.argmax(1)
+    answers = snapshot.answers
     correct = logits.gather(1, labels[:, None])
     others = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
     by_row = {
@@ -46,7 +46,7 @@ def losses(snapshot: Snapshot) -> pd.DataFrame:
         "accuracy": answers == labels,
         "margin": correct.squeeze(1) - others,
         "power": (logits - logits.mean(1, keepdim=True)).square().mean(1),
-        "confidence": snapshot.log_probabilities.amax(1).exp(),
+        "confidence": snapshot.log_probabilities.gather(1, answers[:, None]).squeeze(1).exp(),
         "true_accuracy": answers == task.true_labels.to(labels.device),
     }
     by_row = {name: x.to(snapshot.double) for name, x in by_row.items()}

@@ -1,10 +1,13 @@
 """How many neurons of the last MLP layer work, and how evenly."""
 
 import pandas as pd
+import torch
 
 from interp.snapshots.snapshot import Snapshot
 
 VERSION = 1
+
+PART = 128  # questions at a time
 
 
 def neuron_activity(snapshot: Snapshot) -> pd.DataFrame:
@@ -27,9 +30,14 @@ def neuron_activity(snapshot: Snapshot) -> pd.DataFrame:
     References: Merrill et al. 2023, "A tale of two circuits" (active neurons collapse at the transition).
     """
     neurons = snapshot.neurons
-    # sign and clamp: counting through a boolean mask takes several times as long.
-    active = neurons.sign().clamp_(min=0).mean(0).to(snapshot.double)
-    mass = (neurons - neurons.mean(0)).square_().mean(0).to(snapshot.double)
+    mean, n = neurons.mean(0), len(neurons)
+    active, mass = torch.zeros_like(mean), torch.zeros_like(mean)
+    # In parts that stay in the processor's cache. sign and clamp: counting through a boolean mask takes several times
+    # as long.
+    for part in neurons.split(PART):
+        active += part.sign().clamp_(min=0).sum(0)
+        mass += (part - mean).square_().sum(0)
+    active, mass = active.to(snapshot.double) / n, mass.to(snapshot.double) / n
     return pd.DataFrame(
         {
             "n_neurons": [neurons.shape[1]],

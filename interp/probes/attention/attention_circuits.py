@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
@@ -44,46 +45,45 @@ def attention_circuits(snapshot: Snapshot) -> pd.DataFrame:
     if snapshot.config.is_mlp:
         raise NotApplicable("This network has no attention.")
     weights = {name: w.cpu().double() for name, w in snapshot.weights.items()}
-    parts = []
-    for position in (0, 1):
-        for circuit, power in _powers(snapshot, weights, position):
-            n_k, n_heads = power.shape
-            total = power.sum(0)
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "layer": 0,
-                        "head": torch.arange(n_heads).repeat_interleave(n_k).numpy(),
-                        "position": position,
-                        "circuit": circuit,
-                        "frequency": torch.arange(1, n_k + 1).repeat(n_heads).numpy(),
-                        "power": power.T.reshape(-1).numpy(),
-                        "fraction": torch.where(total > 0, power / total, torch.nan).T.reshape(-1).numpy(),
-                    }
-                )
-            )
-    return pd.concat(parts, ignore_index=True)
+    powers = list(_powers(snapshot, weights))
+    n_k, n_heads = powers[0][2].shape
+    power = torch.stack([x.T for _, _, x in powers])  # (operand and circuit, head, frequency)
+    total = power.sum(-1, keepdim=True)
+    of_each = n_heads * n_k
+    return pd.DataFrame(
+        {
+            "layer": 0,
+            "head": np.tile(np.repeat(np.arange(n_heads), n_k), len(powers)),
+            "position": np.repeat([position for position, _, _ in powers], of_each),
+            "circuit": np.repeat([circuit for _, circuit, _ in powers], of_each),
+            "frequency": np.tile(np.arange(1, n_k + 1), len(powers) * n_heads),
+            "power": power.flatten().numpy(),
+            "fraction": torch.where(total > 0, power / total, torch.nan).flatten().numpy(),
+        }
+    )
 
 
 def _powers(
-    snapshot: Snapshot, weights: Weights, position: int
-) -> Iterator[tuple[str, Float[Tensor, "frequency head"]]]:
-    """Name and power of each circuit of an operand, without the constant."""
-    yield "qk", fourier.power(operand_scores(snapshot, weights, position)).sum(1)[1:]
-    x = _first_input(snapshot, weights, operand_tokens(snapshot, position), position)
-    # The transform over tokens commutes with everything behind it. The bias of the values has no frequency.
-    values = torch.einsum("tm,hme->the", fourier.transform(x), weights["blocks.0.attn.W_V"])
+    snapshot: Snapshot, weights: Weights
+) -> Iterator[tuple[int, str, Float[Tensor, "frequency head"]]]:
+    """Position, name and power of each circuit of both operands, without the constant."""
     readouts = {
         "ov_logits": unembedding(snapshot.config, weights)[:, snapshot.once(Residues).answer_order.cpu()]
     }
     if snapshot.config.d_mlp:
         readouts["ov_neurons"] = weights["blocks.0.mlp.W_in"]
-    for circuit, readout in readouts.items():
-        through = weights["blocks.0.attn.W_O"] @ readout
-        squares = torch.einsum("the,hef,thf->th", values, through @ through.transpose(1, 2), values)
-        n = len(squares)
-        power = torch.zeros((n // 2 + 1, squares.shape[1]), dtype=squares.dtype)
-        yield circuit, power.index_add_(0, fourier.frequency_of_component(n), squares)[1:]
+    through = {name: weights["blocks.0.attn.W_O"] @ readout for name, readout in readouts.items()}
+    inner = {name: x @ x.transpose(1, 2) for name, x in through.items()}
+    for position in (0, 1):
+        yield position, "qk", fourier.power(operand_scores(snapshot, weights, position)).sum(1)[1:]
+        x = _first_input(snapshot, weights, operand_tokens(snapshot, position), position)
+        # The transform over tokens commutes with everything behind it. The bias of the values has no frequency.
+        values = torch.einsum("tm,hme->the", fourier.transform(x), weights["blocks.0.attn.W_V"])
+        for circuit, product in inner.items():
+            squares = torch.einsum("the,hef,thf->th", values, product, values)
+            n = len(squares)
+            power = torch.zeros((n // 2 + 1, squares.shape[1]), dtype=squares.dtype)
+            yield position, circuit, power.index_add_(0, fourier.frequency_of_component(n), squares)[1:]
 
 
 def operand_tokens(snapshot: Snapshot, position: int) -> Int[Tensor, " n"]:

@@ -2,6 +2,8 @@
 
 import pandas as pd
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from interp.snapshots.snapshot import Snapshot
 
@@ -29,17 +31,28 @@ def attention_patterns(snapshot: Snapshot) -> pd.DataFrame:
     """
     pattern = snapshot.pattern.cpu().double()
     share = pattern / pattern.sum(-1, keepdim=True)
-    entropy = torch.special.entr(share).sum(-1, keepdim=True).expand_as(pattern)
     _, n_layers, n_heads, n_pos = pattern.shape
+    attention, attention_sd = _mean_and_sd(pattern)
+    entropy, entropy_sd = (
+        x.expand_as(attention) for x in _mean_and_sd(torch.special.entr(share).sum(-1, keepdim=True))
+    )
     layer, head, position = torch.meshgrid(*map(torch.arange, (n_layers, n_heads, n_pos)), indexing="ij")
     return pd.DataFrame(
         {
             "layer": layer.reshape(-1).numpy(),
             "head": head.reshape(-1).numpy(),
             "position": position.reshape(-1).numpy(),
-            "attention": pattern.mean(0).reshape(-1).numpy(),
-            "attention_sd": pattern.std(0, correction=0).reshape(-1).numpy(),
-            "entropy": entropy.mean(0).reshape(-1).numpy(),
-            "entropy_sd": entropy.std(0, correction=0).reshape(-1).numpy(),
+            "attention": attention.reshape(-1).numpy(),
+            "attention_sd": attention_sd.reshape(-1).numpy(),
+            "entropy": entropy.reshape(-1).numpy(),
+            "entropy_sd": entropy_sd.reshape(-1).numpy(),
         }
     )
+
+
+def _mean_and_sd(
+    x: Float[Tensor, " question *rest"],
+) -> tuple[Float[Tensor, " *rest"], Float[Tensor, " *rest"]]:
+    mean = x.mean(0)
+    # Several times as fast as torch's std along the first axis.
+    return mean, (x - mean).square().mean(0).sqrt()

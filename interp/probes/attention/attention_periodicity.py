@@ -2,10 +2,8 @@
 
 import pandas as pd
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from interp.mathematics import fourier
+from interp.mathematics.lines import LineMeans, antisymmetric_power, linear_power, quadratic_power
 from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import Snapshot
 
@@ -41,43 +39,19 @@ def attention_periodicity(snapshot: Snapshot) -> pd.DataFrame:
     pattern = pattern - pattern.mean((0, 1))
     varies = pattern.square().mean((0, 1)) > CONSTANT**2
 
-    coefficients = fourier.transform_2d(pattern)
-    best, k = fractions_by_frequency(coefficients).max(0)
-    k = k + 1
-    total = coefficients.square().sum((0, 1))
-    t = torch.arange(n)
-    by_difference = torch.stack([pattern[t, (t - d) % n].mean(0) for d in range(n)])
+    lines = LineMeans.of(pattern)
+    best, k = (linear_power(lines) + quadratic_power(lines)).max(0)
+    total = pattern.square().sum((0, 1))
     columns = {
-        "fraction_explained": best,
-        "difference_fraction": n * by_difference.square().sum(0) / total,
-        "linear_fraction": _linear(coefficients, k) / total,
+        "fraction_explained": best / total.clamp_min(torch.finfo(total.dtype).tiny),
+        "difference_fraction": n * lines.differences.square().sum(0) / total,
+        "linear_fraction": antisymmetric_power(lines).gather(0, k[None]).squeeze(0) / total,
     }
     return pd.DataFrame(
         {
             "layer": torch.arange(n_layers).repeat_interleave(n_heads).numpy(),
             "head": torch.arange(n_heads).repeat(n_layers).numpy(),
-            "frequency": torch.where(varies, k, 0).numpy(),
+            "frequency": torch.where(varies, k + 1, 0).numpy(),
             **{name: torch.where(varies, x, torch.nan).numpy() for name, x in columns.items()},
         }
     )
-
-
-def fractions_by_frequency(coefficients: Float[Tensor, "n n head"]) -> Float[Tensor, "frequency head"]:
-    """Share of the squares in rows and columns {0, 2k-1, 2k} without (0, 0), for k = 1 .. n//2."""
-    n = coefficients.shape[0]
-    power = coefficients.square()
-    component = fourier.frequency_of_component(n)
-    shares = []
-    for k in range(1, fourier.n_frequencies(n) + 1):
-        own = (component == k).nonzero().squeeze(1)
-        square = power[own][:, own].sum((0, 1))
-        shares.append(square + power[own, 0].sum(0) + power[0, own].sum(0))
-    total = power.sum((0, 1)) - power[0, 0]
-    return torch.stack(shares) / total.clamp_min(torch.finfo(power.dtype).tiny)
-
-
-def _linear(coefficients: Float[Tensor, "n n head"], k: Tensor) -> Float[Tensor, " head"]:
-    """Squared norm along (cos w_k a - cos w_k b) and (sin w_k a - sin w_k b), orthogonal functions."""
-    antisymmetric = (coefficients[:, 0] - coefficients[0]).square() / 2
-    component = fourier.frequency_of_component(len(antisymmetric))
-    return torch.where(component[:, None] == k, antisymmetric, 0.0).sum(0)

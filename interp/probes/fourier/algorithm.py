@@ -1,16 +1,18 @@
 """Clock or pizza: the measures of the whole network."""
 
+import math
+
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.mathematics import clock_pizza, fourier
-from interp.networks import objective
 from interp.networks.answers import answer_logits
 from interp.networks.layers import with_embedding
-from interp.snapshots.residues import Residues
+from interp.snapshots.residues import Residues, table_rows
 from interp.snapshots.snapshot import NotApplicable, Snapshot
+from interp.tasks.task import Task
 
 VERSION = 2
 
@@ -60,11 +62,12 @@ def algorithm(snapshot: Snapshot, *, n_triples: int | None = 1024, seed: int = 0
     residues = snapshot.once(Residues)
     n = residues.n
     differences = torch.arange(n)
-    examples = examples_by_difference(snapshot, differences)
-    logits = residues.logits[examples].cpu()  # small from here on, and float64 is not everywhere
-    logits = clock_pizza.by_distance(logits, differences, residues.answer_order.cpu())
+    examples = snapshot.of_task(examples_by_difference, tuple(range(n)))
+    # Small from here on, and float64 is not everywhere.
+    logits = residues.logits.index_select(0, examples.flatten()).view(n, n, -1).cpu()
+    logits = clock_pizza.by_distance(logits, differences, residues.answer_order.cpu()).double()
     right, runner_up = logits[..., 0], logits[..., 1:].amax(-1)
-    scale = logits.abs().max()
+    scale = largest_size(logits)
     targets = {"": right, "_runner_up": runner_up, "_margin": right - runner_up}
     centred = logits - logits.mean(-1, keepdim=True)
     frequencies = range(1, fourier.n_frequencies(n) + 1)
@@ -95,13 +98,18 @@ def algorithm(snapshot: Snapshot, *, n_triples: int | None = 1024, seed: int = 0
 
 
 def examples_by_difference(
-    snapshot: Snapshot, differences: Int[Tensor, " difference"]
+    task: Task, device: torch.device, differences: tuple[int, ...]
 ) -> Int[Tensor, "difference first"]:
     """The task's row of each pair (x, x - d) of group elements."""
-    rows = torch.arange(snapshot.known_task.n_examples, dtype=torch.float32, device=snapshot.device)
-    residues = snapshot.once(Residues)
-    x, y = clock_pizza.cells(residues.n, differences.to(snapshot.device))
-    return residues.table(rows)[x, y].long()
+    rows, _ = table_rows(task, device)
+    n = math.isqrt(len(rows))
+    x, y = clock_pizza.cells(n, torch.tensor(differences, device=device))
+    return rows.view(n, n)[x, y]
+
+
+def largest_size(logits: Tensor) -> Tensor:
+    """The largest absolute value, on the CPU."""
+    return torch.stack(logits.aminmax()).abs().max().cpu()
 
 
 def _symmetricity_columns(
@@ -187,6 +195,6 @@ def circularity(embedding: Float[Tensor, "n d_model"]) -> float:
 
 def _test_accuracy(snapshot: Snapshot) -> float:
     task = snapshot.known_task
-    is_correct = objective.is_right(snapshot.logits.cpu(), task.true_labels)
+    is_correct = snapshot.answers.cpu() == task.true_labels
     rows = slice(None) if task.is_train is None else ~task.is_train
     return float(is_correct[rows].double().mean())

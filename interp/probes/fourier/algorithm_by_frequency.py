@@ -1,7 +1,8 @@
 """Clock or pizza: the network reduced to one frequency at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float, Int
@@ -11,7 +12,7 @@ from interp.ground.thresholds import LOGIT_FRACTION
 from interp.mathematics import clock_pizza, fourier
 from interp.networks.answers import answer_logits
 from interp.networks.layers import with_embedding
-from interp.probes.fourier.algorithm import examples_by_difference
+from interp.probes.fourier.algorithm import examples_by_difference, largest_size
 from interp.probes.fourier.embedding_spectrum import embedding_spectrum
 from interp.probes.fourier.logit_spectrum import logit_spectrum
 from interp.snapshots.residues import Residues
@@ -75,20 +76,20 @@ def algorithm_by_frequency(
             f"{n_differences} and {max_frequencies}."
         )
     n = snapshot.once(Residues).n
-    share = snapshot.once(logit_spectrum).set_index("frequency")["fraction_explained"]
+    share = snapshot.once(logit_spectrum)["fraction_explained"].to_numpy()
     if frequencies is None:
-        found = share[share > LOGIT_FRACTION].sort_values(ascending=False)
-        frequencies = [int(k) for k in found.index[:max_frequencies]]
+        largest = (-share).argsort(kind="stable")[:max_frequencies]
+        frequencies = (1 + largest[share[largest] > LOGIT_FRACTION]).tolist()
     frequencies = fourier.check_frequencies(frequencies, n)
-    embedding = snapshot.once(embedding_spectrum).set_index("frequency")["fraction"]
+    embedding = snapshot.once(embedding_spectrum)["fraction"].to_numpy()
+    median = float(np.median(embedding))
     count = n if n_differences is None or 4 * n_differences > n else n_differences
     rows: list[dict[str, float | str]] = []
-    for k in frequencies:
+    for k, measured in zip(frequencies, _measured(snapshot, frequencies, count), strict=True):
         double = min(2 * k % n, -2 * k % n)
-        row: dict[str, float | str] = {"frequency": k, "fraction": float(share[k])}
-        row |= _measure(snapshot, k, spread_differences(n, k, count))
-        row |= {"double": double, "double_fraction": float(embedding[double]) if double else float("nan")}
-        row["median_fraction"] = float(embedding.median())
+        row: dict[str, float | str] = {"frequency": k, "fraction": float(share[k - 1]), **measured}
+        row |= {"double": double, "double_fraction": float(embedding[double - 1]) if double else float("nan")}
+        row["median_fraction"] = median
         reasons = {
             "distance_irrelevance": "the right answer's logit is the same for all pairs",
             "coefficient_of_variation": "the right answer's logit is zero",
@@ -118,33 +119,53 @@ def isolated(snapshot: Snapshot, k: int) -> Float[Tensor, "token d_model"]:
     if "embed.W_E" not in snapshot.weights:
         raise NotApplicable("This network's embedding is one-hot: no frequency can be taken out of it.")
     structure, W_E = snapshot.once(Residues).structure, snapshot.weights["embed.W_E"].clone()
+    component = fourier.frequency_of_component(structure.order)
+    is_kept = (component == 0) | (component == k)
+    waves = fourier.fourier_basis(structure.order, W_E.dtype)[is_kept].to(W_E.device)
     for names, tokens in zip((structure.first, structure.second), structure.operand_tokens, strict=True):
-        named = tokens[names.argsort()][-structure.order :].to(
-            W_E.device
-        )  # without a name is -1, sorted first
-        W_E[named] = fourier.filter_frequencies(W_E[named], [0, k])
+        # Without a name is -1, sorted first.
+        named = tokens[names.argsort()][-structure.order :].to(W_E.device)
+        W_E[named] = waves.T @ (waves @ W_E[named])
     return W_E
 
 
-def _measure(snapshot: Snapshot, k: int, differences: Int[Tensor, " difference"]) -> dict[str, float | str]:
-    task, residues = snapshot.known_task, snapshot.once(Residues)
-    n = residues.n
-    tokens = task.tokens.to(snapshot.device)[examples_by_difference(snapshot, differences).reshape(-1)]
-    config, weights = with_embedding(snapshot.config, snapshot.weights, isolated(snapshot, k))
-    with torch.no_grad():
-        logits = (
-            answer_logits(config, tokens)(weights)[:, : task.config.n_answers]
-            .view(len(differences), n, -1)
-            .cpu()
-        )
-    logits = clock_pizza.by_distance(logits, differences, residues.answer_order.cpu())
-    logits = logits - logits.mean(-1, keepdim=True)
-    right = logits[..., 0]
+def _measured(snapshot: Snapshot, frequencies: list[int], count: int) -> Iterator[dict[str, float]]:
+    residues = snapshot.once(Residues)
     # Of the whole network: where k is not in the embedding at all, the reduced one is nothing but rounding.
-    scale = residues.logits.abs().max().cpu()
-    return {
-        "distance_irrelevance": clock_pizza.distance_irrelevance(right, scale),
-        "coefficient_of_variation": clock_pizza.coefficient_of_variation(right),
-        "clock_fraction": clock_pizza.fraction_explained(logits, differences, [k], "clock"),
-        "pizza_fraction": clock_pizza.fraction_explained(logits, differences, [k], "pizza"),
-    }
+    scale = largest_size(residues.logits)
+    # As many networks at once as ask for no more pairs together than the task has.
+    n_at_once = max(residues.n // count, 1)
+    for i in range(0, len(frequencies), n_at_once):
+        some = frequencies[i : i + n_at_once]
+        differences = [spread_differences(residues.n, k, count) for k in some]
+        for k, d, logits in zip(some, differences, isolated_logits(snapshot, some, differences), strict=True):
+            logits = logits - logits.mean(-1, keepdim=True)
+            right = logits[..., 0]
+            yield {
+                "distance_irrelevance": clock_pizza.distance_irrelevance(right, scale),
+                "coefficient_of_variation": clock_pizza.coefficient_of_variation(right),
+                "clock_fraction": clock_pizza.fraction_explained(logits, d, [k], "clock"),
+                "pizza_fraction": clock_pizza.fraction_explained(logits, d, [k], "pizza"),
+            }
+
+
+def isolated_logits(
+    snapshot: Snapshot, frequencies: list[int], differences: list[Int[Tensor, " difference"]]
+) -> Float[Tensor, "frequency difference first n"]:
+    """Logits, by distance from the right answer, of the networks that keep one frequency each, in float64.
+
+    Args:
+        differences: those of the pairs that each network is asked for, equally many.
+    """
+    task, residues = snapshot.known_task, snapshot.once(Residues)
+    # One network with the embeddings below each other: small passes cost more than their products.
+    embedding = torch.cat([isolated(snapshot, k) for k in frequencies])
+    config, weights = with_embedding(snapshot.config, snapshot.weights, embedding)
+    examples = [snapshot.of_task(examples_by_difference, tuple(d.tolist())).flatten() for d in differences]
+    tokens = task.tokens.to(snapshot.device).index_select(0, torch.cat(examples)).view(len(frequencies), -1)
+    own = torch.arange(len(frequencies), device=tokens.device)[:, None] * (len(embedding) // len(frequencies))
+    with torch.no_grad():
+        logits = answer_logits(config, (tokens + own).view(-1, task.inputs.shape[1]))(weights)
+    logits = logits[:, : task.config.n_answers].view(-1, residues.n, task.config.n_answers).cpu()
+    logits = clock_pizza.by_distance(logits, torch.cat(differences), residues.answer_order.cpu())
+    return logits.view(len(frequencies), -1, residues.n, residues.n).double()

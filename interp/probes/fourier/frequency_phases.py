@@ -4,7 +4,6 @@ import pandas as pd
 import torch
 
 from interp.ground.thresholds import LOGIT_FRACTION
-from interp.mathematics import fourier
 from interp.probes.fourier.logit_spectrum import logit_spectrum
 from interp.probes.fourier.neuron_frequencies import neuron_frequencies
 from interp.snapshots.residues import Residues
@@ -34,22 +33,23 @@ def frequency_phases(snapshot: Snapshot) -> pd.DataFrame:
     MLP that reads phi twice; here theta is read off the activations, so that attention may come before); Gromov 2023
     (phi_u + phi_v = phi_w).
     """
-    neurons = snapshot.once(neuron_frequencies)
-    logits = snapshot.once(logit_spectrum).set_index("frequency")
+    dominant = torch.tensor(snapshot.once(neuron_frequencies)["frequency"].to_numpy(), device=snapshot.device)
+    logits = snapshot.once(logit_spectrum)
+    share, phase = logits["fraction_explained"].to_numpy(), logits["phase"].to_numpy()
     n = snapshot.once(Residues).n
     t = torch.arange(n, device=snapshot.device)
-    by_sum = fourier.mean_over_sum(snapshot.once(Residues).neuron_table)
+    by_sum = snapshot.once(Residues).neuron_lines.sums
     rows = []
-    for k in logits.index[logits["fraction_explained"] > LOGIT_FRACTION]:
-        own = torch.tensor(neurons.index[neurons["frequency"] == k].to_numpy(), device=snapshot.device)
+    for k in (1 + (share > LOGIT_FRACTION).nonzero()[0]).tolist():
+        own = (dominant == k).nonzero().squeeze(1)
         wave = torch.exp(-2j * torch.pi * k * t / n).to(torch.complex64)
         read = wave @ by_sum[:, own].to(torch.complex64)  # A exp(i theta), up to a factor
         written = wave @ snapshot.once(Residues).neuron_logit_map[:, own].to(torch.complex64)  # C exp(i psi)
         weight = (read * written.conj()).abs().sum()
         rows.append(
             {
-                "frequency": int(k),
-                "logit_phase": logits.loc[k, "phase"],
+                "frequency": k,
+                "logit_phase": phase[k - 1],
                 "n_neurons": len(own),
                 "alignment": ((read * written.conj()).real.sum() / weight).item(),
                 "concentration": (read.sum().abs() / read.abs().sum()).item(),

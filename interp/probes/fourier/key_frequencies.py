@@ -1,5 +1,6 @@
 """Which frequencies a network uses, by three selections that need not agree."""
 
+import numpy as np
 import pandas as pd
 
 from interp.ground.thresholds import LOGIT_FRACTION, NEURON_FRACTION
@@ -32,28 +33,27 @@ def key_frequencies(snapshot: Snapshot) -> pd.DataFrame:
 
     References: Nanda et al. 2023, section 4 (by neurons and embedding); Chughtai et al. 2023 (by logits).
     """
-    logits = snapshot.once(logit_spectrum)
-    parts = [
-        _selection("logits", logits, "fraction_explained", logits["fraction_explained"] > LOGIT_FRACTION)
-    ]
+    logits = snapshot.once(logit_spectrum)["fraction_explained"].to_numpy()
+    found = {"logits": np.where(logits > LOGIT_FRACTION, logits, 0)}
     try:
         neurons = snapshot.once(neuron_frequencies)
-        pure = neurons[neurons["fraction_explained"] >= NEURON_FRACTION]
-        share = (pure["frequency"].value_counts() / len(neurons)).rename("value").reset_index()
-        parts.append(_selection("neurons", share, "value", share["value"] >= NEURON_SHARE))
+        pure = neurons["frequency"].to_numpy()[neurons["fraction_explained"].to_numpy() >= NEURON_FRACTION]
+        share = np.bincount(pure, minlength=len(logits) + 1)[1:] / len(neurons)
+        found["neurons"] = np.where(share >= NEURON_SHARE, share, 0)
     except NotApplicable:
         pass  # no MLP: the other selections stand
     try:
         embedding = snapshot.once(embedding_spectrum)
-        outlier = embedding["power"] > EMBEDDING_OUTLIER * embedding["power"].median()
-        parts.append(_selection("embedding", embedding, "fraction", outlier))
+        power = embedding["power"].to_numpy()
+        is_outlier = power > EMBEDDING_OUTLIER * np.median(power)
+        found["embedding"] = np.where(is_outlier, embedding["fraction"].to_numpy(), 0)
     except NotApplicable:
         pass  # one-hot embedding
-    return pd.concat(parts, ignore_index=True)
-
-
-def _selection(name: str, table: pd.DataFrame, value: str, chosen: pd.Series) -> pd.DataFrame:
-    found = table[chosen].sort_values(value, ascending=False)
+    chosen = {name: (-value).argsort(kind="stable")[: (value > 0).sum()] for name, value in found.items()}
     return pd.DataFrame(
-        {"selection": name, "frequency": found["frequency"].astype(int), "value": found[value].astype(float)}
+        {
+            "selection": pd.Series([name for name, k in chosen.items() for _ in k], dtype="str"),
+            "frequency": 1 + np.concatenate(list(chosen.values())),
+            "value": np.concatenate([found[name][k] for name, k in chosen.items()]),
+        }
     )

@@ -1,8 +1,10 @@
 """Where the 2-D Fourier transform of the logits over (a, b) has its power."""
 
 import pandas as pd
+import torch
 
-from interp.probes.fourier.logit_components import logit_components
+from interp.mathematics.lines import linear_power, quadratic_power
+from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import Snapshot
 
 VERSION = 1
@@ -24,10 +26,12 @@ def logit_cells(snapshot: Snapshot) -> pd.DataFrame:
 
     References: Nanda et al. 2023, section 4.2.
     """
-    table = snapshot.once(logit_components)
-    first, second = table["frequency_first"], table["frequency_second"]
-    linear = (first == 0) | (second == 0)
-    parts = {"quadratic": (first == second) & ~linear, "linear": linear, "cross": (first != second) & ~linear}
-    return pd.DataFrame(
-        {"kind": list(parts), "fraction": [table.loc[part, "fraction"].sum() for part in parts.values()]}
-    )
+    residues = snapshot.once(Residues)
+    lines = residues.logit_lines
+    quadratic, linear = quadratic_power(lines).sum(), linear_power(lines).sum()
+    constant = (residues.n * lines.first.mean(0)).square().sum()
+    # Parseval: what is in no other cell. A difference, so that of a perfect clock it is rounding.
+    cross = (residues.logit_power - constant - quadratic - linear).clamp_min(0)
+    power = torch.stack([quadratic, linear, cross])
+    share = power / power.sum().clamp_min(torch.finfo(power.dtype).tiny)
+    return pd.DataFrame({"kind": ["quadratic", "linear", "cross"], "fraction": share.cpu().numpy()})

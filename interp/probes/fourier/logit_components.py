@@ -25,11 +25,10 @@ def logit_components(snapshot: Snapshot) -> pd.DataFrame:
 
     References: Nanda et al. 2023, section 4.2 (2-D DFT of the logits).
     """
-    logits = snapshot.once(Residues).logit_cube
-    n = logits.shape[0]
-    centred = logits - logits.mean(-1, keepdim=True)
+    centred = snapshot.once(Residues).centred_cube
+    n = centred.shape[0]
     # Dense products: for prime n they are faster than an FFT.
-    basis = fourier.fourier_basis(n, logits.dtype).to(logits.device)
+    basis = fourier.fourier_basis(n, centred.dtype).to(centred.device)
     power = torch.matmul(basis, (basis @ centred.view(n, -1)).view(n, n, n)).square().sum(-1)
     power[0, 0] = 0
     k = fourier.frequency_of_component(n).to(power.device)

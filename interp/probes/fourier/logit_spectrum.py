@@ -29,14 +29,12 @@ def logit_spectrum(snapshot: Snapshot) -> pd.DataFrame:
 
     References: Nanda et al. 2023, section 4.1; centring as in Chughtai et al. 2023.
     """
-    logits = snapshot.once(Residues).logit_cube
-    n = logits.shape[0]
-    centred = logits - logits.mean(-1, keepdim=True)
-    coefficient = fourier.clock_coefficients(centred)
-    share = coefficient.square() / centred.square().sum().clamp_min(torch.finfo(centred.dtype).tiny)
+    residues = snapshot.once(Residues)
+    n, by_sum = residues.n, residues.logit_lines.sums
+    coefficient = fourier.clock_coefficients_of_sums(by_sum)
+    share = coefficient.square() / residues.logit_power.clamp_min(torch.finfo(by_sum.dtype).tiny)
 
-    t = torch.arange(n, device=logits.device)
-    by_sum = fourier.mean_over_sum(centred)
+    t = torch.arange(n, device=by_sum.device)
     shifted = torch.fft.rfft(by_sum[t[:, None], (t[:, None] + t) % n].sum(0))[1:]
     # As a function of d = c - (a+b) the term is cos(w_k d - phase): its DFT has the angle -phase.
     return pd.DataFrame(

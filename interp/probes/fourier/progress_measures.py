@@ -18,6 +18,7 @@ from torch import Tensor
 from interp.ground.thresholds import LOGIT_FRACTION
 from interp.mathematics import fourier
 from interp.probes.answers.losses import splits
+from interp.probes.fourier.logit_spectrum import logit_spectrum
 from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import Snapshot
 
@@ -63,12 +64,13 @@ def progress_measures(
     References: Nanda et al. 2023, section 5.1 and their published code (two input directions a frequency, bias
     correction in the restricted loss and none in the excluded loss).
     """
-    logits = _logits(snapshot)
+    logits, by_sum = _logits(snapshot)
     n = logits.shape[0]
-    by_sum = fourier.mean_over_sum(logits)
-    coefficients = fourier.clock_coefficients(logits[..., :n])
-    selections, chosen = _sets(n, _explained(logits[..., :n], coefficients), frequencies, n_random, seed)
+    spectrum = snapshot.once(logit_spectrum)
+    explained = spectrum["fraction_explained"].to_numpy()
+    selections, chosen = _sets(n, explained, frequencies, n_random, seed)
     masks = torch.from_numpy(chosen).to(logits)
+    coefficients = torch.tensor(spectrum["coefficient"].to_numpy()).to(logits)
 
     parts = _frequency_tables(by_sum)
     kept = (masks @ parts.flatten(1)).view(-1, *by_sum.shape)
@@ -95,21 +97,19 @@ def progress_measures(
     return pd.DataFrame(table)
 
 
-def _logits(snapshot: Snapshot) -> Float[Tensor, "n n p"]:
-    """Logits over group elements; answers without a name (0 in a multiplicative group) are the last columns."""
+def _logits(snapshot: Snapshot) -> tuple[Float[Tensor, "n n p"], Float[Tensor, "n p"]]:
+    """Logits over group elements less their mean over the answers, which no loss sees; and their mean over sums.
+
+    Answers without a name (0 in a multiplicative group) are the last columns, and no part of the mean.
+    """
     residues = snapshot.once(Residues)
-    cube, logits = residues.logit_cube, residues.logits
+    cube, by_sum, logits = residues.centred_cube, residues.logit_lines.sums, residues.logits
     if cube.shape[2] == logits.shape[1]:
-        return cube
+        return cube, by_sum
     is_named = torch.zeros(logits.shape[1], dtype=torch.bool, device=cube.device)
     is_named[residues.answer_order] = True
-    return torch.cat([cube, residues.table(logits)[..., ~is_named].to(cube)], -1)
-
-
-def _explained(cube: Float[Tensor, "n n n"], coefficients: Float[Tensor, " frequency"]) -> np.ndarray:
-    """Share of the logits, centred over c for each input, that each clock term explains."""
-    centred = cube.square().sum() - cube.shape[0] * cube.mean(-1).square().sum()
-    return (coefficients.square() / centred.clamp_min(torch.finfo(cube.dtype).tiny)).cpu().numpy()
+    unnamed = residues.table(logits)[..., ~is_named].to(cube) - residues.logit_cube.mean(-1, keepdim=True)
+    return torch.cat([cube, unnamed], -1), torch.cat([by_sum, fourier.mean_over_sum(unnamed)], -1)
 
 
 def _sets(
@@ -134,9 +134,13 @@ def _frequency_tables(by_sum: Float[Tensor, "n p"]) -> Float[Tensor, "frequency 
     """The part of by_sum at each frequency of s, as a table (s, c); they sum to by_sum minus its mean."""
     n = by_sum.shape[0]
     basis = fourier.fourier_basis(n, by_sum.dtype).to(by_sum.device)
-    components = basis[:, :, None] * (basis @ by_sum)[:, None, :]
-    out = torch.zeros(fourier.n_frequencies(n) + 1, *by_sum.shape, dtype=by_sum.dtype, device=by_sum.device)
-    return out.index_add_(0, fourier.frequency_of_component(n).to(by_sum.device), components)[1:]
+    n_pairs = (n - 1) // 2
+    pairs = basis[1 : 2 * n_pairs + 1].view(n_pairs, 2, n)
+    parts = pairs.transpose(1, 2) @ (pairs @ by_sum)
+    if n % 2:
+        return parts
+    alternating = basis[-1:]
+    return torch.cat([parts, (alternating.T @ (alternating @ by_sum))[None]])
 
 
 def _clock_tables(
@@ -189,9 +193,7 @@ def losses_without(
     order = sums.argsort()
     blocks = others[order].split(torch.bincount(sums, minlength=n).tolist())
     total = torch.cat([factor[:, s] @ block.T for s, block in enumerate(blocks)], 1)
-    out = torch.empty_like(total)
-    out[:, order] = total.log1p()
-    return out
+    return total.log1p().index_select(1, order.argsort())
 
 
 def _rows(measure: str, selections: list[str], sizes: list[int], by_split: Mapping[str, tuple]) -> list[dict]:

@@ -1,7 +1,6 @@
 """How far the weights have moved from where they began, from where they end, and since the checkpoint before."""
 
-import math
-
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -42,42 +41,50 @@ def weight_distances(snapshot: Snapshot) -> pd.DataFrame:
         )
     before = max((s for s in run.steps if s < snapshot.step), default=None)
     now = _double(snapshot.weights)
-    first, last = (_double(run.step_weights(run.steps[i])) for i in (0, -1))
-    previous = None if before is None else _double(run.step_weights(before))
-    rows = []
-    for name in [*now, None]:
-        row: dict[str, str | float] = {"matrix": name or "total"}
-        for kind, other in (("initial", first), ("final", last)):
-            row |= {f"{kind}_{key}": value for key, value in _compare(now, other, name).items()}
-        row["update_norm"] = math.nan if previous is None else _norm(_difference(now, previous, name))
-        row["update_steps"] = 0 if before is None else snapshot.step - before
-        rows.append(row)
-    return pd.DataFrame(rows)
+    columns: dict[str, np.ndarray] = {}
+    for kind, step in (("initial", run.steps[0]), ("final", run.steps[-1])):
+        columns |= {f"{kind}_{key}": x for key, x in _compare(now, _double(run.step_weights(step))).items()}
+    update = np.full(len(now) + 1, np.nan)
+    if before is not None:
+        update = _norms(_squares(now, _double(run.step_weights(before))))
+    return pd.DataFrame(
+        {
+            "matrix": [*now, "total"],
+            **columns,
+            "update_norm": update,
+            "update_steps": 0 if before is None else snapshot.step - before,
+        }
+    )
 
 
 def _double(weights: Weights) -> Weights:
     return {name: w.cpu().double() for name, w in sorted(weights.items())}
 
 
-def _part(weights: Weights, name: str | None) -> list[Tensor]:
-    return list(weights.values()) if name is None else [weights[name]]
+def _compare(now: Weights, other: Weights) -> dict[str, np.ndarray]:
+    """Distance, relative change and cosine of each matrix, and of all as one vector."""
+    distance = _norms(_squares(now, other))
+    norm_now, norm_other = (_norms([_product(w, w) for w in x.values()]) for x in (now, other))
+    products = _with_total([_product(w, other[name]) for name, w in now.items()])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            "distance": distance,
+            "relative_change": distance / norm_other,
+            "cosine": products / (norm_now * norm_other),
+        }
 
 
-def _difference(now: Weights, other: Weights, name: str | None) -> list[Tensor]:
-    return [w - other[n] for n, w in now.items() if name in (None, n)]
+def _squares(now: Weights, other: Weights) -> list[float]:
+    return [_product(d, d) for d in (w - other[name] for name, w in now.items())]
 
 
-def _norm(parts: list[Tensor]) -> float:
-    return math.sqrt(sum(w.square().sum().item() for w in parts))
+def _product(a: Tensor, b: Tensor) -> float:
+    return torch.dot(a.flatten(), b.flatten()).item()
 
 
-def _compare(now: Weights, other: Weights, name: str | None) -> dict[str, float]:
-    distance = torch.tensor(_norm(_difference(now, other, name)), dtype=torch.float64)
-    norm_now = torch.tensor(_norm(_part(now, name)), dtype=torch.float64)
-    norm_other = torch.tensor(_norm(_part(other, name)), dtype=torch.float64)
-    product = sum((w * other[n]).sum() for n, w in now.items() if name in (None, n))
-    return {
-        "distance": distance.item(),
-        "relative_change": (distance / norm_other).item(),  # tensors: 0/0 is NaN, not an exception
-        "cosine": (product / (norm_now * norm_other)).item(),
-    }
+def _with_total(numbers: list[float]) -> np.ndarray:
+    return np.array([*numbers, sum(numbers)])
+
+
+def _norms(squares: list[float]) -> np.ndarray:
+    return np.sqrt(_with_total(squares))

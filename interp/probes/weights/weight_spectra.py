@@ -33,7 +33,7 @@ def weight_spectra(snapshot: Snapshot) -> pd.DataFrame:
     for name, w in sorted(snapshot.weights.items()):
         is_bias = name.rsplit(".", 1)[-1].startswith("b_")  # b_Q has an axis for the heads
         if w.ndim >= 2 and not is_bias:
-            values = torch.linalg.svdvals(as_matrix(name, w).cpu().double())
+            values = singular_values(as_matrix(name, w).cpu().double())
             rows.append({"matrix": name, **_ranks(values)})
     columns = ["matrix", "spectral_norm", "stable_rank", "effective_rank", "full_rank"]
     return pd.DataFrame(rows, columns=columns)
@@ -44,6 +44,13 @@ def as_matrix(name: str, w: Tensor) -> Float[Tensor, "row column"]:
     if w.ndim == 3 and name.rsplit(".", 1)[-1] in ("W_Q", "W_K", "W_V"):
         w = w.transpose(0, 1).flatten(1)
     return w.reshape(-1, w.shape[-1]) if w.ndim > 2 else w
+
+
+def singular_values(matrix: Float[Tensor, "row column"]) -> Float[Tensor, " singular"]:
+    """Singular values, descending."""
+    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    # Those of the triangle are the same, and of a long matrix it is much smaller.
+    return torch.linalg.svdvals(torch.linalg.qr(tall, mode="r").R if len(tall) > tall.shape[1] else tall)
 
 
 def _ranks(values: Float[Tensor, " singular"]) -> dict[str, int | float]:

@@ -9,10 +9,12 @@ from interp.sources.formats.left_facing import LEFT_FACING
 from interp.sources.formats.native_model import NATIVE_MODEL
 from interp.sources.formats.openai_grok import OPENAI_GROK
 from interp.sources.formats.pizza import PIZZA
+from interp.sources.formats.rep_theory import REP_THEORY
 from interp.sources.formats.transformer_bridge import TRANSFORMER_BRIDGE
 
 # In this order each is asked whether a state dict is its own: what lies beside it tells one from the next.
 FORMATS = (
+    REP_THEORY,
     HOOKED_TRANSFORMER,
     TRANSFORMER_BRIDGE,
     NATIVE_MODEL,

@@ -1,0 +1,152 @@
+"""Representations of a group along training: their shares in weights and neurons, in the logits, and their cosets."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.axes import Axes
+
+from interp.figures import style
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OTHER = "0.75"
+_BESIDE: dict[str, Any] = {"fontsize": 6, "labelspacing": 0.25, "handlelength": 1.4}
+_ABOVE: dict[str, Any] = {
+    "loc": "lower center",
+    "bbox_to_anchor": (0.5, 1.0),
+    "ncols": 4,
+    "fontsize": 6,
+    "handlelength": 1.4,
+    "columnspacing": 1.0,
+}
+
+
+def representation_colours(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each representation, the first eight; the key ones come first."""
+    return dict(zip(names, style.PALETTE, strict=False))
+
+
+def share_curves(
+    spectrum: "pd.DataFrame", ax: Axes, *, parts: Mapping[str, str], colours: Mapping[str, str], **legend: Any
+) -> Axes:
+    """Share of each representation in parts of the network, along training; those without a colour in grey.
+
+    Args:
+        spectrum: of `representation_spectrum`.
+        parts: line style by part, as {"left_embedding": "-"}; parts that the network has not are left out.
+        legend: options of the legend.
+    """
+    shown = [part for part in parts if len(spectrum) and (spectrum["part"] == part).any()]
+    if not shown:
+        style.note_instead(ax, "this network has no such weights")
+        return ax
+    for part in shown:
+        line, rows = parts[part], spectrum[spectrum["part"] == part]
+        for name, curve in rows.groupby("representation", sort=False):
+            colour = colours.get(name, OTHER)
+            ax.plot(
+                curve["step"], curve["share"], color=colour, ls=line, lw=1.2 if name in colours else 0.6,
+                zorder=2 if name in colours else 1, label=f"{part.replace('_', ' ')}, {name}",
+            )  # fmt: skip
+    ax.set_ylim(0, 1.02)
+    ax.set_ylabel("share of representation")
+    handles = [ax.plot([], [], color="0.2", ls=parts[p], label=p.replace("_", " "))[0] for p in shown]
+    ax.legend(handles=handles, **{"loc": "best", **_BESIDE} | legend)
+    return ax
+
+
+def similarity_curves(table: "pd.DataFrame", ax: Axes, *, colours: Mapping[str, str], **legend: Any) -> Axes:
+    """Cosine of the logits with the character of each representation, along training.
+
+    Args:
+        table: of `character_similarity`.
+        legend: options of the legend.
+    """
+    for name, curve in table.groupby("representation", sort=False):
+        if name not in colours:
+            ax.plot(curve["step"], curve["similarity"], color=OTHER, lw=0.6, zorder=1)
+    for name, colour in colours.items():
+        curve = table[table["representation"] == name]
+        ax.plot(curve["step"], curve["similarity"], color=colour, label=name)
+    total = table.groupby("step")["fraction_explained"].sum()
+    ax.plot(total.index, total, color="0.2", ls=":", label="squares of all")
+    ax.set_ylim(min(-0.02, table["similarity"].min()), 1.02)
+    ax.set_ylabel("similarity of logits\nand character")
+    ax.legend(**_ABOVE | legend)
+    return ax
+
+
+def hidden_curves(spectrum: "pd.DataFrame", ax: Axes, *, names: Sequence[str], **legend: Any) -> Axes:
+    """Share of the neurons along rho(a), rho(b) and rho(ab), the named representations together.
+
+    Args:
+        spectrum: of `representation_spectrum`.
+        names: of the key representations.
+        legend: options of the legend.
+    """
+    if not len(spectrum):
+        style.note_instead(ax, "this network has no neurons")
+        return ax
+    key = spectrum[spectrum["representation"].isin(names)]
+    sides = (
+        ("hidden_left", style.SKY, r"$\rho(a)$"),
+        ("hidden_right", style.ORANGE, r"$\rho(b)$"),
+        ("hidden_product", style.BLACK, r"$\rho(ab)$"),
+    )
+    for part, colour, label in sides:
+        share = key[key["part"] == part].groupby("step")["share"].sum()
+        if len(share):
+            ax.plot(share.index, share, color=colour, label=label)
+    ax.set_ylim(0, 1.02)
+    ax.set_ylabel("share of the neurons,\nkey representations")
+    style.legend_or_note(ax, **{"loc": "best", **_BESIDE} | legend)
+    return ax
+
+
+def single_loss_curves(
+    losses: "pd.DataFrame", ax: Axes, *, colours: Mapping[str, str], **legend: Any
+) -> Axes:
+    """Excluded loss of the train pairs without each representation alone, along training.
+
+    Args:
+        losses: of `representation_losses`, one level.
+        legend: options of the legend.
+    """
+    rows = losses
+    if len(losses):
+        rows = losses[(losses["measure"] == "excluded_loss") & (losses["selection"] == "single")]
+    if not len(rows):
+        style.note_instead(ax, "the train pairs are not known")
+        return ax
+    for name in [*colours, *(set(rows["representation"]) - set(colours) - {"trivial"})]:
+        curve, is_key = rows[rows["representation"] == name], name in colours
+        ax.plot(
+            curve["step"], curve["loss"], color=colours.get(name, OTHER), lw=1.0 if is_key else 0.6,
+            zorder=2 if is_key else 1, label=name if is_key else None,
+        )  # fmt: skip
+    ax.set_yscale("log")
+    ax.set_ylabel("loss (nats) without\none representation")
+    style.legend_or_note(ax, **_ABOVE | legend)
+    return ax
+
+
+def concentration_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
+    """How far the neurons are concentrated on cosets: median and 90th percentile along training; 1 says nothing.
+
+    Args:
+        table: of `coset_concentration`; empty where it does not apply.
+        legend: options of the legend.
+    """
+    if not len(table):
+        style.note_instead(ax, "cosets say nothing of\nthis group or network")
+        return ax
+    by_step = table.dropna(subset=["concentration"]).groupby("step")["concentration"]
+    for quantile, line, label in ((0.5, "-", "median neuron"), (0.9, "--", "90th percentile")):
+        values = by_step.quantile(quantile)
+        ax.plot(values.index, values.clip(lower=1e-12), color=style.GREEN, ls=line, label=label)
+    ax.axhline(1, color="0.6", lw=0.6)
+    ax.set_yscale("log")
+    ax.set_ylabel("coset concentration")
+    style.legend_or_note(ax, **{"loc": "best", **_BESIDE} | legend)
+    return ax
