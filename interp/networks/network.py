@@ -127,9 +127,10 @@ def at_questions(name: str, x: Tensor, questions: Questions) -> Tensor:
     A copy, so that the whole can be freed. An attention-free MLP has one position, which answers.
     """
     by_query = x.movedim(2, 1) if name.endswith(("hook_pattern", "hook_attn_scores")) else x
-    if by_query.shape[1] == 1 or questions.is_last:
+    if questions.is_last:
         return by_query[:, -1].clone()
-    return by_query[questions.example, questions.position]
+    position = 0 if by_query.shape[1] == 1 else questions.position
+    return by_query[questions.example, position]
 
 
 @dataclass(frozen=True, eq=False)

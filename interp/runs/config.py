@@ -160,7 +160,8 @@ def config_from_json(value: Any, where: Path | str) -> RunConfig:
             ".".join(map(str, [x for i, x in enumerate(first["loc"]) if (i, x) != (1, _family(value))]))
             or "config"
         )
-        raise RunError(f"{where} holds no valid config: {field}: {first['msg']}.") from error
+        what = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
+        raise RunError(f"{where} holds no valid config: {field}: {what}.") from error
     if config_to_json(config) != value:
         raise RunError(f"{where} holds fields that this version does not know, or values of another type.")
     return config

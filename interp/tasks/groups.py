@@ -60,8 +60,22 @@ class GroupConfig:
         check_split(self.split, self.train_fraction)
         if not 0 <= self.corrupted_fraction <= 1:
             raise ValueError(f"A task needs a corrupted fraction in [0, 1], got {self.corrupted_fraction}.")
+        if self.cayley_table is not None:
+            self._check_name()
         if self.finite_group.order < 2:
             raise ValueError(f"A task needs a group of at least two elements, got {self.group}.")
+
+    def _check_name(self) -> None:
+        """Refuse a table under the name of another group."""
+        try:
+            known = named_group(self.group)
+        except ValueError:
+            return
+        if not torch.equal(known.table, self.finite_group.table):
+            raise ValueError(
+                f"The Cayley table is not that of {self.group}, which is a group of {known.order} elements in an order "
+                "of its own. Give the table another name (task.group)."
+            )
 
     @cached_property
     def finite_group(self) -> Group:

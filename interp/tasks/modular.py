@@ -179,7 +179,9 @@ class ModularConfig:
         """
         check_can_be_made_again(known, is_drawn=known.get("operation") == "random")
         out = dict(known)
-        if "template" not in out:
+        if "template" in out:
+            out.setdefault("equals_token", "=" in out["template"])
+        else:
             if sizes.n_pos not in (2, 3) and "equals_token" not in out:
                 raise ValueError(
                     f"The network reads {sizes.n_pos} tokens at once; rows (a, b) have 2, rows (a, b, =) have 3."
