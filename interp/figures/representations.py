@@ -119,7 +119,9 @@ def single_loss_curves(
     if not len(rows):
         style.note_instead(ax, "the train pairs are not known")
         return ax
-    for name in [*colours, *(set(rows["representation"]) - set(colours) - {"trivial"})]:
+    # In the order of the table: that of a set differs between processes, and so would the bytes of the figure.
+    others = [name for name in rows["representation"].unique() if name not in {*colours, "trivial"}]
+    for name in [*colours, *others]:
         curve, is_key = rows[rows["representation"] == name], name in colours
         ax.plot(
             curve["step"], curve["loss"], color=colours.get(name, OTHER), lw=1.0 if is_key else 0.6,
