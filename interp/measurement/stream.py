@@ -11,8 +11,8 @@ import pickle
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import pandas as pd
@@ -62,12 +62,11 @@ def outcomes(
     n_cores = os.cpu_count() or 1
     n_jobs = min(n_cores if n_jobs == -1 else n_jobs, len(todo))
     if n_jobs <= 1:
-        with steady_memory() as give_back:
+        with steady_memory():
             for step, names in todo:
                 if is_over():
                     return
-                yield _measure_step(run, step, {name: probes[name] for name in names}, device)
-                give_back()
+                yield _measured(run, step, {name: probes[name] for name in names}, device)
         return
 
     from joblib import Parallel, delayed  # takes a while to load, and most calls need no processes
@@ -99,38 +98,45 @@ def _measure_chunk(
     run: Run, todo: list[tuple[int, list[str]]], probes: dict[str, Probe], device: str, threads: int
 ) -> list[Outcome]:
     torch.set_num_threads(threads)
-    outcomes = []
-    with steady_memory() as give_back:
-        for step, names in todo:
-            outcomes.append(_measure_step(run, step, {name: probes[name] for name in names}, device))
-            give_back()
+    with steady_memory():
+        outcomes = [
+            _measured(run, step, {name: probes[name] for name in names}, device) for step, names in todo
+        ]
     for outcome in outcomes:
         outcome.failures.update({name: _sendable(error) for name, error in outcome.failures.items()})
     return outcomes
 
 
 @contextmanager
-def steady_memory() -> Iterator[Callable[[], None]]:
-    """Memory that does not grow with the number of steps, where the C library is glibc; gives what to call after each.
+def steady_memory() -> Iterator[None]:
+    """Memory that does not grow with the number of steps, where the C library is glibc.
 
     Small tables that stay come to lie between the large arrays of a step that go. What is free between them fits no
-    later array, and the process would grow from step to step. So large arrays get memory of their own meanwhile, and
-    what is free is handed back to the system after a step.
+    later array, and the process would grow from step to step. So large arrays get memory of their own meanwhile.
     """
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
     set_option, trim = (getattr(library, name, None) for name in ("mallopt", "malloc_trim"))
     if set_option is None or trim is None:
-        yield lambda: None
+        yield
         return
     set_option(M_MMAP_THRESHOLD, LARGE)
-    # Within a step nothing is handed back: the next array would fetch it again.
+    # What is free is kept for the next step, which would fetch it again.
     set_option(M_TRIM_THRESHOLD, 2**30)
     try:
-        yield lambda: trim(0)
+        yield
     finally:
         # Where glibc's own adjustment ends: what comes after measuring is as fast as before.
         set_option(M_MMAP_THRESHOLD, 32 * 2**20)
         set_option(M_TRIM_THRESHOLD, 64 * 2**20)
+        trim(0)
+
+
+def _measured(run: Run, step: int, probes: dict[str, Probe], device: str) -> Outcome:
+    """The outcome of a step, its tables copied to where the snapshot was, so that none stays behind its arrays."""
+    outcome = _measure_step(run, step, probes, device)
+    with suppress(Exception):  # what cannot be copied so, as a table of open files, stays where it is
+        return replace(outcome, results=pickle.loads(pickle.dumps(outcome.results)))
+    return outcome
 
 
 def _measure_step(run: Run, step: int, probes: dict[str, Probe], device: str) -> Outcome:

@@ -7,7 +7,7 @@ from interp.mathematics.lines import linear_power, quadratic_power
 from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import Snapshot
 
-VERSION = 1
+VERSION = 2
 
 
 def neuron_frequencies(snapshot: Snapshot) -> pd.DataFrame:
