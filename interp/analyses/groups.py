@@ -23,12 +23,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from interp.figures import (
-    bracket_text,
     concentration_curves,
     hidden_curves,
     loss_curves,
     phase_bands,
-    phase_patches,
+    phase_legend,
     progress_curves,
     representation_colours,
     share_curves,
@@ -36,7 +35,6 @@ from interp.figures import (
     single_loss_curves,
     style,
 )
-from interp.figures.phases import PHASE_COLOURS
 from interp.ground.thresholds import GENERALISED, LOGIT_FRACTION
 from interp.tables.folder import Tables
 from interp.tables.key_representations import (
@@ -92,15 +90,7 @@ def draw(tables: Tables) -> Figure:
         phase_bands(found, ax, alpha=0.3, lw=0.0, edge=True)
     style.label_panels(axes.flat)
     style.step_axes(axes, np.unique(tables["losses"]["step"]), scale="linear")
-    figure.legend(
-        phase_patches(PHASE_COLOURS, lw=0.0),
-        [f"{name.replace('_', ' ')}\n{bracket_text(found[name])}" for name in PHASE_COLOURS],
-        loc="outside upper center",
-        ncols=len(PHASE_COLOURS),
-        handlelength=1.0,
-        fontsize=6.5,
-        columnspacing=1.4,
-    )
+    phase_legend(figure, found)
     return figure
 
 

@@ -17,16 +17,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from interp.figures import (
-    bracket_text,
     loss_curves,
     phase_bands,
-    phase_patches,
+    phase_legend,
     progress_curves,
     sparsity_curves,
     style,
     total_norm_curve,
 )
-from interp.figures.phases import PHASE_COLOURS
 from interp.tables.folder import Tables
 from interp.tables.key_frequencies import followed_frequencies
 from interp.tables.phases import phases
@@ -64,15 +62,7 @@ def draw(tables: Tables) -> Figure:
         phase_bands(found, ax, alpha=0.3, lw=0.0, edge=True)
     style.label_panels(axes.flat)
     style.step_axes(axes, np.unique(tables["progress_measures"]["step"]), scale="linear")
-    figure.legend(
-        phase_patches(PHASE_COLOURS, lw=0.0),
-        [f"{name.replace('_', ' ')}\n{bracket_text(found[name])}" for name in PHASE_COLOURS],
-        loc="outside upper center",
-        ncols=len(PHASE_COLOURS),
-        handlelength=1.0,
-        fontsize=6.5,
-        columnspacing=1.4,
-    )
+    phase_legend(figure, found)
     return figure
 
 

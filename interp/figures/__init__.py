@@ -42,7 +42,7 @@ from interp.figures.norms import (
     speed_curve,
     total_norm_curve,
 )
-from interp.figures.phases import bracket_band, bracket_text, phase_bands, phase_patches
+from interp.figures.phases import bracket_band, bracket_text, phase_bands, phase_legend, phase_patches
 from interp.figures.representations import (
     concentration_curves,
     hidden_curves,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from interp.figures import style
@@ -65,3 +66,16 @@ def bracket_text(found: "Transition") -> str:
     if found.step is None:
         return "not known" if found.before is None else "not reached"
     return f"from the first step, {found.step}" if found.before is None else f"{found.before} to {found.step}"
+
+
+def phase_legend(figure: Figure, found: "Mapping[str, Transition]") -> None:
+    """The legend of `phase_bands` above a figure: the colour of each phase and the bracket in which it begins."""
+    figure.legend(
+        phase_patches(PHASE_COLOURS, lw=0.0),
+        [f"{name.replace('_', ' ')}\n{bracket_text(found[name])}" for name in PHASE_COLOURS],
+        loc="outside upper center",
+        ncols=len(PHASE_COLOURS),
+        handlelength=1.0,
+        fontsize=6.5,
+        columnspacing=1.4,
+    )

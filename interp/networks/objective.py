@@ -43,9 +43,8 @@ def is_right(
 
 def scores(logits: Float[Tensor, "question output"], labels: Int[Tensor, " question"]) -> dict[str, float]:
     """ "loss" (in float64) and "accuracy" over the questions, as recorded along a run and compared by the checks."""
+    dtype = precise(logits.device)
     return {
-        "loss": loss(logits, labels, precise(logits.device)).item(),
-        "accuracy": is_right(logits, labels).double().mean().item()
-        if logits.device.type != "mps"
-        else is_right(logits, labels).float().mean().item(),
+        "loss": loss(logits, labels, dtype).item(),
+        "accuracy": is_right(logits, labels).to(dtype).mean().item(),
     }
