@@ -1,12 +1,14 @@
 """Where do the heads look, and by which frequency?
 
-Top: attention of the answered position to a, over all pairs (a, b), at the last checkpoint, for the four heads whose
-attention to a moves most. Bottom left: how much of each head's pattern its dominant frequency explains, along training.
-Middle: standard deviation of the attention to a over all pairs, and mean attention to the last token where that is "=".
-Right: power of each head's QK circuit by frequency at the last checkpoint, as a share.
+(a) Attention of the answered position to a, over all pairs (a, b), at the last checkpoint, for the four heads whose
+attention to a moves most; the operands in the order of the task's algebra, which the axes name (logarithms for
+multiplication). (b) How much of each head's pattern its dominant frequency explains, along training; dotted: the most
+after the residues were given random names. (c) Standard deviation of the attention to a over all pairs, and mean
+attention to the last token where that is "=". (d) Power of each head's QK circuit by frequency at the last checkpoint,
+for the heads of the first layer: deeper ones have no such circuit.
 
 Where attention hardly moves, as in an untrained network, its best frequency says nothing: read the share beside the
-standard deviation. Grey band: the bracket in which test accuracy passes 0.99 for good.
+standard deviation and the null. Grey band: the bracket of grokking (test accuracy stays at 0.95).
 Reference: Nanda et al. 2023, section 4 and appendix.
 """
 
@@ -20,14 +22,14 @@ from interp.figures import (
     attention_map,
     bracket_band,
     head_colours,
+    head_name,
     movement_curves,
     periodicity_curves,
     qk_bars,
     style,
 )
-from interp.ground.thresholds import GENERALISED
 from interp.tables.folder import Tables
-from interp.tables.transitions import Transition, transition
+from interp.tables.outcome import outcome
 
 N_SHOWN = 4  # pattern tables that fit side by side
 
@@ -35,104 +37,160 @@ N_SHOWN = 4  # pattern tables that fit side by side
 def compute(run, device: str) -> Tables:
     from interp.measurement.measure import measure
 
-    along = measure(run, ["attention_patterns", "attention_periodicity", "losses"], device=device)
-    if reason := along["attention_periodicity"].attrs.get("not_applicable"):
-        raise ValueError(reason)
     last = run.steps[-1]
+    along = measure(run, ["attention_patterns", "attention_periodicity", "losses"], device=device)
     circuits = measure(run, ["attention_circuits"], steps=[last], device=device)
-    return {**along, **circuits, "patterns_at_end": _patterns(run, last, device)}
+    has_heads = len(along["attention_patterns"]) > 0
+    return {**along, **circuits, **(_patterns(run, last, device) if has_heads else {})}
 
 
-def _patterns(run, step: int, device: str) -> pd.DataFrame:
-    """Attention to the first operand by pair: one column a head, named layer.head."""
-    from interp.snapshots.residues import Residues
+def _patterns(run, step: int, device: str) -> Tables:
+    """Attention to the first operand by pair, a column a head, in the order of the algebra; and what the axes are."""
     from interp.snapshots.snapshot import Snapshot
 
     snapshot = Snapshot.of(run, step, device)
-    to_first = snapshot.once(Residues).table(snapshot.pattern[..., 0]).cpu().double().numpy()
-    n, _, n_layers, n_heads = to_first.shape
-    first, second = (x.reshape(-1) for x in np.meshgrid(np.arange(n), np.arange(n), indexing="ij"))
+    (first, second), axes = _operands(snapshot)
+    pattern = snapshot.pattern[..., 0].cpu().double().numpy()
+    rows = (first >= 0) & (second >= 0)
     columns = {
-        f"{layer}.{head}": to_first[:, :, layer, head].reshape(-1).round(5)
-        for layer in range(n_layers)
-        for head in range(n_heads)
+        head_name(layer, head): pattern[rows, layer, head].round(5)
+        for layer in range(pattern.shape[1])
+        for head in range(pattern.shape[2])
     }
-    return pd.DataFrame({"first": first, "second": second, **columns})
+    table = pd.DataFrame({"first": first[rows], "second": second[rows], **columns})
+    return {
+        # One row a pair, as a map needs: of a task with other inputs the mean over those that share their first two.
+        "patterns_at_end": table.groupby(["first", "second"], as_index=False).mean(),
+        "pattern_axes": pd.DataFrame({"axis": ["first", "second"], "label": axes}),
+    }
+
+
+def _operands(snapshot) -> tuple[list[np.ndarray], list[str]]:
+    """Both operands of each question, in names under which the answer is a sum if there are such; and axis labels."""
+    from interp.tasks.structure import Cyclic
+
+    task = snapshot.known_task
+    structure = task.structure
+    pairs = task.inputs[:, :2] if structure is None else structure.pairs
+    operands = [pairs[task.example, i].numpy() for i in range(pairs.shape[1])]
+    if not isinstance(structure, Cyclic):
+        return operands, ["$a$", "$b$"]
+    names = [structure.first.numpy(), structure.second.numpy()]
+    labels = [axis_label(letter, name, structure.order) for letter, name in zip("ab", names, strict=True)]
+    return [name[operand] for name, operand in zip(names, operands, strict=True)], labels
+
+
+def axis_label(letter: str, names: np.ndarray, order: int) -> str:
+    """What an operand is in the names under which the answer is a sum.
+
+    >>> axis_label("b", np.array([0, 4, 3, 2, 1]), 5)  # subtraction
+    '$-b$ mod 5'
+    >>> axis_label("a", np.array([-1, 0, 1, 3, 2]), 4)  # powers of 2 mod 5
+    '$\\log_{2} a$'
+    """
+    residues = np.arange(len(names))
+    if np.array_equal(names, residues):
+        return f"${letter}$"
+    if (names >= 0).all() and np.array_equal(names, names[1] * residues % order):
+        factor = "-" if names[1] == order - 1 else str(names[1])
+        return f"${factor}{letter}$ mod {order}"
+    if (names < 0).sum() == 1 and names[1] == 0:
+        return rf"$\log_{{{int(np.flatnonzero(names == 1)[0])}}} {letter}$"
+    return f"name of ${letter}$"
 
 
 def draw(tables: Tables) -> Figure:
-    figure, _ = style.new_figure(height=4.2)
+    figure, _ = style.new_figure(height=4.4)
     figure.clear()
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1, 1.15])
+    top, bottom = figure.subfigures(2, 1, height_ratios=[1, 1.25])
     periodicity, patterns = tables["attention_periodicity"], tables["attention_patterns"]
-    at_end = periodicity[periodicity["step"] == periodicity["step"].max()]
-    colours = head_colours(at_end)
-    _maps(top, tables["patterns_at_end"], at_end)
+    colours = head_colours(patterns) if len(patterns) else {}
+    _maps(top, tables)
     axes = bottom.subplots(1, 3)
     periodicity_curves(periodicity, axes[0], colours=colours)
     movement_curves(patterns, axes[1], colours=colours)
     qk_bars(tables["attention_circuits"], axes[2], colours=colours)
+    grokking = outcome(tables).grokking
     for ax, table in ((axes[0], periodicity), (axes[1], patterns)):
-        style.step_axis(ax, np.unique(table["step"]), scale="linear", n_ticks=4)
-        bracket_band(_grokking(tables["losses"]), ax)
+        if ax.axison:
+            style.step_axis(ax, np.unique(table["step"]), scale="linear", n_ticks=4)
+            if grokking is not None:
+                bracket_band(grokking, ax)
     for letter, ax in zip("bcd", axes, strict=True):
-        ax.set_title(letter, loc="left", fontweight="bold")
+        ax.annotate(letter, (0, 1), **_LETTER)
     return figure
 
 
-def _grokking(losses: pd.DataFrame) -> Transition:
-    test = losses[losses["split"] == "test"]
-    rows = test if len(test) else losses[losses["split"] == "all"]
-    return transition(rows, "accuracy", GENERALISED, "rise")
+_LETTER: dict[str, Any] = {
+    "xycoords": "axes fraction",
+    "xytext": (-22, 6),
+    "textcoords": "offset points",
+    "fontweight": "bold",
+    "size": 9,
+}
 
 
-def _maps(figure: SubFigure, table: pd.DataFrame, at_end: pd.DataFrame) -> None:
+def _maps(figure: SubFigure, tables: Tables) -> None:
     """The heads whose attention to a moves most, side by side."""
-    named = at_end.assign(name=[f"{row.layer}.{row.head}" for row in at_end.itertuples()]).set_index("name")
-    shown = sorted(sorted(named.index, key=lambda name: -table[name].std())[:N_SHOWN])
+    table = tables.get("patterns_at_end")
+    if table is None or not len(table):
+        style.note_instead(figure.subplots(), "no attention to show")
+        return
+    names = [name for name in table.columns if name not in ("first", "second")]
+    shown = sorted(sorted(names, key=lambda name: -table[name].std())[:N_SHOWN])
+    labels = tuple(tables["pattern_axes"]["label"])
     axes = np.atleast_1d(figure.subplots(1, len(shown), sharey=True))
     for ax, name in zip(axes, shown, strict=True):
-        row = named.loc[name]
-        said = f"$k={row['frequency']}$, {row['fraction_explained']:.2f}" if row["frequency"] else "constant"
-        attention_map(table, ax, head=name, said=said)
+        attention_map(table, ax, head=name, said=_said(tables["attention_periodicity"], name), axes=labels)
     for ax in axes[1:]:
         ax.set_ylabel("")
-    axes[0].annotate(
-        "a",
-        (0, 1),
-        xycoords="axes fraction",
-        xytext=(-22, 6),
-        textcoords="offset points",
-        fontweight="bold",
-        size=8,
-    )
+    axes[0].annotate("a", (0, 1), **_LETTER)
+    if len(shown) < len(names):
+        figure.suptitle(
+            f"{len(shown)} of {len(names)} heads: those whose attention to $a$ moves most", fontsize=7
+        )
     figure.colorbar(axes[-1].collections[0], ax=axes, label="attention to $a$", pad=0.01)
 
 
+def _said(periodicity: pd.DataFrame, name: str) -> str:
+    """A head's best frequency at the end, how much of its pattern that explains, and by chance."""
+    if not len(periodicity):
+        return ""
+    at_end = periodicity[periodicity["step"] == periodicity["step"].max()]
+    row = next(r for r in at_end.itertuples() if head_name(r.layer, r.head) == name)
+    if not row.frequency:
+        return "constant"
+    chance = "" if row.fraction_explained > row.null else ", as by chance"
+    return f"$k={row.frequency}$, {row.fraction_explained:.2f}{chance}"
+
+
 def summarize(tables: Tables) -> dict[str, Any]:
-    periodicity, patterns = tables["attention_periodicity"], tables["attention_patterns"]
-    last = periodicity["step"].max()
+    patterns, periodicity = _at_end(tables["attention_patterns"]), _at_end(tables["attention_periodicity"])
     qk = tables["attention_circuits"]
-    qk = qk[(qk["circuit"] == "qk") & (qk["position"] == 0)]
+    qk = qk[(qk["circuit"] == "qk") & (qk["position"] == 0)] if len(qk) else qk
     heads = []
-    for row in periodicity[periodicity["step"] == last].itertuples():
-        own = patterns[
-            (patterns["step"] == last) & (patterns["layer"] == row.layer) & (patterns["head"] == row.head)
-        ].set_index("position")
-        spectrum = qk[(qk["head"] == row.head) & (row.layer == 0)].set_index("frequency")["fraction"].dropna()
-        heads.append(
-            {
-                "layer": row.layer,
-                "head": row.head,
-                "frequency": row.frequency or None,
-                "fraction_explained": row.fraction_explained,
-                "linear_fraction": row.linear_fraction,
-                "difference_fraction": row.difference_fraction,
-                "attention": own["attention"].to_dict(),
-                "attention_sd": own["attention_sd"].to_dict(),
-                "entropy": own["entropy"].iloc[0],
+    for (layer, head), own in patterns.groupby(["layer", "head"]) if len(patterns) else ():
+        own = own.set_index("position")
+        about = {
+            "layer": layer,
+            "head": head,
+            "attention": own["attention"].to_dict(),
+            "attention_sd": own["attention_sd"].to_dict(),
+            "entropy": own["entropy"].iloc[0],
+        }
+        if len(periodicity):
+            row = periodicity[(periodicity["layer"] == layer) & (periodicity["head"] == head)].iloc[0]
+            names = ("fraction_explained", "null", "linear_fraction", "difference_fraction")
+            about |= {"frequency": row["frequency"] or None, **{name: row[name] for name in names}}
+        if len(qk) and layer == 0:
+            spectrum = qk[qk["head"] == head].set_index("frequency")["fraction"].dropna()
+            about |= {
                 "qk_frequency": int(spectrum.idxmax()) if len(spectrum) else None,
                 "qk_fraction": spectrum.max() if len(spectrum) else None,
             }
-        )
+        heads.append(about)
     return {"heads": heads}
+
+
+def _at_end(table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["step"] == table["step"].max()] if len(table) else table

@@ -20,12 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from matplotlib.figure import Figure
 
-from interp.figures.style import save_figure
+from interp.figures import style
 from interp.ground.plain_warnings import plain_warnings
 from interp.ground.provenance import versions
 from interp.tables.folder import Tables, read_about, read_tables, write_about, write_tables
+from interp.tables.outcome import outcome
 
 BUNDLED_RUN = Path(__file__).parents[2] / "checkpoints" / "mainline"
 
@@ -112,9 +114,27 @@ def answer(
     else:
         tables, about = _compute(run_path(run, name), analysis, device, program)
         write_tables(out, tables, about)
-    save_figure(analysis.draw(tables), out / name)
-    write_about(out, {**about, **analysis.summarize(tables)}, file="summary.json")
-    return f"{out / name}.pdf, .png, summary.json and {len(tables)} tables"
+    try:
+        figure, summary = analysis.draw(tables), analysis.summarize(tables)
+    except KeyError as error:
+        if not draw_only:
+            raise
+        raise ValueError(
+            f"The tables in {out} have no {error}: another version wrote them. Run `{program}` without --draw-only."
+        ) from error
+    ended, reasons = outcome(tables), _reasons(tables)
+    notes = [*([] if ended.generalised else [ended.said]), *(f"Not drawn: {reason}" for reason in reasons)]
+    style.note_below(figure, notes)
+    style.save_figure(figure, out / name)
+    summary = {"outcome": ended.summary(), "does_not_apply": reasons, **summary}
+    write_about(out, {**about, **summary}, file="summary.json")
+    return "\n".join([ended.said, *reasons, f"{out / name}.pdf, .png, summary.json and {len(tables)} tables"])
+
+
+def _reasons(tables: Tables) -> list[str]:
+    """Why probes do not apply, each reason once."""
+    table = tables.get("does_not_apply")
+    return [] if table is None or not len(table) else list(dict.fromkeys(table["reason"]))
 
 
 def run_path(run: str | None, name: str) -> Path:
@@ -147,7 +167,7 @@ def _compute(path: Path, analysis: Analysis, device: str, program: str) -> tuple
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     check_device(device)
-    tables = analysis.compute(run, device)
+    tables = with_answers(run, analysis.compute(run, device), device)
     about = {
         "analysis": analysis.name,
         "run": run.name,
@@ -163,6 +183,18 @@ def _compute(path: Path, analysis: Analysis, device: str, program: str) -> tuple
         "command": _command(program),
     }
     return tables, about
+
+
+def with_answers(run: Any, tables: Tables, device: str) -> Tables:
+    """The tables with those that every analysis needs: how the run answers along training, and what does not apply."""
+    from interp.measurement.measure import measure
+
+    if "losses" not in tables:
+        tables = {**tables, **measure(run, ["losses"], device=device)}
+    reasons = {name: table.attrs.get("not_applicable") for name, table in tables.items()}
+    told = [(name, reason) for name, reason in reasons.items() if reason and not len(tables[name])]
+    does_not = pd.DataFrame(told, columns=["table", "reason"])
+    return {"history": run.history(), **tables, "does_not_apply": does_not}
 
 
 def _command(program: str) -> str:

@@ -8,10 +8,11 @@ without each representation alone. (f) Coset concentration of the neurons, or wh
 neurons along rho(a), rho(b) and rho(ab). Key representations in colour, others grey; vertical bands are the brackets in
 which each phase begins (`interp.tables.phases`, from the losses of the key set).
 
-The key set is the union of the representations that explain more than 0.5 % of the logits at any checkpoint with test
-accuracy above 0.99; in a run that never generalises the two that explain most at its end. Losses are at the level of
-the neurons, as in the paper, or of the logits where there are none. Addition of residues is composition in a cyclic
-group, its frequencies "k=1", "k=2", ... are representations.
+The key set is the union of the representations that stand out of the logits (more than 0.5 %, and than their null, what
+random names of the elements give) at any checkpoint with test accuracy 0.95 or more. A run without any is shown with
+the two that explain most at its end: they are no key representations and date no phase. Losses are at the level of the
+neurons, as in the paper, or of the logits where there are none. Addition of residues is composition in a cyclic group,
+its frequencies "k=1", "k=2", ... are representations.
 
 References: Chughtai et al. 2023, section 5; Stander et al. 2023, section 5 (cosets).
 """
@@ -35,14 +36,16 @@ from interp.figures import (
     single_loss_curves,
     style,
 )
-from interp.ground.thresholds import GENERALISED, LOGIT_FRACTION
+from interp.ground.thresholds import LOGIT_FRACTION
 from interp.tables.folder import Tables
 from interp.tables.key_representations import (
     embedding_shares,
     followed_representations,
     representation_emergence,
     representation_sparsity,
+    run_key_representations,
 )
+from interp.tables.outcome import bracket, outcome
 from interp.tables.phases import phases
 from interp.tables.transitions import Transition
 
@@ -59,26 +62,25 @@ def compute(run, device: str) -> Tables:
         "losses", "character_similarity", "representation_spectrum", "coset_concentration", "weight_norms",
     ]  # fmt: skip
     tables = measure(run, probes, device=device)
-    if reason := tables["character_similarity"].attrs.get("not_applicable"):
-        raise ValueError(reason)
     names, chosen_by = followed_representations(tables)
-    probe = partial(representation_losses, representations=names)
-    return {
-        **tables,
-        **measure(run, {"representation_losses": probe}, device=device),
-        "key_representations": pd.DataFrame({"representation": names, "chosen_by": chosen_by}),
-        "history": run.history(),
-    }
+    are_key = len(run_key_representations(tables)) > 0
+    if names:
+        probe = partial(representation_losses, representations=names)
+        tables |= measure(run, {"representation_losses": probe}, device=device)
+    else:
+        tables["representation_losses"] = tables["character_similarity"]
+    chosen = {"representation": names, "is_key": are_key, "chosen_by": chosen_by}
+    return {**tables, "key_representations": pd.DataFrame(chosen)}
 
 
 def draw(tables: Tables) -> Figure:
     figure, axes = style.new_figure(3, 2, height=6.6, sharex=True)
-    key, losses, spectrum = _key(tables), _losses(tables), tables["representation_spectrum"]
+    key, losses, spectrum = _followed(tables), _losses(tables), tables["representation_spectrum"]
     colours = representation_colours(key[:MOST])
-    loss_curves(tables, axes[0, 0], loc="center right")
+    loss_curves(tables, axes[0, 0])
     parts = {"left_embedding": "-", "unembedding": "--"}
     share_curves(spectrum, axes[0, 1], parts=parts, colours=colours)
-    progress_curves(losses, axes[1, 0])
+    progress_curves(losses, axes[1, 0], key="key set" if _are_key(tables) else f"strongest {len(key)}")
     similarity_curves(tables["character_similarity"], axes[1, 1], colours=colours)
     single_loss_curves(losses, axes[2, 0], colours=colours)
     if len(tables["coset_concentration"]) or not len(spectrum):
@@ -87,64 +89,88 @@ def draw(tables: Tables) -> Figure:
         hidden_curves(spectrum, axes[2, 1], names=key)
     found = _phases(tables)
     for ax in axes.flat:
-        phase_bands(found, ax, alpha=0.3, lw=0.0, edge=True)
+        if ax.axison:
+            phase_bands(found, ax, alpha=0.3, lw=0.0, edge=True)
     style.label_panels(axes.flat)
-    style.step_axes(axes, np.unique(tables["losses"]["step"]), scale="linear")
+    style.step_axes(axes, np.unique(tables["weight_norms"]["step"]), scale="linear")
     phase_legend(figure, found)
     return figure
 
 
 def summarize(tables: Tables) -> dict[str, Any]:
-    answers = _at_end(tables["losses"]).set_index("split")
-    split = "test" if "test" in answers.index else "all"
-    generalised = bool(answers.loc[split, "accuracy"] > GENERALISED)
-    found, order = _phases(tables), _order(tables)
+    answers = _at_end(tables["losses"])
+    answers = answers.set_index("split") if len(answers) else pd.DataFrame(columns=["accuracy", "loss"])
+    are_key = _are_key(tables)
+    order = _order(tables) if are_key else []
+    similarity = tables["character_similarity"]
     return {
-        "generalised": generalised,
-        "answer": _answer(generalised, split, answers.loc[split, "accuracy"], order),
-        "accuracy_all": answers.loc["all", "accuracy"],
-        "loss_all": answers.loc["all", "loss"],
-        "test_accuracy": answers.loc["test", "accuracy"] if split == "test" else None,
-        "test_loss": answers.loc["test", "loss"] if split == "test" else None,
-        "key_representations": _of_each(tables),
-        "key_representations_chosen_by": tables["key_representations"]["chosen_by"].iloc[0],
+        "answer": _answer(tables, order),
+        "accuracy_all": answers["accuracy"].get("all"),
+        "loss_all": answers["loss"].get("all"),
+        "test_accuracy": answers["accuracy"].get("test"),
+        "test_loss": answers["loss"].get("test"),
+        "key_representations": _of_each(tables) if are_key else [],
+        "followed_representations": _of_each(tables),
+        "followed_representations_chosen_by": _chosen_by(tables),
         "key_threshold": LOGIT_FRACTION,
         "order_of_emergence": order,
-        **{name: _bracket(begins) for name, begins in found.items()},
-        "key_set": _of_key_set(tables),
-        "logit_fraction_explained": _at_end(tables["character_similarity"])["fraction_explained"].sum(),
-        "hidden_share_of_key_representations": _hidden_shares(tables),
+        **{name: bracket(begins) for name, begins in _phases(tables).items()},
+        "key_set": _of_key_set(tables) if are_key else None,
+        "followed_set": _of_key_set(tables),
+        "logit_fraction_explained": _at_end(similarity)["fraction_explained"].sum()
+        if len(similarity)
+        else None,
+        "hidden_share_of_key_representations": _hidden_shares(tables) if are_key else None,
         "coset_concentration": _cosets(tables),
     }
 
 
-def _answer(generalised: bool, split: str, accuracy: float, order: list[str]) -> str:
-    if generalised:
+def _answer(tables: Tables, order: list[str]) -> str:
+    said = outcome(tables).said
+    if _are_key(tables):
         named = ", then ".join(order) if order else "none whose share of the embeddings grew"
-        return f"The run has generalised. Its key representations, in the order in which they came: {named}."
+        return f"{said} Its key representations, in the order in which they came: {named}."
+    if not len(tables["character_similarity"]):
+        return f"{said} Its answers are no product in a group known here."
     return (
-        f"The run has not generalised: its {split} accuracy ends at {accuracy:.3f}, not above {GENERALISED}. The "
-        "representations named here explain most of its last logits, which says nothing about an algorithm."
+        f"{said} It has no key representations. Those that are followed were chosen by "
+        f"{_chosen_by(tables)}: they say nothing about an algorithm."
     )
 
 
-def _key(tables: Tables) -> list[str]:
+def _chosen_by(tables: Tables) -> str | None:
+    chosen = tables["key_representations"]
+    return chosen["chosen_by"].iloc[0] if len(chosen) else None
+
+
+def _are_key(tables: Tables) -> bool:
+    return bool(tables["key_representations"]["is_key"].any())
+
+
+def _followed(tables: Tables) -> list[str]:
     return tables["key_representations"]["representation"].tolist()
 
 
 def _losses(tables: Tables) -> pd.DataFrame:
     """`representation_losses` at the level of the neurons, or of the logits where there are none."""
     table = tables["representation_losses"]
+    if not len(table):
+        return table
     level = "hidden" if (table["level"] == "hidden").any() else "logits"
     return table[table["level"] == level]
 
 
 def _phases(tables: Tables) -> dict[str, Transition]:
+    """The phases; without key representations those of the losses alone."""
     spectrum = tables["representation_spectrum"]
+    answers = {"history": tables["history"], "losses": tables["losses"]}
+    if not (len(tables["history"]) or len(tables["losses"])):
+        return {}
+    if not _are_key(tables):
+        return phases(answers)
     return phases(
         {
-            "history": tables["history"],
-            "losses": tables["losses"],
+            **answers,
             "progress_measures": _losses(tables),
             "weight_norms": tables["weight_norms"],
             "fourier_sparsity": representation_sparsity(spectrum) if len(spectrum) else spectrum,
@@ -156,8 +182,8 @@ def _emergence(tables: Tables) -> dict[str, Transition]:
     spectrum = tables["representation_spectrum"]
     has_embeddings = len(spectrum) > 0 and (spectrum["part"] == "left_embedding").any()
     if not has_embeddings:
-        return dict.fromkeys(_key(tables), Transition("share of the embeddings", None, None, None))
-    return representation_emergence(spectrum, _key(tables))
+        return dict.fromkeys(_followed(tables), Transition("share of the embeddings", None, None, None))
+    return representation_emergence(spectrum, _followed(tables))
 
 
 def _order(tables: Tables) -> list[str]:
@@ -171,7 +197,9 @@ def _at_end(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_each(tables: Tables) -> list[dict[str, Any]]:
-    """Each key representation at the last checkpoint."""
+    """Each followed representation at the last checkpoint."""
+    if not _followed(tables):
+        return []
     logits = _at_end(tables["character_similarity"]).set_index("representation")
     single = _at_end(_losses(tables))
     single = single[single["selection"] == "single"]
@@ -181,13 +209,14 @@ def _of_each(tables: Tables) -> list[dict[str, Any]]:
             "name": name,
             "dimension": int(logits.loc[name, "dimension"]),
             "share": logits.loc[name, "fraction_explained"],
+            "null": logits.loc[name, "null"],
             "similarity": logits.loc[name, "similarity"],
             "embedding_share": _embedding_share(tables, name),
             "restricted_loss": _loss(single, "restricted_loss", "all", name),
             "excluded_loss": _loss(single, "excluded_loss", "train", name),
-            "emergence": _bracket(emergence[name]),
+            "emergence": bracket(emergence[name]),
         }
-        for name in _key(tables)
+        for name in _followed(tables)
     ]
 
 
@@ -204,9 +233,11 @@ def _loss(rows: pd.DataFrame, measure: str, split: str, name: str = "", column: 
     return found[column].iloc[0] if len(found) else None
 
 
-def _of_key_set(tables: Tables) -> dict[str, Any]:
-    """Losses of the key set and of the random sets at the last checkpoint."""
+def _of_key_set(tables: Tables) -> dict[str, Any] | None:
+    """Losses of the followed set and of the random sets at the last checkpoint."""
     last = _at_end(_losses(tables))
+    if not len(last):
+        return None
     key, random = (last[last["selection"] == selection] for selection in ("key", "random"))
     band = {"lowest": "loss_min", "mean": "loss", "highest": "loss_max"}
     measures = (("restricted_loss", "all"), ("excluded_loss", "train"))
@@ -215,16 +246,27 @@ def _of_key_set(tables: Tables) -> dict[str, Any]:
         "restricted_loss": _loss(key, "restricted_loss", "all"),
         "excluded_loss": _loss(key, "excluded_loss", "train"),
         "restricted_accuracy": _loss(key, "restricted_loss", "all", column="accuracy"),
+        "restricted_accuracy_by_split": {
+            split: _loss(key, "restricted_loss", split, column="accuracy") for split in ("train", "test")
+        },
         "random_sets": {
             measure: {name: _loss(random, measure, split, column=column) for name, column in band.items()}
             for measure, split in measures
+        },
+        "random_sets_accuracy": {
+            name: _loss(random, "restricted_loss", "all", column=column)
+            for name, column in (
+                ("lowest", "accuracy_min"),
+                ("mean", "accuracy"),
+                ("highest", "accuracy_max"),
+            )
         },
     }
 
 
 def _hidden_shares(tables: Tables) -> dict[str, float]:
     spectrum = _at_end(tables["representation_spectrum"])
-    key = spectrum[spectrum["representation"].isin(_key(tables))] if len(spectrum) else spectrum
+    key = spectrum[spectrum["representation"].isin(_followed(tables))] if len(spectrum) else spectrum
     parts = ("hidden_left", "hidden_right", "hidden_product")
     return {part: key[key["part"] == part]["share"].sum() for part in parts if len(key)}
 
@@ -243,13 +285,4 @@ def _cosets(tables: Tables) -> dict[str, Any] | None:
         "subgroup_orders": {
             str(order): int(n) for order, n in live["subgroup_order"].value_counts().sort_index().items()
         },
-    }
-
-
-def _bracket(found: Transition) -> dict[str, Any]:
-    return {
-        "before": found.before,
-        "step": found.step,
-        "quantity": found.quantity,
-        "threshold": found.threshold,
     }

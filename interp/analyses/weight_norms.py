@@ -26,7 +26,7 @@ from interp.figures import (
     style,
 )
 from interp.tables.folder import Tables
-from interp.tables.phases import phases
+from interp.tables.outcome import outcome
 from interp.tables.transitions import Transition
 
 LEAST_SHARE = 0.01  # of the sum of squares, at some checkpoint: others are left out of the figure
@@ -36,7 +36,7 @@ def compute(run, device: str) -> Tables:
     from interp.measurement.measure import measure
 
     probes = ["weight_norms", "weight_distances", "weight_spectra"]
-    return {**measure(run, probes, device=device), "history": run.history()}
+    return measure(run, probes, device=device)
 
 
 def draw(tables: Tables) -> Figure:
@@ -73,8 +73,9 @@ def _shown(norms: pd.DataFrame) -> list[str]:
 
 def _phases(tables: Tables) -> dict[str, Transition]:
     """Memorization and grokking, as far as they come."""
-    found = phases({"history": tables["history"]})
-    return {name: begins for name, begins in found.items() if begins.step is not None}
+    ended = outcome(tables)
+    found = {"memorization": ended.memorization, "grokking": ended.grokking}
+    return {name: begins for name, begins in found.items() if begins is not None and begins.step is not None}
 
 
 def summarize(tables: Tables) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from interp.figures.algorithm import (
 from interp.figures.attention import (
     attention_map,
     head_colours,
+    head_name,
     movement_curves,
     periodicity_curves,
     qk_bars,

@@ -1,6 +1,6 @@
 """Attention: patterns over all pairs, their best frequency along training, QK circuits by frequency.
 
-A head is named layer.head, "0.3"; `head_colours` gives each of a run its colour.
+A head is named by layer and number, "L0H3"; `head_colours` gives each of a run its colour.
 """
 
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from interp.figures import style
 
@@ -15,45 +16,61 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def head_colours(periodicity: "pd.DataFrame") -> dict[str, str]:
-    """A colour for each head of an `attention_periodicity` table; they repeat after eight."""
-    heads = periodicity[["layer", "head"]].drop_duplicates()
-    names = [f"{row.layer}.{row.head}" for row in heads.itertuples()]
+def head_name(layer: int, head: int) -> str:
+    """What figures and tables call a head, as TransformerLens does.
+
+    >>> head_name(0, 3)
+    'L0H3'
+    """
+    return f"L{layer}H{head}"
+
+
+def head_colours(patterns: "pd.DataFrame") -> dict[str, str]:
+    """A colour for each head of a table with columns layer and head; they repeat after eight."""
+    heads = patterns[["layer", "head"]].drop_duplicates()
+    names = [head_name(row.layer, row.head) for row in heads.itertuples()]
     return {name: style.PALETTE[i % len(style.PALETTE)] for i, name in enumerate(names)}
 
 
-def attention_map(table: "pd.DataFrame", ax: Axes, *, head: str, said: str = "") -> Axes:
-    """Attention of the answered position to a over all pairs (a, b), from 0 to 1.
+def attention_map(
+    table: "pd.DataFrame", ax: Axes, *, head: str, said: str = "", axes: tuple[str, str] = ("$a$", "$b$")
+) -> Axes:
+    """Attention of the answered position to the first operand over all pairs, from 0 to 1; white: no such pair.
 
     Args:
-        table: columns first, second (the pair), and one named as the head.
+        table: columns first, second (the pair, in the order that is drawn), and one named as the head.
         said: for the title, after the head's name.
+        axes: what first and second are.
     """
     grid = table.pivot(index="first", columns="second", values=head)
     ax.pcolormesh(grid.to_numpy(), cmap="cividis", vmin=0, vmax=1, rasterized=True)
     ax.set_aspect("equal")
-    ax.set_title(f"head {head}: {said}" if said else f"head {head}")
-    ax.set_xlabel("$b$")
-    ax.set_ylabel("$a$")
+    ax.set_title(f"{head}: {said}" if said else head)
+    ax.set_ylabel(axes[0])
+    ax.set_xlabel(axes[1])
     return ax
 
 
 def periodicity_curves(table: "pd.DataFrame", ax: Axes, *, colours: Mapping[str, str], **legend: Any) -> Axes:
-    """How much of each head's pattern its best frequency explains, along training.
+    """How much of each head's pattern its best frequency explains, along training; dotted: the most of random names.
 
     Args:
-        table: of `attention_periodicity`.
+        table: of `attention_periodicity`; may be empty.
         colours: of `head_colours`; where they repeat, the heads are not named.
         legend: options of the legend.
     """
+    if not len(table):
+        style.note_instead(ax)
+        return ax
     for (layer, head), part in table.groupby(["layer", "head"]):
-        name = f"{layer}.{head}"
+        name = head_name(layer, head)
         ax.plot(part["step"], part["fraction_explained"], color=colours[name], label=name)
+    null = table[np.isfinite(table["null"])].groupby("step")["null"].max()
+    ax.plot(null.index, null, color=style.BLACK, ls=":", lw=0.8, label="null")
     ax.set_ylim(0, 1)
     ax.set_ylabel("share of the pattern\nin its best frequency")
     if len(colours) <= len(style.PALETTE):
-        options = {"title": "head", "title_fontsize": 6.5, "fontsize": 6.5, "labelspacing": 0.2}
-        style.legend_or_note(ax, **{**options, "loc": "lower right"} | legend)
+        style.legend_above(ax, n_columns=3, **legend)
     return ax
 
 
@@ -61,44 +78,55 @@ def movement_curves(table: "pd.DataFrame", ax: Axes, *, colours: Mapping[str, st
     """Standard deviation of the attention to a over all pairs; dotted: mean attention to "=", where there is one.
 
     Args:
-        table: of `attention_patterns`.
+        table: of `attention_patterns`; may be empty.
         colours: of `head_colours`.
         legend: options of the legend.
     """
+    if not len(table):
+        style.note_instead(ax)
+        return ax
     for (layer, head), part in table[table["position"] == 0].groupby(["layer", "head"]):
-        ax.plot(part["step"], part["attention_sd"], color=colours[f"{layer}.{head}"])
+        ax.plot(part["step"], part["attention_sd"], color=colours[head_name(layer, head)])
     equals = table[table["position"] == 2]
     for i, ((layer, head), part) in enumerate(equals.groupby(["layer", "head"])):
         label = 'mean attention to "="' if i == 0 else None
-        ax.plot(part["step"], part["attention"], color=colours[f"{layer}.{head}"], ls=":", lw=1, label=label)
+        ax.plot(
+            part["step"], part["attention"], color=colours[head_name(layer, head)], ls=":", lw=1, label=label
+        )
     ax.set_ylim(bottom=0)
     ax.set_ylabel("standard deviation\nof the attention to $a$")
     if len(equals):
-        options = {"loc": "lower right", "bbox_to_anchor": (1, 0.01), "fontsize": 6.5, "handlelength": 1.2}
-        ax.legend(**options | legend)
+        style.legend_above(ax, n_columns=1, **legend)
     return ax
 
 
 def qk_bars(table: "pd.DataFrame", ax: Axes, *, colours: Mapping[str, str]) -> Axes:
-    """Power of each first-layer head's QK circuit by frequency, as a share, one head above the other.
+    """Power of each first-layer head's QK circuit by frequency, one head above the other, each from 0 to its largest.
+
+    Deeper layers read sums over positions, for which there is no such circuit.
 
     Args:
-        table: of `attention_circuits`, one checkpoint.
+        table: of `attention_circuits`, one checkpoint; may be empty.
         colours: of `head_colours`.
     """
-    part = table[(table["circuit"] == "qk") & (table["position"] == 0)]
-    if not len(part):
-        style.note_instead(ax, "no circuit to show")
+    if not len(table):
+        style.note_instead(ax)
         return ax
-    for i, (head, rows) in enumerate(part.groupby("head")):
-        ax.bar(rows["frequency"], rows["fraction"].fillna(0), bottom=i, width=0.9, color=colours[f"0.{head}"])
-    n_heads = part["head"].nunique()
-    for i in range(1, n_heads):
+    part = table[(table["circuit"] == "qk") & (table["position"] == 0)]
+    heads = sorted(part["head"].unique())
+    shares = [part[part["head"] == head].set_index("frequency")["fraction"].fillna(0) for head in heads]
+    top = max([*(share.max() for share in shares), style.LEAST_POSITIVE])
+    for i, (head, share) in enumerate(zip(heads, shares, strict=True)):
+        ax.bar(share.index, 0.92 * share / top, bottom=i, width=0.9, color=colours[head_name(0, head)])
+    for i in range(1, len(heads)):
         ax.axhline(i, color="0.8", lw=0.5, zorder=0)
-    ax.set_ylim(0, n_heads)
-    ax.set_yticks(np.arange(n_heads) + 0.5, [f"0.{head}" for head in sorted(part["head"].unique())])
+    ax.set_ylim(0, len(heads))
+    ax.set_yticks(np.arange(len(heads)) + 0.5, [head_name(0, head) for head in heads])
     ax.tick_params(axis="y", length=0)
     ax.set_xlim(0.4, part["frequency"].max() + 0.6)
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     ax.set_xlabel("frequency $k$")
-    ax.set_ylabel("head: share of its\nQK power, 0 to 1")
+    ax.set_title(f"QK power, bars up to {top:.2g}", fontsize=6.5)
+    several = len({name.split("H")[0] for name in colours}) > 1
+    ax.set_ylabel("head (first layer only)" if several else "head")
     return ax

@@ -37,7 +37,7 @@ def loss_curves(
         ax.plot(part["step"], part["loss"], color=COLOURS[split], label=split, **options)
     ax.set_yscale("log")
     ax.set_ylabel("loss (nats)")
-    style.legend_or_note(ax, **legend)
+    style.legend_above(ax, n_columns=4, **legend)
     return ax
 
 

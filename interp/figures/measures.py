@@ -10,23 +10,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def progress_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
+def progress_curves(table: "pd.DataFrame", ax: Axes, *, key: str = "key set", **legend: Any) -> Axes:
     """Excluded loss of the train rows and restricted loss of all pairs; bands: of random sets of as many frequencies.
 
     Dotted: the key frequencies of each checkpoint alone.
 
     Args:
-        table: of `progress_measures` with a key set for the run.
+        table: of `progress_measures` with a key set for the run; may be empty.
+        key: what the set of the run is called, where it holds no key frequencies.
         legend: options of the legend.
     """
+    if not len(table):
+        style.note_instead(ax)
+        return ax
     curves = (
         ("excluded_loss", "train", style.BLUE, "excluded"),
         ("restricted_loss", "all", style.VERMILION, "restricted"),
     )
     for measure, split, colour, label in curves:
         rows = table[(table["measure"] == measure) & (table["split"] == split)]
-        key, causal, random = (rows[rows["selection"] == s] for s in ("key", "causal", "random"))
-        ax.plot(key["step"], key["loss"], color=colour, label=label)
+        named, causal, random = (rows[rows["selection"] == s] for s in ("key", "causal", "random"))
+        ax.plot(named["step"], named["loss"], color=colour, label=f"{label}, {key}")
         ax.plot(causal["step"], causal["loss"], color=colour, lw=0.8, ls=":", label=f"{label}, causal set")
         ax.fill_between(
             random["step"], random["loss_min"], random["loss_max"], color=colour, alpha=0.25, lw=0,
@@ -38,11 +42,9 @@ def progress_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
     # Columns are filled first: whole key set, causal set, random sets, each with excluded above restricted.
     order = [0, 3, 1, 4, 2, 5]
     options: dict[str, Any] = {
-        "loc": "lower center",
-        "bbox_to_anchor": (0.5, 1.0),
-        "ncols": 3,
-        "fontsize": 5.5,
-    }
-    options |= {"handlelength": 1.2, "columnspacing": 0.8} | legend
+        "loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 3, "fontsize": 5.5, "handlelength": 1.2,
+        "columnspacing": 0.8, "labelspacing": 0.25, "borderpad": 0.2,
+    }  # fmt: skip
+    options |= legend
     ax.legend([handles[i] for i in order], [labels[i] for i in order], **options)
     return ax

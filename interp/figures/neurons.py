@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 def neuron_histogram(table: "pd.DataFrame", key: "pd.DataFrame", ax: Axes) -> Axes:
     """How much of a neuron its frequency explains, the neurons of each key frequency in its colour; dead ones left out.
 
-    Dotted: the share from which a neuron is counted to its frequency.
+    Dotted: the share from which a neuron is counted to its frequency. Dashed: the null, the most that any neuron has
+    after the residues were given random names.
 
     Args:
         table: of `neuron_frequencies`, one checkpoint; may be empty.
         key: column frequency, in the order of colours.
     """
     if not len(table):
-        style.note_instead(ax, "this network has no neurons")
+        style.note_instead(ax, "no neurons by frequency")
         return ax
     live = table[table["frequency"] > 0]
     named = key["frequency"][: len(FREQUENCY_COLOURS)]
@@ -35,11 +36,14 @@ def neuron_histogram(table: "pd.DataFrame", key: "pd.DataFrame", ax: Axes) -> Ax
         bins=np.linspace(0, 1, 41).tolist(),
         stacked=True,
         color=[*FREQUENCY_COLOURS[: len(groups)], "0.7"],
-        label=[*labels, f"other: {len(rest)}"],
+        label=[*labels, f"other $k$: {len(rest)}" if len(groups) else f"any $k$: {len(rest)}"],
     )
     ax.axvline(NEURON_FRACTION, color="0.4", lw=0.8, ls=":")
+    null = table["null"].iloc[0]
+    if null <= 1:
+        ax.axvline(null, color="0.4", lw=0.8, ls="--", label="null")
     ax.set_xlim(0, 1)
     ax.set_xlabel("share of a neuron's variance at its frequency")
     ax.set_ylabel("neurons")
-    ax.legend(loc="upper left", title="neurons by frequency", title_fontsize=7)
+    style.legend_above(ax, n_columns=4)
     return ax

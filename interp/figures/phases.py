@@ -70,11 +70,14 @@ def bracket_text(found: "Transition") -> str:
 
 def phase_legend(figure: Figure, found: "Mapping[str, Transition]") -> None:
     """The legend of `phase_bands` above a figure: the colour of each phase and the bracket in which it begins."""
+    named = [name for name in PHASE_COLOURS if name in found]
+    if not named:
+        return
     figure.legend(
-        phase_patches(PHASE_COLOURS, lw=0.0),
-        [f"{name.replace('_', ' ')}\n{bracket_text(found[name])}" for name in PHASE_COLOURS],
+        phase_patches(named, lw=0.0),
+        [f"{name.replace('_', ' ')}\n{bracket_text(found[name])}" for name in named],
         loc="outside upper center",
-        ncols=len(PHASE_COLOURS),
+        ncols=len(named),
         handlelength=1.0,
         fontsize=6.5,
         columnspacing=1.4,

@@ -63,6 +63,9 @@ def similarity_curves(table: "pd.DataFrame", ax: Axes, *, colours: Mapping[str, 
         table: of `character_similarity`.
         legend: options of the legend.
     """
+    if not len(table):
+        style.note_instead(ax)
+        return ax
     for name, curve in table.groupby("representation", sort=False):
         if name not in colours:
             ax.plot(curve["step"], curve["similarity"], color=OTHER, lw=0.6, zorder=1)
@@ -117,7 +120,7 @@ def single_loss_curves(
     if len(losses):
         rows = losses[(losses["measure"] == "excluded_loss") & (losses["selection"] == "single")]
     if not len(rows):
-        style.note_instead(ax, "the train pairs are not known")
+        style.note_instead(ax, "does not apply, or the train pairs\nare not known")
         return ax
     # In the order of the table: that of a set differs between processes, and so would the bytes of the figure.
     others = [name for name in rows["representation"].unique() if name not in {*colours, "trivial"}]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
+from matplotlib.ticker import MaxNLocator
 
 from interp.figures import style
 
@@ -22,15 +23,22 @@ FREQUENCY_COLOURS = (
 )
 
 
+# A colour scale reaches at least this many times the share that each frequency has in an even spread: noise is dark.
+OVER_EVEN = 10
+
+
 def spectrum_map(table: "pd.DataFrame", ax: Axes, *, matrix: str = "$W_E$") -> Axes:
     """Share of a matrix's power in each frequency, along training; with a colour bar beside the axes.
 
+    The colours reach ten times an even spread, or the largest share if that is more, so that noise looks like noise.
+    The line on the colour bar is the null: what random names of the residues reach.
+
     Args:
-        table: columns step, frequency, fraction (`embedding_spectrum`, `neuron_logit_spectrum`); may be empty.
+        table: columns step, frequency, fraction, null (`embedding_spectrum`, `neuron_logit_spectrum`); may be empty.
         matrix: its name.
     """
     if not len(table):
-        style.note_instead(ax, f"this network has no {matrix}")
+        style.note_instead(ax, f"no spectrum of {matrix}")
         return ax
     grid = table.pivot(index="frequency", columns="step", values="fraction")
     # Each checkpoint's column reaches half-way to its neighbours.
@@ -38,92 +46,142 @@ def spectrum_map(table: "pd.DataFrame", ax: Axes, *, matrix: str = "$W_E$") -> A
     middle = (steps[1:] + steps[:-1]) / 2
     edges = np.concatenate([steps[:1], middle, steps[-1:]])
     frequency_edges = np.arange(len(grid) + 1) + 0.5
+    top = max(min(OVER_EVEN / len(grid), 1.0), float(np.nanmax(grid.to_numpy())))
     image = ax.pcolormesh(
-        edges, frequency_edges, grid.to_numpy(), cmap="cividis", vmin=0, rasterized=True, shading="flat"
-    )
+        edges, frequency_edges, grid.to_numpy(), cmap="cividis", vmin=0, vmax=top, rasterized=True, shading="flat"
+    )  # fmt: skip
     style.step_axis(ax, steps)
     ax.set_ylabel("frequency $k$")
-    ax.figure.colorbar(image, ax=ax, label=f"share of the power of {matrix}", pad=0.01)
+    ax.yaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+    bar = ax.figure.colorbar(image, ax=ax, label=f"power share of {matrix} (line: null)", pad=0.01)
+    null = table["null"].replace(np.inf, np.nan).max()
+    if null <= top:
+        bar.ax.axhline(null, color="white", lw=1.0)
     return ax
 
 
 def emergence_bands(key: "pd.DataFrame", ax: Axes) -> Axes:
-    """Bands over the brackets in which each key frequency emerged; brackets that coincide share a label.
+    """Bands over the brackets in which each key frequency emerged, with one entry for the legend.
 
     Args:
         key: of `interp.tables.key_frequencies.emergence`.
     """
-    for (before, step), group in key.dropna(subset=["before", "step"]).groupby(["before", "step"]):
-        ax.axvspan(before, step, color="0.85", lw=0, zorder=0)
-        label = ", ".join(map(str, sorted(group["frequency"])))
-        ax.annotate(
-            label, (step, 0.02), xycoords=("data", "axes fraction"), xytext=(1, 0), textcoords="offset points",
-            fontsize=6, color="0.35", rotation=90, va="bottom",
-        )  # fmt: skip
+    brackets = key.dropna(subset=["before", "step"])[["before", "step"]].drop_duplicates()
+    for i, (before, step) in enumerate(brackets.itertuples(index=False)):
+        label = "a key $k$ emerges" if i == 0 else "_"
+        ax.axvspan(before, step, color="0.85", lw=0, zorder=0, label=label)
     return ax
 
 
 def feature_curves(
-    sparsity: "pd.DataFrame", spectrum: "pd.DataFrame", key: "pd.DataFrame", ax: Axes, **legend: Any
+    sparsity: "pd.DataFrame",
+    spectrum: "pd.DataFrame",
+    shown: "pd.DataFrame",
+    ax: Axes,
+    *,
+    are_key: bool = True,
+    **legend: Any,
 ) -> Axes:
-    """Gini coefficients, and the share of the logits that the key frequencies explain, together and each.
+    """Gini coefficients, and the share of the logits that frequencies explain, together and each, over their null.
 
     Args:
-        sparsity: of `fourier_sparsity`.
-        spectrum: of `logit_spectrum`.
-        key: column frequency, those to draw in the order of their colours.
+        sparsity: of `fourier_sparsity`; may be empty.
+        spectrum: of `logit_spectrum`; may be empty.
+        shown: column frequency, those to draw in the order of their colours.
+        are_key: whether they are the run's key frequencies; else they are drawn grey, as the strongest at the end.
         legend: options of the legend.
     """
+    if not len(spectrum):
+        style.note_instead(ax)
+        return ax
     for (matrix, table), colour in zip(sparsity.groupby("matrix"), (style.BLUE, style.GREEN), strict=False):
         label = f"Gini of ${matrix[0]}_{matrix[-1]}$"
         ax.plot(table["step"], table["gini"], color=colour, label=label, ls="--")
-    shown = spectrum[spectrum["frequency"].isin(key["frequency"])]
-    total = shown.groupby("step")["fraction_explained"].sum()
-    ax.plot(total.index, total, color=style.BLACK, label="logits explained,\nall key $k$")
-    for k, colour in zip(key["frequency"], FREQUENCY_COLOURS, strict=False):
-        part = shown[shown["frequency"] == k]
-        ax.plot(part["step"], part["fraction_explained"], color=colour, lw=0.8, label=f"$k={k}$")
+        ax.plot(table["step"], table["gini_null"], color=colour, ls=":", lw=0.8)
+    named = spectrum[spectrum["frequency"].isin(shown["frequency"])]
+    total = named.groupby("step")["fraction_explained"].sum()
+    what = "all key $k$" if are_key else f"strongest {len(shown)}"
+    ax.plot(total.index, total, color=style.BLACK, label=f"logits: {what}")
+    for k, colour in zip(shown["frequency"], FREQUENCY_COLOURS, strict=False):
+        part = named[named["frequency"] == k]
+        ax.plot(
+            part["step"], part["fraction_explained"], lw=0.8,
+            color=colour if are_key else "0.6", label=f"$k={k}$" if are_key else None,
+        )  # fmt: skip
+    null = spectrum[np.isfinite(spectrum["null"])].groupby("step")["null"].max()
+    ax.plot(null.index, null, color=style.BLACK, ls=":", lw=0.8, label="null (dotted)")
     ax.set_ylim(0, 1)
-    ax.set_ylabel("Gini; share of logits explained")
-    ax.legend(**{"loc": "upper left", "fontsize": 6, "labelspacing": 0.25} | legend)
+    ax.set_ylabel("Gini; share of logits")
+    style.legend_above(ax, n_columns=4, **legend)
     return ax
 
 
 def sparsity_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
-    """Gini coefficient of the Fourier components of W_E and W_L; a matrix that the network has not is left out.
+    """Gini coefficient of the Fourier components of W_E and W_L, dotted after random names of the residues.
+
+    A matrix that the network has not is left out.
 
     Args:
-        table: of `fourier_sparsity`.
+        table: of `fourier_sparsity`; may be empty.
         legend: options of the legend.
     """
+    if not len(table):
+        style.note_instead(ax)
+        return ax
     for matrix, colour in (("W_E", style.BLUE), ("W_L", style.GREEN)):
         part = table[table["matrix"] == matrix]
         if len(part):
             ax.plot(part["step"], part["gini"], color=colour, label=f"${matrix}$")
+            if "gini_null" in part:
+                ax.plot(
+                    part["step"], part["gini_null"], color=colour, ls=":", lw=0.8, label=f"${matrix}$, null"
+                )
     ax.set_ylim(0, 1)
     ax.set_ylabel("Gini coefficient")
-    style.legend_or_note(ax, **{"loc": "best"} | legend)
+    style.legend_above(ax, n_columns=4, **legend)
     return ax
 
 
 def component_map(table: "pd.DataFrame", key: "pd.DataFrame", ax: Axes) -> Axes:
     """The 2-D Fourier spectrum of the logits over (a, b), key frequencies as ticks; with a colour bar.
 
+    The colours begin at the share that each cell has in an even spread, so that noise is dark.
+
     Args:
-        table: of `logit_components`, one checkpoint.
+        table: of `logit_components`, one checkpoint; may be empty.
         key: column frequency.
     """
+    if not len(table):
+        style.note_instead(ax)
+        return ax
     grid = table.pivot(index="frequency_first", columns="frequency_second", values="fraction").to_numpy()
-    edges = np.arange(grid.shape[0] + 1) - 0.5
+    edges, even = np.arange(grid.shape[0] + 1) - 0.5, 1 / grid.size
     image = ax.pcolormesh(
-        edges, edges, np.maximum(grid, 1e-6), cmap="cividis", norm=LogNorm(1e-6, 1), rasterized=True, shading="flat"
+        edges, edges, np.maximum(grid, even), cmap="cividis", norm=LogNorm(even, 1), rasterized=True, shading="flat"
     )  # fmt: skip
-    ticks = [0, *sorted(key["frequency"])]
-    # Neighbouring key frequencies would print over each other.
-    ticks = [t for i, t in enumerate(ticks) if i == 0 or t - ticks[i - 1] > len(grid) / 20]
-    ax.set_xticks(ticks, ticks)
-    ax.set_yticks(ticks, ticks)
+    ticks = [0, *sorted(key["frequency"])] if len(key) else [0, len(grid) - 1]
+    places, labels = _merged_ticks(ticks, len(grid) / 16)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_ticks(ticks, minor=True)
+        axis.set_ticks(places, labels)
+        axis.set_tick_params(which="major", length=0)
+        axis.set_tick_params(which="minor", length=3)
     ax.set_xlabel("frequency in $b$")
     ax.set_ylabel("frequency in $a$")
     ax.figure.colorbar(image, ax=ax, label="share of the logits' power", pad=0.01)
     return ax
+
+
+def _merged_ticks(ticks: list[int], gap: float) -> tuple[list[float], list[str]]:
+    """Neighbours nearer than the gap under one label, as they would print over each other.
+
+    >>> _merged_ticks([0, 5, 7, 29], 3)
+    ([0.0, 6.0, 29.0], ['0', '5, 7', '29'])
+    """
+    groups: list[list[int]] = []
+    for tick in ticks:
+        if groups and tick - groups[-1][-1] < gap:
+            groups[-1].append(tick)
+        else:
+            groups.append([tick])
+    return [sum(group) / len(group) for group in groups], [", ".join(map(str, group)) for group in groups]

@@ -1,5 +1,7 @@
 """Sizes, fonts and colours of every figure, and files whose bytes depend on the data alone."""
 
+import textwrap
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,10 @@ BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
 )  # fmt: skip
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK, YELLOW)
 TRAIN, TEST = BLUE, VERMILION
+
+DOES_NOT_APPLY = "does not apply"
+NOTE_SIZE = 6.5  # points
+LEAST_POSITIVE = 1e-12  # below every share that is drawn
 
 _SETTINGS: dict[Any, Any] = {  # keys: matplotlib types them as a closed set of words
     "font.size": 7.5,
@@ -107,13 +113,31 @@ def legend_or_note(axes: Any, **legend: Any) -> None:
     if axes.get_legend_handles_labels()[1]:
         axes.legend(**legend)
     else:
-        axes.text(0.5, 0.5, "does not apply", transform=axes.transAxes, ha="center", color="0.5")
+        axes.text(0.5, 0.5, DOES_NOT_APPLY, transform=axes.transAxes, ha="center", color="0.4")
 
 
-def note_instead(axes: Any, text: str) -> None:
+def legend_above(axes: Any, *, n_columns: int, **legend: Any) -> None:
+    """A legend over the axes, where it lies on no curve; or "does not apply" as `legend_or_note`."""
+    options = {
+        "loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": n_columns, "fontsize": 6, "handlelength": 1.3,
+        "columnspacing": 0.9, "labelspacing": 0.25, "borderpad": 0.2,
+    }  # fmt: skip
+    legend_or_note(axes, **options | legend)
+
+
+def note_instead(axes: Any, text: str = DOES_NOT_APPLY) -> None:
     """Words in place of a picture that this network has not."""
     axes.set_axis_off()
-    axes.text(0.5, 0.5, text, ha="center", transform=axes.transAxes)
+    axes.text(0.5, 0.5, text, ha="center", va="center", color="0.4", transform=axes.transAxes)
+
+
+def note_below(figure: Figure, notes: Iterable[str]) -> None:
+    """Sentences below a figure, as wide as it: what the reader of every panel has to know."""
+    # 6.5 pt letters of the default font are half a point narrower than half their height.
+    width = int(figure.get_figwidth() * 72 / (0.47 * NOTE_SIZE))
+    lines = [line for note in notes for line in textwrap.wrap(note, width)]
+    if lines:
+        figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=NOTE_SIZE)
 
 
 def label_panels(axes: Any) -> None:

@@ -55,6 +55,11 @@ def fourier_basis(n: int, dtype: torch.dtype = torch.float64) -> Float[Tensor, "
     return torch.stack(rows).to(dtype)
 
 
+def cosines(n: int) -> Float[Tensor, "frequency n"]:
+    """cos(w_k t) for k = 1 .. n//2, float64, of norm 1: every other row of `fourier_basis`."""
+    return fourier_basis(n)[1::2]
+
+
 def frequency_of_component(n: int) -> Int[Tensor, " component"]:
     """Frequency k of each row of `fourier_basis(n)`: 0, 1, 1, 2, 2, ...
 

@@ -8,7 +8,7 @@ pairs of one sum, and of one difference: 4 n^2 additions instead of a 2-D transf
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.mathematics import fourier
@@ -72,3 +72,18 @@ def _power(means: Float[Tensor, " n *rest"]) -> Float[Tensor, " frequency *rest"
     power = squares.new_zeros((fourier.n_frequencies(n) + 1, squares.shape[1]))
     power.index_add_(0, fourier.frequency_of_component(n).to(means.device), squares)
     return n * power[1:].reshape(-1, *means.shape[1:])
+
+
+def one_frequency_power(lines: LineMeans) -> Float[Tensor, " frequency *rest"]:
+    """Squared norm in the eight non-constant products of {1, cos w_k a, sin w_k a} and the same of b."""
+    return linear_power(lines) + quadratic_power(lines)
+
+
+def one_frequency_null(
+    x: Float[Tensor, "n n column"], names: Int[Tensor, "draw n"]
+) -> Float[Tensor, " column"]:
+    """The most `one_frequency_power` of each column after the residues of both operands were given random names."""
+    if not len(names):
+        return x.new_full((x.shape[2],), torch.inf)
+    renamed = (x[order[:, None], order] for order in names)
+    return torch.stack([one_frequency_power(LineMeans.of(table)).amax(0) for table in renamed]).amax(0)

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from interp.mathematics.groups import named_group
+from interp.mathematics.relabelling import random_names, renamed_cells
 from interp.mathematics.representations import (
     Representation,
     irreducible_representations,
@@ -23,6 +24,7 @@ from interp.mathematics.representations import (
 from interp.networks.layers import unembedding
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.tasks.structure import Cyclic, FiniteGroup
+from interp.tasks.task import Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,3 +229,14 @@ def _carriers(names: Int[Tensor, " p"], n: int) -> Int[Tensor, " n"]:
     named = names >= 0
     residues[names[named]] = named.nonzero().squeeze(1)
     return residues
+
+
+def names_of_elements(task: Task, device: torch.device) -> Int[Tensor, "draw n n"]:
+    """Cells of tables over the elements under random names, the null of what characters explain; once a task."""
+    structure = task.structure
+    if isinstance(structure, FiniteGroup):
+        table = structure.group.table
+    else:
+        assert isinstance(structure, Cyclic)
+        table = named_group(f"C{structure.order}").table
+    return renamed_cells(table, random_names(table)).to(device)

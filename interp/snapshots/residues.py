@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from interp.mathematics.lines import LineMeans
+from interp.mathematics.relabelling import cyclic_names
 from interp.networks.layers import unembedding
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.tasks.structure import Cyclic
@@ -148,6 +149,21 @@ def table_rows(task: Task, device: torch.device) -> tuple[Int[Tensor, " cell"], 
     named = ((first >= 0) & (second >= 0)).nonzero().squeeze(1)
     rows = named[(first[named] * structure.order + second[named]).argsort()].to(device)
     return rows, _is_in_order(rows)
+
+
+def orders_of_residues(task: Task, device: torch.device) -> Int[Tensor, "draw n"]:
+    """Random names of the residues, the null of every Fourier number: of `cyclic_names`, once a task."""
+    return cyclic_names(_order(task))[0].to(device)
+
+
+def names_of_residues(task: Task, device: torch.device) -> Int[Tensor, "draw n n"]:
+    """The cells of tables over residues under `orders_of_residues`."""
+    return cyclic_names(_order(task))[1].to(device)
+
+
+def _order(task: Task) -> int:
+    assert isinstance(task.structure, Cyclic)
+    return task.structure.order
 
 
 def _answer_order(task: Task, device: torch.device) -> tuple[Int[Tensor, " n"], bool]:

@@ -3,7 +3,6 @@
 What `interp.tables.transitions` dates is found here, in plain arrays.
 """
 
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -11,6 +10,9 @@ import pandas as pd
 
 Direction = Literal["rise", "fall"]
 Scale = Literal["linear", "log"]
+
+# A relapse that lasted at most this share of the time that the threshold had held is a spike, not forgetting.
+SHORT = 0.25
 
 GRID = 200  # points at most between which change points are searched: the time grows with the square
 
@@ -52,27 +54,50 @@ def scaled(values: np.ndarray, scale: Scale, quantity: str) -> np.ndarray:
     return np.log(values)
 
 
-def reached(values: np.ndarray, threshold: float, direction: Direction, tolerated: int) -> np.ndarray:
-    """Where the values are at the threshold or beyond it, lone relapses of up to `tolerated` values passed over.
-
-    A relapse stands alone if more values than `tolerated` beyond the threshold lie on either side of it.
+def reached(values: np.ndarray, threshold: float, direction: Direction) -> np.ndarray:
+    """Where the values are at the threshold or beyond it.
 
     Raises:
-        ValueError: if direction or tolerated are not valid.
-
-    >>> reached(np.array([0, 1, 1, 0, 1, 1, 0, 1]), 1.0, "rise", 1).astype(int)
-    array([0, 1, 1, 1, 1, 1, 0, 1])
+        ValueError: if the direction is not valid.
     """
     if direction not in ("rise", "fall"):
         raise ValueError(f"A direction is 'rise' or 'fall', got {direction!r}.")
-    if tolerated < 0:
-        raise ValueError(f"tolerated counts checkpoints, at least 0, got {tolerated}.")
-    mask = values >= threshold if direction == "rise" else values <= threshold
-    filled = mask.copy()
-    for (start, end), (next_start, next_end) in pairwise(stretches(mask)):
-        if next_start - end <= tolerated < min(end - start, next_end - next_start):
-            filled[end:next_start] = True
-    return filled
+    return values >= threshold if direction == "rise" else values <= threshold
+
+
+def last_spell(steps: np.ndarray, holds: np.ndarray, tolerated: float) -> tuple[int, list[tuple[int, int]]]:
+    """Where the last stretch of True begins if short relapses do not end one, and the relapses that were passed over.
+
+    A relapse is short if it lasted at most `tolerated` of the time that the stretch before it had lasted; both are
+    measured between the middles of the steps around their ends, as what one evaluation says reaches half-way to its
+    neighbours. So a curve that has held for long survives a spike, and one that has just arrived does not.
+
+    Returns:
+        index of the first True of the stretch; first and last index of each relapse within it.
+
+    Raises:
+        ValueError: if tolerated is not in [0, 1), or nothing is True.
+
+    >>> holds = np.array([0, 1, 1, 1, 1, 1, 0, 1, 1], bool)
+    >>> last_spell(np.arange(9), holds, 0.25)
+    (1, [(6, 6)])
+    >>> last_spell(np.arange(9), holds, 0.0)
+    (7, [])
+    """
+    if not 0 <= tolerated < 1:
+        raise ValueError(
+            f"tolerated is a share of the time that a stretch has lasted, in [0, 1), got {tolerated}."
+        )
+    edges = np.concatenate([steps[:1], (steps[1:] + steps[:-1]) / 2, steps[-1:]])
+    (begin, end), *later = stretches(holds)
+    passed: list[tuple[int, int]] = []
+    for next_begin, next_end in later:
+        if edges[next_begin] - edges[end] <= tolerated * (edges[end] - edges[begin]):
+            passed.append((end, next_begin - 1))
+        else:
+            begin, passed = next_begin, []
+        end = next_end
+    return begin, passed
 
 
 def stretches(mask: np.ndarray) -> list[tuple[int, int]]:

@@ -1,21 +1,24 @@
 """Key frequencies of a whole run, chosen from its tables: every analysis that needs a key set takes it from here."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from interp.ground.thresholds import GENERALISED, LOGIT_FRACTION
+from interp.ground.thresholds import ACCURACY, LOGIT_FRACTION, stands_out
+from interp.tables.outcome import generalising_steps
 from interp.tables.transitions import transition
 
-# Frequencies that are followed in a run that never generalises; as many as the mainline of Nanda et al. has.
+# Frequencies that are followed in a run without key ones; as many as the mainline of Nanda et al. has.
 N_STRONGEST = 5
 
 
 def run_key_frequencies(tables: Mapping[str, pd.DataFrame]) -> list[int]:
-    """One key set for a whole run: every frequency that matters at some checkpoint which generalises, ascending.
+    """One key set for a whole run: every frequency that stands out at some checkpoint which generalises, ascending.
 
-    The union, not the set of the last checkpoint, since frequencies can die after generalisation. Empty if the run
-    never generalises: then there is nothing to track, and any choice would be selection.
+    It stands out if it explains more of the logits than 0.5 %, and than its null (`logit_spectrum`): what random names
+    of the residues give, which is more the fewer residues there are. The union, not the set of the last checkpoint,
+    since frequencies can die after generalisation. Empty if the run never generalises: then there is nothing to track,
+    and any choice would be selection. Empty too where all frequencies explain alike, as of a table of right answers.
 
     Args:
         tables: `logit_spectrum` and `losses` of the run, as `measure` returns them. Without a known split the
@@ -24,52 +27,74 @@ def run_key_frequencies(tables: Mapping[str, pd.DataFrame]) -> list[int]:
     References: the threshold of 0.5 % of the logits after Chughtai et al. 2023; Nanda et al. 2023 take the set of the
     final network by hand.
     """
-    answers = tables["losses"]
-    part = "test" if (answers["split"] == "test").any() else "all"
-    steps = answers[(answers["split"] == part) & (answers["accuracy"] > GENERALISED)]["step"]
     spectrum = tables["logit_spectrum"]
-    is_key = spectrum["step"].isin(steps) & (spectrum["fraction_explained"] > LOGIT_FRACTION)
+    if not len(spectrum):
+        return []
+    is_key = stands_out(spectrum["fraction_explained"], spectrum["null"])
+    is_key &= spectrum["step"].isin(generalising_steps(tables["losses"]))
     return sorted(int(k) for k in spectrum[is_key]["frequency"].unique())
 
 
 def followed_frequencies(tables: Mapping[str, pd.DataFrame]) -> tuple[list[int], str]:
     """Frequencies to follow along a run, ascending, and by what they were chosen.
 
-    `run_key_frequencies`, and in a run that never generalises the N_STRONGEST that explain most of its last logits:
-    something to draw, which says nothing about an algorithm.
+    `run_key_frequencies`, and in a run without any the N_STRONGEST that explain most of its last logits: something to
+    draw, which says nothing about an algorithm.
 
     Args:
-        tables: as `run_key_frequencies`.
+        tables: as `run_key_frequencies`; none where Fourier probes do not apply.
     """
+    if not len(tables["logit_spectrum"]):
+        return [], "Fourier probes do not apply"
     if frequencies := run_key_frequencies(tables):
-        return frequencies, f"all checkpoints with test accuracy above {GENERALISED}"
+        return (
+            frequencies,
+            f"standing out of the logits at a checkpoint with test accuracy {ACCURACY} or more",
+        )
     strongest = _at_end(tables["logit_spectrum"]).nlargest(N_STRONGEST, "fraction_explained")["frequency"]
-    return sorted(int(k) for k in strongest), "strength at the last checkpoint, since none generalises"
+    reason = (
+        "no frequency stands out of the logits"
+        if generalising_steps(tables["losses"])
+        else f"no checkpoint has test accuracy {ACCURACY}"
+    )
+    return sorted(
+        int(k) for k in strongest
+    ), f"strength at the last checkpoint, since {reason}: not key frequencies"
 
 
-def emergence(spectrum: pd.DataFrame) -> pd.DataFrame:
-    """Key frequencies of the last checkpoint, the one that explains most first, with the bracket of their emergence.
-
-    A frequency has emerged at the first checkpoint from which on it is key to the end.
+def emergence(spectrum: pd.DataFrame, frequencies: Sequence[int]) -> pd.DataFrame:
+    """When each key frequency of a run came to stand out for good, the one that explains most at the end first.
 
     Args:
         spectrum: `logit_spectrum` along the run.
+        frequencies: of `run_key_frequencies`.
 
     Columns:
-        frequency, fraction_explained: at the last checkpoint.
-        before, step: last checkpoint without it (missing if it is key from the first), first with it for good.
+        frequency; fraction_explained, null: at the last checkpoint.
+        before, step: last checkpoint at which it does not stand out (missing if it does from the first), first from
+            which on it does (missing if it does not at the end: a frequency that has died).
     """
-    at_end = _at_end(spectrum)
-    key = at_end[at_end["fraction_explained"] > LOGIT_FRACTION].sort_values(
-        "fraction_explained", ascending=False
-    )
+    if not frequencies:
+        return pd.DataFrame(columns=["frequency", "fraction_explained", "null", "before", "step"])
+    at_end = _at_end(spectrum).set_index("frequency")
+    level = spectrum["null"].clip(lower=LOGIT_FRACTION)
+    over = spectrum.assign(over_null=spectrum["fraction_explained"] / level)
     rows = []
-    for k, fraction in zip(key["frequency"], key["fraction_explained"], strict=True):
-        rise = transition(spectrum[spectrum["frequency"] == k], "fraction_explained", LOGIT_FRACTION, "rise")
+    for k in frequencies:
+        rise = transition(over[over["frequency"] == k], "over_null", 1.0, "rise")
+        end = at_end.loc[k]
         rows.append(
-            {"frequency": int(k), "fraction_explained": fraction, "before": rise.before, "step": rise.step}
+            {
+                "frequency": int(k),
+                "fraction_explained": end["fraction_explained"],
+                "null": end["null"],
+                "before": rise.before,
+                "step": rise.step,
+            }
         )
-    return pd.DataFrame(rows, columns=["frequency", "fraction_explained", "before", "step"])
+    return pd.DataFrame(rows).sort_values(
+        "fraction_explained", ascending=False, kind="stable", ignore_index=True
+    )
 
 
 def by_strength(parts: pd.DataFrame) -> list[int]:

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from interp.ground.thresholds import ACCURACY
-from interp.tables.curves import breaks, curve, slopes, stretches
-from interp.tables.transitions import Transition, around, by_split, lasting, transition
+from interp.tables.curves import SHORT, breaks, curve, slopes, stretches
+from interp.tables.outcome import outcome
+from interp.tables.transitions import Transition, around, by_split, lasting
 
 FLOOR = 2.0  # the floor of the excluded loss: up to so many times its least value
 SMOOTHED = (
@@ -29,7 +30,7 @@ LEAST_LOSS = 1e-16  # losses below the rounding of float64 log-softmax count as 
 
 
 def phases(
-    tables: Mapping[str, pd.DataFrame], *, accuracy: float = ACCURACY, tolerated: int = 0
+    tables: Mapping[str, pd.DataFrame], *, accuracy: float = ACCURACY, tolerated: float = SHORT
 ) -> dict[str, Transition]:
     """The beginnings of Nanda et al.'s phases, and of grokking, each with its bracket.
 
@@ -62,19 +63,20 @@ def phases(
         All five. `before` and `step` both None: not known, for want of tables or checkpoints. `step` None: never.
 
     Raises:
-        ValueError: if progress_measures holds no key set.
+        ValueError: if no table can tell any of them, or progress_measures holds no key set.
 
     References: Nanda et al. 2023, section 5.2 and figure 7.
     """
+    _check_can_tell(tables)
     answers = next((t for name in ("history", "losses") if len(t := tables.get(name, _NOTHING))), _NOTHING)
     wide = by_split(answers)
     unknown = Transition("", None, None, None)
     found = dict.fromkeys(
         ("memorization", "circuit_formation", "cleanup", "cleanup_end", "grokking"), unknown
     )
-    for name, split in (("memorization", "train"), ("grokking", "test")):
-        if f"{split}_accuracy" in wide and wide[f"{split}_accuracy"].notna().any():
-            found[name] = transition(wide, f"{split}_accuracy", accuracy, "rise", tolerated=tolerated)
+    ended = outcome(tables, accuracy=accuracy, tolerated=tolerated)
+    found["memorization"] = ended.memorization or unknown
+    found["grokking"] = ended.grokking or unknown
     measures = tables.get("progress_measures", _NOTHING)
     if not len(measures):
         return found
@@ -97,6 +99,22 @@ def phases(
 
 
 _NOTHING = pd.DataFrame()
+
+
+def _check_can_tell(tables: Mapping[str, pd.DataFrame]) -> None:
+    """Refuse what is not a mapping of tables, and tables of which none can date a phase."""
+    if not isinstance(tables, Mapping):
+        raise ValueError(
+            f"phases needs a mapping of tables by name, got {type(tables).__name__}. `interp.phases(run)` measures the "
+            "tables of a run first."
+        )
+    if not any(len(tables.get(name, _NOTHING)) for name in ("history", "losses")):
+        raise ValueError(
+            f"phases needs a table 'history' (run.history()) or 'losses' with rows, got {sorted(tables) or 'none'}. "
+            "Memorization and grokking are read from them; circuit_formation needs 'progress_measures' with a key set "
+            "too, cleanup 'weight_norms' as well, cleanup_end 'fourier_sparsity' as well. "
+            "`interp.phases(run)` measures all of them."
+        )
 
 
 def _of_key_set(measures: pd.DataFrame, measure: str, split: str) -> pd.DataFrame | None:
@@ -179,4 +197,5 @@ def _cleanup_end(restricted: pd.DataFrame, gini: pd.DataFrame, cleanup: Transiti
         steps, values = curve(both, column)
         slope = np.abs(slopes(steps, values, SLOPE_WINDOW))
         settled &= slope <= SETTLED * slope.max()
-    return lasting(quantity, SETTLED, steps, settled)
+    # Slopes over several checkpoints already pass over what is short.
+    return lasting(quantity, SETTLED, steps, settled, 0.0)

@@ -1,15 +1,16 @@
 """When something happened along a run, read off its tables, with the bracket that the checkpoints leave open.
 
 A rise counts only if it lasts to the end of the run: a spike is not grokking, and a run that relapses for good never
-grokked. Every answer is a `Transition`: the last checkpoint without it and the first with it. What happened between
-the two is not known, so that a delay has an interval, and of two transitions whose brackets overlap none came first.
+grokked. Short relapses are passed over, counted and named: one spike of the loss is not forgetting. Every answer is a
+`Transition`: the last checkpoint without it and the first with it. What happened between the two is not known, so that
+a delay has an interval, and of two transitions whose brackets overlap none came first.
 
 Thresholds are arguments without default, or constants with a name here, and stand in the answer.
 
     >>> import pandas as pd
     >>> table = pd.DataFrame({"step": [0, 100, 200, 300, 400], "accuracy": [0.0, 0.99, 0.1, 0.97, 1.0]})
     >>> transition(table, "accuracy", 0.95, "rise")  # not at 100, which was a spike
-    Transition(quantity='accuracy', threshold=0.95, before=200, step=300)
+    Transition(quantity='accuracy', threshold=0.95, before=200, step=300, relapses=())
 
 The phases of Nanda et al. are put together from several tables in `interp.tables.phases`.
 
@@ -22,7 +23,18 @@ import numpy as np
 import pandas as pd
 
 from interp.ground.thresholds import ACCURACY
-from interp.tables.curves import GRID, Direction, Scale, breaks, curve, reached, scaled, stretches
+from interp.tables.curves import (
+    GRID,
+    SHORT,
+    Direction,
+    Scale,
+    breaks,
+    curve,
+    last_spell,
+    reached,
+    scaled,
+    stretches,
+)
 
 # Shares of a curve's whole change at its onset and its completion.
 ONSET, COMPLETION = 0.05, 0.95
@@ -37,12 +49,14 @@ class Transition:
         threshold: the value that is crossed; None for change points, which have none.
         before: last checkpoint without it; None if it holds from the first.
         step: first checkpoint with it; None if it never comes to stay (then `before` is the last checkpoint).
+        relapses: first and last step of each short relapse after `step` that was passed over.
     """
 
     quantity: str
     threshold: float | None
     before: int | None
     step: int | None
+    relapses: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,7 @@ class Delay:
 
 
 def transition(
-    table: pd.DataFrame, quantity: str, threshold: float, direction: Direction, *, tolerated: int = 0
+    table: pd.DataFrame, quantity: str, threshold: float, direction: Direction, *, tolerated: float = SHORT
 ) -> Transition:
     """When the quantity reaches the threshold for good.
 
@@ -69,15 +83,14 @@ def transition(
         table: one row a step, columns `step` and `quantity`. NaN means not measured there; infinity is a value.
         threshold: reached at this value or beyond it.
         direction: "rise" or "fall".
-        tolerated: relapses of at most so many checkpoints are passed over if they stand alone, with more
-            checkpoints than that beyond the threshold on either side. 0 (the default) passes over none; say so where
-            a run has isolated loss spikes. The last checkpoints of a run are never passed over.
+        tolerated: a relapse is passed over if it lasted at most this share of the time that the threshold had held
+            before it; 0 passes over none. What lasts to the end of the run is never passed over.
 
     Raises:
         ValueError: if the column is missing or empty, a step occurs twice, or direction or tolerated are not valid.
     """
     steps, values = curve(table, quantity)
-    return lasting(quantity, threshold, steps, reached(values, threshold, direction, tolerated))
+    return lasting(quantity, threshold, steps, reached(values, threshold, direction), tolerated)
 
 
 def spells(
@@ -91,7 +104,7 @@ def spells(
         ValueError: as `transition`.
     """
     steps, values = curve(table, quantity)
-    mask = reached(values, threshold, direction, 0)
+    mask = reached(values, threshold, direction)
     found = []
     for first, end in stretches(mask):
         begins = Transition(quantity, threshold, int(steps[first - 1]) if first else None, int(steps[first]))
@@ -103,7 +116,13 @@ def spells(
 
 
 def share_of_change(
-    table: pd.DataFrame, quantity: str, share: float, *, scale: Scale = "linear", tolerated: int = 0
+    table: pd.DataFrame,
+    quantity: str,
+    share: float,
+    *,
+    scale: Scale = "linear",
+    tolerated: float = SHORT,
+    n_last: int = 1,
 ) -> Transition:
     """When a curve has gone this share of its way from its first to its last value, for good.
 
@@ -114,28 +133,36 @@ def share_of_change(
     Args:
         share: in (0, 1].
         scale: "log" for quantities over many orders, as losses.
-        tolerated: as `transition`; the last value is then the median of the last 2*tolerated+1.
+        tolerated: as `transition`.
+        n_last: checkpoints at the end whose median counts as the last value: more than 1 against a spike there.
 
     Raises:
-        ValueError: as `transition`, or if share or scale are not valid, or a value is not above 0 on a log scale.
+        ValueError: as `transition`, or if share, scale or n_last are not valid, or a value is not above 0 on a log
+            scale.
     """
     if not 0 < share <= 1:
         raise ValueError(f"share_of_change needs a share in (0, 1], got {share}.")
+    if n_last < 1:
+        raise ValueError(
+            f"share_of_change needs at least 1 checkpoint for its last value, got n_last={n_last}."
+        )
     steps, values = curve(table, quantity)
     y = scaled(values, scale, quantity)
     if not np.isfinite(y[[0, -1]]).all():
         raise ValueError(f"{quantity!r} is not finite at its first or last step: it has no whole change.")
-    end = float(np.median(y[-(2 * tolerated + 1) :]))
+    end = float(np.median(y[-n_last:]))
     level = float(y[0] + share * (end - y[0]))
     threshold = level if scale == "linear" else float(np.exp(level))
     if end == y[0]:
         return Transition(quantity, threshold, int(steps[-1]), None)
     # Against the level on the curve's own scale: exp(log(x)) may differ from x in the last digit.
-    mask = reached(y, level, "rise" if end > y[0] else "fall", tolerated)
-    return lasting(quantity, threshold, steps, mask)
+    mask = reached(y, level, "rise" if end > y[0] else "fall")
+    return lasting(quantity, threshold, steps, mask, tolerated)
 
 
-def memorization(history: pd.DataFrame, threshold: float = ACCURACY, *, tolerated: int = 0) -> Transition:
+def memorization(
+    history: pd.DataFrame, threshold: float = ACCURACY, *, tolerated: float = SHORT
+) -> Transition:
     """When train accuracy reaches the threshold for good. In a run that never memorizes `step` is None.
 
     With corrupted labels it counts the labels that were shown, corrupted ones included.
@@ -148,7 +175,7 @@ def memorization(history: pd.DataFrame, threshold: float = ACCURACY, *, tolerate
     return transition(by_split(history), "train_accuracy", threshold, "rise", tolerated=tolerated)
 
 
-def grokking(history: pd.DataFrame, threshold: float = ACCURACY, *, tolerated: int = 0) -> Transition:
+def grokking(history: pd.DataFrame, threshold: float = ACCURACY, *, tolerated: float = SHORT) -> Transition:
     """When test accuracy reaches the threshold for good. In a run that never groks, or ungroks, `step` is None.
 
     That test accuracy rises does not make it grokking: it may have risen with train accuracy. See `is_grokking`.
@@ -185,7 +212,7 @@ def precedes(first: Transition, second: Transition) -> bool | None:
 
 
 def is_grokking(
-    history: pd.DataFrame, *, threshold: float = ACCURACY, ratio: float = 2.0, tolerated: int = 0
+    history: pd.DataFrame, *, threshold: float = ACCURACY, ratio: float = 2.0, tolerated: float = SHORT
 ) -> tuple[bool | None, str]:
     """Whether generalization came late enough to be called grokking, and why; None if the run cannot tell.
 
@@ -246,14 +273,20 @@ def change_points(
     return [Transition(quantity, None, *around(steps, knot)) for knot in knots[1:-1]]
 
 
-def lasting(quantity: str, threshold: float | None, steps: np.ndarray, holds: np.ndarray) -> Transition:
-    """From where `holds` is true to the end."""
-    without = np.flatnonzero(~holds)
-    if not len(without):
-        return Transition(quantity, threshold, None, int(steps[0]))
-    last = int(without[-1])
-    step = int(steps[last + 1]) if last + 1 < len(steps) else None
-    return Transition(quantity, threshold, int(steps[last]), step)
+def lasting(
+    quantity: str, threshold: float | None, steps: np.ndarray, holds: np.ndarray, tolerated: float
+) -> Transition:
+    """From where `holds` is true to the end, short relapses passed over as `transition` says."""
+    if not holds[-1]:
+        return Transition(quantity, threshold, int(steps[-1]), None)
+    begin, relapses = last_spell(steps, holds, tolerated)
+    return Transition(
+        quantity,
+        threshold,
+        int(steps[begin - 1]) if begin else None,
+        int(steps[begin]),
+        tuple((int(steps[first]), int(steps[last])) for first, last in relapses),
+    )
 
 
 def by_split(table: pd.DataFrame) -> pd.DataFrame:

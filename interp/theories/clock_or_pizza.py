@@ -4,7 +4,7 @@ The rules are cautious, because each measure has a state in which it misleads:
 
 - A network that does not generalise has no algorithm for the sum, whatever its numbers: untrained networks have a
   gradient symmetricity of 1, memorizers a distance irrelevance of 1 at every frequency. Below a test accuracy of 0.5
-  the verdict is "neither", from there to 0.99 "undecided": this is the jump, where circuits that end as clocks are
+  the verdict is "neither", from there to 0.95 "undecided": this is the jump, where circuits that end as clocks are
   most like a pizza.
 - Above it, if neither formula explains half of the logits, "neither".
 - Each key frequency by the distance irrelevance of the network that keeps it alone: below 0.2 and half explained by
@@ -12,7 +12,8 @@ The rules are cautious, because each measure has a state in which it misleads:
   between. Known pizza networks have 0.02 to 0.04, known clocks 0.97 to 1.
 - The network: the frequencies that are clocks (pizzas) must hold 90 % of what all key frequencies explain. A gradient
   symmetricity below 0.98 speaks against a pizza; at 0.98 and above it speaks for nothing, but a clock should be below.
-- The run: the verdict of its last checkpoint, if the last three agree.
+- The run: the verdict of its last checkpoint, if the last three agree. Of a run of fewer checkpoints, as a downloaded
+  network, the verdict that all of them share, said to show no stability.
 
 References: Zhong et al. 2023, "The Clock and the Pizza", for 0.98; the other thresholds are the project's own.
 """
@@ -21,7 +22,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from interp.ground.thresholds import GENERALISED
+from interp.ground.thresholds import ACCURACY
 
 LEARNS_NOTHING = 0.5  # test accuracy below which there is none
 EXPLAINED = 0.5  # share of the logits that a formula must explain
@@ -103,13 +104,14 @@ def checkpoint_verdicts(tables: Tables) -> pd.DataFrame:
 
 
 def run_verdict(verdicts: pd.DataFrame) -> dict[str, object]:
-    """The verdict on a whole run: that of its end, if it has lasted.
+    """The verdict on a whole run: that of its end, if it has lasted, or that of the one or two checkpoints there are.
 
     Args:
         verdicts: of `checkpoint_verdicts`, one run.
 
     Returns:
-        verdict; since (first step from which it holds to the end, None if undecided); why.
+        verdict; since (first step from which it holds to the end, None if undecided); why; is_stable (whether the last
+        LASTING checkpoints share it; None where there are fewer).
 
     Raises:
         ValueError: if there are no steps, or those of several runs.
@@ -122,15 +124,22 @@ def run_verdict(verdicts: pd.DataFrame) -> dict[str, object]:
     ordered = verdicts.sort_values("step")
     last = ordered.iloc[-1]
     held = int((ordered["verdict"] == last["verdict"])[::-1].cumprod().sum())
-    if last["verdict"] in ("clock", "pizza") and held < LASTING:
+    is_stable = None if len(ordered) < LASTING else held >= LASTING
+    if last["verdict"] in ("clock", "pizza") and held < min(LASTING, len(ordered)):
         return {
             "verdict": "undecided",
             "since": None,
             "why": f"{last['verdict']} at the last {held} of {len(ordered)} checkpoints; {LASTING} are needed, because "
             "circuits are rebuilt after the accuracy has jumped",
+            "is_stable": False,
         }
     since = None if last["verdict"] == "undecided" else int(ordered["step"].iloc[-held])
-    return {"verdict": last["verdict"], "since": since, "why": last["why"]}
+    few = "" if is_stable is not None else f". {_count(len(ordered))}: whether it lasts is not known"
+    return {"verdict": last["verdict"], "since": since, "why": last["why"] + few, "is_stable": is_stable}
+
+
+def _count(n: int) -> str:
+    return "One checkpoint shows no stability" if n == 1 else f"{n} checkpoints show no stability"
 
 
 def _tables(tables: Tables) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -146,7 +155,7 @@ def _state(row) -> tuple[str, str] | None:
     """The verdict that the network's state forces, if it does."""
     if not row.test_accuracy >= LEARNS_NOTHING:
         return "neither", f"test accuracy {row.test_accuracy:.3f}: it does not generalise"
-    if row.test_accuracy < GENERALISED:
+    if row.test_accuracy < ACCURACY:
         return (
             "undecided",
             f"test accuracy {row.test_accuracy:.3f}: in the jump, where circuits are in between",

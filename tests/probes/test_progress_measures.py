@@ -409,7 +409,7 @@ def run_tables(accuracies, fractions):
         for split in ("train", "test")
     ]
     spectrum = [
-        {"step": step, "frequency": k, "fraction_explained": share}
+        {"step": step, "frequency": k, "fraction_explained": share, "null": 0.001 if k < 7 else 0.5}
         for step, shares in fractions.items()
         for k, share in shares.items()
     ]
@@ -418,12 +418,17 @@ def run_tables(accuracies, fractions):
 
 def test_the_key_set_is_the_union_over_checkpoints_that_generalise():
     tables = run_tables(
-        {0: 0.1, 100: 0.98, 200: 0.995, 300: 1.0},
-        {0: {1: 0.9}, 100: {2: 0.9}, 200: {5: 0.2, 3: 0.07, 6: 0.005}, 300: {5: 0.9, 3: 0.002, 4: 0.006}},
+        {0: 0.1, 100: 0.94, 200: 0.95, 300: 1.0},
+        {
+            0: {1: 0.9},
+            100: {2: 0.9},
+            200: {5: 0.2, 3: 0.07, 6: 0.005},
+            300: {5: 0.9, 3: 0.002, 4: 0.006, 7: 0.4},
+        },
     )
-    # 3 has died by the end; 1 and 2 were large before; 6 is at the threshold, not above it.
+    # 3 has died by the end; 1 and 2 were large before; 6 is at the threshold, not above it; 7 is below its null.
     assert run_key_frequencies(tables) == [3, 4, 5]
-    assert run_key_frequencies(run_tables({0: 0.99}, {0: {1: 0.9}})) == []
+    assert run_key_frequencies(run_tables({0: 0.94}, {0: {1: 0.9}})) == []
     without_split = run_tables({0: 0.5, 100: 1.0}, {0: {1: 0.9}, 100: {2: 0.9}})
     without_split["losses"] = without_split["losses"].query("split == 'test'").assign(split="all")
     assert run_key_frequencies(without_split) == [2]

@@ -16,7 +16,7 @@ def tables(accuracies, shares, split="test"):
         "losses": pd.DataFrame([{"step": s, "split": split, "accuracy": a} for s, a in accuracies.items()]),
         "character_similarity": pd.DataFrame(
             [
-                {"step": step, "representation": name, "fraction_explained": share}
+                {"step": step, "representation": name, "fraction_explained": share, "null": 0.01}
                 for step, by_name in shares.items()
                 for name, share in by_name.items()
             ]
@@ -32,7 +32,7 @@ SHARES = {
 
 
 def test_key_representations_are_those_of_checkpoints_that_generalise():
-    assert run_key_representations(tables({1: 0.99, 2: 0.995, 3: 1.0}, SHARES)) == ["[2,2]", "standard"]
+    assert run_key_representations(tables({1: 0.94, 2: 0.95, 3: 1.0}, SHARES)) == ["[2,2]", "standard"]
     assert run_key_representations(tables({1: 1.0, 2: 1.0, 3: 0.5}, SHARES)) == ["sign", "standard"]
     assert run_key_representations(tables({1: 0.1, 2: 0.1, 3: 1.0}, SHARES, split="all")) == [
         "[2,2]",
@@ -41,15 +41,15 @@ def test_key_representations_are_those_of_checkpoints_that_generalise():
 
 
 def test_a_run_that_never_generalises_has_none_but_the_strongest_are_followed():
-    found = tables({1: 0.9, 2: 0.9, 3: 0.99}, SHARES)
+    found = tables({1: 0.9, 2: 0.9, 3: 0.94}, SHARES)
     assert run_key_representations(found) == []
     assert followed_representations(found) == (
         ["[2,2]", "standard"],
-        "strength at the last checkpoint, since none generalises",
+        "strength at the last checkpoint, since no checkpoint has test accuracy 0.95: not key representations",
     )
     names, why = followed_representations(tables({3: 1.0}, SHARES))
     assert names == ["[2,2]", "standard"]
-    assert why == "all checkpoints with test accuracy above 0.99"
+    assert why == "standing out of the logits at a checkpoint with test accuracy 0.95 or more"
 
 
 def spectrum(shares, parts=("left_embedding", "right_embedding"), n_functions=None):

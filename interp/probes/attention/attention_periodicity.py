@@ -3,11 +3,13 @@
 import pandas as pd
 import torch
 
-from interp.mathematics.lines import LineMeans, antisymmetric_power, linear_power, quadratic_power
-from interp.snapshots.residues import Residues
+from interp.mathematics.lines import LineMeans, antisymmetric_power, one_frequency_null, one_frequency_power
+from interp.snapshots.residues import Residues, orders_of_residues
 from interp.snapshots.snapshot import Snapshot
 
-VERSION = 1
+VERSION = 2
+
+N_NULL_DRAWS = 19
 
 CONSTANT = 1e-6  # standard deviation of attention below which a pattern is constant: float32 rounding is 6e-8
 
@@ -24,7 +26,9 @@ def attention_periodicity(snapshot: Snapshot) -> pd.DataFrame:
         layer, head.
         frequency: the k that explains most; 0 where the pattern is the same for all pairs.
         fraction_explained: share of the pattern's variance in the eight non-constant products of {1, cos w_k a,
-            sin w_k a} and {1, cos w_k b, sin w_k b}; NaN where the pattern is constant, as are the next two.
+            sin w_k a} and {1, cos w_k b, sin w_k b}; NaN where the pattern is constant, as are the next three.
+        null: what the best frequency explains after the residues of both operands were given random names, the most of
+            19 draws (5 % level); infinite for n < 7.
         difference_fraction: share of the variance that is a function of a-b alone.
         linear_fraction: share of the variance in (cos w_k a - cos w_k b) and (sin w_k a - sin w_k b) at that k.
 
@@ -40,10 +44,12 @@ def attention_periodicity(snapshot: Snapshot) -> pd.DataFrame:
     varies = pattern.square().mean((0, 1)) > CONSTANT**2
 
     lines = LineMeans.of(pattern)
-    best, k = (linear_power(lines) + quadratic_power(lines)).max(0)
+    names = snapshot.of_task(orders_of_residues)[:N_NULL_DRAWS].cpu()
+    best, k = one_frequency_power(lines).max(0)
     total = pattern.square().sum((0, 1))
     columns = {
         "fraction_explained": best / total.clamp_min(torch.finfo(total.dtype).tiny),
+        "null": one_frequency_null(pattern, names) / total,
         "difference_fraction": n * lines.differences.square().sum(0) / total,
         "linear_fraction": antisymmetric_power(lines).gather(0, k[None]).squeeze(0) / total,
     }

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.ground.thresholds import LOGIT_FRACTION
+from interp.ground.thresholds import stands_out
 from interp.mathematics import clock_pizza, fourier
 from interp.networks.answers import answer_logits
 from interp.networks.layers import with_embedding
@@ -18,7 +18,7 @@ from interp.probes.fourier.logit_spectrum import logit_spectrum
 from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
-VERSION = 1
+VERSION = 2
 
 COLUMNS = [
     "frequency", "fraction", "distance_irrelevance", "coefficient_of_variation", "clock_fraction", "pizza_fraction",
@@ -45,7 +45,7 @@ def algorithm_by_frequency(
     The time is that of a forward pass over n * n_differences pairs for each frequency.
 
     Args:
-        frequencies: which; None for those that explain more than 0.5 % of this checkpoint's logits, the largest first.
+        frequencies: which; None for those that stand out of this checkpoint's logits, the largest first.
             To follow a run give one set for all steps.
         max_frequencies: no more than this many where frequencies is None.
         n_differences: over how many differences a - b, each with all n pairs, spaced evenly on the circle of the
@@ -76,10 +76,12 @@ def algorithm_by_frequency(
             f"{n_differences} and {max_frequencies}."
         )
     n = snapshot.once(Residues).n
-    share = snapshot.once(logit_spectrum)["fraction_explained"].to_numpy()
+    spectrum = snapshot.once(logit_spectrum)
+    share = spectrum["fraction_explained"].to_numpy()
     if frequencies is None:
         largest = (-share).argsort(kind="stable")[:max_frequencies]
-        frequencies = (1 + largest[share[largest] > LOGIT_FRACTION]).tolist()
+        is_key = stands_out(share, spectrum["null"].to_numpy())
+        frequencies = (1 + largest[is_key[largest]]).tolist()
     frequencies = fourier.check_frequencies(frequencies, n)
     embedding = snapshot.once(embedding_spectrum)["fraction"].to_numpy()
     median = float(np.median(embedding))

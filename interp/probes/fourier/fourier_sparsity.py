@@ -1,16 +1,17 @@
 """How few frequencies a matrix uses: Gini, inverse participation ratio, FFD and FCR."""
 
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.mathematics import fourier
-from interp.snapshots.residues import Residues
+from interp.snapshots.residues import Residues, orders_of_residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
-VERSION = 1
+VERSION = 2
 
 FFD_THRESHOLD = 0.5  # eta of Furuta et al.
+N_SPARSITY_DRAWS = 9
 
 
 def fourier_sparsity(snapshot: Snapshot) -> pd.DataFrame:
@@ -22,6 +23,7 @@ def fourier_sparsity(snapshot: Snapshot) -> pd.DataFrame:
     Columns:
         matrix: "W_E" or "W_L"; one that the network does not have is left out.
         gini: Gini coefficient of the norms (not powers) of the n-1 non-constant Fourier components, in [0, 1).
+        gini_null: the largest after the residues were given random names, of 9 draws; what differs from it is order.
         inverse_participation_ratio: mean over columns (d_model, or neurons) of sum(power_k^2) / sum(power_k)^2 with
             cosine and sine of a frequency taken together: 1 for a column of one frequency, 2/n for an even spread.
         ffd: Fourier frequency density, share of components with norm above half of the largest (small: sparse).
@@ -41,10 +43,19 @@ def fourier_sparsity(snapshot: Snapshot) -> pd.DataFrame:
         except NotApplicable as reason:
             missing = reason
             continue
-        rows.append({"matrix": name, **_sparsity(matrix.to(snapshot.double))})
+        matrix = matrix.to(snapshot.double)
+        null = _gini_null(matrix, snapshot.of_task(orders_of_residues))
+        rows.append({"matrix": name, **_sparsity(matrix), "gini_null": null})
     if not rows:
         raise missing
     return pd.DataFrame(rows)
+
+
+def _gini_null(matrix: Float[Tensor, "n column"], names: Int[Tensor, "draw n"]) -> float:
+    # Their Gini coefficients lie so close together that a few are enough.
+    norms = [fourier.transform(matrix[order])[1:].norm(dim=1) for order in names[:N_SPARSITY_DRAWS]]
+    ginis = [fourier.gini(x) for x in norms if x.max() > 0]
+    return max(ginis, default=float("nan"))
 
 
 def _sparsity(matrix: Float[Tensor, "n column"]) -> dict[str, float]:

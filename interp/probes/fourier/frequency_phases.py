@@ -3,17 +3,17 @@
 import pandas as pd
 import torch
 
-from interp.ground.thresholds import LOGIT_FRACTION
+from interp.ground.thresholds import stands_out
 from interp.probes.fourier.logit_spectrum import logit_spectrum
 from interp.probes.fourier.neuron_frequencies import neuron_frequencies
 from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import Snapshot
 
-VERSION = 1
+VERSION = 2
 
 
 def frequency_phases(snapshot: Snapshot) -> pd.DataFrame:
-    """Phases of each key frequency of this checkpoint (those that explain more than 0.5 % of the logits).
+    """Phases of each key frequency of this checkpoint (those that stand out of its logits).
 
     Over all pairs, a neuron of frequency k holds A cos(w_k(a+b) + theta) and writes C cos(w_k c + psi) to the logits.
     What it adds to the right answer is A C cos(theta - psi) / 2: in a finished circuit all neurons of a frequency
@@ -35,12 +35,13 @@ def frequency_phases(snapshot: Snapshot) -> pd.DataFrame:
     """
     dominant = torch.tensor(snapshot.once(neuron_frequencies)["frequency"].to_numpy(), device=snapshot.device)
     logits = snapshot.once(logit_spectrum)
-    share, phase = logits["fraction_explained"].to_numpy(), logits["phase"].to_numpy()
+    is_key = stands_out(logits["fraction_explained"], logits["null"]).to_numpy()
+    phase = logits["phase"].to_numpy()
     n = snapshot.once(Residues).n
     t = torch.arange(n, device=snapshot.device)
     by_sum = snapshot.once(Residues).neuron_lines.sums
     rows = []
-    for k in (1 + (share > LOGIT_FRACTION).nonzero()[0]).tolist():
+    for k in (1 + is_key.nonzero()[0]).tolist():
         own = (dominant == k).nonzero().squeeze(1)
         wave = torch.exp(-2j * torch.pi * k * t / n).to(torch.complex64)
         read = wave @ by_sum[:, own].to(torch.complex64)  # A exp(i theta), up to a factor

@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from interp.ground.thresholds import LOGIT_FRACTION, NEURON_FRACTION
+from interp.ground.thresholds import NEURON_FRACTION, stands_out
 from interp.probes.fourier.embedding_spectrum import embedding_spectrum
 from interp.probes.fourier.logit_spectrum import logit_spectrum
 from interp.probes.fourier.neuron_frequencies import neuron_frequencies
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
-VERSION = 1
+VERSION = 2
 
 NEURON_SHARE = 0.02  # of all neurons
 EMBEDDING_OUTLIER = 4.0  # times the median power
@@ -24,7 +24,8 @@ def key_frequencies(snapshot: Snapshot) -> pd.DataFrame:
 
     Columns:
         selection: "logits" (explains more than 0.5 % of the logits), "neurons" (at least 2 % of the neurons are 85 %
-            explained by it) or "embedding" (power above 4 times the median of all frequencies).
+            explained by it) or "embedding" (power above 4 times the median of all frequencies), and each more than its
+            null, what random names of the residues give.
         frequency: k.
         value: fraction of the logits, share of the neurons, or fraction of the embedding's power.
 
@@ -33,11 +34,13 @@ def key_frequencies(snapshot: Snapshot) -> pd.DataFrame:
 
     References: Nanda et al. 2023, section 4 (by neurons and embedding); Chughtai et al. 2023 (by logits).
     """
-    logits = snapshot.once(logit_spectrum)["fraction_explained"].to_numpy()
-    found = {"logits": np.where(logits > LOGIT_FRACTION, logits, 0)}
+    spectrum = snapshot.once(logit_spectrum)
+    logits = spectrum["fraction_explained"].to_numpy()
+    found = {"logits": np.where(stands_out(logits, spectrum["null"].to_numpy()), logits, 0)}
     try:
         neurons = snapshot.once(neuron_frequencies)
-        pure = neurons["frequency"].to_numpy()[neurons["fraction_explained"].to_numpy() >= NEURON_FRACTION]
+        is_pure = neurons["fraction_explained"] >= np.maximum(NEURON_FRACTION, neurons["null"])
+        pure = neurons["frequency"].to_numpy()[is_pure]
         share = np.bincount(pure, minlength=len(logits) + 1)[1:] / len(neurons)
         found["neurons"] = np.where(share >= NEURON_SHARE, share, 0)
     except NotApplicable:
@@ -45,7 +48,9 @@ def key_frequencies(snapshot: Snapshot) -> pd.DataFrame:
     try:
         embedding = snapshot.once(embedding_spectrum)
         power = embedding["power"].to_numpy()
-        is_outlier = power > EMBEDDING_OUTLIER * np.median(power)
+        is_outlier = (power > EMBEDDING_OUTLIER * np.median(power)) & (
+            embedding["fraction"] > embedding["null"]
+        ).to_numpy()
         found["embedding"] = np.where(is_outlier, embedding["fraction"].to_numpy(), 0)
     except NotApplicable:
         pass  # one-hot embedding

@@ -3,11 +3,14 @@
 import pandas as pd
 import torch
 
-from interp.mathematics.lines import linear_power, quadratic_power
-from interp.snapshots.residues import Residues
+from interp.mathematics.lines import one_frequency_null, one_frequency_power
+from interp.snapshots.residues import Residues, orders_of_residues
 from interp.snapshots.snapshot import Snapshot
 
-VERSION = 2
+VERSION = 3
+
+# Neurons and draws of the null: together as many as the neurons of the bundled run.
+N_NULL_NEURONS, N_NULL_DRAWS = 64, 4
 
 
 def neuron_frequencies(snapshot: Snapshot) -> pd.DataFrame:
@@ -21,6 +24,8 @@ def neuron_frequencies(snapshot: Snapshot) -> pd.DataFrame:
         neuron: 0 .. d_mlp-1.
         frequency: the k that explains most; 0 for a neuron that is constant (dead).
         fraction_explained: share of the neuron's variance over all pairs that this k explains, in [0, 1].
+        null: the largest such share of any of 64 evenly spaced neurons after the residues of both operands were given
+            random names, of 4 draws; infinite for n < 7.
 
     Raises:
         NotApplicable: if the task has no algebra or the network no MLP.
@@ -29,7 +34,7 @@ def neuron_frequencies(snapshot: Snapshot) -> pd.DataFrame:
     """
     residues = snapshot.once(Residues)
     table, lines = residues.neuron_table, residues.neuron_lines
-    power = linear_power(lines) + quadratic_power(lines)
+    power = one_frequency_power(lines)
     constant = (residues.n * lines.first.mean(0)).square()
     # Row by row: a square of the whole table would be as large as the table.
     whole = torch.stack([row.square().sum(0) for row in table]).sum(0)
@@ -38,10 +43,15 @@ def neuron_frequencies(snapshot: Snapshot) -> pd.DataFrame:
     # Below a millionth of its mean square a neuron's variance is rounding of the difference above.
     is_dead = total <= 1e-6 * whole
     fraction = torch.where(is_dead, 0.0, best / total)
+    some = (~is_dead).nonzero().squeeze(1)
+    some = some[:: max(len(some) // N_NULL_NEURONS, 1)]
+    names = snapshot.of_task(orders_of_residues)[:N_NULL_DRAWS]
+    null = (one_frequency_null(table[..., some], names) / total[some]).max().item() if len(some) else 0.0
     return pd.DataFrame(
         {
             "neuron": range(table.shape[2]),
             "frequency": torch.where(is_dead, 0, frequency + 1).cpu().numpy(),
             "fraction_explained": fraction.clamp(max=1.0).double().cpu().numpy(),
+            "null": null,
         }
     )

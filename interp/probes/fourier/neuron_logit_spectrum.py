@@ -2,12 +2,11 @@
 
 import pandas as pd
 
-from interp.mathematics import fourier
 from interp.probes.fourier.embedding_spectrum import spectrum_table
 from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import Snapshot
 
-VERSION = 1
+VERSION = 2
 
 
 def neuron_logit_spectrum(snapshot: Snapshot) -> pd.DataFrame:
@@ -19,10 +18,11 @@ def neuron_logit_spectrum(snapshot: Snapshot) -> pd.DataFrame:
         frequency: 1 .. n//2 (the constant is left out).
         power: squared norm of the cosine and sine components, summed over neurons.
         fraction: share of the power of all non-constant frequencies.
+        null: as in `embedding_spectrum`, with random names of the answers.
 
     Raises:
         NotApplicable: if the task has no algebra or the network no MLP.
 
     References: Nanda et al. 2023, section 4.3.
     """
-    return spectrum_table(fourier.power(snapshot.once(Residues).neuron_logit_map.to(snapshot.double)))
+    return spectrum_table(snapshot.once(Residues).neuron_logit_map.to(snapshot.double), snapshot)

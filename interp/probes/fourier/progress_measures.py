@@ -15,14 +15,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interp.ground.thresholds import LOGIT_FRACTION
+from interp.ground.thresholds import stands_out
 from interp.mathematics import fourier
 from interp.probes.answers.losses import splits
 from interp.probes.fourier.logit_spectrum import logit_spectrum
 from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import Snapshot
 
-VERSION = 1
+VERSION = 2
 
 
 def progress_measures(
@@ -47,15 +47,18 @@ def progress_measures(
         measure: "restricted_loss" (only the dependence on a+b at these frequencies, plus the mean logit of each
             answer over all inputs), "excluded_loss" (the logits without it, nothing added), "trig_loss" (only the
             fit sum_k alpha_k cos(w_k(a+b-c)), nothing added), "trig_excluded_loss" (the logits without that fit).
-        selection: "key" (`frequencies`), "causal" (those that explain more than 0.5 % of this checkpoint's logits;
-            may be none), "random" (mean over the random sets), "single" (`frequency` alone, excluded loss only).
+        selection: "key" (`frequencies`), "causal" (those that stand out of this checkpoint's logits; may be none),
+            "random" (mean over the random sets), "single" (`frequency` alone, excluded loss only).
         frequency: k for "single", 0 elsewhere.
         n_frequencies: size of the set.
         split: "train", "test", "all"; excluded losses are of train rows only, and absent without a known split.
         loss: mean cross-entropy, nats; ln p is chance.
         loss_min, loss_max: over the random sets; NaN elsewhere.
-        accuracy: of the same logits; NaN for excluded losses. That of "trig_loss" says little: the fit has the form
-            of an answer, so that any set of positive coefficients answers well, those of an untrained network too.
+        accuracy: of the same logits; NaN for excluded losses. Read it beside that of the random sets, and by split: the
+            answers of memorized train rows vote for the answers of all rows of their sum, so that the restricted
+            accuracy of a network that answers no test row can be near 1, and any set of positive coefficients of the
+            trig fit answers well, those of an untrained network too.
+        accuracy_min, accuracy_max: over the random sets; NaN elsewhere.
 
     Raises:
         NotApplicable: if the task has no algebra.
@@ -67,22 +70,23 @@ def progress_measures(
     logits, by_sum = _logits(snapshot)
     n = logits.shape[0]
     spectrum = snapshot.once(logit_spectrum)
-    explained = spectrum["fraction_explained"].to_numpy()
-    selections, chosen = _sets(n, explained, frequencies, n_random, seed)
+    is_causal = stands_out(spectrum["fraction_explained"], spectrum["null"]).to_numpy()
+    selections, chosen = _sets(n, is_causal, frequencies, n_random, seed)
     masks = torch.from_numpy(chosen).to(logits)
     coefficients = torch.tensor(spectrum["coefficient"].to_numpy()).to(logits)
 
     parts = _frequency_tables(by_sum)
     kept = (masks @ parts.flatten(1)).view(-1, *by_sum.shape)
     names = [name for name in selections if name != "random"]
-    fitted = _clock_tables(masks[: len(names)] * coefficients, n, n_columns=by_sum.shape[1])
+    fits = _clock_tables(masks * coefficients, n, n_columns=by_sum.shape[1])
+    fitted = fits[: len(names)]
     sizes = chosen.sum(1).tolist()
 
     tabulate = snapshot.once(Residues).table
     in_split = {name: tabulate(rows) for name, rows in splits(snapshot).items() if name != "corrupted"}
     table = [
         *_rows("restricted_loss", selections, sizes, _table_losses(kept + by_sum.mean(0), in_split)),
-        *_rows("trig_loss", names, sizes, _table_losses(fitted, in_split)),
+        *_rows("trig_loss", selections, sizes, _table_losses(fits, in_split)),
     ]
     if "train" in in_split:
         rows, sums = logits[in_split["train"]], fourier.sum_table(n, logits.device)[in_split["train"]]
@@ -113,17 +117,17 @@ def _logits(snapshot: Snapshot) -> tuple[Float[Tensor, "n n p"], Float[Tensor, "
 
 
 def _sets(
-    n: int, explained: np.ndarray, frequencies: Sequence[int] | None, n_random: int, seed: int
+    n: int, is_causal: np.ndarray, frequencies: Sequence[int] | None, n_random: int, seed: int
 ) -> tuple[list[str], np.ndarray]:
     """What selected each set ("key" if given, "causal", then "random"), and masks (set, frequency 1 .. n//2)."""
-    sets = {"causal": explained > LOGIT_FRACTION}
+    sets = {"causal": is_causal}
     if frequencies is not None:
-        key = np.zeros(len(explained), dtype=bool)
+        key = np.zeros_like(is_causal)
         key[[k - 1 for k in fourier.check_frequencies(frequencies, n)]] = True
         sets = {"key": key, **sets}
     reference = next(iter(sets.values()))
     others, size = np.flatnonzero(~reference), int(reference.sum())
-    drawn = np.zeros((n_random if 0 < size <= len(others) else 0, len(explained)), dtype=bool)
+    drawn = np.zeros((n_random if 0 < size <= len(others) else 0, len(is_causal)), dtype=bool)
     draws = np.random.default_rng(seed)
     for mask in drawn:
         mask[draws.choice(others, size=size, replace=False)] = True
@@ -227,4 +231,6 @@ def _row(
         "loss_min": min(loss) if is_band else math.nan,
         "loss_max": max(loss) if is_band else math.nan,
         "accuracy": math.nan if accuracy is None else float(np.mean(accuracy)),
+        "accuracy_min": min(accuracy) if is_band and accuracy is not None else math.nan,
+        "accuracy_max": max(accuracy) if is_band and accuracy is not None else math.nan,
     }

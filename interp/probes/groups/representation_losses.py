@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interp.ground.thresholds import LOGIT_FRACTION
+from interp.ground.thresholds import stands_out
 from interp.probes.answers.losses import splits
 from interp.probes.fourier.progress_measures import losses_without
 from interp.probes.groups.character_similarity import (
@@ -27,7 +27,7 @@ from interp.probes.groups.character_similarity import (
 from interp.snapshots.elements import Elements
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
-VERSION = 1
+VERSION = 2
 
 
 def representation_losses(
@@ -59,15 +59,17 @@ def representation_losses(
             along tr rho(a b c^-1) alone, the `trig_loss` of frequencies; of no meaning for the trivial representation,
             whose part is 0 there.
         measure: "restricted_loss" (with nothing else) or "excluded_loss" (without).
-        selection: "key" (`representations`), "causal" (those that explain more than 0.5 % of this checkpoint's
-            logits; may be none), "random" (mean over the random sets), "single" (`representation` alone).
+        selection: "key" (`representations`), "causal" (those that stand out of this checkpoint's logits; may
+            be none), "random" (mean over the random sets), "single" (`representation` alone).
         representation: name for "single", empty elsewhere.
         n_representations: size of the set.
         split: "train", "test", "all"; excluded losses are of train rows only, and absent without a known split.
         loss: mean cross-entropy, nats; ln n is chance.
         loss_min, loss_max: over the random sets; NaN elsewhere.
-        accuracy: of the same logits; NaN for excluded losses. That of "characters" says little: any set of positive
-            coefficients answers well.
+        accuracy: of the same logits; NaN for excluded losses. Read it beside that of the random sets, and by split:
+            memorized train rows vote for all rows of their product. That of "characters" says least: any set of
+            positive coefficients answers well.
+        accuracy_min, accuracy_max: over the random sets; NaN elsewhere.
 
     Raises:
         NotApplicable: if the answers are no product in a group.
@@ -77,8 +79,9 @@ def representation_losses(
     """
     elements = snapshot.once(Elements)
     names = [r.name for r in elements.representations]
-    explained = snapshot.once(character_similarity)["fraction_explained"].to_numpy()
-    sets = _sets(names, explained, representations, n_random, seed)
+    similarity = snapshot.once(character_similarity)
+    is_causal = stands_out(similarity["fraction_explained"], similarity["null"]).to_numpy()
+    sets = _sets(names, is_causal, representations, n_random, seed)
     in_split = {name: elements.table(rows) for name, rows in splits(snapshot).items() if name != "corrupted"}
     table: list[dict] = []
     for level, base, parts in _levels(elements):
@@ -167,18 +170,24 @@ class _Sets:
                 "loss_min": min(losses) if is_band else math.nan,
                 "loss_max": max(losses) if is_band else math.nan,
                 "accuracy": math.nan if accuracy is None else accuracy[chosen].mean().item(),
+                "accuracy_min": math.nan
+                if accuracy is None or not is_band
+                else accuracy[chosen].min().item(),
+                "accuracy_max": math.nan
+                if accuracy is None or not is_band
+                else accuracy[chosen].max().item(),
             }
 
 
 def _sets(
-    names: list[str], explained: np.ndarray, key: Sequence[str] | None, n_random: int, seed: int
+    names: list[str], is_causal: np.ndarray, key: Sequence[str] | None, n_random: int, seed: int
 ) -> _Sets:
     if unknown := [name for name in key or () if name not in names]:
         raise ValueError(
             f"The representations of this group are {', '.join(names)}, got {', '.join(map(repr, unknown))}."
         )
     # The trivial one comes first and explains nothing.
-    causal = [name for name, share in zip(names[1:], explained, strict=True) if share > LOGIT_FRACTION]
+    causal = list(itertools.compress(names[1:], is_causal))
     named: Mapping[str, Sequence[str]] = {} if key is None else {"key": key}
     named = {**named, "causal": causal}
     reference = next(iter(named.values()))

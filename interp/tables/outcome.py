@@ -1,0 +1,157 @@
+"""Whether a run memorized and generalised, and when: one definition, in the words of every summary and figure.
+
+Memorized: train accuracy stays at ACCURACY. Generalised: test accuracy does. From the evaluations that the trainer
+recorded, which lie closest, or else from the checkpoints. A checkpoint generalises if its own test accuracy is at
+ACCURACY. Where the split is not known, the accuracy on all rows stands for that on test rows, and is named.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from interp.ground.thresholds import ACCURACY
+from interp.tables.curves import SHORT, curve
+from interp.tables.transitions import Transition, by_split, spells, transition
+
+Tables = Mapping[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, by its accuracies.
+
+    Attributes:
+        memorization, grokking: when train and test accuracy reach the threshold for good; None where no such accuracy
+            is known.
+        accuracy: on the rows of `grokking`, at the last step where it is known.
+        step: that step.
+        lost: the last spell above the threshold that a run has lost again, first and last step; None if there is none.
+    """
+
+    memorization: Transition | None
+    grokking: Transition | None
+    accuracy: float | None = None
+    step: int | None = None
+    lost: tuple[int, int] | None = None
+
+    @property
+    def generalised(self) -> bool | None:
+        """Whether the run ends generalised; None where no accuracy says."""
+        return None if self.grokking is None else self.grokking.step is not None
+
+    @property
+    def said(self) -> str:
+        """The outcome in a sentence, with the threshold that it was judged by."""
+        if self.grokking is None:
+            return (
+                "Whether the run has generalised is not known: no accuracy on test rows, or on all, is there."
+            )
+        is_test = self.grokking.quantity == "test_accuracy"
+        which, threshold = (
+            "test accuracy" if is_test else "accuracy on all rows",
+            f"{self.grokking.threshold:g}",
+        )
+        if self.grokking.step is None:
+            lost = (
+                f" It had, from step {self.lost[0]} to {self.lost[1]}, and has lost it." if self.lost else ""
+            )
+            return (
+                f"The run has not generalised: its {which} ends at {self.accuracy:.3f} (step {self.step}), "
+                f"below {threshold}.{lost}"
+            )
+        since = (
+            "at its first checkpoint already"
+            if self.grokking.before is None
+            else f"from step {self.grokking.step} on ({self.grokking.before} was below)"
+        )
+        return (
+            f"The run has generalised: its {which} stays at {threshold} or above {since}"
+            f"{relapses_said(self.grokking)}."
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """For summary.json: the sentence, the threshold, and the brackets with their relapses."""
+        return {
+            "generalised": self.generalised,
+            "said": self.said,
+            "threshold": ACCURACY if self.grokking is None else self.grokking.threshold,
+            "memorization": bracket(self.memorization),
+            "grokking": bracket(self.grokking),
+        }
+
+
+def outcome(tables: Tables, *, accuracy: float = ACCURACY, tolerated: float = SHORT) -> Outcome:
+    """How a run ended.
+
+    Args:
+        tables: "history" (`Run.history()`) and "losses" (of `measure`), or one of them; each accuracy is read from the
+            first that holds it.
+        accuracy, tolerated: as `interp.tables.transitions.transition`.
+    """
+    memorized = _accuracies(tables, ("train",))
+    answered = _accuracies(tables, ("test", "all"))
+    memorization = memorized and transition(*memorized, accuracy, "rise", tolerated=tolerated)
+    if answered is None:
+        return Outcome(memorization, None)
+    grokking = transition(*answered, accuracy, "rise", tolerated=tolerated)
+    steps, values = curve(*answered)
+    held = spells(*answered, accuracy, "rise") if grokking.step is None else []
+    lost = (held[-1][0].step, held[-1][1].before) if held else None
+    return Outcome(memorization, grokking, float(values[-1]), int(steps[-1]), lost)  # type: ignore[arg-type]
+
+
+def generalising_steps(losses: pd.DataFrame) -> list[int]:
+    """The checkpoints that generalise: those whose own accuracy, on test rows if they are known, is at ACCURACY.
+
+    Args:
+        losses: of `measure`.
+    """
+    if not len(losses):
+        return []
+    part = "test" if (losses["split"] == "test").any() else "all"
+    return losses[(losses["split"] == part) & (losses["accuracy"] >= ACCURACY)]["step"].tolist()
+
+
+def relapses_said(found: Transition) -> str:
+    """The short relapses that were passed over, to be put behind a step; empty where there are none.
+
+    >>> relapses_said(Transition("train_accuracy", 0.95, 50, 60, ((1610, 1610), (1900, 1920))))
+    ', 2 short relapses passed over (steps 1610, 1900 to 1920)'
+    """
+    if not found.relapses:
+        return ""
+    named = [f"{first}" if first == last else f"{first} to {last}" for first, last in found.relapses]
+    shown = ", ".join(named if len(named) <= 4 else [*named[:3], f"... {named[-1]}"])
+    counted = "1 short relapse" if len(named) == 1 else f"{len(named)} short relapses"
+    return f", {counted} passed over (step{'' if shown.isdigit() else 's'} {shown})"
+
+
+def bracket(found: Transition | None) -> dict[str, Any]:
+    """A transition for summary.json."""
+    if found is None:
+        return {"before": None, "step": None, "quantity": None, "threshold": None}
+    about: dict[str, Any] = {
+        "before": found.before,
+        "step": found.step,
+        "quantity": found.quantity,
+        "threshold": found.threshold,
+    }
+    if found.relapses:
+        about["relapses_passed_over"] = [list(ends) for ends in found.relapses]
+    return about
+
+
+def _accuracies(tables: Tables, splits: tuple[str, ...]) -> tuple[pd.DataFrame, str] | None:
+    """A table with a column of accuracy, and its name; of the first split and table that have one."""
+    for split in splits:
+        for name in ("history", "losses"):
+            table = tables.get(name)
+            if table is None or not len(table):
+                continue
+            wide = by_split(table)
+            column = f"{split}_accuracy"
+            if column in wide and wide[column].notna().any():
+                return wide, column
+    return None
