@@ -107,15 +107,15 @@ def draw(tables: Tables) -> Figure:
     colours = head_colours(patterns) if len(patterns) else {}
     _maps(top, tables)
     axes = bottom.subplots(1, 3)
+    grokking = outcome(tables).grokking
+    for ax in axes[:2] if grokking is not None else ():
+        bracket_band(grokking, ax, lw=0.8, label="grokking")
     periodicity_curves(periodicity, axes[0], colours=colours)
     movement_curves(patterns, axes[1], colours=colours)
     qk_bars(tables["attention_circuits"], axes[2], colours=colours)
-    grokking = outcome(tables).grokking
     for ax, table in ((axes[0], periodicity), (axes[1], patterns)):
         if ax.axison:
             style.step_axis(ax, np.unique(table["step"]), scale="linear", n_ticks=4)
-            if grokking is not None:
-                bracket_band(grokking, ax)
     for letter, ax in zip("bcd", axes, strict=True):
         ax.annotate(letter, (0, 1), **_LETTER)
     return figure

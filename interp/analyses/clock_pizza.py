@@ -59,15 +59,14 @@ def draw(tables: Tables) -> Figure:
         style.label_panels(axes.flat)
         return figure
     colours = frequency_colours(by_strength(parts))
+    grokking = outcome(tables).grokking
+    for ax in axes.flat if grokking is not None else ():
+        bracket_band(grokking, ax, lw=0.8, label="grokking")
     algorithm_curves(whole, clock_or_pizza.checkpoint_verdicts(tables), axes[0, 0])
     thresholds = (clock_or_pizza.PIZZA_IRRELEVANCE, clock_or_pizza.CLOCK_IRRELEVANCE)
     irrelevance_curves(parts, axes[0, 1], colours=colours, thresholds=thresholds)
     formula_curves(whole, axes[1, 0])
     double_curves(parts, axes[1, 1], colours=colours)
-    grokking = outcome(tables).grokking
-    for ax in axes.flat:
-        if grokking is not None:
-            bracket_band(grokking, ax)
     style.label_panels(axes.flat)
     style.step_axes(axes, np.unique(whole["step"]), scale="linear")
     return figure

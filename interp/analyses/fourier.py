@@ -120,7 +120,11 @@ def summarize(tables: Tables) -> dict[str, Any]:
 
 def _neurons(table: pd.DataFrame) -> dict[str, Any]:
     if not len(table):
-        return {}
+        names = ("median", "null")
+        return {
+            "neuron_frequency_counts": {},
+            **{f"neuron_fraction_explained_{name}": None for name in names},
+        }
     counts = table.loc[table["frequency"] > 0, "frequency"].value_counts().sort_values(ascending=False)
     return {
         "neuron_frequency_counts": {str(k): int(n) for k, n in counts.items()},

@@ -104,6 +104,7 @@ def summarize(tables: Tables) -> dict[str, Any]:
     order = _order(tables) if are_key else []
     similarity = tables["character_similarity"]
     return {
+        "generalised": outcome(tables).generalised,
         "answer": _answer(tables, order),
         "accuracy_all": answers["accuracy"].get("all"),
         "loss_all": answers["loss"].get("all"),

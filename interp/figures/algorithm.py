@@ -18,13 +18,6 @@ VERDICT_COLOURS = {
     "pizza": style.VERMILION,
     "clock": style.BLUE,
 }
-ABOVE: dict[str, Any] = {
-    "loc": "lower center",
-    "bbox_to_anchor": (0.5, 1.0),
-    "ncols": 3,
-    "fontsize": 6,
-    "columnspacing": 1,
-}
 
 
 def frequency_colours(frequencies: Iterable[int]) -> dict[int, str]:
@@ -52,7 +45,7 @@ def algorithm_curves(table: "pd.DataFrame", verdicts: "pd.DataFrame", ax: Axes, 
     ax.set_ylim(min(0.0, table["gradient_symmetricity"].min()), 1.12)
     ax.set_ylabel("whole network")
     patches = _verdict_strip(verdicts, ax)
-    ax.legend(handles=[*lines, *accuracy, *patches], **{**ABOVE, "handlelength": 1.2} | legend)
+    style.legend_above(ax, n_columns=3, **{"handles": [*lines, *accuracy, *patches]} | legend)
     return ax
 
 
@@ -93,7 +86,7 @@ def irrelevance_curves(
         ax.annotate(word, (1, y), xycoords=("axes fraction", "data"), xytext=(3, 0),
                     textcoords="offset points", rotation=90, va="center", fontsize=6.5, color="0.4")  # fmt: skip
     ax.set_ylabel("distance irrelevance\nof one frequency alone")
-    style.legend_or_note(ax, **{"loc": "lower right", "bbox_to_anchor": (1, 0.18)} | legend)
+    style.legend_above(ax, n_columns=5, **legend)
     return ax
 
 
@@ -107,11 +100,11 @@ def formula_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
     for name, colour in (("clock", style.BLUE), ("pizza", style.VERMILION)):
         ax.plot(table["step"], table[f"{name}_fraction"], color=colour, label=f"{name} formula")
     variation = table["coefficient_of_variation"].clip(upper=1)
-    label = "coefficient of variation\n(1 and above: 1)"
+    label = "coefficient of variation (at most 1)"
     ax.plot(table["step"], variation, color=style.BLACK, ls="--", label=label)
     ax.set_ylim(0, 1.05)
     ax.set_ylabel("share of the logits explained;\ncoefficient of variation")
-    ax.legend(**{**ABOVE, "handlelength": 1.4} | legend)
+    style.legend_above(ax, n_columns=2, **legend)
     return ax
 
 
@@ -131,5 +124,5 @@ def double_curves(table: "pd.DataFrame", ax: Axes, *, colours: Mapping[int, str]
     ax.plot(median.index, median, color="0.4", ls=":", label="median")
     ax.set_yscale("log")
     ax.set_ylabel("share of the power of $W_E$\nat the double")
-    ax.legend(**{"loc": "lower left", "labelspacing": 0.25} | legend)
+    style.legend_above(ax, n_columns=3, **legend)
     return ax

@@ -95,8 +95,8 @@ def movement_curves(table: "pd.DataFrame", ax: Axes, *, colours: Mapping[str, st
         )
     ax.set_ylim(bottom=0)
     ax.set_ylabel("standard deviation\nof the attention to $a$")
-    if len(equals):
-        style.legend_above(ax, n_columns=1, **legend)
+    if ax.get_legend_handles_labels()[1]:
+        style.legend_above(ax, n_columns=2, **legend)
     return ax
 
 

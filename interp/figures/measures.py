@@ -30,11 +30,11 @@ def progress_curves(table: "pd.DataFrame", ax: Axes, *, key: str = "key set", **
     for measure, split, colour, label in curves:
         rows = table[(table["measure"] == measure) & (table["split"] == split)]
         named, causal, random = (rows[rows["selection"] == s] for s in ("key", "causal", "random"))
-        ax.plot(named["step"], named["loss"], color=colour, label=f"{label}, {key}")
-        ax.plot(causal["step"], causal["loss"], color=colour, lw=0.8, ls=":", label=f"{label}, causal set")
+        ax.plot(named["step"], named["loss"], color=colour, label=f"{label} loss, {key}")
+        ax.plot(causal["step"], causal["loss"], color=colour, lw=0.8, ls=":", label="causal set")
         ax.fill_between(
             random["step"], random["loss_min"], random["loss_max"], color=colour, alpha=0.25, lw=0,
-            label=f"{label}, random sets",
+            label="random sets",
         )  # fmt: skip
     ax.set_yscale("log")
     ax.set_ylabel("loss (nats)")

@@ -99,7 +99,7 @@ def direction_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
         ax.plot(total["step"], change, color=colour, ls="--", label=f"relative distance to the {label}")
     ax.axhline(0, color="0.7", lw=0.6)
     ax.set_ylabel("cosine; relative distance")
-    ax.legend(**{"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2, "fontsize": 6} | legend)
+    style.legend_above(ax, n_columns=2, **legend)
     return ax
 
 

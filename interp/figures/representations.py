@@ -11,15 +11,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 OTHER = "0.75"
-_BESIDE: dict[str, Any] = {"fontsize": 6, "labelspacing": 0.25, "handlelength": 1.4}
-_ABOVE: dict[str, Any] = {
-    "loc": "lower center",
-    "bbox_to_anchor": (0.5, 1.0),
-    "ncols": 4,
-    "fontsize": 6,
-    "handlelength": 1.4,
-    "columnspacing": 1.0,
-}
 
 
 def representation_colours(names: Sequence[str]) -> dict[str, str]:
@@ -52,7 +43,7 @@ def share_curves(
     ax.set_ylim(0, 1.02)
     ax.set_ylabel("share of representation")
     handles = [ax.plot([], [], color="0.2", ls=parts[p], label=p.replace("_", " "))[0] for p in shown]
-    ax.legend(handles=handles, **{"loc": "best", **_BESIDE} | legend)
+    style.legend_above(ax, n_columns=2, **{"handles": handles} | legend)
     return ax
 
 
@@ -76,7 +67,7 @@ def similarity_curves(table: "pd.DataFrame", ax: Axes, *, colours: Mapping[str, 
     ax.plot(total.index, total, color="0.2", ls=":", label="squares of all")
     ax.set_ylim(min(-0.02, table["similarity"].min()), 1.02)
     ax.set_ylabel("similarity of logits\nand character")
-    ax.legend(**_ABOVE | legend)
+    style.legend_above(ax, n_columns=4, **legend)
     return ax
 
 
@@ -103,7 +94,7 @@ def hidden_curves(spectrum: "pd.DataFrame", ax: Axes, *, names: Sequence[str], *
             ax.plot(share.index, share, color=colour, label=label)
     ax.set_ylim(0, 1.02)
     ax.set_ylabel("share of the neurons,\nkey representations")
-    style.legend_or_note(ax, **{"loc": "best", **_BESIDE} | legend)
+    style.legend_above(ax, n_columns=3, **legend)
     return ax
 
 
@@ -132,7 +123,7 @@ def single_loss_curves(
         )  # fmt: skip
     ax.set_yscale("log")
     ax.set_ylabel("loss (nats) without\none representation")
-    style.legend_or_note(ax, **_ABOVE | legend)
+    style.legend_above(ax, n_columns=4, **legend)
     return ax
 
 
@@ -153,5 +144,5 @@ def concentration_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes
     ax.axhline(1, color="0.6", lw=0.6)
     ax.set_yscale("log")
     ax.set_ylabel("coset concentration")
-    style.legend_or_note(ax, **{"loc": "best", **_BESIDE} | legend)
+    style.legend_above(ax, n_columns=3, **legend)
     return ax

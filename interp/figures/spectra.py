@@ -112,7 +112,7 @@ def feature_curves(
     ax.plot(null.index, null, color=style.BLACK, ls=":", lw=0.8, label="null (dotted)")
     ax.set_ylim(0, 1)
     ax.set_ylabel("Gini; share of logits")
-    style.legend_above(ax, n_columns=4, **legend)
+    style.legend_above(ax, n_columns=3, **legend)
     return ax
 
 

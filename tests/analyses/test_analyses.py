@@ -66,7 +66,8 @@ def test_script_answers_and_redraws(name, short_run, tmp_path):
         ["--run", str(short_run.path), "--out", str(out), "--device", "cpu"],
     )  # fmt: skip
     summary = json.loads((out / "summary.json").read_text())
-    assert {"run", "p", "step", "config", "versions", "command"} | PROMISED.get(name, set()) <= summary.keys()
+    shared = {"run", "p", "step", "config", "versions", "command", "outcome", "does_not_apply"}
+    assert shared | PROMISED.get(name, set()) <= summary.keys()
     assert (summary["run"], summary["p"], summary["step"]) == ("short", 11, 120)
     assert list(out.glob("*.csv"))
     pictures = {suffix: (out / f"{name}{suffix}").read_bytes() for suffix in (".png", ".pdf")}
@@ -94,7 +95,8 @@ def test_both_doors_give_the_same_files(name, short_run, tmp_path, monkeypatch):
     )  # fmt: skip
     result = CliRunner().invoke(app, ["analyse", name, str(short_run.path), *options, str(by_command)])
     assert result.exit_code == 0, result.output
-    assert result.output.startswith(f"{by_command / name}.pdf, .png, summary.json and ")
+    assert f"\n{by_command / name}.pdf, .png, summary.json and " in result.output
+    assert result.output.startswith("The run has not generalised: its test accuracy ends at 0.")
     files = sorted(path.name for path in by_script.iterdir())
     assert files == sorted(path.name for path in by_command.iterdir())
     assert {f"{name}.png", f"{name}.pdf", "about.json", "summary.json"} < set(files)
@@ -172,3 +174,73 @@ def test_fourier_of_a_network_without_neurons(tmp_path):
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["neuron_frequency_counts"] == {}
     assert summary["neuron_fraction_explained_median"] is None
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("operation", ["random", "x2+y2"])
+def test_of_a_task_without_an_algebra_what_applies_is_drawn(name, operation, tmp_path):
+    from interp.runs.schedule import make_schedule
+    from interp.training.train import train
+
+    recipe = tiny_config(20, task={"operation": operation}, schedule=make_schedule(20, ["0", "20"], []))
+    run = train(recipe, tmp_path / "run", threads=1)
+    out, module = tmp_path / "out", script(name)
+    frame.main(
+        name, "", module.compute, module.draw, module.summarize,
+        ["--run", str(run.path), "--out", str(out), "--device", "cpu"],
+    )  # fmt: skip
+    summary = json.loads((out / "summary.json").read_text())
+    needs_algebra = {"fourier", "progress_measures", "attention", "clock_pizza", "groups"}
+    reasons = [r for r in summary["does_not_apply"] if operation in r]
+    assert bool(reasons) == (name in needs_algebra)
+    assert summary["outcome"]["said"].startswith("The run has not generalised")
+    if name == "attention":
+        assert summary["heads"][0]["attention_sd"]["0"] > 0
+        maps = pd.read_csv(out / "patterns_at_end.csv")
+        assert len(maps) == 121 and maps["L0H0"].between(0, 1).all()
+
+
+def test_tables_of_another_version_are_told_as_such(short_run, tmp_path):
+    module, out = script("fourier"), tmp_path / "out"
+    arguments = ["--run", str(short_run.path), "--out", str(out), "--device", "cpu"]
+    frame.main("fourier", "", module.compute, module.draw, module.summarize, arguments)
+    spectrum = pd.read_csv(out / "logit_spectrum.csv").drop(columns="null")
+    spectrum.to_csv(out / "logit_spectrum.csv", index=False)
+    with pytest.raises(
+        SystemExit, match="have no 'null': another version wrote them. Run `python analyses/fou"
+    ):
+        frame.main("fourier", "", module.compute, module.draw, module.summarize, [*arguments, "--draw-only"])
+
+
+def test_the_axes_of_attention_are_what_is_drawn_along_them(tmp_path):
+    """Multiplication is drawn in the order of logarithms, in which its patterns are waves, and says so."""
+    from interp.analyses.attention import axis_label
+    from interp.runs.schedule import make_schedule
+    from interp.training.train import train
+
+    schedule = make_schedule(5, ["0", "5"], [])
+    for operation, labels in (
+        ("add", ["$a$", "$b$"]),
+        ("subtract", ["$a$", "$-b$ mod 11"]),
+        ("multiply", [r"$\log_{2} a$", r"$\log_{2} b$"]),
+        ("divide", [r"$\log_{2} a$", r"$\log_{6} b$"]),
+    ):
+        run = train(
+            tiny_config(5, task={"operation": operation}, schedule=schedule), tmp_path / operation, threads=1
+        )
+        tables = analyses.attention.compute(run, "cpu")
+        assert tables["pattern_axes"]["label"].tolist() == labels
+        # The cell of each pair is that pair's attention, whatever the order.
+        structure, task = run.task.structure, run.task
+        maps = tables["patterns_at_end"].set_index(["first", "second"])["L0H0"]
+        _, cache = run.model(5).run_with_cache(task.tokens)
+        to_first = cache["blocks.0.attn.hook_pattern"][:, 0, -1, 0]
+        for i in (3, 50, 119):
+            a, b = structure.pairs[i].tolist()
+            place = (int(structure.first[a]), int(structure.second[b]))
+            if min(place) >= 0:
+                assert maps[place] == pytest.approx(to_first[i].item(), abs=2e-5)  # five decimals are kept
+    figure = analyses.attention.draw(frame.with_answers(run, tables, "cpu"))
+    maps = [ax for sub in figure.subfigs[:1] for ax in sub.axes]
+    assert maps[0].get_ylabel() == labels[0] and maps[0].get_xlabel() == labels[1]
+    assert axis_label("a", structure.first.numpy(), 10) == labels[0]

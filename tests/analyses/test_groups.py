@@ -16,7 +16,7 @@ from interp.probes.groups.representation_spectrum import representation_spectrum
 from interp.probes.weights.weight_norms import weight_norms
 from interp.runs.presets import s5, variation
 from interp.snapshots.snapshot import Snapshot
-from interp.tables.key_representations import followed_representations
+from interp.tables.key_representations import followed_representations, run_key_representations
 from tests import hand_built
 
 
@@ -37,10 +37,13 @@ def tables_of(snapshots):
         )
     }
     names, chosen_by = followed_representations(tables)
+    are_key = bool(run_key_representations(tables))
     return {
         **tables,
         "representation_losses": along(lambda x: representation_losses(x, representations=names)),
-        "key_representations": pd.DataFrame({"representation": names, "chosen_by": chosen_by}),
+        "key_representations": pd.DataFrame(
+            {"representation": names, "is_key": are_key, "chosen_by": chosen_by}
+        ),
         "history": pd.DataFrame(),
     }
 
@@ -92,10 +95,17 @@ def test_a_run_that_has_not_generalised_is_told_as_one():
     summary = groups.summarize(tables)
     assert summary["generalised"] is False
     assert summary["answer"].startswith("The run has not generalised: its test accuracy ends at 0.0")
-    assert (
-        summary["key_representations_chosen_by"] == "strength at the last checkpoint, since none generalises"
+    assert summary["followed_representations_chosen_by"] == (
+        "strength at the last checkpoint, since no checkpoint has test accuracy 0.95: not key representations"
     )
-    assert [entry["name"] for entry in summary["key_representations"]] == ["standard", "standard_sign"]
+    assert (summary["key_representations"], summary["key_set"]) == ([], None)
+    followed = {entry["name"]: entry for entry in summary["followed_representations"]}
+    assert list(followed) == ["standard", "standard_sign"]
+    # Each explains more than half a percent of the logits, and less than by chance.
+    assert all(0.005 < entry["share"] < entry["null"] for entry in followed.values())
+    random = summary["followed_set"]["random_sets_accuracy"]
+    assert random["lowest"] <= random["mean"] <= random["highest"]
+    assert summary["circuit_formation"]["step"] is None
     assert summary["grokking"]["step"] is None
 
 
@@ -131,13 +141,15 @@ def test_every_network_and_group_has_a_figure(changes, tmp_path):
     assert summary["generalised"] is False
     has_cosets = recipe.model.is_mlp and recipe.task.group == "S3"
     assert (summary["coset_concentration"] is not None) == has_cosets
-    assert summary["key_set"]["level"] == ("hidden" if recipe.model.d_mlp else "logits")
+    assert summary["followed_set"]["level"] == ("hidden" if recipe.model.d_mlp else "logits")
 
 
-def test_what_is_no_group_is_refused(tmp_path):
+def test_of_what_is_no_group_the_losses_are_drawn(tmp_path):
     from interp.training.train import train
     from tests.tiny import tiny_config
 
     run = train(tiny_config(5, task={"operation": "x2+xy+y2"}), tmp_path / "run", threads=1)
-    with pytest.raises(SystemExit, match="groups: .* no product in a group"):
-        answer(run, tmp_path / "out")
+    summary = answer(run, tmp_path / "out")
+    assert len(summary["does_not_apply"]) == 1 and "no product in a group" in summary["does_not_apply"][0]
+    assert summary["answer"].endswith("Its answers are no product in a group known here.")
+    assert summary["followed_representations"] == [] and summary["loss_all"] > 0

@@ -34,11 +34,13 @@ def pairs(n, *names, **columns):
 
 HISTORY = along(train_loss=[2.0, 0.5, 1e-4], test_loss=[2.0, 3.0, 1e-3])
 LOSSES = pd.concat([along(split=s, loss=[2.0, 1.0, 0.1]) for s in ("train", "test", "all")])
-SPECTRUM = stacked("frequency", [1, 2, 3], fraction=RISING, fraction_explained=[0.0, 0.1, 0.4])
-SPARSITY = stacked("matrix", ["W_E", "W_L"], gini=RISING)
-NEURONS = pd.DataFrame({"frequency": [0, 1, 3, 3, 2], "fraction_explained": [0.0, 0.9, 0.95, 0.9, 0.3]})
+SPECTRUM = stacked("frequency", [1, 2, 3], fraction=RISING, fraction_explained=[0.0, 0.1, 0.4], null=0.2)
+SPARSITY = stacked("matrix", ["W_E", "W_L"], gini=RISING, gini_null=0.1)
+NEURONS = pd.DataFrame(
+    {"frequency": [0, 1, 3, 3, 2], "fraction_explained": [0.0, 0.9, 0.95, 0.9, 0.3], "null": 0.4}
+)
 COMPONENTS = pairs(4, "frequency_first", "frequency_second", fraction=np.linspace(0, 1, 16))
-PERIODICITY = stacked("head", [0, 1], layer=0, fraction_explained=RISING)
+PERIODICITY = stacked("head", [0, 1], layer=0, fraction_explained=RISING, null=0.3)
 PATTERNS = pd.concat(
     [stacked("head", [0, 1], layer=0, position=p, attention=0.3, attention_sd=RISING) for p in (0, 2)]
 )
@@ -129,7 +131,7 @@ GROKKING = Transition("test_accuracy", 0.95, 10, 100)
 DRAWN = {
     "algorithm_curves": lambda ax: figures.algorithm_curves(ALGORITHM, VERDICTS, ax),
     "attention_map": lambda ax: figures.attention_map(
-        pairs(3, "first", "second", **{"0.1": 0.5}), ax, head="0.1", said="constant"
+        pairs(3, "first", "second", L0H1=0.5), ax, head="L0H1", said="constant"
     ),
     "coefficient_curve": lambda ax: figures.coefficient_curve(COEFFICIENTS, ax),
     "complexity_curves": lambda ax: figures.complexity_curves(COMPLEXITY, ax),
@@ -186,18 +188,25 @@ LACKING = {
         "this network has no such weights",
     ),
     "single_loss_curves": (
-        lambda ax: figures.single_loss_curves(NOTHING, ax, colours={}), "the train pairs are not known",
+        lambda ax: figures.single_loss_curves(NOTHING, ax, colours={}),
+        "does not apply, or the train pairs\nare not known",
     ),
     "feature_kernel_curves": (lambda ax: figures.feature_kernel_curves(NOTHING, ax), "does not apply"),
     "gradient_curves": (lambda ax: figures.gradient_curves(NOTHING, ax), "does not apply"),
     "loss_curves": (lambda ax: figures.loss_curves({"history": NOTHING}, ax), "does not apply"),
-    "neuron_histogram": (lambda ax: figures.neuron_histogram(NOTHING, KEY, ax), "this network has no neurons"),
+    "neuron_histogram": (lambda ax: figures.neuron_histogram(NOTHING, KEY, ax), "no neurons by frequency"),
     "noise_curve": (lambda ax: figures.noise_curve(NOTHING, ax), "does not apply"),
-    "qk_bars": (lambda ax: figures.qk_bars(CIRCUITS[:0], ax, colours=HEADS), "no circuit to show"),
+    "qk_bars": (lambda ax: figures.qk_bars(CIRCUITS[:0], ax, colours=HEADS), "does not apply"),
     "sharpness_curves": (lambda ax: figures.sharpness_curves(NOTHING, ax), "does not apply"),
     "size_curves": (lambda ax: figures.size_curves(NOTHING, ax), "does not apply"),
     "sparsity_curves": (lambda ax: figures.sparsity_curves(SPARSITY[:0], ax), "does not apply"),
-    "spectrum_map": (lambda ax: figures.spectrum_map(NOTHING, ax, matrix="$W_L$"), "this network has no $W_L$"),
+    "spectrum_map": (lambda ax: figures.spectrum_map(NOTHING, ax, matrix="$W_L$"), "no spectrum of $W_L$"),
+    "component_map": (lambda ax: figures.component_map(NOTHING, KEY, ax), "does not apply"),
+    "feature_curves": (lambda ax: figures.feature_curves(NOTHING, NOTHING, KEY, ax), "does not apply"),
+    "movement_curves": (lambda ax: figures.movement_curves(NOTHING, ax, colours={}), "does not apply"),
+    "periodicity_curves": (lambda ax: figures.periodicity_curves(NOTHING, ax, colours={}), "does not apply"),
+    "progress_curves": (lambda ax: figures.progress_curves(NOTHING, ax), "does not apply"),
+    "similarity_curves": (lambda ax: figures.similarity_curves(NOTHING, ax, colours={}), "does not apply"),
     "tangent_kernel_curves": (lambda ax: figures.tangent_kernel_curves(NOTHING, ax), "does not apply"),
 }  # fmt: skip
 
@@ -272,7 +281,97 @@ def test_losses_are_those_of_the_trainer_or_else_of_the_checkpoints(ax):
 def test_options_of_a_legend_reach_it(ax):
     figures.feature_curves(SPARSITY, SPECTRUM, KEY, ax, title="features")
     assert ax.get_legend().get_title().get_text() == "features"
-    assert [t.get_text() for t in ax.get_legend().get_texts()][-2:] == ["$k=3$", "$k=1$"]
+    assert [t.get_text() for t in ax.get_legend().get_texts()][-3:] == ["$k=3$", "$k=1$", "null (dotted)"]
+
+
+def test_frequencies_that_are_not_key_are_grey_and_have_no_name(ax):
+    figures.feature_curves(SPARSITY, SPECTRUM, KEY, ax, are_key=False)
+    named = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert "logits: strongest 2" in named and not any("$k=" in name for name in named)
+    assert [line.get_color() for line in ax.lines].count("0.6") == 2
+
+
+LEGENDS_ABOVE = (
+    "algorithm_curves", "direction_curves", "double_curves", "feature_curves", "formula_curves", "irrelevance_curves",
+    "loss_curves", "neuron_histogram", "periodicity_curves", "progress_curves", "similarity_curves", "sparsity_curves",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LEGENDS_ABOVE)
+def test_a_legend_lies_above_the_curves_and_right_of_the_panel_letter(name):
+    figure, axes = style.new_figure(2, 2, height=4.5)
+    ax = DRAWN[name](axes[0, 1])
+    style.label_panels(axes.flat)
+    figure.canvas.draw()
+    legend, letter = ax.get_legend().get_window_extent(), ax.texts[-1].get_window_extent()
+    assert legend.y0 >= ax.get_window_extent().y1 - 1  # a point of a pixel: rounding of the layout
+    assert not legend.overlaps(letter)
+    assert legend.x1 <= figure.bbox.x1 + 1
+
+
+@pytest.mark.parametrize("n", [15, 56])
+def test_noise_is_dark_in_a_spectrum_and_a_planted_frequency_is_not(n, ax):
+    rng = np.random.default_rng(0)
+    shares = rng.gamma(64, size=(2, n))  # of 64 columns of random numbers
+    table = pd.DataFrame(
+        {
+            "step": np.repeat([0, 10], n),
+            "frequency": np.tile(np.arange(1, n + 1), 2),
+            "fraction": (shares / shares.sum(1, keepdims=True)).reshape(-1),
+            "null": 1.5 / n,
+        }
+    )
+    figures.spectrum_map(table, ax)
+    (image,) = ax.collections
+    assert image.norm(table["fraction"].max()) < 0.2
+    assert image.norm(0.7) >= 1
+    ax.clear()
+    assert figures.spectrum_map(table.assign(fraction=0.9), ax).collections[0].norm.vmax == 0.9
+
+
+def test_noise_is_dark_in_a_map_of_components(ax):
+    rng = np.random.default_rng(0)
+    shares = rng.gamma(4, size=16 * 16)
+    figures.component_map(
+        pairs(16, "frequency_first", "frequency_second", fraction=shares / shares.sum()), KEY, ax
+    )
+    (image,) = ax.collections
+    values = image.norm(image.get_array()).reshape(-1)
+    assert np.median(values) < 0.05 and values.max() < 0.25
+    assert image.norm(0.5) > 0.85
+
+
+def test_key_frequencies_that_are_neighbours_share_a_label(ax):
+    key = pd.DataFrame({"frequency": [29, 7, 5, 1]})
+    figures.component_map(pairs(57, "frequency_first", "frequency_second", fraction=1.0), key, ax)
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["0, 1", "5, 7", "29"]
+    assert ax.xaxis.get_minorticklocs().tolist() == [0, 1, 5, 7, 29]
+
+
+def test_frequencies_are_ticked_at_whole_numbers(ax):
+    few = pd.DataFrame({"step": 0, "frequency": [1, 2, 3, 4, 5], "fraction": 0.2, "null": 0.3})
+    two = pd.concat([few, few.assign(step=10)])
+    for axis in (figures.spectrum_map(two, ax).yaxis, figures.qk_bars(CIRCUITS, ax, colours=HEADS).xaxis):
+        assert all(float(tick).is_integer() for tick in axis.get_ticklocs())
+
+
+def test_bars_of_a_deeper_network_say_that_they_are_the_first_layers(ax):
+    figures.qk_bars(CIRCUITS, ax, colours={**HEADS, "L1H0": "k"})
+    assert ax.get_ylabel() == "head (first layer only)"
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["L0H0", "L0H1"]
+
+
+def test_notes_below_a_figure_stay_within_it():
+    figure, axes = style.new_figure(1, 2)
+    style.note_below(figure, ["word " * 60, "another"])
+    figure.canvas.draw()
+    note = figure._supxlabel
+    assert note.get_text().count("\n") >= 2
+    extent = note.get_window_extent()
+    assert extent.x0 >= 0 and extent.x1 <= figure.bbox.x1 and extent.y0 >= -1
+    assert not any(extent.overlaps(ax.get_tightbbox()) for ax in axes.flat)
+    style.note_below(empty := style.new_figure()[0], [])
+    assert empty._supxlabel is None
 
 
 def test_what_never_comes_has_no_band(ax):
