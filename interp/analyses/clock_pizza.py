@@ -104,7 +104,7 @@ def summarize(tables: Tables) -> dict[str, Any]:
         "pizza_score": at_end["pizza_score"],
         "most_pizza_like": _least(whole, "distance_irrelevance"),
         "frequencies_chosen_by": tables["frequencies"]["chosen_by"].iloc[0],
-        "frequencies": _by_frequency(tables, last["step"]),
+        "frequencies": _by_frequency(tables, int(last["step"])),
         "thresholds": {
             "generalises": ACCURACY,
             "learns_nothing": clock_or_pizza.LEARNS_NOTHING,

@@ -113,7 +113,7 @@ def qk_bars(table: "pd.DataFrame", ax: Axes, *, colours: Mapping[str, str]) -> A
         style.note_instead(ax)
         return ax
     part = table[(table["circuit"] == "qk") & (table["position"] == 0)]
-    heads = sorted(part["head"].unique())
+    heads = sorted(part["head"].unique().tolist())
     shares = [part[part["head"] == head].set_index("frequency")["fraction"].fillna(0) for head in heads]
     top = max([*(share.max() for share in shares), style.LEAST_POSITIVE])
     for i, (head, share) in enumerate(zip(heads, shares, strict=True)):

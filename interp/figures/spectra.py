@@ -162,6 +162,8 @@ def component_map(table: "pd.DataFrame", key: "pd.DataFrame", ax: Axes) -> Axes:
     ticks = [0, *sorted(key["frequency"])] if len(key) else [0, len(grid) - 1]
     places, labels = _merged_ticks(ticks, len(grid) / 16)
     for axis in (ax.xaxis, ax.yaxis):
+        # A mark at every one, also where it has a label of its own.
+        axis.remove_overlapping_locs = False
         axis.set_ticks(ticks, minor=True)
         axis.set_ticks(places, labels)
         axis.set_tick_params(which="major", length=0)

@@ -133,8 +133,8 @@ def note_instead(axes: Any, text: str = DOES_NOT_APPLY) -> None:
 
 def note_below(figure: Figure, notes: Iterable[str]) -> None:
     """Sentences below a figure, as wide as it: what the reader of every panel has to know."""
-    # A letter of the default font is 0.55 of its height wide on average.
-    width = int(figure.get_figwidth() * 72 / (0.55 * NOTE_SIZE))
+    # A letter of the default font is 0.6 of its height wide in wide words, the margins are a letter each.
+    width = int(figure.get_figwidth() * 72 / (0.6 * NOTE_SIZE)) - 2
     lines = [line for note in notes for line in textwrap.wrap(note, width)]
     if lines:
         figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=NOTE_SIZE)

@@ -19,6 +19,8 @@ from interp.mathematics.fourier import cosines, sum_table
 N_DRAWS = 39
 # Fewer elements have too few operations to choose from: 6 of 5 residues, so that one in 6 random tables is the best.
 LEAST_ORDER = 7
+# A table of right answers alone has the same coefficients under all names, but for rounding.
+ROUNDED_UP = 1 + 1e-9
 
 
 def random_names(product: Int[Tensor, "n n"], n_draws: int = N_DRAWS, seed: int = 0) -> Int[Tensor, "draw n"]:
@@ -125,7 +127,7 @@ def standing_out(
     while len(cells) and not out.all():
         rest = x - (coefficients[out] @ unit[out])[shift]
         renamed = (shift_sums(rest, cells) @ unit.T).square().amax(0)
-        null[~out] = renamed.max() if together else renamed[~out]
+        null[~out] = ROUNDED_UP * (renamed.max() if together else renamed[~out])
         found = ~out & (power > null) & (power > floor)
         if not found.any():
             break

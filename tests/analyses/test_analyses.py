@@ -235,7 +235,7 @@ def test_the_axes_of_attention_are_what_is_drawn_along_them(tmp_path):
         maps = tables["patterns_at_end"].set_index(["first", "second"])["L0H0"]
         _, cache = run.model(5).run_with_cache(task.tokens)
         to_first = cache["blocks.0.attn.hook_pattern"][:, 0, -1, 0]
-        for i in (3, 50, 119):
+        for i in (3, 50, 109):
             a, b = structure.pairs[i].tolist()
             place = (int(structure.first[a]), int(structure.second[b]))
             if min(place) >= 0:

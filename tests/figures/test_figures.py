@@ -215,7 +215,7 @@ LACKING = {
 def ax():
     figure, axes = style.new_figure()
     yield axes[0, 0]
-    figure.canvas.draw()  # what is drawn can be rendered, without a warning
+    figure.draw_without_rendering()  # what is drawn can be rendered, without a warning
 
 
 def n_artists(ax):
@@ -302,7 +302,7 @@ def test_a_legend_lies_above_the_curves_and_right_of_the_panel_letter(name):
     figure, axes = style.new_figure(2, 2, height=4.5)
     ax = DRAWN[name](axes[0, 1])
     style.label_panels(axes.flat)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     legend, letter = ax.get_legend().get_window_extent(), ax.texts[-1].get_window_extent()
     assert legend.y0 >= ax.get_window_extent().y1 - 1  # a point of a pixel: rounding of the layout
     assert not legend.overlaps(letter)
@@ -336,7 +336,7 @@ def test_noise_is_dark_in_a_map_of_components(ax):
         pairs(16, "frequency_first", "frequency_second", fraction=shares / shares.sum()), KEY, ax
     )
     (image,) = ax.collections
-    values = image.norm(image.get_array()).reshape(-1)
+    values = np.asarray(image.norm(image.get_array())).reshape(-1)
     assert np.median(values) < 0.05 and values.max() < 0.25
     assert image.norm(0.5) > 0.85
 
@@ -351,8 +351,10 @@ def test_key_frequencies_that_are_neighbours_share_a_label(ax):
 def test_frequencies_are_ticked_at_whole_numbers(ax):
     few = pd.DataFrame({"step": 0, "frequency": [1, 2, 3, 4, 5], "fraction": 0.2, "null": 0.3})
     two = pd.concat([few, few.assign(step=10)])
-    for axis in (figures.spectrum_map(two, ax).yaxis, figures.qk_bars(CIRCUITS, ax, colours=HEADS).xaxis):
-        assert all(float(tick).is_integer() for tick in axis.get_ticklocs())
+    places = [figures.spectrum_map(two, ax).yaxis.get_ticklocs().tolist()]
+    ax.clear()
+    places.append(figures.qk_bars(CIRCUITS, ax, colours=HEADS).xaxis.get_ticklocs().tolist())
+    assert all(place.is_integer() for axis in places for place in axis)
 
 
 def test_bars_of_a_deeper_network_say_that_they_are_the_first_layers(ax):
@@ -364,7 +366,7 @@ def test_bars_of_a_deeper_network_say_that_they_are_the_first_layers(ax):
 def test_notes_below_a_figure_stay_within_it():
     figure, axes = style.new_figure(1, 2)
     style.note_below(figure, ["word " * 60, "another"])
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     note = figure._supxlabel
     assert note.get_text().count("\n") >= 2
     extent = note.get_window_extent()
