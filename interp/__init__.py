@@ -39,12 +39,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from interp.analyses.of_run import grokking, memorization, phases
     from interp.measurement.measure import measure
     from interp.sources import import_run
     from interp.sources.opening import open_run
     from interp.training.train import resume, train
 
-__all__ = ["import_run", "measure", "open_run", "resume", "train"]
+__all__ = ["grokking", "import_run", "measure", "memorization", "open_run", "phases", "resume", "train"]
 
 _HOME = {
     "open_run": "interp.sources.opening",
@@ -52,6 +53,9 @@ _HOME = {
     "resume": "interp.training.train",
     "measure": "interp.measurement.measure",
     "import_run": "interp.sources",
+    "phases": "interp.analyses.of_run",
+    "memorization": "interp.analyses.of_run",
+    "grokking": "interp.analyses.of_run",
 }
 
 

@@ -108,7 +108,7 @@ def draw(tables: Tables) -> Figure:
     _maps(top, tables)
     axes = bottom.subplots(1, 3)
     grokking = outcome(tables).grokking
-    for ax in axes[:2] if grokking is not None else ():
+    for ax in axes[:2]:
         bracket_band(grokking, ax, lw=0.8, label="grokking")
     periodicity_curves(periodicity, axes[0], colours=colours)
     movement_curves(patterns, axes[1], colours=colours)

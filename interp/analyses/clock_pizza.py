@@ -60,7 +60,7 @@ def draw(tables: Tables) -> Figure:
         return figure
     colours = frequency_colours(by_strength(parts))
     grokking = outcome(tables).grokking
-    for ax in axes.flat if grokking is not None else ():
+    for ax in axes.flat:
         bracket_band(grokking, ax, lw=0.8, label="grokking")
     algorithm_curves(whole, clock_or_pizza.checkpoint_verdicts(tables), axes[0, 0])
     thresholds = (clock_or_pizza.PIZZA_IRRELEVANCE, clock_or_pizza.CLOCK_IRRELEVANCE)

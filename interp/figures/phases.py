@@ -21,13 +21,13 @@ PHASE_COLOURS = {
 }
 
 
-def bracket_band(found: "Transition", ax: Axes, **band: Any) -> Axes:
-    """A grey band from the last checkpoint without it to the first with it; nothing where it never comes.
+def bracket_band(found: "Transition | None", ax: Axes, **band: Any) -> Axes:
+    """A grey band from the last checkpoint without it to the first with it; nothing where it never comes or is unknown.
 
     Args:
         band: options of `axvspan` (color, alpha, lw).
     """
-    if found.step is not None:
+    if found is not None and found.step is not None:
         options: dict[str, Any] = {"color": "0.8", "lw": 0, "zorder": 0, **band}
         ax.axvspan(found.before or 0, found.step, **options)
     return ax

@@ -514,5 +514,7 @@ def test_analysis_of_runs(kind, tmp_path):
 
 def test_analysis_without_attention_says_so(tmp_path):
     train(tiny_config(20, model={"n_heads": 0}), tmp_path / "run", threads=1)
-    with pytest.raises(SystemExit, match="attention: This network has no attention"):
-        analyse("--run", str(tmp_path / "run"), "--out", str(tmp_path / "out"))
+    analyse("--run", str(tmp_path / "run"), "--out", str(tmp_path / "out"))
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["heads"] == []
+    assert summary["does_not_apply"] == ["This network has no attention."]
