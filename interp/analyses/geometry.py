@@ -7,11 +7,15 @@ linearization at the first. (f) Features: the same distances, and their CKA with
 within a ball of 0.5 % of the norm of the MLP's input. (h) Bits of the compressed weights at a stated rise of the train
 loss. (i) Local learning coefficient, mean and standard deviation over chains; hollow where split R-hat exceeds 1.1.
 
-These probes take half a minute a checkpoint, so that only about a dozen are looked at: seven evenly spaced on a log
-axis and those nearest to memorization and to 0.5, 0.75, 1, 1.25 and 1.5 times the grokking step (test accuracy 95 % for
-good). The bands are the brackets of memorization and grokking. The pages in docs/probes say how each measure misleads.
+These probes take seconds to a minute a checkpoint, so that only about nine are looked at: five evenly spaced on a log
+axis and those nearest to memorization and to 0.75, 1 and 1.25 times the grokking step. The first of them tells how long
+the rest will take; each is kept as it is done, and the same call goes on after an interruption. For more checkpoints
+measure the probes by name (`interp measure RUN --probes sharpness --steps ...`). The bands are the brackets of
+memorization and grokking. The pages in docs/probes say how each measure misleads.
 """
 
+import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from interp.figures import (
+    bracket_text,
     coefficient_curve,
     complexity_curves,
     feature_kernel_curves,
@@ -32,12 +37,14 @@ from interp.figures import (
     style,
     tangent_kernel_curves,
 )
-from interp.figures.geometry import LEGEND, rows_where
+from interp.figures.geometry import rows_where
 from interp.tables.folder import Tables
-from interp.tables.phases import phases
+from interp.tables.outcome import bracket, outcome
+from interp.tables.transitions import Transition
 
-N_LOG_SPACED = 7
-AROUND_GROKKING = (0.5, 0.75, 1.0, 1.25, 1.5)
+N_LOG_SPACED = 5
+AROUND_GROKKING = (0.75, 1.0, 1.25)
+WORTH_SAYING = 20.0  # seconds that the rest will take at least
 PROBES = (
     "sharpness",
     "gradient_statistics",
@@ -46,15 +53,32 @@ PROBES = (
     "compressibility",
     "learning_coefficient",
 )
-BOUNDARIES = ("memorization", "grokking")
 
 
 def compute(run, device: str) -> Tables:
     from interp.measurement.measure import measure
 
-    history = run.history()
-    evaluated = history[history["test_loss"].notna()]
-    return {**measure(run, list(PROBES), chosen_steps(run, evaluated), device=device), "history": evaluated}
+    steps = chosen_steps(run, run.history())
+    began = time.monotonic()
+    # The last checkpoint first: it tells how long the others will take, and costs nothing where it is kept.
+    measure(run, list(PROBES), steps[-1:], device=device)
+    rest = (len(steps) - 1) * (time.monotonic() - began)
+    if rest > WORTH_SAYING:
+        print(
+            f"geometry: {len(steps)} checkpoints, about {_in_words(rest)} to go. What is measured is kept: after "
+            "Ctrl-C the same call goes on from there.",
+            file=sys.stderr,
+        )
+    return measure(run, list(PROBES), steps, device=device)
+
+
+def _in_words(seconds: float) -> str:
+    """A duration, rounded.
+
+    >>> _in_words(50), _in_words(600)
+    ('50 seconds', '10 minutes')
+    """
+    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
 def chosen_steps(run, history: pd.DataFrame) -> list[int]:
@@ -63,11 +87,11 @@ def chosen_steps(run, history: pd.DataFrame) -> list[int]:
 
     positive = [step for step in run.steps if step > 0]
     wanted = list(np.geomspace(positive[0], positive[-1], N_LOG_SPACED)) if positive else []
-    found = phases({"history": history})
-    if found["memorization"].step is not None:
-        wanted.append(found["memorization"].step)
-    if found["grokking"].step is not None:
-        wanted += [factor * found["grokking"].step for factor in AROUND_GROKKING]
+    found = outcome({"history": history})
+    if found.memorization is not None and found.memorization.step is not None:
+        wanted.append(found.memorization.step)
+    if found.grokking is not None and found.grokking.step is not None:
+        wanted += [factor * found.grokking.step for factor in AROUND_GROKKING]
     near = select_steps(run, ",".join(f"near:{step:.0f}" for step in wanted)) if wanted else []
     return sorted({run.steps[0], *near, run.steps[-1]})
 
@@ -75,7 +99,7 @@ def chosen_steps(run, history: pd.DataFrame) -> list[int]:
 def draw(tables: Tables) -> Figure:
     figure, axes = style.new_figure(3, 3, height=6.2, sharex=True)
     steps = np.unique(np.concatenate([tables[name]["step"] for name in PROBES if len(tables[name])]))
-    loss_curves({"history": tables["history"]}, axes[0, 0], line={"lw": 1, "clip_on": False}, **LEGEND)
+    loss_curves(tables, axes[0, 0], line={"lw": 1, "clip_on": False})
     sharpness_curves(tables["sharpness"], axes[0, 1])
     noise_curve(tables["gradient_statistics"], axes[0, 2])
     gradient_curves(tables["gradient_statistics"], axes[1, 0])
@@ -84,15 +108,22 @@ def draw(tables: Tables) -> Figure:
     complexity_curves(tables["local_complexity"], axes[2, 0])
     size_curves(tables["compressibility"], axes[2, 1])
     coefficient_curve(coefficients(tables), axes[2, 2])
-    found = phases({"history": tables["history"]})
+    found = _boundaries(tables)
     for ax in axes.flat:
         phase_bands(found, ax)
     style.label_panels(axes.flat)
     style.step_axes(axes, steps)
-    if named := [name for name in BOUNDARIES if found[name].step is not None]:
-        labels = [f"{name}, step {found[name].step}" for name in named]
-        figure.legend(phase_patches(named), labels, loc="outside upper center", ncols=2)
+    if found:
+        labels = [f"{name}, {bracket_text(begins)}" for name, begins in found.items()]
+        figure.legend(phase_patches(found), labels, loc="outside upper center", ncols=2)
     return figure
+
+
+def _boundaries(tables: Tables) -> dict[str, Transition]:
+    """Memorization and grokking, as far as they come."""
+    ended = outcome(tables)
+    found = {"memorization": ended.memorization, "grokking": ended.grokking}
+    return {name: begins for name, begins in found.items() if begins is not None and begins.step is not None}
 
 
 def coefficients(tables: Tables) -> pd.DataFrame:
@@ -111,11 +142,12 @@ def coefficients(tables: Tables) -> pd.DataFrame:
 
 
 def summarize(tables: Tables) -> dict[str, Any]:
-    found = phases({"history": tables["history"]})
+    ended = outcome(tables)
     summary = {
-        **{name: {"before": found[name].before, "step": found[name].step} for name in BOUNDARIES},
+        "memorization": bracket(ended.memorization),
+        "grokking": bracket(ended.grokking),
         "steps": sorted({int(step) for name in PROBES if len(tables[name]) for step in tables[name]["step"]}),
-        "does_not_apply": [name for name in PROBES if not len(tables[name])],
+        "probes_that_do_not_apply": [name for name in PROBES if not len(tables[name])],
     }
     curves: dict[str, tuple[str, dict, list[str]]] = {
         "sharpness": ("sharpness", {}, ["eigenvalue", "per_loss"]),

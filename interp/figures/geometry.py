@@ -14,13 +14,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LINE: dict[str, Any] = {"marker": "o", "ms": 2.5, "lw": 1, "clip_on": False}
-LEGEND: dict[str, Any] = {
-    "fontsize": 6,
-    "handlelength": 1.2,
-    "frameon": True,
-    "framealpha": 0.8,
-    "edgecolor": "none",
-}
 R_HAT = 1.1  # above it chains disagree (Gelman et al. 2013), and their mean is doubtful
 
 
@@ -58,7 +51,7 @@ def gradient_curves(table: "pd.DataFrame", ax: Axes) -> Axes:
     _curve(total, ax, "weight_cosine", "$-$gradient, weights", style.VERMILION)
     _curve(total, ax, "collapsed_fraction", "collapsed share", style.GREEN)
     ax.axhline(0, color="0.7", lw=0.6, zorder=0)
-    ax.set_ylim(-1.7, 1.05)  # room for the legend below
+    ax.set_ylim(-1.05, 1.05)
     return _named(ax, "cosine; share of rows")
 
 
@@ -86,7 +79,7 @@ def _kernel_curves(rows: "pd.DataFrame", ax: Axes, name: str, third: tuple[str, 
     columns = (("initial_distance", "distance from first"), ("final_distance", "distance to last"), third)
     for (column, label), colour in zip(columns, (style.BLUE, style.VERMILION, style.GREEN), strict=True):
         _curve(rows, ax, column, label, colour)
-    ax.set_ylim(-0.03, 1.5 * ax.get_ylim()[1])  # room for the legend above
+    ax.set_ylim(bottom=-0.03)
     return _named(ax, name)
 
 
@@ -151,5 +144,5 @@ def _curve(table: "pd.DataFrame", ax: Axes, column: str, label: str, colour: str
 
 def _named(ax: Axes, name: str) -> Axes:
     ax.set_ylabel(name)
-    style.legend_or_note(ax, **LEGEND)
+    style.legend_above(ax, n_columns=2, fontsize=5.5)
     return ax
