@@ -5,7 +5,7 @@ packed/embed.W_E.json    the steps, and the checksum of the tensor of each
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,8 @@ def packed_weight(
     check_weight_names([name], where)
     array, stamp = folder / f"{name}.npy", folder / f"{name}.json"
     fingerprint = {"steps": list(checksums), "tensors": list(checksums.values())}
-    if _stamp(stamp) == fingerprint and (mapped := _mapped(array)) is not None:
-        if len(mapped) == len(checksums) and all(map(_is_row, mapped, checksums.values())):
-            return mapped
+    if _stamp(stamp) == fingerprint and (mapped := _whole(array, list(checksums.values()))) is not None:
+        return mapped
     packed = stacked_weight(name, list(checksums), read, where)
     buffer = BytesIO()
     np.save(buffer, packed)
@@ -69,6 +68,13 @@ def _mapped(file: Path) -> np.memmap | None:
     except (OSError, ValueError, TypeError, EOFError, SyntaxError, OverflowError, MemoryError):
         return None
     return array if isinstance(array, np.memmap) and array.ndim else None
+
+
+def _whole(file: Path, checksums: Sequence[str | None]) -> np.memmap | None:
+    """A packed array whose rows have these checksums, or None."""
+    mapped = _mapped(file)
+    is_whole = mapped is not None and len(mapped) == len(checksums) and all(map(_is_row, mapped, checksums))
+    return mapped if is_whole else None
 
 
 def _is_row(row: np.ndarray, checksum: str | None) -> bool:
@@ -106,8 +112,7 @@ def packed_damage(path: Path, index: Mapping[int, dict[str, Any]]) -> list[tuple
         if _stamp(stamp) != {"steps": list(index), "tensors": checksums}:
             out.append((name, "stale", f"{name} is of other checkpoints and is packed anew on next use"))
             continue
-        mapped = _mapped(array)
-        if mapped is None or len(mapped) != len(checksums) or not all(map(_is_row, mapped, checksums)):
+        if _whole(array, checksums) is None:
             out.append((name, "altered", f"{name} does not hold the weights of the checkpoints"))
     return out
 

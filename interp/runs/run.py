@@ -53,6 +53,8 @@ class Run:
         self.path = path
         self.record = record
         self.config = config
+        # Whether run.json does: those of earlier versions do not.
+        self.states_checksum = False
 
     def __repr__(self) -> str:
         span = f"steps {self.steps[0]} to {self.steps[-1]}" if self.steps else "no steps"
@@ -141,7 +143,9 @@ class Run:
             return pd.DataFrame(columns=list(columns))
         table = read_table(path)[0]
         if "step" not in table:
-            raise RunError(f"{path} is not a table of steps: it has no column of them. Restore it from a copy.")
+            raise RunError(
+                f"{path} is not a table of steps: it has no column of them. Restore it from a copy."
+            )
         return table
 
     def checkpoint(self, step: int) -> Checkpoint:
@@ -274,4 +278,5 @@ def open_run(path: str | os.PathLike) -> Run:
     run = Run(path, record_from_json(value, file), config_from_json(value["config"], file))
     # Last: a field that no run can have is said by its name.
     check_stated(value, file)
+    run.states_checksum = "checksum" in value
     return run

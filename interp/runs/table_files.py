@@ -26,7 +26,11 @@ def table_bytes(table: "pd.DataFrame", about: Mapping[str, Any] | None = None) -
     import pyarrow.parquet as pq
 
     rows = pa.Table.from_pandas(table, preserve_index=False)
-    metadata = {**(rows.schema.metadata or {}), ABOUT: json.dumps(about or {}).encode(), b"seal": OPEN.encode()}
+    metadata = {
+        **(rows.schema.metadata or {}),
+        ABOUT: json.dumps(about or {}).encode(),
+        b"seal": OPEN.encode(),
+    }
     sink = pa.BufferOutputStream()
     pq.write_table(rows.replace_schema_metadata(metadata), sink, compression="zstd")
     return sealed(sink.getvalue().to_pybytes())
