@@ -1,4 +1,4 @@
-"""Is the history whole? Its rows against the config and the resume state, and where it says that nothing was learned."""
+"""Is the history whole? Its rows against config and resume state; and where it says that nothing was learned."""
 
 from collections.abc import Sequence
 from itertools import pairwise

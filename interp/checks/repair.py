@@ -31,7 +31,7 @@ from interp.runs.run import Run, open_run
 from interp.runs.saving import save_latest
 from interp.runs.seal import is_sealed
 from interp.runs.task_file import task_bytes
-from interp.runs.tensor_files import RunError, check_weight_names, read_tensors
+from interp.runs.tensor_files import RunError, read_tensors
 
 
 def repair_run(path: Path) -> list[Repair]:
@@ -57,9 +57,11 @@ def _repair(path: Path) -> list[Repair]:
         run = open_run(path)
     except RunError as error:
         done.append(Repair("run.json", False, f"not repairable: nothing else holds the config ({error})"))
-    index: dict[int, dict[str, Any]] = {}
+    index = None
     with _refusals("index.json", done):
         index = _repair_index(path, run, done)
+    if index is None:
+        return done
     repair_checkpoints(path, index, done)
     if run is not None:
         with _refusals("task.safetensors", done):
@@ -118,10 +120,14 @@ def _look_at_history(run: Run, done: list[Repair]) -> None:
         done.append(Repair(name, False, f"not repairable ({error}); {text}"))
 
 
-def _repair_index(path: Path, run: Run | None, done: list[Repair]) -> dict[int, dict[str, Any]]:
+def _repair_index(path: Path, run: Run | None, done: list[Repair]) -> dict[int, dict[str, Any]] | None:
+    """The index as it is or can be made; None where there is one that the system does not give."""
     try:
         index = read_altered_index(path)
-    except RunError:
+    except RunError as error:
+        if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
+            done.append(Repair("index.json", False, f"not repairable, nor anything else without it: {error}"))
+            return None
         index = index_from_files(path)
         if run is not None:
             index = {step: entry for step, entry in index.items() if _fits(run, entry, {})}

@@ -64,7 +64,7 @@ def _stamp(file: Path) -> Any:
 def _mapped(file: Path) -> np.memmap | None:
     """A packed array, None where the file is none (missing, cut, empty, something else)."""
     try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
+        array = np.lib.format.open_memmap(file, mode="r")
     except (OSError, ValueError, TypeError, EOFError, SyntaxError, OverflowError, MemoryError):
         return None
     return array if isinstance(array, np.memmap) and array.ndim else None
