@@ -40,6 +40,10 @@ def check_other_files(
     if run is not None:
         for name, kind, text in packed_damage(path, index):
             report.say("problem" if kind == "altered" else "note", kind, name, text)
+        try:
+            run.recorded()
+        except RunError as error:
+            report.say("problem", "unreadable", "recorded.parquet", str(error))
     for name, text in table_damage(path):
         report.say("problem", "altered", name, text)
     _note_links(path, report)

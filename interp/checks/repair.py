@@ -69,6 +69,7 @@ def _repair(path: Path) -> list[Repair]:
         with _refusals("latest.safetensors", done):
             _repair_latest(run, index, done)
         _look_at_history(run, done)
+        _look_at_recorded(run, done)
     for name, kind, _ in packed_damage(path, index):
         _remove(
             path,
@@ -86,6 +87,14 @@ def _repair(path: Path) -> list[Repair]:
         for file in remove_leftovers(path):
             done.append(Repair(file.relative_to(path).as_posix(), True, "left by a killed process: removed"))
     return done
+
+
+def _look_at_recorded(run: Run, done: list[Repair]) -> None:
+    try:
+        run.recorded()
+    except RunError as error:
+        text = f"not repairable ({error}); import the run again, or restore the file from a copy"
+        done.append(Repair("recorded.parquet", False, text))
 
 
 @contextmanager

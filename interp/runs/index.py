@@ -41,8 +41,8 @@ def read_altered_index(path: Path) -> dict[int, dict[str, Any]]:
         index = {int(step): entry for step, entry in sorted(raw.items(), key=lambda item: int(item[0]))}
         for entry in index.values():
             for part in [entry, entry.get("optimizer", entry)]:
-                part["checksum"], part["tensors"].items()
-                if not isinstance(part["file"], str):
+                texts = [part["file"], part["checksum"], *part["tensors"].keys(), *part["tensors"].values()]
+                if not all(isinstance(text, str) for text in texts):
                     raise TypeError
         return index
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -67,6 +67,8 @@ def test_a_table_of_the_run(tmp_path, name):
         every=3,
     )
     assert n_refused >= (file.stat().st_size - len(MARK)) // 3
+    file.write_bytes(next(flipped(file.read_bytes()[::-1]))[::-1])
+    assert {(f.kind, f.where) for f in verify_run(run.path, losses=0).problems} == {("unreadable", file.name)}
 
 
 def test_the_split_of_an_imported_run(tmp_path):
