@@ -1,6 +1,7 @@
 """Faults played out in one process: a kill at any file operation, a file that cannot be opened, flipped bits."""
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,8 +64,8 @@ def killed_at(n: int, root: Path) -> Iterator[list[str]]:
         try:
             step("fsync")
         except Killed:
-            # A directory is none that could be cut.
-            if len(done) == n - 1 and not os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            # A directory cannot be cut.
+            if len(done) == n - 1 and stat.S_ISREG(os.fstat(descriptor).st_mode):
                 os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
             raise
         fsync(descriptor)

@@ -44,6 +44,10 @@ def check_other_files(
             run.recorded()
         except RunError as error:
             report.say("problem", "unreadable", "recorded.parquet", str(error))
+        try:
+            _ = run.huggingface
+        except RunError as error:
+            report.say("problem", "altered", "huggingface/config.json", str(error))
     for name, text in table_damage(path):
         report.say("problem", "altered", name, text)
     _note_links(path, report)

@@ -68,8 +68,7 @@ def _repair(path: Path) -> list[Repair]:
             _repair_task(run, index, done)
         with _refusals("latest.safetensors", done):
             _repair_latest(run, index, done)
-        _look_at_history(run, done)
-        _look_at_recorded(run, done)
+        _look_at_tables(run, done)
     for name, kind, _ in packed_damage(path, index):
         _remove(
             path,
@@ -89,14 +88,6 @@ def _repair(path: Path) -> list[Repair]:
     return done
 
 
-def _look_at_recorded(run: Run, done: list[Repair]) -> None:
-    try:
-        run.recorded()
-    except RunError as error:
-        text = f"not repairable ({error}); import the run again, or restore the file from a copy"
-        done.append(Repair("recorded.parquet", False, text))
-
-
 @contextmanager
 def _refusals(name: str, done: list[Repair]) -> Iterator[None]:
     """What the system refuses ends one repair, not the others."""
@@ -114,19 +105,19 @@ def _remove(path: Path, names: list[str], why: str, done: list[Repair]) -> None:
         done.append(Repair(names[0], True, why))
 
 
-def _look_at_history(run: Run, done: list[Repair]) -> None:
-    """Say what to do where the history is lost: nothing else holds it."""
-    name, is_complete = "history.parquet", run.record.status == "complete"
-    if not run.record.is_own or not (is_complete or (run.path / name).exists()):
-        return
-    try:
-        if not (run.path / name).exists():
-            raise RunError("it is missing")
-        run.history()
-    except RunError as error:
-        text = f"delete it and latest.safetensors, and `interp resume {run.path}` trains the run again from step 0"
-        text = how_to_retrain(run.path) if is_complete else text
-        done.append(Repair(name, False, f"not repairable ({error}); {text}"))
+def _look_at_tables(run: Run, done: list[Repair]) -> None:
+    """Say what to do where history or recorded values are lost: nothing else holds them."""
+    is_complete = run.record.is_own and run.record.status == "complete"
+    for name, read in (("history.parquet", run.history), ("recorded.parquet", run.recorded)):
+        try:
+            if is_complete and name == "history.parquet" and not (run.path / name).exists():
+                raise RunError("it is missing")
+            read()
+        except RunError as error:
+            text = f"delete it and latest.safetensors: `interp resume {run.path}` trains the run again from step 0"
+            text = how_to_retrain(run.path) if is_complete else text
+            text = text if run.record.is_own else "import the run again, or restore the file from a copy"
+            done.append(Repair(name, False, f"not repairable ({error}); {text}"))
 
 
 def _repair_index(path: Path, run: Run | None, done: list[Repair]) -> dict[int, dict[str, Any]] | None:

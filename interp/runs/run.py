@@ -21,6 +21,8 @@ from interp.runs.table_files import read_table
 from interp.runs.task_file import read_task
 from interp.runs.tensor_files import (
     RunError,
+    damaged,
+    file_checksum,
     read_json,
     read_tensor,
     read_tensors,
@@ -79,9 +81,18 @@ class Run:
 
     @property
     def huggingface(self) -> Path | None:
-        """The folder with the config.json of a run of Hugging Face checkpoints; None for all others."""
+        """The folder with the config.json of a run of Hugging Face checkpoints; None for all others.
+
+        Raises:
+            RunError: if that config.json, which says what the network does with its weights, is not as it was saved.
+        """
         folder = self.path / "huggingface"
-        return folder if folder.is_dir() else None
+        if not folder.is_dir():
+            return None
+        file, checksum = folder / "config.json", (self.record.source or {}).get("config_checksum")
+        if checksum is not None and file_checksum(file) != checksum:
+            raise damaged(file, f"its checksum is not {checksum}, which was recorded when it was saved")
+        return folder
 
     @cached_property
     def index(self) -> MutableMapping[int, dict[str, Any]]:

@@ -129,7 +129,7 @@ def _header(data: bytes) -> tuple[dict[str, Any], int]:
 
 def damaged(path: Path, why: str) -> RunError:
     """The error for a file of a run that is not as it was saved."""
-    run = path.parent.parent if path.parent.name in ("steps", "optimizer") else path.parent
+    run = path.parent.parent if path.parent.name in ("steps", "optimizer", "huggingface") else path.parent
     return RunError(
         f"{path} is damaged: {why}. Run `interp verify {run}` to see what else is; other steps can still be read."
     )

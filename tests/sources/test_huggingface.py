@@ -140,6 +140,17 @@ def test_verify_is_clean_and_names_a_source_that_changed_or_went(trained, tmp_pa
         run.model(10)
 
 
+def test_a_config_that_changed_builds_no_network(trained, tmp_path):
+    run = import_run(trained[0], tmp_path / "run")
+    file = run.path / "huggingface" / "config.json"
+    fields = json.loads(file.read_text("utf-8"))
+    file.write_text(json.dumps(fields | {"layer_norm_eps": 10 * fields["layer_norm_eps"]}), "utf-8")
+    with pytest.raises(RunError, match=r"config.json is damaged: its checksum is not .*interp verify .*run`"):
+        run.model(run.steps[0])
+    (found,) = verify_run(run.path, losses=0).problems
+    assert (found.kind, found.where) == ("altered", "huggingface/config.json")
+
+
 def test_a_revision_that_serves_the_weights_of_another_is_found(trained, tmp_path):
     folder = copied(trained, tmp_path)
     shutil.copy(folder / "checkpoint-20" / "model.safetensors", folder / "checkpoint-2" / "model.safetensors")

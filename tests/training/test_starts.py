@@ -137,5 +137,12 @@ def test_what_the_system_refuses_names_the_file(tmp_path):
         f"{tmp_path / 'file' / 'run'} cannot be made: " in told
         and "Not a directory. A part of this path" in told
     )
+    run = train(tiny_config(3), tmp_path / "run", threads=1)
+    (run.path / "lock").unlink()
+    (run.path / "lock").mkdir()
+    code, told = command("resume", run.path)
+    assert code == 1 and told.startswith(
+        f"interp: {run.path / 'lock'}: Is a directory. A folder lies where a file"
+    )
     code, told = command("verify", tmp_path / "file" / "run")
     assert code == 1 and str(tmp_path / "file" / "run") in told and "Traceback" not in told
