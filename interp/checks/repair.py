@@ -70,19 +70,14 @@ def _repair(path: Path) -> list[Repair]:
             _repair_latest(run, index, done)
         _look_at_tables(run, done)
     for name, kind, _ in packed_damage(path, index):
-        _remove(
-            path,
-            [name, name.removesuffix("npy") + "json"],
-            f"{kind}: removed, it is packed anew on first use",
-            done,
-        )
+        stamp = name.removesuffix("npy") + "json"
+        _remove(path, [name, stamp], f"{kind}: removed, it is packed anew on first use", done)
     for name, _ in table_damage(path):
         _remove(path, [name], "removed, it is measured anew on first use", done)
     if all(repair.done for repair in done):  # else a leftover may be the last trace of something
         for file in sorted(path.rglob(f".*{REPAIRING_SUFFIX}")):
-            _remove(
-                path, [file.relative_to(path).as_posix()], "left by a repair that was stopped: removed", done
-            )
+            name = file.relative_to(path).as_posix()
+            _remove(path, [name], "left by a repair that was stopped: removed", done)
         for file in remove_leftovers(path):
             done.append(Repair(file.relative_to(path).as_posix(), True, "left by a killed process: removed"))
     return done

@@ -28,6 +28,7 @@ from interp.runs.saving import (
 )
 from interp.runs.schedule import Schedule, make_schedule
 from interp.runs.task_file import task_bytes
+from interp.training import loop
 from interp.training.train import resume, train
 from tests.faults import Killed, bytes_of, flipped, killed_at, refused
 from tests.tiny import tiny_config
@@ -285,6 +286,25 @@ def test_without_its_latest_state_a_run_goes_on_from_the_newest_checkpoint_that_
         done = resume(run.path)
     assert [session.from_step for session in done.record.sessions] == [0, 200]
     assert done.index == tiny_run.index and done.history().equals(tiny_run.history())
+
+
+def test_a_trainer_killed_before_its_first_state_goes_on_from_its_last_optimizer_state(tmp_path, monkeypatch):
+    config = tiny_config(60, schedule=make_schedule(60, ["every:10"], [20, 40]))
+    whole = train(config, tmp_path / "whole", threads=1)
+
+    def killed(run, step, *args):
+        if step == 50:
+            raise Killed
+        save_checkpoint(run, step, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save_checkpoint", killed)
+        with pytest.raises(Killed):
+            train(config, tmp_path / "r", threads=1)
+    assert not (tmp_path / "r" / "latest.safetensors").exists()
+    with pytest.warns(UserWarning, match="goes on from checkpoint 40, the newest"):
+        done = resume(tmp_path / "r")
+    assert done.index == whole.index and done.history().equals(whole.history())
 
 
 def test_a_damaged_checkpoint_or_a_history_that_ends_before_it_is_passed_over(tiny_run_copy, tiny_run):
