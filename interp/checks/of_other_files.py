@@ -115,6 +115,8 @@ def _note_unprotected(run: Run, report: Report) -> None:
     names = ["history.parquet", "recorded.parquet", "latest.safetensors"]
     if run.config.task is not None and run.config.task.split == "explicit":
         names.append("task.safetensors")
+    if "config_checksum" not in (run.record.source or {}):
+        names.append("huggingface/config.json")
     silent = [name for name in names if _states_nothing(run.path / name)]
     if not run.states_checksum:
         silent.insert(0, "run.json")
