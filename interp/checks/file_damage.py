@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from interp.checks.findings import listed
+from interp.ground.system_errors import system_error
 from interp.networks.config import Weights
+from interp.runs.seal import is_sealed
 from interp.runs.tensor_files import (
     RunError,
     check_weight_names,
@@ -16,7 +18,14 @@ from interp.runs.tensor_files import (
 
 
 def file_damage(file: Path, checksum: str | None) -> tuple[str, str] | None:
-    """What is wrong with a safetensors file: (missing, truncated or altered; a sentence's end), or None."""
+    """What is wrong with a safetensors file: (missing, truncated, altered or unreadable; a sentence's end), or None."""
+    try:
+        return _damage(file, checksum)
+    except OSError as error:
+        return "unreadable", f"cannot be read: {system_error(error, file)}"
+
+
+def _damage(file: Path, checksum: str | None) -> tuple[str, str] | None:
     if not file.is_file():
         target = f" (it points to {file.readlink()}, which is gone)" if file.is_symlink() else ""
         return "missing", f"is missing{target}"
@@ -34,9 +43,15 @@ def file_damage(file: Path, checksum: str | None) -> tuple[str, str] | None:
         return ("truncated" if is_cut else "altered"), "has no readable header"
     if size < expected:
         return "truncated", f"has {size} of {expected} bytes"
-    if checksum is not None and file_checksum(file) != checksum:
-        return "altered", "has another checksum than the one recorded when it was saved"
-    return None
+    if checksum is None:
+        return None
+    try:
+        found = file_checksum(file)
+    except RunError as error:
+        return "unreadable", f"cannot be read ({error})"
+    if found == checksum:
+        return None
+    return "altered", "has another checksum than the one recorded when it was saved"
 
 
 def header_metadata(file: Path) -> dict[str, str]:
@@ -66,7 +81,8 @@ def consistent(file: Path) -> tuple[int, Weights] | None:
         return None
     try:
         step, checksums = int(metadata["step"]), json.loads(metadata["checksums"])
-    except (KeyError, ValueError, TypeError):
+        is_sealed(file.read_bytes())
+    except (OSError, KeyError, ValueError, TypeError):
         return None
     if {name: tensor_checksum(t) for name, t in tensors.items()} != checksums:
         return None

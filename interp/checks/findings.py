@@ -37,6 +37,25 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Repair:
+    """What was done about one file, or why nothing could be.
+
+    Attributes:
+        where: the file, relative to the run.
+        done: whether it is restored.
+        message: one sentence.
+    """
+
+    where: str
+    done: bool
+    message: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain values."""
+        return {"where": self.where, "done": self.done, "message": self.message}
+
+
+@dataclass(frozen=True)
 class Difference:
     """Where a recorded curve differs most from what the weights say.
 

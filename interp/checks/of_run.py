@@ -6,43 +6,47 @@ those of `interp.checks.series`:
 
     missing, truncated, altered    a file that the index or the config calls for is not there, is shorter than its own
                                    header says, or has another checksum
-    unreadable                     run.json, index.json or history.parquet
+    unreadable                     run.json, index.json or history.parquet; any file that the system does not give
     not in the index               a checkpoint file without checksums
     index                          an entry that contradicts a file which is itself in order
     data                           task.safetensors is not what the config describes
     history                        rows are missing
     recorded loss                  the history does not fit the weights
-    leftover                       a temporary file of a process that was killed
-    stale, unfinished              notes: packed weights of former checkpoints; a run that can be resumed
+
+Only damage is a problem. Notes, which a sound run may have too:
+
+    unfinished, leftover           a run that can be resumed; a temporary file of a process that was killed
+    stale, unprotected, link       packed weights of former checkpoints; files of earlier versions, which state no
+                                   checksum; a folder that leads out of the run
+    outlier, not finite            in a run trained here, whose files are as they were saved: training was unstable
 """
 
-from itertools import pairwise
+import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import filelock
-
-from interp.checks.file_damage import (
-    consistent,
-    file_damage,
-    header_metadata,
-    index_from_files,
-    what_differs,
-)
-from interp.checks.findings import Report, listed
+from interp.checks.file_damage import file_damage, index_from_files, what_differs
+from interp.checks.findings import Finding, Report
+from interp.checks.of_history import check_history, still
+from interp.checks.of_other_files import check_other_files, checkpoint_files, note_leftovers
 from interp.checks.recorded_losses import RecordedLossCheck, spread
 from interp.checks.series import SeriesCheck
-from interp.ground.whole_files import TEMPORARY_SUFFIX, leftovers
 from interp.networks.config import Weights, check_weights
 from interp.runs.index import inside, read_altered_index
-from interp.runs.packed_weights import packed_damage
+from interp.runs.locks import is_in_use
 from interp.runs.record import FORMAT
 from interp.runs.run import Run, open_run
 from interp.runs.tensor_files import RunError, check_weight_names, read_tensors, tensor_checksum
 
+SECONDS_BETWEEN_LOOKS = 1.0
+
 
 def verify_run(path: Path, *, losses: int) -> Report:
     """Everything that is wrong with a run directory.
+
+    While a trainer works on it files change under the look: what is not seen at a second look either is no damage.
 
     Args:
         losses: number of checkpoints, spread evenly over the saved ones, whose losses are recomputed and compared with
@@ -54,15 +58,33 @@ def verify_run(path: Path, *, losses: int) -> Report:
     path = Path(path).expanduser().resolve()
     if not (path / "run.json").exists() and not (path / "index.json").exists():
         raise RunError(f"{path} is not a grokscope run: it holds no run.json.")
+    in_use = is_in_use(path)
+    report = _look(path, losses)
+    in_use = is_in_use(path) or in_use
+    if in_use and report.problems:
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+        before, report = report.problems, _look(path, losses)
+        seen = {(f.kind, f.where) for f in before}
+        report.findings = [f for f in report.findings if f.level == "note" or (f.kind, f.where) in seen]
+    if in_use:
+        text = "a trainer is working on this run: files may change under this check"
+        report.findings.insert(0, Finding("note", "unfinished", "", (), text))
+    else:
+        note_leftovers(path, report)
+    return report
+
+
+def _look(path: Path, losses: int) -> Report:
     report = Report(path, FORMAT)
     run = _open(path, report)
+    there = checkpoint_files(path)
     try:
         index = read_altered_index(path)
     except RunError as error:
         report.say("problem", "unreadable", "index.json", str(error))
         index = index_from_files(path)
     task_is_good = run is not None and _check_task(run, report)
-    history_steps = _check_history(run, report) if run else {}
+    history_steps = check_history(run, report) if run else {}
     recorded = None
     if losses and run is not None and task_is_good and run.config.model and run.config.task:
         if run.task.is_train is None:
@@ -83,17 +105,31 @@ def verify_run(path: Path, *, losses: int) -> Report:
             recorded.add(step, weights)
     report.n_steps = len(series.checksums)
     damaged = set(index) - set(series.checksums)
-    report.findings += series.findings(
-        still=_still(run, sorted(series.checksums), history_steps),
-        expected=_expected(run, index, damaged),
+    found = series.findings(
+        still=still(run, sorted(series.checksums), history_steps), expected=_expected(run, index, damaged)
     )
+    report.findings += _weighed(run, found)
     if recorded and recorded.recomputed:
-        found, report.losses = recorded.findings()
-        report.findings += found
+        unfit, report.losses = recorded.findings()
+        report.findings += unfit
     if run:
         _check_optimizer_steps(run, index, report)
-    _check_other_files(path, run, index, report)
+    check_other_files(path, run, index, there, report)
     return report
+
+
+def _weighed(run: Run | None, findings: list[Finding]) -> Iterator[Finding]:
+    """What is a fault of a stranger's file, and in a run trained here, whose files are as saved, one of training."""
+    is_own = run is not None and run.record.is_own
+    for finding in findings:
+        unstable = finding.kind == "outlier" or (
+            finding.kind == "not finite" and is_own and run is not None and run.record.status == "diverged"
+        )
+        if is_own and unstable:
+            text = f"{finding.message} (the file is as training saved it)"
+            yield replace(finding, level="note", message=text)
+        else:
+            yield finding
 
 
 def _open(path: Path, report: Report) -> Run | None:
@@ -103,28 +139,9 @@ def _open(path: Path, report: Report) -> Run | None:
         report.say("problem", "unreadable", "run.json", str(error))
         return None
     status = run.record.status
-    if is_in_use(path):
-        report.say(
-            "note", "unfinished", "", "a trainer is working on this run: files may change under this check"
-        )
-    elif run.record.is_own and status != "complete":
+    if run.record.is_own and status != "complete" and not is_in_use(path):
         report.say("note", "unfinished", "", f"the run is {status}; `interp resume {path}` continues it")
     return run
-
-
-def is_in_use(path: Path) -> bool:
-    """Whether a trainer holds the lock of this run."""
-    if not (path / "lock").exists():
-        return False
-    lock = filelock.FileLock(path / "lock", timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        return True
-    except OSError:
-        return False  # a read-only directory: nobody can train there
-    lock.release()
-    return False
 
 
 def _check_task(run: Run, report: Report) -> bool:
@@ -137,50 +154,6 @@ def _check_task(run: Run, report: Report) -> bool:
         report.say("problem", kind[0] if kind else "data", "task.safetensors", str(error))
         return False
     return True
-
-
-def _check_history(run: Run, report: Report) -> dict[int, float]:
-    """Train loss by step, as recorded, {} where there is none."""
-    file, is_own = "history.parquet", run.record.is_own
-    resumed_at = header_metadata(run.path / "latest.safetensors").get("step", "0")
-    if not (run.path / file).exists():
-        if is_own and (run.record.status == "complete" or resumed_at != "0"):
-            report.say("problem", "missing", file, f"{file} is missing: losses along the run are lost")
-        return {}
-    try:
-        history = run.history()
-        steps = [int(step) for step in history["step"]]
-    except (RunError, KeyError, ValueError, TypeError) as error:
-        report.say("problem", "unreadable", file, str(error))
-        return {}
-    if any(b <= a for a, b in pairwise(steps)):
-        report.say("problem", "history", file, "its steps do not ascend")
-    if is_own and steps:
-        complete = run.record.status == "complete"
-        last = run.config.n_steps if complete and run.config.n_steps is not None else steps[-1]
-        if resumed_at.isdigit():  # a history may be ahead of the resume state, never behind it
-            last = max(last, int(resumed_at) - 1)
-        first = min([*steps, *(run.config.schedule.steps if run.config.schedule else ())])
-        absent = sorted(set(range(first, last + 1)) - set(steps))
-        if absent:
-            report.say(
-                "problem",
-                "history",
-                file,
-                f"it lacks the rows of {len(absent)} steps: {_ranges(absent)}",
-                *absent[:1000],
-            )
-        if run.config.evaluation_interval and "test_loss" in history:
-            lacking = history["step"] % run.config.evaluation_interval == 0
-            lacking &= history["test_loss"].isna() & history["train_loss"].notna()
-            if lacking.any():
-                empty = history["step"][lacking].astype(int).tolist()
-                report.say(
-                    "problem", "history", file, f"it lacks the test loss of steps {listed(empty)}", *empty
-                )
-    if "train_loss" not in history:
-        return dict.fromkeys(steps, float("nan"))
-    return dict(zip(steps, history["train_loss"].astype(float), strict=True))
 
 
 def _check_checkpoint(
@@ -217,6 +190,10 @@ def _check_tensors(path: Path, step: int, part: str, about: dict[str, Any], repo
         except RunError as error:
             report.say("problem", "index", "index.json", str(error), step)
             return None
+    if file.stem != f"{step:010d}":
+        text = f"step {step} names {name}, which is the file of another step"
+        report.say("problem", "index", "index.json", text, step)
+        return None
     damage = file_damage(file, about["checksum"])
     if damage is None:
         try:
@@ -254,53 +231,3 @@ def _check_optimizer_steps(run: Run, index: dict[int, dict], report: Report) -> 
         if step in index and "optimizer" not in index[step]:
             text = f"the schedule saves the optimizer's state of step {step}, and the index has none"
             report.say("problem", "missing", f"optimizer/{step:010d}.safetensors", text, step)
-
-
-def _still(run: Run | None, steps: list[int], train_loss: dict[int, float]) -> list[tuple[int, int]]:
-    """Neighbouring steps between which the run's own record says that nothing was learned."""
-    if run is None:
-        return []
-    optimizer, out = run.config.optimizer, []
-    for a, b in pairwise(steps):
-        if optimizer and optimizer.warmup_steps and (a, b) == (0, 1):
-            out.append((a, b))  # the first update of a warm-up has learning rate 0
-        elif optimizer and optimizer.batch_size is None and run.record.is_own:
-            # Every step's loss is recorded: equal to the last digit, the weights did not move.
-            between = [train_loss.get(step) for step in range(a, b + 1)]
-            if None not in between and len(set(between)) == 1:
-                out.append((a, b))
-    return out
-
-
-def _check_other_files(path: Path, run: Run | None, index: dict[int, dict], report: Report) -> None:
-    indexed = {entry["file"] for entry in index.values()}
-    indexed |= {entry["optimizer"]["file"] for entry in index.values() if "optimizer" in entry}
-    for file in sorted(f for folder in ("steps", "optimizer") for f in (path / folder).glob("*")):
-        name = file.relative_to(path).as_posix()
-        if name not in indexed and not file.name.endswith(TEMPORARY_SUFFIX):
-            report.say(
-                "problem", "not in the index", name, f"{name} is not in index.json: nothing vouches for it"
-            )
-    for file in [] if is_in_use(path) else leftovers(path):
-        name = file.relative_to(path).as_posix()
-        report.say("problem", "leftover", name, f"{name} was left by a process that was killed")
-    latest = path / "latest.safetensors"
-    if latest.exists():
-        damage = file_damage(latest, None)
-        if damage or consistent(latest) is None:
-            kind, text = damage or ("altered", "has tensors that its own checksums contradict")
-            report.say("problem", kind, latest.name, f"{latest.name}, from which resume continues, {text}")
-    if run is not None:
-        for name, kind, text in packed_damage(path, index):
-            report.say("problem" if kind == "altered" else "note", kind, name, text)
-
-
-def _ranges(steps: list[int]) -> str:
-    """Ascending steps as ranges: 3-5, 9."""
-    parts: list[list[int]] = []
-    for step in steps:
-        if parts and step == parts[-1][1] + 1:
-            parts[-1][1] = step
-        else:
-            parts.append([step, step])
-    return listed([str(a) if a == b else f"{a}-{b}" for a, b in parts])

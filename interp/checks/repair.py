@@ -8,7 +8,7 @@ checkpoint with optimizer state. What cannot be restored is left as it is, with 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +16,22 @@ import filelock
 import torch
 
 from interp.checks.file_damage import consistent, file_damage, index_entry, index_from_files, loaded
-from interp.ground.whole_files import TEMPORARY_SUFFIX, remove_leftovers, write_bytes, write_json
+from interp.checks.findings import Repair
+from interp.checks.of_other_files import REPAIRING_SUFFIX, checkpoint_files, table_damage
+from interp.checks.restoring import how_to_retrain, repair_checkpoints
+from interp.ground.system_errors import system_error
+from interp.ground.whole_files import remove_leftovers, within, write_bytes, write_json
 from interp.networks import objective
 from interp.networks.answers import answer_logits
-from interp.networks.config import Weights, check_weights
+from interp.networks.config import check_weights
 from interp.runs.index import inside, read_altered_index
-from interp.runs.packed_weights import packed_damage, packed_tensor
+from interp.runs.locks import run_lock
+from interp.runs.packed_weights import packed_damage
 from interp.runs.run import Run, open_run
 from interp.runs.saving import save_latest
+from interp.runs.seal import is_sealed
 from interp.runs.task_file import task_bytes
-from interp.runs.tensor_files import (
-    RunError,
-    check_weight_names,
-    file_checksum,
-    read_tensors,
-    safetensors_bytes,
-    tensor_checksum,
-)
-
-
-@dataclass(frozen=True)
-class Repair:
-    """What was done about one file, or why nothing could be.
-
-    Attributes:
-        where: the file, relative to the run.
-        done: whether it is restored.
-        message: one sentence.
-    """
-
-    where: str
-    done: bool
-    message: str
-
-    def to_json(self) -> dict[str, Any]:
-        """The same as plain values."""
-        return {"where": self.where, "done": self.done, "message": self.message}
+from interp.runs.tensor_files import RunError, read_tensors
 
 
 def repair_run(path: Path) -> list[Repair]:
@@ -61,17 +41,13 @@ def repair_run(path: Path) -> list[Repair]:
         RunError: if a trainer is working on the run.
     """
     path = Path(path).expanduser().resolve()
-    lock = filelock.FileLock(path / "lock", timeout=0)
     try:
-        lock.acquire()
+        with run_lock(path):
+            return _repair(path)
     except filelock.Timeout:
         raise RunError(
             f"A trainer is working on {path}. Stop it, or wait until it is done, and repair then."
         ) from None
-    try:
-        return _repair(path)
-    finally:
-        lock.release()
 
 
 def _repair(path: Path) -> list[Repair]:
@@ -81,33 +57,72 @@ def _repair(path: Path) -> list[Repair]:
         run = open_run(path)
     except RunError as error:
         done.append(Repair("run.json", False, f"not repairable: nothing else holds the config ({error})"))
-    index = _repair_index(path, run, done)
-    _repair_checkpoints(path, index, done)
+    index = None
+    with _refusals("index.json", done):
+        index = _repair_index(path, run, done)
+    if index is None:
+        return done
+    repair_checkpoints(path, index, done)
     if run is not None:
-        _repair_task(run, index, done)
-        _repair_latest(run, index, done)
-        if run.record.is_own and run.record.status == "complete":
-            try:
-                if not (path / "history.parquet").exists():
-                    raise RunError("it is missing")
-                run.history()
-            except RunError as error:
-                done.append(Repair("history.parquet", False, f"not repairable ({error}); {_retrain(path)}"))
+        with _refusals("task.safetensors", done):
+            _repair_task(run, index, done)
+        with _refusals("latest.safetensors", done):
+            _repair_latest(run, index, done)
+        _look_at_tables(run, done)
     for name, kind, _ in packed_damage(path, index):
-        array = path / name
-        array.unlink(missing_ok=True)
-        array.with_suffix(".json").unlink(missing_ok=True)
-        done.append(Repair(name, True, f"{kind}: removed, it is packed anew on first use"))
+        stamp = name.removesuffix("npy") + "json"
+        _remove(path, [name, stamp], f"{kind}: removed, it is packed anew on first use", done)
+    for name, _ in table_damage(path):
+        _remove(path, [name], "removed, it is measured anew on first use", done)
     if all(repair.done for repair in done):  # else a leftover may be the last trace of something
+        for file in sorted(path.rglob(f".*{REPAIRING_SUFFIX}")):
+            name = file.relative_to(path).as_posix()
+            _remove(path, [name], "left by a repair that was stopped: removed", done)
         for file in remove_leftovers(path):
             done.append(Repair(file.relative_to(path).as_posix(), True, "left by a killed process: removed"))
     return done
 
 
-def _repair_index(path: Path, run: Run | None, done: list[Repair]) -> dict[int, dict[str, Any]]:
+@contextmanager
+def _refusals(name: str, done: list[Repair]) -> Iterator[None]:
+    """What the system refuses ends one repair, not the others."""
+    try:
+        yield
+    except OSError as error:
+        done.append(Repair(name, False, f"not repairable: {system_error(error)}"))
+
+
+def _remove(path: Path, names: list[str], why: str, done: list[Repair]) -> None:
+    """Delete derived files of the run, unless they lie outside it; the first is named."""
+    with _refusals(names[0], done):
+        for file in [within(path, path / name) for name in names]:
+            file.unlink(missing_ok=True)
+        done.append(Repair(names[0], True, why))
+
+
+def _look_at_tables(run: Run, done: list[Repair]) -> None:
+    """Say what to do where history or recorded values are lost: nothing else holds them."""
+    is_complete = run.record.is_own and run.record.status == "complete"
+    for name, read in (("history.parquet", run.history), ("recorded.parquet", run.recorded)):
+        try:
+            if is_complete and name == "history.parquet" and not (run.path / name).exists():
+                raise RunError("it is missing")
+            read()
+        except RunError as error:
+            text = f"delete it and latest.safetensors: `interp resume {run.path}` trains the run again from step 0"
+            text = how_to_retrain(run.path) if is_complete else text
+            text = text if run.record.is_own else "import the run again, or restore the file from a copy"
+            done.append(Repair(name, False, f"not repairable ({error}); {text}"))
+
+
+def _repair_index(path: Path, run: Run | None, done: list[Repair]) -> dict[int, dict[str, Any]] | None:
+    """The index as it is or can be made; None where there is one that the system does not give."""
     try:
         index = read_altered_index(path)
-    except RunError:
+    except RunError as error:
+        if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
+            done.append(Repair("index.json", False, f"not repairable, nor anything else without it: {error}"))
+            return None
         index = index_from_files(path)
         if run is not None:
             index = {step: entry for step, entry in index.items() if _fits(run, entry, {})}
@@ -118,8 +133,10 @@ def _repair_index(path: Path, run: Run | None, done: list[Repair]) -> dict[int, 
         text = f"written anew from the {len(index)} checkpoint files that agree with their own headers"
         done.append(Repair("index.json", True, text))
     before = {step: dict(entry) for step, entry in index.items()}
-    for file in sorted((path / "steps").glob("*.safetensors")):
+    for file in checkpoint_files(path):
         name = file.relative_to(path).as_posix()
+        if file.parent.name != "steps" or file.suffix != ".safetensors":
+            continue
         entry = index_entry(path, file)
         step = int(file.stem) if file.stem.isdigit() else None
         if step is None or entry is None:
@@ -147,6 +164,9 @@ def _repair_index(path: Path, run: Run | None, done: list[Repair]) -> dict[int, 
             if recorded is not None:
                 text = f"entry of the optimizer's state of step {step} written from {state['file']}"
                 done.append(Repair("index.json", True, text))
+    for step in [step for step, entry in index.items() if _is_of_another_step(path, step, entry)]:
+        text = f"entry of step {step} removed: it was that of step {int(Path(index.pop(step)['file']).stem)}"
+        done.append(Repair("index.json", True, text))
     if index != before or done:
         index = dict(sorted(index.items()))
         write_json(path / "index.json", {str(step): entry for step, entry in index.items()})
@@ -156,6 +176,15 @@ def _repair_index(path: Path, run: Run | None, done: list[Repair]) -> dict[int, 
 def _agree(recorded: dict[str, Any], found: dict[str, Any]) -> bool:
     """Whether an entry and a consistent file are of one checkpoint: half of the entry proves it for the other half."""
     return recorded["tensors"] == found["tensors"] or recorded["checksum"] == found["checksum"]
+
+
+def _is_of_another_step(path: Path, step: int, entry: dict[str, Any]) -> bool:
+    """Whether an entry is that of a file that vouches for another step, and for these tensors."""
+    file = inside(path, entry["file"], "steps")
+    if file is None or file.stem == f"{step:010d}":
+        return False
+    found = index_entry(path, file)
+    return found is not None and found["tensors"] == entry["tensors"]
 
 
 def _fits(run: Run, entry: dict[str, Any], index: dict[int, dict[str, Any]]) -> bool:
@@ -172,92 +201,6 @@ def _fits(run: Run, entry: dict[str, Any], index: dict[int, dict[str, Any]]) -> 
         return False
 
 
-def _repair_checkpoints(path: Path, index: dict[int, dict[str, Any]], done: list[Repair]) -> None:
-    damaged = {}
-    for step, entry in index.items():
-        for folder, about in (("steps", entry), ("optimizer", entry.get("optimizer"))):
-            if about is None:
-                continue
-            file = inside(path, about["file"], folder)
-            if file is None:
-                text = f"not repairable: step {step} names {about['file']}, outside the run's {folder}/"
-                done.append(Repair("index.json", False, text))
-            elif file_damage(file, about["checksum"]):
-                if folder == "steps":
-                    try:
-                        check_weight_names(about["tensors"], f"step {step}")
-                    except RunError as error:
-                        done.append(Repair("index.json", False, f"not repairable: {error}"))
-                        continue
-                damaged[about["file"]] = (step, about)
-    if not damaged:
-        return
-    whole: dict[str, Path] = {}
-    for file in [*path.rglob("*.safetensors"), *path.rglob(f".*{TEMPORARY_SUFFIX}")]:
-        if file.is_file() and file.stat().st_size:
-            whole.setdefault(file_checksum(file), file)
-    plan: dict[str, tuple[bytes, str]] = {}  # all is read before anything is written: files may be swapped
-    for name, (step, about) in damaged.items():
-        found = whole.get(about["checksum"])
-        if found is not None:
-            plan[name] = (found.read_bytes(), f"restored from {found.relative_to(path).as_posix()}")
-            continue
-        if not about["tensors"] and Path(name).parts[0] == "steps":  # an optimizer without state has none
-            text = f"not repairable: its entry in the index lists no tensors; {_retrain(path)}"
-            done.append(Repair(name, False, text))
-            continue
-        tensors, sources = _search(path, index, step, about)
-        absent = [key for key in about["tensors"] if key not in tensors]
-        if absent:
-            text = f"not repairable: {len(absent)} of {len(about['tensors'])} tensors are nowhere else; "
-            done.append(Repair(name, False, text + _retrain(path)))
-        else:
-            data = safetensors_bytes({key: tensors[key] for key in about["tensors"]}, step)
-            plan[name] = (data, f"restored from {', '.join(sorted(sources)) or 'its entry'}")
-    for name, (data, text) in plan.items():
-        write_bytes(path / name, data)
-        step, about = damaged[name]
-        about["checksum"] = file_checksum(
-            path / name
-        )  # as before, unless another program wrote the former file
-        done.append(Repair(name, True, f"{text}; every tensor has its recorded checksum"))
-    write_json(path / "index.json", {str(step): entry for step, entry in index.items()})
-
-
-def _search(
-    path: Path, index: dict[int, dict[str, Any]], step: int, about: dict[str, Any]
-) -> tuple[Weights, set[str]]:
-    """Tensors of a damaged file found elsewhere by their checksums, and where."""
-    part = Path(about["file"]).parts[0]
-    found: Weights = {}
-    sources: set[str] = set()
-    for source, tensors in _places(path, part, about["file"]):
-        for name, checksum in about["tensors"].items():
-            if name not in found and name in tensors and tensor_checksum(tensors[name]) == checksum:
-                found[name] = tensors[name]
-                sources.add(source)
-    if part == "steps":
-        for name, checksum in about["tensors"].items():
-            array = path / "packed" / f"{name}.npy"
-            if name not in found and array.exists():
-                row = list(index).index(step)
-                if (tensor := packed_tensor(array, row, checksum)) is not None:
-                    found[name] = tensor
-                    sources.add("packed/")
-    return found, sources
-
-
-def _places(path: Path, part: str, name: str) -> Iterator[tuple[str, Weights]]:
-    prefix = "weights/" if part == "steps" else "optimizer/"
-    if (path / name).exists() and (own := loaded(path / name)) is not None:
-        yield "its own tensors", own
-    if (path / "latest.safetensors").exists() and (latest := loaded(path / "latest.safetensors")) is not None:
-        yield (
-            "latest.safetensors",
-            {key.removeprefix(prefix): t for key, t in latest.items() if key.startswith(prefix)},
-        )
-
-
 def _repair_task(run: Run, index: dict[int, dict[str, Any]], done: list[Repair]) -> None:
     if run.config.task is None:
         return
@@ -271,7 +214,13 @@ def _repair_task(run: Run, index: dict[int, dict[str, Any]], done: list[Repair])
         text = f"not repairable: its split was recorded, no generator makes it again ({why})"
         done.append(Repair(name, False, text))
         return
-    readable = file_damage(run.path / name, None) is None and loaded(run.path / name) is not None
+    damage = file_damage(run.path / name, None)
+    if damage is not None and damage[0] == "unreadable":
+        done.append(Repair(name, False, f"not repairable: {why}"))
+        return
+    readable = (
+        damage is None and loaded(run.path / name) is not None and _says_what_was_written(run.path / name)
+    )
     if readable and not _config_explains_losses(run, index):
         text = (
             "not repairable: it contradicts the config in run.json, and the recorded losses do not show that the "
@@ -282,6 +231,15 @@ def _repair_task(run: Run, index: dict[int, dict[str, Any]], done: list[Repair])
     write_bytes(run.path / name, task_bytes(config.task()))
     proof = ", whose losses on it are the recorded ones" if readable else ""
     done.append(Repair(name, True, f"generated anew from the config{proof}"))
+
+
+def _says_what_was_written(file: Path) -> bool:
+    """Whether a file's own checksum, if it states one, does not show that the file is the one that changed."""
+    try:
+        is_sealed(file.read_bytes())
+        return True
+    except ValueError:
+        return False
 
 
 @torch.no_grad()
@@ -322,11 +280,4 @@ def _repair_latest(run: Run, index: dict[int, dict[str, Any]], done: list[Repair
         done.append(Repair(name, True, f"written from checkpoint {step}: resume goes on from there, exactly"))
         return
     text = "not repairable: no checkpoint with the optimizer's state is whole; "
-    done.append(Repair(name, False, text + _retrain(run.path)))
-
-
-def _retrain(path: Path) -> str:
-    return (
-        f"retrain the run with interp.train(interp.open_run({str(path)!r}).config, NEW), which gives the same weights "
-        "on the same kind of machine, and copy the file from there"
-    )
+    done.append(Repair(name, False, text + how_to_retrain(run.path)))

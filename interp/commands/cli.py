@@ -14,6 +14,7 @@ from interp.commands.measure import measure
 from interp.commands.train import resume, train
 from interp.commands.verify import verify
 from interp.ground.plain_warnings import plain_warnings
+from interp.ground.system_errors import system_error
 
 app = typer.Typer(
     name="interp",
@@ -43,6 +44,6 @@ def main() -> None:
         print(f"\ninterp: {stop or 'stopped'}", file=sys.stderr)
         sys.exit(130)
     except (ValueError, OSError, FloatingPointError) as error:
-        message = f"{error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
+        message = system_error(error) if isinstance(error, OSError) else str(error)
         print(f"interp: {message}", file=sys.stderr)
         sys.exit(1)

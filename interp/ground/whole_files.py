@@ -4,9 +4,11 @@ Every file of a run goes through here: a temporary file beside the target, fsync
 crash, a kill or a full disk in mid-write leaves the former file as it was.
 """
 
+import errno
 import json
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +22,35 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         OSError: if the disk refuses (full, read-only); the former file is untouched, no temporary file stays.
     """
-    path, temporary = Path(path), None
+    write_together([(path, data)])
+
+
+def write_together(files: Iterable[tuple[Path, bytes]], suffix: str = TEMPORARY_SUFFIX) -> None:
+    """Replace files whose former content may be the only copy of each other's new one.
+
+    All of the new is on the disk before the first rename, so that a kill at any moment loses none of it: what was not
+    renamed yet lies whole in its temporary file. One file's bytes are held at a time.
+
+    Args:
+        suffix: of the temporary files; one of their own keeps them from `remove_leftovers`.
+
+    Raises:
+        OSError: if the disk refuses; before the first rename nothing has changed and no temporary file stays.
+    """
+    made: list[tuple[str, Path]] = []
+    n_renamed, path = 0, Path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=TEMPORARY_SUFFIX, dir=path.parent
-        )
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes files private; a run is for sharing
-        os.replace(temporary, path)
+        for path, data in files:
+            made.append((_written(Path(path), data, suffix), Path(path)))
+        folders = dict.fromkeys(path.parent for _, path in made)
+        for folder in folders if len(made) > 1 else ():
+            # The names of the temporary files too: they may soon be all that is left.
+            sync_directory(folder)
+        for temporary, path in made:
+            os.replace(temporary, path)
+            n_renamed += 1
     except BaseException as error:
-        if temporary is not None:
+        for temporary, _ in made if not n_renamed else ():
             Path(temporary).unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise OSError(
@@ -42,7 +59,45 @@ def write_bytes(path: Path, data: bytes) -> None:
                 "Free some space (or check the permissions) and run the command again",
             ) from error
         raise
-    sync_directory(path.parent)
+    for folder in folders:
+        sync_directory(folder)
+
+
+def _written(path: Path, data: bytes, suffix: str) -> str:
+    """The name of a temporary file beside the path that holds these bytes, durably."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=suffix, dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes files private; a run is for sharing.
+        os.chmod(temporary, 0o644)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def within(root: Path, path: Path) -> Path:
+    """The path, which lies below this directory, to be written, renamed or deleted there.
+
+    A folder of a run that was replaced by a link makes another folder's files look like the run's own. The directory
+    itself may be a link, as to a disk with more space, and so may a single file: it is replaced or removed, and what
+    it points to stays.
+
+    Raises:
+        OSError: if a link on the way leads out of the directory.
+    """
+    place = path.parent.resolve()
+    if not place.is_relative_to(root.resolve()):
+        raise OSError(
+            errno.ELOOP,
+            f"{path.parent} is a link to {place}, outside {root}, where nothing is written or deleted. Put a folder in "
+            "its place; a run as a whole may lie behind a link",
+        )
+    return path
 
 
 def write_json(path: Path, value: Any) -> None:

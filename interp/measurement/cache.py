@@ -1,9 +1,10 @@
 """What was measured before, on disk: one parquet file a probe in the run's directory `measures/`.
 
 A file belongs to one probe with its parameters, its module's VERSION, the version of this package, the device, and the
-run's task and model; its name carries a hash of them. Inside, every step stands with the checksum of the checkpoint
-that it was measured from, so that a checkpoint that was replaced is measured anew. Files are replaced as a whole and
-carry page checksums: a file that is damaged counts as not there.
+run's task and model; its name carries a hash of them, and the file says them itself. Inside, every step stands with the
+checksum of the checkpoint that it was measured from, so that a checkpoint that was replaced is measured anew. Files are
+replaced as a whole and state their own checksum: a file that is damaged, states none, or is of another probe or run
+counts as not there.
 
 A probe's module states a VERSION (bumped when its numbers change); a function without one is known by its source and
 by what it names (`interp.measurement.own_probes`). It is kept only if its parameters are plain values, strings, arrays
@@ -25,18 +26,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-from filelock import FileLock
 
 from interp.ground.whole_files import write_bytes
 from interp.measurement.own_probes import ProbeCode, own_code
 from interp.measurement.plain_values import hashed, plain
 from interp.runs.config import config_to_json
+from interp.runs.locks import folder_lock
 from interp.runs.run import Run
+from interp.runs.table_files import read_table, table_bytes
 from interp.runs.tensor_files import tensor_checksum
-
-METADATA = b"grokscope"
 
 
 @dataclass
@@ -128,18 +126,20 @@ class CacheKey:
         return f"{own}-{hashed(_all_checkpoints(run))}" if self.depends_on_run else own
 
 
-def read(path: Path) -> Measured:
-    """What the file holds; nothing where it is missing or damaged."""
+def read(key: CacheKey) -> Measured:
+    """What was kept under a key; nothing where the file is missing, damaged or of another key."""
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
-        about = json.loads(table.schema.metadata[METADATA])
-        return Measured(
-            table.to_pandas(),
-            {int(step): key for step, key in about["keys"].items()},
-            {int(step): why for step, why in about["not_applicable"].items()},
-        )
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError):
+        table, about = read_table(key.path, needs_seal=True)
+        keys, not_applicable = about.pop("keys"), about.pop("not_applicable")
+    except (ValueError, KeyError):
         return Measured()
+    if about != json.loads(json.dumps(key.about)):
+        return Measured()
+    return Measured(
+        table,
+        {int(step): of_step for step, of_step in keys.items()},
+        {int(step): why for step, why in not_applicable.items()},
+    )
 
 
 def add(key: CacheKey, new: Measured) -> None:
@@ -148,17 +148,10 @@ def add(key: CacheKey, new: Measured) -> None:
     Raises:
         OSError: if the directory cannot be written; the former file is untouched.
     """
-    key.path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(key.path.parent / "lock"):  # two processes that measure one run lose nothing of each other
-        measured = read(key.path).updated(new)
-        table = pa.Table.from_pandas(measured.table, preserve_index=False)
+    with folder_lock(key.path.parent):  # two processes that measure one run lose nothing of each other
+        measured = read(key).updated(new)
         about = {**key.about, "keys": measured.keys, "not_applicable": measured.not_applicable}
-        metadata = {**(table.schema.metadata or {}), METADATA: json.dumps(about).encode()}
-        sink = pa.BufferOutputStream()
-        pq.write_table(
-            table.replace_schema_metadata(metadata), sink, compression="zstd", write_page_checksum=True
-        )
-        write_bytes(key.path, sink.getvalue().to_pybytes())
+        write_bytes(key.path, table_bytes(measured.table, about))
 
 
 class Kept:
@@ -167,7 +160,7 @@ class Kept:
     def __init__(self, run: Run, steps: list[int], key: CacheKey | None):
         self.key = key
         self.wanted = {step: key.of_step(run, step) if key else "" for step in steps}
-        self.measured = read(key.path).only(self.wanted) if key else Measured()
+        self.measured = read(key).only(self.wanted) if key else Measured()
         self.new: dict[int, pd.DataFrame | str] = {}
 
     def lacks(self, step: int) -> bool:

@@ -87,6 +87,9 @@ class ModelConfig:
         for name, least in sizes.items():
             if getattr(self, name) < least:
                 raise ValueError(f"A model needs {name} of at least {least}, got {getattr(self, name)}.")
+        for name in ("attention_rate", "init_scale"):
+            if not math.isfinite(getattr(self, name)):
+                raise ValueError(f"A model needs a finite {name}, got {getattr(self, name)}.")
         if self.n_heads and self.d_head < 1:
             raise ValueError(f"Attention needs d_head of at least 1, got {self.d_head}.")
         if self.is_mlp and (self.d_mlp < 1 or self.normalization_type or self.positions != "none"):

@@ -49,6 +49,11 @@ class OptimizerConfig:
             raise ValueError(
                 f"An optimizer needs finite lr > 0 and weight_decay >= 0, got {self.lr} and {self.weight_decay}."
             )
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"An optimizer needs betas of at least 0 and below 1, got {list(self.betas)}.")
+        for name in ("eps", "momentum"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"An optimizer needs a finite {name} >= 0, got {getattr(self, name)}.")
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"A mini-batch needs at least one row, got batch_size={self.batch_size}.")
         if self.warmup_steps < 0:

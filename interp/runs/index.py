@@ -1,23 +1,17 @@
 """index.json: the checksums of every checkpoint file and of every tensor in it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from interp.runs.tensor_files import (
-    RunError,
-    check_weight_names,
-    read_json,
-)
-
-if TYPE_CHECKING:
-    pass
+from interp.runs.tensor_files import RunError, check_weight_names, read_json
 
 
 def read_index(path: Path) -> dict[int, dict[str, Any]]:
     """Checksums by step from index.json.
 
     Raises:
-        RunError: if it is missing or damaged, or a file or weight of it could lie outside the run.
+        RunError: if it is missing or damaged, a file or weight of it could lie outside the run, or a file is that of
+            another step.
     """
     index = read_altered_index(path)
     for step, entry in index.items():
@@ -26,6 +20,11 @@ def read_index(path: Path) -> dict[int, dict[str, Any]]:
                 raise RunError(
                     f"{path / 'index.json'} names {part['file']!r} for step {step}, which is not in {folder}/ of the "
                     f"run: it was altered. Run `interp verify --repair {path}`."
+                )
+            if part is not None and Path(part["file"]).stem != f"{step:010d}":
+                raise RunError(
+                    f"{path / 'index.json'} names {part['file']!r} for step {step}, which is another step's file: it "
+                    f"was altered. Run `interp verify --repair {path}`."
                 )
         check_weight_names(entry["tensors"], f"Step {step} in {path / 'index.json'}")
     return index
@@ -42,8 +41,8 @@ def read_altered_index(path: Path) -> dict[int, dict[str, Any]]:
         index = {int(step): entry for step, entry in sorted(raw.items(), key=lambda item: int(item[0]))}
         for entry in index.values():
             for part in [entry, entry.get("optimizer", entry)]:
-                part["checksum"], part["tensors"].items()
-                if not isinstance(part["file"], str):
+                texts = [part["file"], part["checksum"], *part["tensors"].keys(), *part["tensors"].values()]
+                if not all(isinstance(text, str) for text in texts):
                     raise TypeError
         return index
     except (AttributeError, KeyError, TypeError, ValueError) as error:

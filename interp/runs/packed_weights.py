@@ -5,7 +5,7 @@ packed/embed.W_E.json    the steps, and the checksum of the tensor of each
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,16 @@ import torch
 from torch import Tensor
 
 from interp.ground.whole_files import write_bytes, write_json
-from interp.runs.tensor_files import RunError, check_weight_names, tensor_checksum
+from interp.runs.locks import folder_lock
+from interp.runs.tensor_files import RunError, array_checksum, check_weight_names, tensor_checksum
 
 
 def packed_weight(
     folder: Path, name: str, checksums: Mapping[int, str | None], read: Callable[[int], Tensor], where: str
 ) -> np.ndarray:
     """A read-only array (step, *shape), memory-mapped unless the folder cannot be written.
+
+    Every row has the checksum of its tensor, on each call: the file is read once, at some GB a second.
 
     Args:
         checksums: that of the tensor at every step, which decides whether what is packed is still right.
@@ -34,21 +37,49 @@ def packed_weight(
     check_weight_names([name], where)
     array, stamp = folder / f"{name}.npy", folder / f"{name}.json"
     fingerprint = {"steps": list(checksums), "tensors": list(checksums.values())}
-    try:
-        if json.loads(stamp.read_text("utf-8")) == fingerprint:
-            return np.load(array, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError):
-        pass  # not packed yet, or half packed: packed anew below
+    if _stamp(stamp) == fingerprint and (mapped := _whole(array, list(checksums.values()))) is not None:
+        return mapped
     packed = stacked_weight(name, list(checksums), read, where)
     buffer = BytesIO()
     np.save(buffer, packed)
     try:
-        stamp.unlink(missing_ok=True)
-        write_bytes(array, buffer.getvalue())
-        write_json(stamp, fingerprint)
+        with folder_lock(folder):
+            stamp.unlink(missing_ok=True)
+            write_bytes(array, buffer.getvalue())
+            write_json(stamp, fingerprint)
     except OSError:
         return packed  # a directory that cannot be written is no reason not to answer
-    return np.load(array, mmap_mode="r", allow_pickle=False)
+    mapped = _mapped(array)
+    return packed if mapped is None else mapped
+
+
+def _stamp(file: Path) -> Any:
+    """What a stamp says, None where it cannot be read: not packed yet, or half packed."""
+    try:
+        return json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _mapped(file: Path) -> np.memmap | None:
+    """A packed array, None where the file is none (missing, cut, empty, something else)."""
+    try:
+        array = np.lib.format.open_memmap(file, mode="r")
+    except (OSError, ValueError, TypeError, EOFError, SyntaxError, OverflowError, MemoryError):
+        return None
+    return array if isinstance(array, np.memmap) and array.ndim else None
+
+
+def _whole(file: Path, checksums: Sequence[str | None]) -> np.memmap | None:
+    """A packed array whose rows have these checksums, or None."""
+    mapped = _mapped(file)
+    is_whole = mapped is not None and len(mapped) == len(checksums) and all(map(_is_row, mapped, checksums))
+    return mapped if is_whole else None
+
+
+def _is_row(row: np.ndarray, checksum: str | None) -> bool:
+    row = np.asarray(row)
+    return array_checksum(row) == checksum or row_tensor(row, str(checksum)) is not None
 
 
 def stacked_weight(name: str, steps: list[int], read: Callable[[int], Tensor], where: str) -> np.ndarray:
@@ -78,22 +109,25 @@ def packed_damage(path: Path, index: Mapping[int, dict[str, Any]]) -> list[tuple
     for stamp in sorted((path / "packed").glob("*.json")):
         array, name = stamp.with_suffix(".npy"), f"packed/{stamp.stem}.npy"
         checksums = [index[step]["tensors"].get(stamp.stem) for step in index]
-        try:
-            is_current = json.loads(stamp.read_text("utf-8")) == {"steps": list(index), "tensors": checksums}
-        except (OSError, ValueError):
-            is_current = False
-        if not is_current:
+        if _stamp(stamp) != {"steps": list(index), "tensors": checksums}:
             out.append((name, "stale", f"{name} is of other checkpoints and is packed anew on next use"))
-        elif any(packed_tensor(array, row, str(value)) is None for row, value in enumerate(checksums)):
+            continue
+        if _whole(array, checksums) is None:
             out.append((name, "altered", f"{name} does not hold the weights of the checkpoints"))
     return out
 
 
 def packed_tensor(array: Path, row: int, checksum: str) -> Tensor | None:
     """The tensor in a row of a packed array, if it has this checksum."""
+    mapped = _mapped(array)
+    return None if mapped is None or row >= len(mapped) else row_tensor(np.asarray(mapped[row]), checksum)
+
+
+def row_tensor(row: np.ndarray, checksum: str) -> Tensor | None:
+    """The tensor that a row was packed from, if it has this checksum."""
     try:
-        tensor = torch.from_numpy(np.array(np.load(array, mmap_mode="r", allow_pickle=False)[row]))
-    except (OSError, ValueError, TypeError, IndexError, EOFError):
+        tensor = torch.from_numpy(np.array(row))
+    except TypeError:
         return None
     for candidate in (tensor, tensor.bfloat16()):  # bfloat16 is packed as float32
         if tensor_checksum(candidate) == checksum:

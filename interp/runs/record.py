@@ -112,6 +112,10 @@ def _check_source(source: Mapping[str, Any]) -> None:
     for name in ("task", "assumed"):
         if not isinstance(source.get(name, {}), Mapping):
             raise ValueError(f"A source needs values by name as its {name}, got {source[name]!r}.")
+    for name in ("logs", "unreadable"):
+        texts = source.get(name, ())
+        if not isinstance(texts, list | tuple | dict) or not all(isinstance(text, str) for text in texts):
+            raise ValueError(f"A source needs a list of names as its {name}, got {texts!r}.")
 
 
 _record_adapter = pydantic.TypeAdapter(RunRecord)
@@ -125,7 +129,7 @@ def record_from_json(value: Any, where: Path | str) -> RunRecord:
             type; they are named.
     """
     _check_format(value, where)
-    beside = {k: v for k, v in value.items() if k not in ("format", "format_version", "config")}
+    beside = {k: v for k, v in value.items() if k not in ("format", "format_version", "checksum", "config")}
     try:
         return _record_adapter.validate_python(beside)
     except pydantic.ValidationError as error:

@@ -1,7 +1,7 @@
 """A run on disk: a directory that explains itself. Opened lazily; written by `interp.runs.saving`."""
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,13 +11,18 @@ import numpy as np
 from torch import Tensor
 
 from interp.networks.config import Weights
+from interp.runs.beginnings import is_beginning
 from interp.runs.config import RunConfig, config_from_json
 from interp.runs.index import read_index
 from interp.runs.packed_weights import packed_weight
 from interp.runs.record import RunRecord, record_from_json
+from interp.runs.seal import check_stated
+from interp.runs.table_files import read_table
 from interp.runs.task_file import read_task
 from interp.runs.tensor_files import (
     RunError,
+    damaged,
+    file_checksum,
     read_json,
     read_tensor,
     read_tensors,
@@ -50,6 +55,8 @@ class Run:
         self.path = path
         self.record = record
         self.config = config
+        # Whether run.json does: those of earlier versions do not.
+        self.states_checksum = False
 
     def __repr__(self) -> str:
         span = f"steps {self.steps[0]} to {self.steps[-1]}" if self.steps else "no steps"
@@ -74,9 +81,18 @@ class Run:
 
     @property
     def huggingface(self) -> Path | None:
-        """The folder with the config.json of a run of Hugging Face checkpoints; None for all others."""
+        """The folder with the config.json of a run of Hugging Face checkpoints; None for all others.
+
+        Raises:
+            RunError: if that config.json, which says what the network does with its weights, is not as it was saved.
+        """
         folder = self.path / "huggingface"
-        return folder if folder.is_dir() else None
+        if not folder.is_dir():
+            return None
+        file, checksum = folder / "config.json", (self.record.source or {}).get("config_checksum")
+        if checksum is not None and file_checksum(file) != checksum:
+            raise damaged(file, f"its checksum is not {checksum}, which was recorded when it was saved")
+        return folder
 
     @cached_property
     def index(self) -> MutableMapping[int, dict[str, Any]]:
@@ -115,13 +131,11 @@ class Run:
 
         Accuracies and the test loss are NaN at steps where they were not evaluated. With mini-batches train_loss is
         the loss of the step's batch, except where the accuracies are given: there it is that of all train rows.
-        """
-        import pandas as pd  # heavy, and not needed to read weights
 
-        path = self.path / "history.parquet"
-        if not path.exists():
-            return pd.DataFrame(columns=list(HISTORY_COLUMNS))
-        return read_table(path)
+        Raises:
+            RunError: if the file is damaged.
+        """
+        return self._table("history.parquet", HISTORY_COLUMNS)
 
     def recorded(self) -> "pd.DataFrame":
         """What the source of an imported run recorded beyond the history: column step, then one a quantity.
@@ -129,10 +143,21 @@ class Run:
         Raises:
             RunError: if the file is damaged.
         """
-        import pandas as pd
+        return self._table("recorded.parquet", ("step",))
 
-        path = self.path / "recorded.parquet"
-        return read_table(path) if path.exists() else pd.DataFrame(columns=["step"])
+    def _table(self, name: str, columns: Sequence[str]) -> "pd.DataFrame":
+        """The table in a file of the run, an empty one where there is no file."""
+        import pandas as pd  # heavy, and not needed to read weights
+
+        path = self.path / name
+        if not path.exists():
+            return pd.DataFrame(columns=list(columns))
+        table = read_table(path)[0]
+        if "step" not in table:
+            raise RunError(
+                f"{path} is not a table of steps: it has no column of them. Restore it from a copy."
+            )
+        return table
 
     def checkpoint(self, step: int) -> Checkpoint:
         """The checkpoint of a saved step, its file checked against its checksum.
@@ -250,22 +275,19 @@ def open_run(path: str | os.PathLike) -> Run:
         raise RunError(
             f"There is no run at {path}: no such directory. Runs that grokscope made hold a run.json."
         )
+    if not file.exists() and is_beginning(path):
+        raise RunError(
+            f"{path} holds only the beginning of a run, whose start failed before anything was trained. Start it again "
+            "with `interp train`, in the same place."
+        )
     if not file.is_file():
         raise RunError(
             f"{path} is not a grokscope run: it holds no run.json. If these are checkpoints of your own, bring them "
             f"in with `interp import {path} DEST`."
         )
     value = read_json(file)
-    record = record_from_json(value, file)
-    return Run(path, record, config_from_json(value["config"], file))
-
-
-def read_table(path: Path) -> "pd.DataFrame":
-    import pandas as pd  # heavy, and not needed to read weights
-
-    try:
-        return pd.read_parquet(path)
-    except Exception as error:
-        raise RunError(
-            f"{path} is not a readable table ({error}). Run `interp verify {path.parent}`."
-        ) from error
+    run = Run(path, record_from_json(value, file), config_from_json(value["config"], file))
+    # Last: a field that no run can have is said by its name.
+    check_stated(value, file)
+    run.states_checksum = "checksum" in value
+    return run

@@ -3,23 +3,28 @@
 import json
 import os
 from collections.abc import Iterable
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import filelock
 import xxhash
 from safetensors import SafetensorError
 
-from interp.ground.whole_files import sync_directory, write_bytes, write_json
+from interp.ground.whole_files import remove_leftovers, sync_directory, within, write_bytes, write_json
 from interp.networks.config import Weights
+from interp.runs.beginnings import is_beginning
 from interp.runs.config import RunConfig, config_to_json
+from interp.runs.locks import run_lock
 from interp.runs.record import FORMAT, FORMAT_VERSION, RunRecord, record_to_json
 from interp.runs.run import Checkpoint, Run, open_run
+from interp.runs.seal import OPEN, is_sealed, sealed, with_checksum
+from interp.runs.table_files import table_bytes
 from interp.runs.task_file import task_bytes
 from interp.runs.tensor_files import (
     RunError,
     check_weight_names,
     damaged,
+    not_readable,
     safetensors_bytes,
     tensor_checksum,
     tensors_in_order,
@@ -31,17 +36,21 @@ if TYPE_CHECKING:
 
 
 def create_run(path: Path, config: RunConfig, record: RunRecord, task: Task | None) -> Run:
-    """A new run directory with its config and data, and no checkpoints.
+    """A new run directory with its config and data, and no checkpoints; what a failed start left there is replaced.
 
     Raises:
-        RunError: if the directory holds anything already.
+        RunError: if the directory holds anything else already.
+        ValueError: if the config holds a number that JSON cannot, as NaN; nothing is made then.
     """
     path = Path(path).expanduser().resolve()
     check_unused(path)
+    about = _run_json(record, config)
+    remove_leftovers(path)
     if task is not None:
         write_bytes(path / "task.safetensors", task_bytes(task))
     write_json(path / "index.json", {})
-    _write_run_json(path, record, config)
+    # Last, since it makes the directory a run: one that was killed before is begun anew.
+    write_json(path / "run.json", about)
     return open_run(path)
 
 
@@ -49,13 +58,14 @@ def check_unused(path: Path) -> None:
     """Nothing, if a new run can be made at this path.
 
     Raises:
-        RunError: if it is a file or a directory that holds anything.
+        RunError: if it is a file, or a directory that holds anything but what a failed start left there.
     """
     if (path / "run.json").exists():
         raise RunError(
             f"{path} already holds a run. Continue it with `interp resume {path}`, or name a new directory."
         )
-    if path.exists() and (not path.is_dir() or any(p.name != "lock" for p in path.iterdir())):
+    is_empty = path.is_dir() and (is_beginning(path) or not any(path.iterdir()))
+    if path.exists() and not is_empty:
         what = "already holds other files" if path.is_dir() else "is a file"
         raise RunError(f"A new run needs a directory of its own, but {path} {what}. Name a new or empty one.")
 
@@ -68,21 +78,46 @@ def put_in_place(made: Path, dest: Path) -> None:
     """
     check_unused(dest)
     if dest.exists():
-        (dest / "lock").unlink(missing_ok=True)
+        _clear(dest)
         dest.rmdir()  # refuses, as the rename does, if anything arrived since the check
     os.replace(made, dest)
     sync_directory(dest.parent)
 
 
+def _clear(path: Path) -> None:
+    """Remove what a failed start left in a directory, unless it is a start that has not failed yet.
+
+    Raises:
+        RunError: if a trainer is at work there.
+    """
+    try:
+        with run_lock(path):
+            check_unused(path)
+            for file in path.iterdir():
+                if file.name != "lock":
+                    file.unlink(missing_ok=True)
+    except filelock.Timeout:
+        raise RunError(f"A trainer is starting in {path}. Name another directory.") from None
+    # Only now: some systems do not delete a file that is open.
+    (path / "lock").unlink(missing_ok=True)
+
+
 def update_record(run: Run, record: RunRecord) -> None:
     """Replace what run.json says beside the config."""
     run.record = record
-    _write_run_json(run.path, record, run.config)
+    write_json(run.path / "run.json", _run_json(record, run.config))
 
 
-def _write_run_json(path: Path, record: RunRecord, config: RunConfig) -> None:
+def _run_json(record: RunRecord, config: RunConfig) -> dict[str, Any]:
+    """What run.json holds.
+
+    Raises:
+        ValueError: if a number is NaN or infinite.
+    """
     about = {"format": FORMAT, "format_version": FORMAT_VERSION, **record_to_json(record)}
-    write_json(path / "run.json", about | {"config": config_to_json(config)})
+    about |= {"config": config_to_json(config)}
+    json.dumps(about, allow_nan=False)
+    return with_checksum(about)
 
 
 def save_checkpoint(run: Run, step: int, weights: Weights, optimizer: Weights | None = None) -> None:
@@ -125,9 +160,7 @@ def save_recorded(run: Run, table: "pd.DataFrame") -> None:
 
 def _save_table(path: Path, table: "pd.DataFrame") -> None:
     """Replace a Parquet file by this table."""
-    buffer = BytesIO()
-    table.to_parquet(buffer, index=False)
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, table_bytes(table))
 
 
 def save_latest(run: Run, step: int, weights: Weights, optimizer: Weights) -> None:
@@ -135,7 +168,7 @@ def save_latest(run: Run, step: int, weights: Weights, optimizer: Weights) -> No
     tensors = {f"weights/{k}": v for k, v in weights.items()} | {
         f"optimizer/{k}": v for k, v in optimizer.items()
     }
-    write_bytes(run.path / "latest.safetensors", safetensors_bytes(tensors, step))
+    write_bytes(run.path / "latest.safetensors", sealed(safetensors_bytes(tensors, step, seal=OPEN)))
 
 
 def read_latest(run: Run) -> Checkpoint | None:
@@ -148,12 +181,20 @@ def read_latest(run: Run) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        tensors, metadata = tensors_in_order(path.read_bytes())
+        data = path.read_bytes()
+    except OSError as error:
+        raise not_readable(path, error) from error
+    try:
+        tensors, metadata = tensors_in_order(data)
         step, checksums = int(metadata["step"]), json.loads(metadata["checksums"])
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise damaged(path, str(error)) from error
     if {name: tensor_checksum(t) for name, t in tensors.items()} != checksums:
         raise damaged(path, "its tensors have other checksums than those recorded when it was saved")
+    try:
+        is_sealed(data)
+    except ValueError as error:
+        raise damaged(path, str(error)) from error
 
     def part(prefix: str) -> Weights:
         return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -170,7 +211,7 @@ def _save_tensors(path: Path, file: str, tensors: Weights, step: int) -> dict[st
     if file.startswith("steps/"):
         check_weight_names(tensors, f"Step {step} of run {path.name!r}")
     data = safetensors_bytes(tensors, step)
-    write_bytes(path / file, data)
+    write_bytes(within(path, path / file), data)
     return {
         "file": file,
         "checksum": xxhash.xxh3_64(data).hexdigest(),

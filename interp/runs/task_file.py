@@ -5,16 +5,16 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
-from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
-from interp.runs.tensor_files import RunError, damaged
+from interp.runs.seal import OPEN, is_sealed, sealed
+from interp.runs.tensor_files import RunError, damaged, not_readable, safetensors_bytes
 from interp.tasks.task import Task, TaskConfig
 
 
 def task_bytes(task: Task) -> bytes:
-    """A run's task.safetensors."""
-    return save_safetensors({name: x.contiguous() for name, x in _tensors(task).items()})
+    """A run's task.safetensors; its checksum is all that vouches for a split that was recorded, not drawn."""
+    return sealed(safetensors_bytes(_tensors(task), None, seal=OPEN))
 
 
 def _tensors(task: Task) -> dict[str, Tensor]:
@@ -39,9 +39,12 @@ def read_task(path: Path, config: TaskConfig) -> Task:
         RunError: if the file is missing or damaged, or holds other data.
     """
     try:
-        stored = load_safetensors(path.read_bytes())
-    except (OSError, SafetensorError) as error:
-        raise damaged(path, "it is missing" if not path.exists() else str(error)) from error
+        data = path.read_bytes()
+        stored = load_safetensors(data)
+    except OSError as error:
+        raise not_readable(path, error) from error
+    except SafetensorError as error:
+        raise damaged(path, str(error)) from error
     if config.split == "explicit" and "is_train" not in stored:
         raise damaged(path, "it lacks is_train")
     task = config.task(stored.get("is_train") if config.split == "explicit" else None)
@@ -51,6 +54,10 @@ def read_task(path: Path, config: TaskConfig) -> Task:
     same = stored.keys() == expected.keys() and all(
         torch.equal(stored[name], x.to(stored[name].dtype)) for name, x in expected.items()
     )
+    try:
+        is_sealed(data)
+    except ValueError as error:
+        raise damaged(path, str(error)) from error
     if not same:
         raise RunError(
             f"{path} holds other data than the config in run.json describes. One of the two was changed, or a "

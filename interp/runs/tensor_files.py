@@ -13,6 +13,7 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
+from interp.ground.system_errors import system_error
 from interp.networks.config import Weights
 
 
@@ -40,9 +41,23 @@ def tensor_checksum(tensor: Tensor) -> str:
     >>> tensor_checksum(torch.zeros(2)) == tensor_checksum(torch.zeros(2, 1))
     False
     """
-    digest = xxhash.xxh3_64(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    digest.update(flat.view(torch.uint8).numpy().data)
+    return _checksum(str(tensor.dtype), tuple(tensor.shape), flat.view(torch.uint8).numpy())
+
+
+def array_checksum(array: np.ndarray) -> str:
+    """That of the tensor of the same dtype, shape and bytes, without making one.
+
+    >>> array_checksum(np.zeros(2, np.float32)) == tensor_checksum(torch.zeros(2))
+    True
+    """
+    flat = np.ascontiguousarray(array).reshape(-1)
+    return _checksum(f"torch.{array.dtype}", array.shape, flat.view(np.uint8))
+
+
+def _checksum(dtype: str, shape: tuple[int, ...], flat: np.ndarray) -> str:
+    digest = xxhash.xxh3_64(f"{dtype}{shape}".encode())
+    digest.update(flat.data)
     return digest.hexdigest()
 
 
@@ -54,8 +69,10 @@ def file_checksum(path: Path) -> str:
     """
     try:
         return xxhash.xxh3_64(np.memmap(path, dtype=np.uint8, mode="r").data).hexdigest()
-    except (OSError, ValueError) as error:
-        raise damaged(path, "it is missing" if not Path(path).exists() else str(error)) from error
+    except OSError as error:
+        raise not_readable(path, error) from error
+    except ValueError as error:
+        raise damaged(path, str(error)) from error
 
 
 def read_tensors(path: Path, checksum: str) -> Weights:
@@ -67,7 +84,7 @@ def read_tensors(path: Path, checksum: str) -> Weights:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise damaged(path, "it is missing" if not path.exists() else str(error)) from error
+        raise not_readable(path, error) from error
     found = xxhash.xxh3_64(data).hexdigest()
     if found != checksum:
         raise damaged(path, f"its checksum is {found}, {checksum} was recorded when it was saved")
@@ -86,7 +103,11 @@ def read_tensor(path: Path, name: str, checksum: str) -> Tensor:
     try:
         with safe_open(path, framework="pt") as file:
             tensor = file.get_tensor(name)
-    except (OSError, SafetensorError) as error:
+    except FileNotFoundError as error:
+        raise damaged(path, str(error)) from error
+    except OSError as error:
+        raise not_readable(path, error) from error
+    except SafetensorError as error:
         raise damaged(path, str(error)) from error
     if tensor_checksum(tensor) != checksum:
         raise damaged(path, f"tensor {name} has another checksum than the one recorded when it was saved")
@@ -108,16 +129,28 @@ def _header(data: bytes) -> tuple[dict[str, Any], int]:
 
 def damaged(path: Path, why: str) -> RunError:
     """The error for a file of a run that is not as it was saved."""
-    run = path.parent.parent if path.parent.name in ("steps", "optimizer") else path.parent
+    run = path.parent.parent if path.parent.name in ("steps", "optimizer", "huggingface") else path.parent
     return RunError(
         f"{path} is damaged: {why}. Run `interp verify {run}` to see what else is; other steps can still be read."
     )
 
 
-def safetensors_bytes(tensors: Mapping[str, Tensor], step: int) -> bytes:
-    """A safetensors file with the step and every tensor's checksum in its header: equal bytes for equal tensors."""
+def not_readable(path: Path, error: OSError) -> RunError:
+    """The error for a file of a run that the system does not give: it may be whole, and only closed to this user."""
+    if isinstance(error, FileNotFoundError):
+        return damaged(path, "it is missing")
+    return RunError(f"{system_error(error, path)}.")
+
+
+def safetensors_bytes(tensors: Mapping[str, Tensor], step: int | None, **more: str) -> bytes:
+    """A safetensors file with the step and every tensor's checksum in its header: equal bytes for equal tensors.
+
+    Args:
+        more: further metadata.
+    """
     cpu = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    metadata = {"step": str(step), "checksums": json.dumps({k: tensor_checksum(t) for k, t in cpu.items()})}
+    metadata = {} if step is None else {"step": str(step)}
+    metadata |= {"checksums": json.dumps({k: tensor_checksum(t) for k, t in cpu.items()}), **more}
     data = save_safetensors(cpu, metadata=metadata)
     # safetensors writes metadata in random order. Sorted, a checkpoint that is written again after a kill is the same
     # file, and the checksum in the index holds whether or not the kill came before the index was written.
@@ -137,8 +170,18 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
-        raise RunError(f"{path} is missing. Run `interp verify --repair {path.parent}`.") from error
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"{path} is not readable JSON ({error}). Run `interp verify {path.parent}`."
-        ) from error
+        raise RunError(f"{path} is missing. {_advice(path)}") from error
+    except OSError as error:
+        raise not_readable(path, error) from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is not readable JSON ({error}). {_advice(path)}") from error
+
+
+def _advice(path: Path) -> str:
+    """What to do about a JSON file of a run."""
+    if path.name == "index.json":
+        return f"Run `interp verify --repair {path.parent}`."
+    return (
+        f"Nothing else holds what it says: restore it from a copy. The weights are still there: `interp info "
+        f"{path.parent / 'steps'}`."
+    )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interp.networks.answers import path_for
+from interp.runs.beginnings import is_beginning
 from interp.runs.record import RunRecord
 from interp.runs.run import HISTORY_COLUMNS, Run
 from interp.runs.run import open_run as open_own_run
@@ -63,6 +64,9 @@ def open_run(
     }  # fmt: skip
     stated = {name: value for name, value in stated.items() if value is not None}
     place = Path(path).expanduser()
+    if is_beginning(place):
+        # Which refuses it, and says why.
+        return open_own_run(place)
     if (place / "run.json").is_file():
         if stated:
             raise ValueError(

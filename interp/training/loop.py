@@ -84,6 +84,9 @@ def loop(
         while True:
             if step in saved:
                 state = optimizer.state() if step in with_optimizer else None
+                if state is not None and history:
+                    # Before it, as in save_state: resume can go on from this checkpoint too.
+                    save_history(run, pd.DataFrame(history))
                 save_checkpoint(run, step, detached(weights), state)
             if step == recipe.n_steps:
                 break
@@ -148,6 +151,8 @@ def history_before(run: Run, step: int) -> list[dict[str, Any]]:
     Raises:
         RunError: if some are missing.
     """
+    if step == 0:
+        return []
     table = run.history()
     before = table[table["step"] < step]
     if before["step"].tolist() != list(range(step)):

@@ -5,7 +5,7 @@ import platform
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import filelock
 import torch
 
 from interp.ground.provenance import commit, now, versions
+from interp.ground.system_errors import system_error
+from interp.runs.locks import run_lock
 from interp.runs.record import Session
 from interp.runs.tensor_files import RunError
 
@@ -39,19 +41,16 @@ def lock(path: Path) -> Iterator[None]:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(
-            f"A new run needs a directory, and {path} cannot be made: {error.strerror}."
+            f"A new run needs a directory, and {path} cannot be made: {system_error(error)}."
         ) from error
-    lock = filelock.FileLock(path / "lock", timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        raise RunError(
-            f"Another trainer is working on {path}. Wait for it, stop it, or name another directory."
-        ) from None
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(run_lock(path))
+        except filelock.Timeout:
+            raise RunError(
+                f"Another trainer is working on {path}. Wait for it, stop it, or name another directory."
+            ) from None
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager

@@ -6,16 +6,17 @@ any saved state equals a run that was never stopped: same device, same thread co
 """
 
 import os
+import warnings
 from pathlib import Path
 
 from interp.ground.provenance import now
-from interp.ground.whole_files import remove_leftovers
+from interp.ground.whole_files import remove_leftovers, within
 from interp.networks.answers import path_for
-from interp.networks.config import initial_weights
+from interp.networks.config import check_weights, initial_weights
 from interp.networks.devices import check_device
 from interp.runs.config import Recipe, RunConfig
 from interp.runs.record import RunRecord
-from interp.runs.run import Run, open_run
+from interp.runs.run import Checkpoint, Run, open_run
 from interp.runs.saving import check_unused, create_run, read_latest
 from interp.runs.tensor_files import RunError
 from interp.training.loop import continue_run
@@ -44,12 +45,13 @@ def train(
         recipe = recipe.recipe()
     check_device(device)
     check_unused(Path(path).expanduser().resolve())  # before the lock makes a file there
-    task = recipe.task.task()
+    # What cannot be made leaves no directory behind.
+    task, weights = recipe.task.task(), initial_weights(recipe.model, recipe.seed)
+    forward_path = path_for(recipe.model, task.questions)
     with lock(Path(path)):
-        forward_path = path_for(recipe.model, task.questions)
         record = RunRecord(status="running", unit="step", created=now(), forward_path=forward_path)
         run = create_run(Path(path), recipe.config(), record, task)
-        return continue_run(run, 0, initial_weights(recipe.model, recipe.seed), None, device, threads)
+        return continue_run(run, 0, weights, None, device, threads)
 
 
 def resume(path: str | os.PathLike, *, device: str | None = None, threads: int | None = None) -> Run:
@@ -61,6 +63,7 @@ def resume(path: str | os.PathLike, *, device: str | None = None, threads: int |
     Raises:
         RunError: if the directory is not a run, is complete, was not trained here, another trainer works on it, or its
             resume state or history is damaged.
+        OSError: if a folder in it is a link that leads out of it.
     """
     with lock(open_run(path).path):
         run = open_run(path)  # again: another trainer may have ended just before the lock was free
@@ -70,12 +73,49 @@ def resume(path: str | os.PathLike, *, device: str | None = None, threads: int |
             raise RunError(
                 f"Run {run.name!r} was not trained by grokscope and cannot be continued: {run.record.status}."
             )
+        for folder in ("steps", "optimizer"):
+            within(run.path, run.path / folder / "a file")
         remove_leftovers(run.path)
         device = device or run.record.device or "cpu"
         threads = threads or run.record.threads
         check_device(device)
-        latest = read_latest(run)
-        if latest is None:
-            recipe = run.config.recipe()
-            return continue_run(run, 0, initial_weights(recipe.model, recipe.seed), None, device, threads)
-        return continue_run(run, latest.step, latest.weights, latest.optimizer, device, threads)
+        state = resume_state(run)
+        return continue_run(run, state.step, state.weights, state.optimizer, device, threads)
+
+
+def resume_state(run: Run) -> Checkpoint:
+    """Where training goes on: the latest state, else the newest checkpoint that allows it, else the initialization.
+
+    A checkpoint allows it if it holds the optimizer's state and the history has every step before it: the run goes on
+    from there bit for bit.
+
+    Raises:
+        RunError: if the latest state is damaged, or its weights are not those of the run's network.
+    """
+    model = run.config.recipe().model
+    state = read_latest(run) or _newest_whole_checkpoint(run)
+    if state is None:
+        return Checkpoint(0, initial_weights(model, run.config.recipe().seed), None)
+    check_weights(model, state.weights, f"The state of run {run.name!r} at step {state.step}")
+    return state
+
+
+def _newest_whole_checkpoint(run: Run) -> Checkpoint | None:
+    try:
+        steps = run.history()["step"].tolist()
+    # The run cannot use it, and does without: it is trained again.
+    except RunError:
+        return None
+    n_known = next((i for i, step in enumerate(steps) if step != i), len(steps))
+    for step in sorted((s for s in run.optimizer_steps if 0 < s <= n_known), reverse=True):
+        try:
+            checkpoint = run.checkpoint(step)
+        except RunError:
+            continue
+        warnings.warn(
+            f"{run.path / 'latest.safetensors'} is missing: training goes on from checkpoint {step}, the newest that "
+            "holds the optimizer's state and has its history.",
+            stacklevel=3,
+        )
+        return checkpoint
+    return None

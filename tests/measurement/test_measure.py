@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import itertools
 import os
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ from interp.runs.run import open_run
 from interp.runs.saving import create_run, save_checkpoint
 from interp.runs.tensor_files import RunError
 from interp.snapshots.snapshot import NotApplicable, Snapshot
+from tests.faults import Killed, flipped, killed_at
 from tests.hand_built import addition, config_for
 
 VERSION = 1  # of the probes in this file
@@ -356,16 +358,57 @@ def test_cache_false_neither_reads_nor_writes(run):
 
 
 def test_no_altered_value_is_ever_read_back(run):
-    """A flipped byte anywhere in the pages: the file counts as damaged, or the values are unharmed."""
+    """A flipped bit anywhere, in the pages or the footer: the file counts as not there."""
     first = measure(run, [norms])["norms"]
-    (file,) = (run.path / "measures").glob("*.parquet")
-    data = file.read_bytes()
-    end_of_pages = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
-    for place in range(4, end_of_pages, 5):
-        file.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-        found = cache.read(file)
-        if found.keys:
-            pd.testing.assert_frame_equal(found.table, first.drop(columns="run"))
+    key = cache.CacheKey.of(run, "norms", norms, "cpu")
+    data = key.path.read_bytes()
+    assert cache.read(key).table.equals(first.drop(columns="run"))
+    for altered in flipped(data, every=5):
+        key.path.write_bytes(altered)
+        assert not cache.read(key).keys
+
+
+def test_a_table_under_the_name_of_another_is_not_served(run):
+    first = measure(run, [norms, loss])
+    one, other = (cache.CacheKey.of(run, probe.__name__, probe, "cpu").path for probe in (norms, loss))
+    one.write_bytes(other.read_bytes())
+    again = measure(run, [norms, loss])
+    pd.testing.assert_frame_equal(again["norms"], first["norms"])
+
+
+def test_a_measure_killed_at_any_file_operation_leaves_nothing_to_the_next(run, tmp_path):
+    first = measure(run, [loss], cache=False)["loss"]
+    for n in itertools.count(1):
+        path = shutil.copytree(run.path, tmp_path / f"killed {n}")
+        try:
+            with killed_at(n, path) as done:
+                measure(open_run(path), [loss])
+            break
+        except Killed:
+            pass
+        pd.testing.assert_frame_equal(
+            measure(open_run(path), [loss])["loss"].drop(columns="run"), first.drop(columns="run")
+        )
+        assert list(path.rglob(".*")) == [], done
+        assert len(list((path / "measures").glob("*.parquet"))) == 1
+    assert n > 5
+
+
+def test_packing_killed_at_any_file_operation_leaves_nothing_to_the_next(run, tmp_path):
+    want = np.array(run.weights("W_E"))
+    shutil.rmtree(run.path / "packed")
+    for n in itertools.count(1):
+        path = shutil.copytree(run.path, tmp_path / f"killed {n}")
+        try:
+            with killed_at(n, path) as done:
+                open_run(path).weights("W_E")
+            break
+        except Killed:
+            pass
+        np.testing.assert_array_equal(open_run(path).weights("W_E"), want)
+        open_run(path).weights("W_U")
+        assert list(path.rglob(".*")) == [], done
+    assert n > 8
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "foreign"])
@@ -478,7 +521,7 @@ def test_long_work_is_saved_as_it_goes(run, monkeypatch):
     kept = []
 
     def look(snapshot):
-        kept.append(sum(len(cache.read(f).keys) for f in (run.path / "measures").glob("norms-*")))
+        kept.append(len(cache.read(cache.CacheKey.of(run, "norms", norms, "cpu")).keys))
         return pd.DataFrame({"one": [1]})
 
     measure(run, [norms, look])

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 
+import interp
 from interp.networks.config import initial_weights, parameter_shapes
 from interp.runs.config import RunConfig, config_from_json, config_to_json
 from interp.runs.packed_weights import packed_weight
@@ -26,6 +27,7 @@ from interp.runs.saving import (
     save_history,
     save_latest,
 )
+from interp.runs.seal import MARK
 from interp.runs.tensor_files import RunError, safetensors_bytes, tensor_checksum
 from tests.tiny import tiny_config
 
@@ -340,8 +342,13 @@ def test_altered_record(tiny_run_copy, change, message):
 def test_record_that_is_not_json(tiny_run_copy):
     path = tiny_run_copy.path / "run.json"
     path.write_text(path.read_text()[:100])
-    with pytest.raises(RunError, match=r"run.json is not readable JSON .*interp verify"):
+    with pytest.raises(
+        RunError, match=r"run.json is not readable JSON .*restore it from a copy.*interp info .*st"
+    ):
         open_run(tiny_run_copy.path)
+    # The advice works: the checkpoints open without it.
+    with pytest.warns(UserWarning, match="Tensors do not show"):
+        assert interp.open_run(tiny_run_copy.path / "steps").steps == tiny_run_copy.steps
     path.write_text("[]")
     with pytest.raises(RunError, match="does not describe a grokscope run"):
         open_run(tiny_run_copy.path)
@@ -509,6 +516,10 @@ def test_damaged_task(tiny_run_copy):
         open_run(tiny_run_copy.path).task
     path.write_bytes(whole)
     flip_byte(path, -len(open_run(tiny_run_copy.path).task.split))
+    with pytest.raises(RunError, match=r"task.safetensors is damaged: its content has another checksum than"):
+        open_run(tiny_run_copy.path).task
+    # One of an earlier version, without a checksum.
+    path.write_bytes(path.read_bytes().replace(MARK.encode(), b"x" * len(MARK)))
     with pytest.raises(
         RunError, match=r"task.safetensors holds other data than the config in run.json describes"
     ):
@@ -523,6 +534,9 @@ def test_damaged_task(tiny_run_copy):
 
 def test_changed_seed_in_the_record_contradicts_the_stored_task(tiny_run_copy):
     edit_json(tiny_run_copy.path / "run.json", lambda r: r["config"]["task"].update(split_seed=1))
+    with pytest.raises(RunError, match="its checksum shows it"):
+        open_run(tiny_run_copy.path)
+    edit_json(tiny_run_copy.path / "run.json", lambda r: r.pop("checksum"))
     with pytest.raises(RunError, match="One of the two was changed, or a generator differs between versions"):
         open_run(tiny_run_copy.path).task
 

@@ -1,5 +1,6 @@
 """A series of Hugging Face checkpoints, made here without a network: imported, measured, verified."""
 
+import dataclasses
 import gc
 import json
 import shutil
@@ -17,6 +18,7 @@ from interp.measurement.measure import measure
 from interp.networks.bridge import bridge
 from interp.probes.attention.induction_scores import head_scores
 from interp.runs.run import open_run
+from interp.runs.saving import update_record
 from interp.runs.tensor_files import RunError
 from interp.sources import import_run
 from interp.sources.files.reading import SourceError, SourceWarning
@@ -138,6 +140,22 @@ def test_verify_is_clean_and_names_a_source_that_changed_or_went(trained, tmp_pa
     assert "which is gone" in report.problems[0].message
     with pytest.raises(RunError, match="is damaged"):
         run.model(10)
+
+
+def test_a_config_that_changed_builds_no_network(trained, tmp_path):
+    run = import_run(trained[0], tmp_path / "run")
+    file = run.path / "huggingface" / "config.json"
+    fields = json.loads(file.read_text("utf-8"))
+    file.write_text(json.dumps(fields | {"layer_norm_eps": 10 * fields["layer_norm_eps"]}), "utf-8")
+    with pytest.raises(RunError, match=r"config.json is damaged: its checksum is not .*interp verify .*run`"):
+        run.model(run.steps[0])
+    (found,) = verify_run(run.path, losses=0).problems
+    assert (found.kind, found.where) == ("altered", "huggingface/config.json")
+    # A run of an earlier version, whose run.json does not have it.
+    source = {name: x for name, x in run.record.source.items() if name != "config_checksum"}
+    update_record(run, dataclasses.replace(run.record, source=source))
+    notes = verify_run(run.path, losses=0).findings
+    assert ("unprotected", "huggingface/config.json") in {(f.kind, f.where) for f in notes}
 
 
 def test_a_revision_that_serves_the_weights_of_another_is_found(trained, tmp_path):

@@ -1,13 +1,14 @@
 """The checkpoints of a series in a new run: linked where a file can be used as it is, rewritten where not."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from interp.ground.progress_bar import counted
 from interp.ground.whole_files import write_bytes, write_json
 from interp.runs.run import Run
-from interp.runs.saving import write_index
+from interp.runs.saving import update_record, write_index
 from interp.runs.tensor_files import file_checksum, safetensors_bytes, tensor_checksum
 from interp.sources.files import reading
 from interp.sources.files.places import Place
@@ -25,7 +26,10 @@ def save_series(opened: OpenedRun, run: Run) -> None:
     fields = {
         k: v for k, v in reading.read_json(opened.huggingface / "config.json").items() if k != "auto_map"
     }
-    write_json(run.path / "huggingface" / "config.json", fields)
+    config = run.path / "huggingface" / "config.json"
+    write_json(config, fields)
+    source = {**(run.record.source or {}), "config_checksum": file_checksum(config)}
+    update_record(run, replace(run.record, source=source))
     for name in TOKENIZER:
         if (opened.huggingface / name).is_file():
             write_bytes(run.path / "huggingface" / name, (opened.huggingface / name).read_bytes())

@@ -1,0 +1,30 @@
+"""What a start leaves that failed before run.json was written: nothing that anyone would miss."""
+
+import json
+from pathlib import Path
+
+from interp.ground.whole_files import TEMPORARY_SUFFIX
+from interp.runs.seal import is_sealed
+
+
+def is_beginning(path: Path) -> bool:
+    """Whether a directory holds nothing but what a start of ours wrote before the run was one, the lock at least."""
+    try:
+        names = {file.name for file in path.iterdir()}
+        return "lock" in names and all(_is_ours(path / name) for name in names)
+    except OSError:
+        return False
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether it is a file that a start makes, as it makes it; a file of that name of someone else's stays."""
+    if file.name == "lock":
+        return True
+    if file.name.endswith(TEMPORARY_SUFFIX):
+        return file.name.startswith((".task.safetensors.", ".index.json.", ".run.json."))
+    try:
+        if file.name == "index.json":
+            return json.loads(file.read_bytes()) == {}
+        return file.name == "task.safetensors" and is_sealed(file.read_bytes())
+    except ValueError:
+        return False
