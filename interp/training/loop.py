@@ -14,7 +14,7 @@ from interp.networks.config import Weights
 from interp.runs.config import Recipe
 from interp.runs.record import Status
 from interp.runs.run import Run, open_run
-from interp.runs.saving import remove_latest, save_checkpoint, save_history, save_latest, update_record
+from interp.runs.saving import save_checkpoint, save_history, save_latest, update_record
 from interp.runs.tensor_files import RunError
 from interp.training.data import Data
 from interp.training.optimizer import Optimizer
@@ -28,12 +28,19 @@ class Stop(Exception):
 
 
 def continue_run(
-    run: Run, step: int, weights: Weights, optimizer_state: Weights | None, device: str, threads: int | None
+    run: Run,
+    step: int,
+    weights: Weights,
+    optimizer_state: Weights | None,
+    device: str,
+    threads: int | None,
+    *,
+    extended_from: int | None = None,
 ) -> Run:
     recipe = run.config.recipe()
     history = history_before(run, step)
     with deterministic(device, threads or torch.get_num_threads()):
-        session = session_record(step, device)
+        session = session_record(step, device, extended_from)
         update_record(run, replace(run.record, status="running", sessions=(*run.record.sessions, session)))
         live = {name: w.to(device, copy=True).requires_grad_() for name, w in weights.items()}
         optimizer = Optimizer(recipe.optimizer, live, optimizer_state)
@@ -54,7 +61,6 @@ def continue_run(
             raise
         finally:
             update_record(run, replace(run.record, status=status))
-        remove_latest(run)
     return open_run(run.path)
 
 
@@ -116,9 +122,11 @@ def loop(
         display.update(shown, completed=step)
     row = {"step": step, **data.evaluate(weights)}
     history.append(row)
-    save_history(run, pd.DataFrame(history))
     if not math.isfinite(row["train_loss"]):
+        save_history(run, pd.DataFrame(history))
         raise diverged(run.name, recipe, row)
+    # With the optimizer's state at the end the run can be made longer.
+    save_state()
     return step
 
 
