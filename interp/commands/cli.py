@@ -41,7 +41,7 @@ app = typer.Typer(
 )
 
 
-def _print_version(is_asked: bool) -> None:
+def _print_version(is_asked: bool | None) -> None:
     if is_asked:
         from interp.ground.provenance import versions
 
@@ -52,9 +52,9 @@ def _print_version(is_asked: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool,
+        bool | None,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Say which version this is."),
-    ] = False,
+    ] = None,
 ) -> None:
     pass
 

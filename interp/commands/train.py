@@ -250,8 +250,8 @@ def planned(recipe: "Recipe") -> str:
     # One state more, at the end or from which resume continues.
     n_bytes = 4 * n_parameters * (n_saved + 1 + per_parameter * (n_states + 1))
     return (
-        f"{recipe.task.description}, {recipe.n_steps} steps. Saves {n_saved} checkpoints, {n_states} of them with the "
-        f"optimizer's state: {n_bytes / 1e6:.3g} MB."
+        f"{recipe.task.description}, {recipe.n_steps} steps. Saves {n_saved} checkpoints, "
+        f"{n_states or 'none'} of them with the optimizer's state: {n_bytes / 1e6:.3g} MB."
     )
 
 
@@ -261,10 +261,14 @@ def next_steps(run: "Run") -> list[str]:
 
     from interp.tasks.structure import Cyclic, FiniteGroup
 
-    analyses = {Cyclic: "fourier", FiniteGroup: "groups"}
-    analysis = analyses.get(type(run.task.structure), "weight_norms")
-    path = quote(str(run.path))
-    return [f"interp info {path}", f"interp analyse {analysis} {path}"]
+    path, structure = quote(str(run.path)), run.task.structure
+    if isinstance(structure, Cyclic):
+        answer = f"interp analyse fourier {path}"
+    elif isinstance(structure, FiniteGroup):
+        answer = f"interp analyse groups {path}"
+    else:
+        answer = f"interp analyse weight_norms {path}"
+    return [f"interp info {path}", answer]
 
 
 def resume(

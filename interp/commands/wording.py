@@ -17,8 +17,8 @@ def as_typed(message: str, options: Mapping[str, str]) -> str:
     'A model needs d_model divisible by --heads, got --heads 3.'
     """
     for field, option in options.items():
-        # Not inside a path as task.p, a quoted name or another option.
-        start = rf"(?<![\w.'-]){field}"
+        # Not inside a path as task.p, a quoted name or another option, nor as it was typed after --set.
+        start = rf"(?<![\w.'-])(?<!--set ){field}"
         message = re.sub(rf"{start}=(?=\S)", f"{option} ", message)
         if "_" in field or field in ABBREVIATIONS:
             message = re.sub(rf"{start}(?![\w='])", option, message)

@@ -42,6 +42,21 @@ class Checkpoint:
     weights: Weights
     optimizer: Weights | None
 
+    def __repr__(self) -> str:
+        n = sum(w.numel() for w in self.weights.values())
+        kinds = dict.fromkeys(name.partition("/")[0] for name in self.optimizer or ())
+        state = (
+            "no optimizer state"
+            if self.optimizer is None
+            else f"optimizer state {', '.join(kinds) or 'empty'}"
+        )
+        shapes = ", ".join(f"{name} {tuple(w.shape)}" for name, w in self.weights.items())
+        return f"Checkpoint(step {self.step}, {n} parameters, {state}: {_cut(shapes)})"
+
+
+def _cut(text: str, length: int = 300) -> str:
+    return text if len(text) <= length else text[:length] + " ..."
+
 
 class Run:
     """A directory of checkpoints with its config. Get one from `interp.open_run`, `train` or `import_run`."""

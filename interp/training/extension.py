@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterable
 from dataclasses import replace
+from shlex import quote
 
 from interp.ground.progress_bar import counted
 from interp.networks.config import Weights, initial_weights
@@ -38,8 +39,8 @@ def check_longer(
         )
     if run.record.status == "complete" and n_steps in (None, now):
         raise RunError(
-            f"Run {run.name!r} is complete: its {now} steps are done. To make it longer: interp resume {run.path} "
-            f"--steps {2 * now}"
+            f"Run {run.name!r} is complete: its {now} steps are done. To make it longer: interp resume "
+            f"{quote(str(run.path))} --steps {2 * now}"
         )
 
 

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from shlex import quote
 from typing import Any
 
 import pandas as pd
@@ -54,7 +55,7 @@ def continue_run(
             status = "interrupted"
             raise KeyboardInterrupt(
                 f"Stopped at step {stop.args[0]} of {recipe.n_steps}; everything is saved. "
-                f"Continue with: interp resume {run.path}"
+                f"Continue with: interp resume {quote(str(run.path))}"
             ) from None
         except FloatingPointError:
             status = "diverged"
@@ -141,8 +142,8 @@ def diverged(name: str, recipe: Recipe, row: Mapping[str, Any]) -> FloatingPoint
 def _show_metrics(display: Any, shown: Any, row: Mapping[str, Any]) -> None:
     display.update(
         shown,
-        loss=f"loss train {row['train_loss']:.2e} test {row['test_loss']:.2e}",
-        accuracy=f"acc {row['train_accuracy']:.3f} / {row['test_accuracy']:.3f}",
+        loss=f"loss {row['train_loss']:.1e} {row['test_loss']:.1e}",
+        accuracy=f"acc {row['train_accuracy']:.3f} {row['test_accuracy']:.3f}",
     )
 
 

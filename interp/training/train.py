@@ -14,7 +14,7 @@ import torch
 from interp.ground.provenance import now
 from interp.ground.whole_files import remove_leftovers
 from interp.networks.answers import path_for
-from interp.networks.config import initial_weights
+from interp.networks.config import check_weights, initial_weights
 from interp.networks.devices import check_device
 from interp.runs.config import Recipe, RunConfig
 from interp.runs.record import RunRecord
@@ -95,6 +95,9 @@ def resume(
         check_device(device)
         is_complete = run.record.status == "complete"
         state = end_state(run, device, threads) if is_complete else resume_state(run)
+        check_weights(
+            run.config.recipe().model, state.weights, f"The state of run {run.name!r} at step {state.step}"
+        )
         extended_from = None
         if n_steps is not None:
             config = longer(run.config, state.step, n_steps, checkpoint_steps, optimizer_steps)
