@@ -20,11 +20,17 @@ from interp.ground.stopping import told_when_stopped
 
 
 class Commands(typer.core.TyperGroup):
-    """The subcommands; Ctrl-C in one says how things stand, which the framework would not."""
+    """The subcommands; Ctrl-C says how things stand, where the framework would exit without a word."""
 
-    def invoke(self, ctx: Any) -> Any:
+    def main(self, *arguments: Any, **options: Any) -> Any:
         with told_when_stopped("interp"):
-            return super().invoke(ctx)
+            try:
+                return super().main(*arguments, **options)
+            except SystemExit as end:
+                stop = getattr(end.__context__, "__cause__", None)
+                if isinstance(stop, KeyboardInterrupt):
+                    raise stop from None
+                raise
 
 
 app = typer.Typer(

@@ -77,7 +77,6 @@ def measure(
 
     from interp.measurement.measure import measure as measure_run
     from interp.measurement.probe_files import probes_of_files
-    from interp.measurement.standard import SLOW, STANDARD
     from interp.measurement.steps import select_steps
     from interp.sources.opening import open_run
     from interp.tables.folder import write_tables
@@ -90,19 +89,10 @@ def measure(
         "cache": cache,
         "on_error": "skip" if keep_going else "raise",
     }
-    if probes is None:
-        probes = "" if own else "standard"
-    sets = {"standard": STANDARD, "all": STANDARD + SLOW}
-    names = sets.get(probes, [name for part in probes.split(",") if (name := part.strip())])
-    slow = [name for name in names if name in SLOW and probes == "all"]
-    if both := own.keys() & set(names):
-        raise ValueError(
-            f"--probe needs a name that no probe of --probes has, got {both.pop()!r}. Rename the function."
-        )
-    chosen: dict[str, Any] = {name: name for name in names if name not in slow} | own
+    chosen, slow = _asked(probes, own)
     groups = [(chosen, select_steps(opened, steps))]
     if slow:
-        groups.append(({name: name for name in slow}, select_steps(opened, slow_steps)))
+        groups.append((slow, select_steps(opened, slow_steps)))
 
     frequencies: list[int] | None = None
     if "progress_measures" in chosen and opened.config.task is not None:
@@ -126,6 +116,26 @@ def measure(
     filled = [table for table in tables.values() if len(table)]
     n_steps = len({step for table in filled for step in table["step"].unique()})
     print(f"{folder}: {len(filled)} tables over {n_steps} checkpoints, summary.json")
+
+
+def _asked(probes: str | None, own: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The probes that --probes and --probe name, and those among them that are slow and have steps of their own.
+
+    Raises:
+        ValueError: if two have one name.
+    """
+    from interp.measurement.standard import SLOW, STANDARD
+
+    if probes is None:
+        probes = "" if own else "standard"
+    sets = {"standard": STANDARD, "all": STANDARD + SLOW}
+    names = sets.get(probes, tuple(name for part in probes.split(",") if (name := part.strip())))
+    if both := own.keys() & set(names):
+        raise ValueError(
+            f"--probe needs a name that no probe of --probes has, got {both.pop()!r}. Rename the function."
+        )
+    slow = {name: name for name in names if name in SLOW and probes == "all"}
+    return {name: name for name in names if name not in slow} | own, slow
 
 
 def _print_probes() -> None:

@@ -76,8 +76,8 @@ def fitted_schedule(n_steps: int) -> Schedule:
     """A schedule that brackets whatever happens within 5 % of its step (within 5 steps, before step 100).
 
     When a network memorizes and when it groks is not known before, and lies a hundredfold apart for other moduli,
-    widths and weight decays: steps chosen for one run miss the switch of another. Evenly on a log axis it is 115
-    checkpoints for 10,000 steps and 48 more for every tenfold. About one in each doubling of the step has the
+    widths and weight decays: steps chosen for one run miss the switch of another. Evenly on a log axis it is 118
+    checkpoints for 10,000 steps and 47 more for every tenfold. About one in each doubling of the step has the
     optimizer's state.
 
     Raises:

@@ -1,5 +1,8 @@
 """TransformerLens' own tools on our models give what they give on its bridge with the same weights."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from transformer_lens import ActivationCache, patching
@@ -190,3 +193,18 @@ def test_errors(annotations_off):
             model(tokens, stop_at_layer=layer)
     with annotations_off(), pytest.raises(ValueError, match="return_type to be .*, got 'logit'"):
         model(tokens, return_type="logit")
+
+
+def test_the_page_about_it_runs(monkeypatch, capfd):
+    root = Path(__file__).parents[2]
+    if not (root / "checkpoints" / "mainline" / "run.json").exists():
+        pytest.skip("checkpoints/mainline is not here")
+    page = (root / "docs" / "transformer_lens.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.S)
+    monkeypatch.chdir(root)
+    names: dict = {}
+    with torch.no_grad():
+        exec(code.replace("patching.get", "found = patching.get"), names)
+    assert names["found"].shape == (1, 3, 4)
+    assert names["cache"]["pattern", 0].shape == (200, 4, 3, 3)
+    assert {name for name in PATCHES if name in page} <= DIRECT_PATHS | {"get_act_patch_attn_head_out_by_pos"}
