@@ -116,9 +116,12 @@ class Run:
             RunError: if the run has no task that this package knows, or task.safetensors contradicts the config.
         """
         if self.config.task is None:
+            what_to_do = "Import it with --task if you know what it learned."
+            if self.huggingface:
+                what_to_do = "A language model learned none: run model(step) on tokens of your own."
             raise RunError(
                 f"Run {self.name!r} has no task that grokscope knows, so that probes of task inputs do not apply. "
-                "Probes of weights do. Import it with --task if you know what it learned."
+                f"Probes of weights do. {what_to_do}"
             )
         return self._read_task(self.config.task)
 
