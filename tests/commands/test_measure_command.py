@@ -101,8 +101,11 @@ PROBES = """
 import pandas as pd
 from beside import double
 
+def counted(snapshot):
+    return double(len(snapshot.weights))
+
 def size(snapshot):
-    return pd.DataFrame([{"n": double(len(snapshot.weights))}])
+    return pd.DataFrame([{"n": counted(snapshot)}])
 
 def rows(snapshot, k=2):
     return pd.DataFrame({"k": range(k)})
@@ -142,7 +145,7 @@ def test_probes_of_ones_own_are_measured_and_kept(tiny_run_copy, tmp_path, own, 
     }
     assert len(kept) == 2
 
-    # Kept by source: the same call reads them, another function is measured anew.
+    # Kept by source: the same call reads them; where a function that it calls is another, it is measured anew.
     monkeypatch.setattr("interp.measurement.measure.outcomes", lambda run, todo, *_, **__: (x for x in todo))
     call(tiny_run_copy.path, "--probe", f"{own}:size", "--steps", "0,50", "--out", out)
     own.write_text(PROBES.replace("double(len", "double(1 + len"))
@@ -173,10 +176,10 @@ def test_a_probe_of_ones_own_beside_others_and_in_processes(tiny_run_copy, tmp_p
     [
         ("size", r"--probe needs FILE.py:FUNCTION, as my_probes.py:largest_share, got 'size'"),
         ("nowhere.py:size", "needs a file of Python, and there is none at nowhere.py"),
-        ("{own}:nothing", "which has none of that name. Its probes could be size, rows"),
+        ("{own}:nothing", "which has none of that name. Its probes could be counted, size, rows"),
         (
             "{own}:no_probe",
-            "which has one that is no function of a snapshot alone. Its probes could be size, rows",
+            "which has one that is no function of a snapshot alone. Its probes could be counted, size, rows",
         ),
         ("{own}:pd", "is no function of a snapshot"),
         (

@@ -121,6 +121,20 @@ def test_the_end_is_reached_again_from_the_nearest_state(tmp_path, n_states):
     assert done.index[80] == whole.index[80]
 
 
+def test_the_way_to_the_end_is_gone_once(tmp_path, monkeypatch):
+    run = without_end_state(tmp_path / "r")
+
+    def killed(*_, **__):
+        raise SystemError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("interp.training.loop.loop", killed)
+        with pytest.warns(UserWarning, match="once more"), pytest.raises(SystemError):
+            extend(run.path)
+    assert read_latest(open_run(run.path)).step == 40
+    same_runs(long(tmp_path / "whole"), resume(run.path))
+
+
 def test_a_state_before_the_end_is_not_taken_for_the_end(tmp_path):
     run = short(tmp_path / "r")
     checkpoint = run.checkpoint(20)
