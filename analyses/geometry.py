@@ -3,9 +3,13 @@
 `interp analyse geometry RUN` does the same. What the figure shows: interp/analyses/geometry.py.
 """
 
-from interp.analyses.frame import main
-from interp.analyses.geometry import __doc__ as description
-from interp.analyses.geometry import compute, draw, summarize
+from interp.ground.stopping import told_when_stopped
 
-if __name__ == "__main__":
-    main("geometry", description, compute, draw, summarize)
+# What loads takes seconds: Ctrl-C meanwhile ends in a sentence too.
+with told_when_stopped("geometry"):
+    from interp.analyses.frame import main
+    from interp.analyses.geometry import __doc__ as description
+    from interp.analyses.geometry import compute, draw, summarize
+
+    if __name__ == "__main__":
+        main("geometry", description, compute, draw, summarize)

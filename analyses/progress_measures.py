@@ -3,9 +3,13 @@
 `interp analyse progress_measures RUN` does the same. What the figure shows: interp/analyses/progress_measures.py.
 """
 
-from interp.analyses.frame import main
-from interp.analyses.progress_measures import __doc__ as description
-from interp.analyses.progress_measures import compute, draw, summarize
+from interp.ground.stopping import told_when_stopped
 
-if __name__ == "__main__":
-    main("progress_measures", description, compute, draw, summarize)
+# What loads takes seconds: Ctrl-C meanwhile ends in a sentence too.
+with told_when_stopped("progress_measures"):
+    from interp.analyses.frame import main
+    from interp.analyses.progress_measures import __doc__ as description
+    from interp.analyses.progress_measures import compute, draw, summarize
+
+    if __name__ == "__main__":
+        main("progress_measures", description, compute, draw, summarize)

@@ -73,8 +73,7 @@ def _check_latest(path: Path, report: Report) -> None:
     damage = file_damage(latest, None)
     if damage is None and consistent(latest) is None:
         damage = "altered", "does not hold what its own checksums state"
-    # A trainer that ends removes it.
-    if damage and latest.exists():
+    if damage:
         kind, text = damage
         report.say("problem", kind, latest.name, f"{latest.name}, from which resume continues, {text}")
 

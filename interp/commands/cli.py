@@ -4,8 +4,10 @@ Help must come up at once, so nothing here or in the signatures of the commands 
 """
 
 import sys
+from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from interp.commands.analyse import analyse
 from interp.commands.import_run import import_run
@@ -14,10 +16,28 @@ from interp.commands.measure import measure
 from interp.commands.train import resume, train
 from interp.commands.verify import verify
 from interp.ground.plain_warnings import plain_warnings
+from interp.ground.stopping import told_when_stopped
 from interp.ground.system_errors import system_error
+
+
+class Commands(typer.core.TyperGroup):
+    """The subcommands; Ctrl-C says how things stand, where the framework would exit without a word."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        with told_when_stopped("interp"):
+            try:
+                return super().main(*arguments, **options)
+            except SystemExit as end:
+                stop = getattr(end.__context__, "__cause__", None)
+                if isinstance(stop, KeyboardInterrupt):
+                    raise stop from None
+                raise
+
 
 app = typer.Typer(
     name="interp",
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -26,6 +46,26 @@ app = typer.Typer(
     "A run is a directory of checkpoints that explains itself. Figures and answers come from analyses, for example: "
     "interp analyse fourier checkpoints/mainline",
 )
+
+
+def _print_version(is_asked: bool | None) -> None:
+    if is_asked:
+        from interp.ground.provenance import versions
+
+        print(f"grokscope {versions()['grokscope']}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool | None,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Say which version this is."),
+    ] = None,
+) -> None:
+    pass
+
+
 app.command()(train)
 app.command()(resume)
 app.command()(info)
@@ -40,9 +80,6 @@ def main() -> None:
     plain_warnings("interp")
     try:
         app()
-    except KeyboardInterrupt as stop:
-        print(f"\ninterp: {stop or 'stopped'}", file=sys.stderr)
-        sys.exit(130)
     except (ValueError, OSError, FloatingPointError) as error:
         message = system_error(error) if isinstance(error, OSError) else str(error)
         print(f"interp: {message}", file=sys.stderr)

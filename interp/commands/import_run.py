@@ -52,14 +52,14 @@ def import_run(
     import typer
 
     if list_formats:
+        from interp.commands.info import print_lines
         from interp.sources.files.wrapping import WRAPPED_IN
         from interp.sources.formats import FORMATS
 
         recognized_by = {format.name: format.recognized_by for format in FORMATS}
         for title, table in (("Networks, recognised by", recognized_by), ("Wrapped in", WRAPPED_IN)):
             print(f"{title}:")
-            for name, text in table.items():
-                print(f"  {name:<24}{text}")
+            print_lines({f"  {name}": text for name, text in table.items()})
         return
     if source is None or dest is None:
         raise typer.BadParameter("needs SOURCE and DEST (or --list).")

@@ -2,25 +2,40 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from interp.commands.standing import told_status, told_transition, transitions
+
+if TYPE_CHECKING:
+    from interp.runs.run import Run
+
 
 def info(
-    run: Annotated[Path, Argument(help="A run, or a file or folder of anyone's checkpoints.")],
+    run: Annotated[
+        Path, Argument(help="A run, a folder of runs, or a file or folder of anyone's checkpoints.")
+    ],
     json: Annotated[
         bool, Option("--json", help="Print run.json's content with the saved steps, for programs.")
     ] = False,
 ) -> None:
-    """Say what a run is: task, network, optimizer, status, saved steps, where it stands.
+    """Say what a run is: task, network, optimizer, status, saved steps, when it memorized and grokked.
+
+    Of a folder of runs: a line each.
 
     Examples: interp info checkpoints/mainline
 
+    interp info runs
+
     interp info downloads/some_series
     """
+    from interp.commands.run_list import listed, print_runs, runs_below
     from interp.sources.opening import open_run
 
+    if below := runs_below(run):
+        print_runs(listed(run, below), as_json=json)
+        return
     opened = open_run(run)
     if json:
         from json import dumps
@@ -35,19 +50,30 @@ def info(
     print_lines(describe(opened))
 
 
-def print_lines(lines: dict[str, str]) -> None:
-    """Labels in one column, texts in the next."""
+def print_lines(lines: Mapping[str, str]) -> None:
+    """Labels in one column, texts in the next; on a terminal, texts are broken to stay in theirs."""
+    import shutil
+    import sys
+    import textwrap
+
     width = max(map(len, lines)) + 2
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for label, text in lines.items():
-        print(f"{label:<{width}}{text}")
+        parts = (
+            [text]
+            if columns is None
+            else textwrap.wrap(text, max(columns - width, 20), break_on_hyphens=False)
+        )
+        for i, part in enumerate(parts or [""]):
+            print(f"{label if i == 0 else '':<{width}}{part}".rstrip())
 
 
-def describe(run) -> dict[str, str]:
+def describe(run: "Run") -> dict[str, str]:
     """The lines of `interp info`, label by label; what a run does not know is left out."""
     # With torch, which `interp --help` does without.
     from interp.tasks.splits import described_split
 
-    lines = {"run": str(run.path), "status": run.record.status}
+    lines = {"run": str(run.path), "status": told_status(run)}
     config, history = run.config, run.history()
     if config.task:
         lines["task"] = f"{config.task.description}, {described_split(config.task)}"
@@ -70,6 +96,8 @@ def describe(run) -> dict[str, str]:
             f"{last.device} ({last.threads} threads), torch {last.versions.get('torch', 'unknown')}"
         )
         lines["forward"] = run.record.forward_path or "unknown"
+    if longer := [s.extended_from for s in run.record.sessions if s.extended_from is not None]:
+        lines["made longer"] = f"from {', then '.join(map(str, longer))} steps"
     if run.record.source is not None:
         lines |= _source_lines(run.record.source)
     if len(history):
@@ -80,6 +108,7 @@ def describe(run) -> dict[str, str]:
             row = evaluated.iloc[-1]
             lines["train"] = f"loss {row['train_loss']:.3g}, accuracy {row['train_accuracy']:.4f}"
             lines["test"] = f"loss {row['test_loss']:.3g}, accuracy {row['test_accuracy']:.4f}"
+        lines |= {name: told_transition(found, run.unit) for name, found in transitions(run).items()}
     if run.steps:
         lines["checkpoints"] = f"{len(run.steps)}, {run.unit}s {_shorten(run.steps)}"
         if run.optimizer_steps:

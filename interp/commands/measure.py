@@ -12,13 +12,22 @@ if TYPE_CHECKING:
 
 
 def measure(
-    run: Annotated[Path, Argument(help="A run, or a file or folder of anyone's checkpoints.")],
+    run: Annotated[Path | None, Argument(help="A run, or a file or folder of anyone's checkpoints.")] = None,
     probes: Annotated[
-        str,
+        str | None,
         Option(
-            help="standard (all that one forward pass answers), all (also the slow ones), or names joined by commas."
+            help="standard (all that one forward pass answers), all (also the slow ones), or names of --list joined by "
+            "commas. [default: standard, or none with --probe]"
         ),
-    ] = "standard",
+    ] = None,
+    probe: Annotated[
+        list[str] | None,
+        Option(
+            metavar="FILE.py:FUNCTION",
+            help="A probe of your own, a function of a snapshot; the file is run. Repeatable.",
+        ),
+    ] = None,
+    list_probes: Annotated[bool, Option("--list", help="Say what each probe measures, and stop.")] = False,
     steps: Annotated[
         str,
         Option(
@@ -52,16 +61,27 @@ def measure(
 
     A second call computes only what is missing. Slow probes run at --slow-steps only.
 
-    Example: interp measure checkpoints/mainline --probes losses,weight_norms --steps every:1000
+    Examples: interp measure checkpoints/mainline --probes losses,weight_norms --steps every:1000
+
+    interp measure checkpoints/mainline --probe my_probes.py:largest_share
     """
+    import typer
+
+    if list_probes:
+        _print_probes()
+        return
+    if run is None:
+        raise typer.BadParameter("needs a RUN (or --list).")
+
     from functools import partial
 
     from interp.measurement.measure import measure as measure_run
-    from interp.measurement.standard import SLOW, STANDARD
+    from interp.measurement.probe_files import probes_of_files
     from interp.measurement.steps import select_steps
     from interp.sources.opening import open_run
     from interp.tables.folder import write_tables
 
+    own = probes_of_files(probe or [])
     opened = open_run(run)
     options: dict[str, Any] = {
         "n_jobs": jobs,
@@ -69,16 +89,10 @@ def measure(
         "cache": cache,
         "on_error": "skip" if keep_going else "raise",
     }
-    names = list(
-        {"standard": STANDARD, "all": STANDARD + SLOW}.get(
-            probes, [name.strip() for name in probes.split(",")]
-        )
-    )
-    slow = [name for name in names if name in SLOW and probes == "all"]
-    chosen: dict[str, Any] = {name: name for name in names if name not in slow}
+    chosen, slow = _asked(probes, own)
     groups = [(chosen, select_steps(opened, steps))]
     if slow:
-        groups.append(({name: name for name in slow}, select_steps(opened, slow_steps)))
+        groups.append((slow, select_steps(opened, slow_steps)))
 
     frequencies: list[int] | None = None
     if "progress_measures" in chosen and opened.config.task is not None:
@@ -98,14 +112,54 @@ def measure(
     summary = _summary(opened, tables, frequencies, options)
     # A table without rows is left out; the summary says why.
     write_tables(folder, {k: t for k, t in tables.items() if len(t)}, summary, file="summary.json")
-    for name, table in tables.items():
-        if reason := table.attrs.get("not_applicable"):
-            print(f"{name}: does not apply. {reason}")
-        for message in table.attrs.get("failed", {}).values():
-            print(message)
+    print("".join(f"{line}\n" for line in _left_out(tables)), end="")
     filled = [table for table in tables.values() if len(table)]
     n_steps = len({step for table in filled for step in table["step"].unique()})
     print(f"{folder}: {len(filled)} tables over {n_steps} checkpoints, summary.json")
+
+
+def _asked(probes: str | None, own: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The probes that --probes and --probe name, and those among them that are slow and have steps of their own.
+
+    Raises:
+        ValueError: if two have one name.
+    """
+    from interp.measurement.standard import SLOW, STANDARD
+
+    if probes is None:
+        probes = "" if own else "standard"
+    sets = {"standard": STANDARD, "all": STANDARD + SLOW}
+    names = sets.get(probes, tuple(name for part in probes.split(",") if (name := part.strip())))
+    if both := own.keys() & set(names):
+        raise ValueError(
+            f"--probe needs a name that no probe of --probes has, got {both.pop()!r}. Rename the function."
+        )
+    slow = {name: name for name in names if name in SLOW and probes == "all"}
+    return {name: name for name in names if name not in slow} | own, slow
+
+
+def _print_probes() -> None:
+    """Every probe with the first line of its docstring."""
+    from interp import probes
+    from interp.commands.info import print_lines
+
+    print_lines({name: (probes.named(name).__doc__ or "").partition("\n")[0] for name in probes.available()})
+
+
+def _left_out(tables: "dict[str, pd.DataFrame]") -> list[str]:
+    """What was not measured and why, each reason once, however many probes and steps it concerns."""
+    by_reason: dict[str, list[str]] = {}
+    failures: dict[str, int] = {}
+    for name, table in tables.items():
+        if reason := table.attrs.get("not_applicable"):
+            by_reason.setdefault(reason, []).append(name)
+        for message in table.attrs.get("failed", {}).values():
+            failures[message] = failures.get(message, 0) + 1
+    lines = [
+        f"{', '.join(names)}: {'does' if len(names) == 1 else 'do'} not apply. {reason}"
+        for reason, names in by_reason.items()
+    ]
+    return lines + [f"{text}{f' ({n} probes)' if n > 1 else ''}" for text, n in failures.items()]
 
 
 def _device(name: str) -> str:

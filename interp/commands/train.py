@@ -1,13 +1,12 @@
 """`interp train` and `interp resume`."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from typer import Argument, Exit, Option
+from typer import Argument, Option
+
+from interp.commands.wording import errors_as_typed
 
 if TYPE_CHECKING:
     from interp.runs.config import Recipe
@@ -28,8 +27,8 @@ def train(
         str | None,
         Option(
             help="Every value that no option below changes. mainline: addition mod 113 of Nanda et al. 2023; s5: "
-            "composition of permutations of Chughtai et al. 2023. "
-            "[default: the first of the task's family]"
+            "composition of permutations of Chughtai et al. 2023. [default: the first of the task's family, mainline "
+            "without --task]"
         ),
     ] = None,
     task: Annotated[
@@ -118,7 +117,8 @@ def train(
     save: Annotated[
         list[str] | None,
         Option(
-            help="Steps to save: every:N, log:N, START-STOP:EVERY or one step; repeatable.",
+            help="Steps to save: every:N, log:N, START-STOP:EVERY or one step; repeatable. [default: those of the "
+            "preset where nothing else is changed, otherwise as many as bracket a switch within 5 % of its step]",
             rich_help_panel=SAVING,
         ),
     ] = None,
@@ -135,45 +135,55 @@ def train(
 
     Examples: interp train checkpoints/mainline --preset mainline --threads 2
 
-    interp train runs/p59 --p 59 --train-fraction 0.4 --steps 6000 --save every:100
+    interp train runs/p59 --p 59 --train-fraction 0.4 --steps 6000
 
     interp train runs/s4 --task groups --set task.group=S4 --set optimizer.weight_decay=0.3
     """
+    # Before anything else is a local variable: the options by name.
+    given = locals()
+
     from interp.training.train import train as train_run
 
-    options = {
-        "task.operation": operation, "task.p": p, "task.group": group, "task.train_fraction": train_fraction,
-        "task.equals_token": equals_token, "task.corrupted_fraction": corrupted_fraction, "task.split": split,
-        "task.split_seed": split_seed, "model.n_layers": layers, "model.d_model": d_model, "model.n_heads": heads,
-        "model.d_mlp": d_mlp, "model.act_fn": activation, "model.attention_dir": attention,
-        "model.attention_rate": attention_rate, "model.normalization_type": normalization,
-        "model.tied_unembed": tied_unembed, "model.attention_bias": attention_bias, "model.mlp_bias": mlp_bias,
-        "model.unembed_bias": unembed_bias, "model.init": init, "model.init_scale": init_scale,
-        "optimizer.name": optimizer, "optimizer.lr": lr, "optimizer.weight_decay": weight_decay,
-        "optimizer.eps": eps, "optimizer.momentum": momentum, "optimizer.warmup_steps": warmup_steps,
-        "optimizer.batch_size": batch_size, "optimizer.batch_seed": batch_seed, "optimizer.loss_dtype": loss_dtype,
-        "seed": seed, "evaluation_interval": evaluate_every,
-    }  # fmt: skip
-    settings = {path: value for path, value in options.items() if value is not None}
-    typed = {path: _OPTION_OF.get(path, f"--{path.split('.')[-1].replace('_', '-')}") for path in settings}
-    recipe = assembled(
-        preset=preset, family=task, settings=settings, typed=typed, set_texts=set or [], betas=(beta1, beta2),
-        cayley_table=cayley_table, steps=steps, save=save or [], save_optimizer=save_optimizer or [],
-    )  # fmt: skip
-    with _told_when_stopped():
-        done = train_run(recipe, run, device=device, threads=threads)
-    print(f"{done.path}: {len(done.steps)} checkpoints. Next: {next_step(done)}")
+    settings = {path: given[name] for name, path in FIELD_OF.items() if given[name] is not None}
+    typed = {path: option_of(name) for name, path in FIELD_OF.items() if path in settings}
+    with errors_as_typed(OPTIONS):
+        recipe = assembled(
+            preset=preset, family=task, settings=settings, typed=typed, set_texts=set or [], betas=(beta1, beta2),
+            cayley_table=cayley_table, steps=steps, save=save or [], save_optimizer=save_optimizer or [],
+        )  # fmt: skip
+    print(f"{run}: {planned(recipe)}", flush=True)
+    done = train_run(recipe, run, device=device, threads=threads)
+    print(f"{done.path}: {len(done.steps)} checkpoints. Next:")
+    for command in next_steps(done):
+        print(f"  {command}")
 
 
-# Options that are not called after their field.
-_OPTION_OF = {
-    "model.n_layers": "--layers",
-    "model.n_heads": "--heads",
-    "model.act_fn": "--activation",
-    "model.attention_dir": "--attention",
-    "model.normalization_type": "--normalization",
-    "optimizer.name": "--optimizer",
-    "evaluation_interval": "--evaluate-every",
+# The field that each option of `interp train` sets, by the option's name.
+FIELD_OF = {
+    "operation": "task.operation", "p": "task.p", "group": "task.group", "train_fraction": "task.train_fraction",
+    "equals_token": "task.equals_token", "corrupted_fraction": "task.corrupted_fraction", "split": "task.split",
+    "split_seed": "task.split_seed", "layers": "model.n_layers", "d_model": "model.d_model", "heads": "model.n_heads",
+    "d_mlp": "model.d_mlp", "activation": "model.act_fn", "attention": "model.attention_dir",
+    "attention_rate": "model.attention_rate", "normalization": "model.normalization_type",
+    "tied_unembed": "model.tied_unembed", "attention_bias": "model.attention_bias", "mlp_bias": "model.mlp_bias",
+    "unembed_bias": "model.unembed_bias", "init": "model.init", "init_scale": "model.init_scale",
+    "optimizer": "optimizer.name", "lr": "optimizer.lr", "weight_decay": "optimizer.weight_decay",
+    "eps": "optimizer.eps", "momentum": "optimizer.momentum", "warmup_steps": "optimizer.warmup_steps",
+    "batch_size": "optimizer.batch_size", "batch_seed": "optimizer.batch_seed",
+    "loss_dtype": "optimizer.loss_dtype", "seed": "seed", "evaluate_every": "evaluation_interval",
+}  # fmt: skip
+
+
+def option_of(name: str) -> str:
+    """The option as it is typed."""
+    return f"--{name.replace('_', '-')}"
+
+
+# By the last part of the field, as errors of configs name it.
+OPTIONS = {path.rpartition(".")[-1]: option_of(name) for name, path in FIELD_OF.items()} | {
+    "n_steps": "--steps",
+    "checkpoint_steps": "--save",
+    "optimizer_steps": "--save-optimizer",
 }
 
 
@@ -206,7 +216,9 @@ def assembled(
         settings[path], typed[path] = value_of(value), f"--set {text}"
     n_steps = settings.pop("n_steps", steps)
     if n_steps is not None and (not isinstance(n_steps, int) or n_steps < 1):
-        raise ValueError(f"{typed.get('n_steps', '--steps')}: a run needs a number of steps of at least 1.")
+        raise ValueError(
+            f"{typed.get('n_steps', '--steps')}: a run needs a number of steps of at least 1, got {n_steps}."
+        )
     base = presets.named(preset, family, n_steps)
     if settings.get("model.normalization_type") == "none":
         settings["model.normalization_type"] = None
@@ -221,43 +233,81 @@ def assembled(
         settings.setdefault("task.group", group.name)
     recipe = with_settings(base, settings, typed)
     if save or save_optimizer:
-        recipe = replace(recipe, schedule=make_schedule(recipe.n_steps, save or [0], save_optimizer))
-    return recipe
+        return replace(recipe, schedule=make_schedule(recipe.n_steps, save or [0], save_optimizer))
+    is_set = any(path.partition(".")[0] == "schedule" for path in settings)
+    return recipe if is_set else presets.with_fitted_schedule(recipe)
 
 
-def next_step(run: "Run") -> str:
-    """A command that answers something about a run of this task."""
+def planned(recipe: "Recipe") -> str:
+    """What a run will be, before it starts: its task and length, how much it saves, and how much disk that is."""
+    from math import prod
+
+    from interp.networks.config import parameter_shapes
+
+    n_parameters = sum(prod(shape) for shape in parameter_shapes(recipe.model).values())
+    per_parameter = 2 if recipe.optimizer.name != "sgd" else int(recipe.optimizer.momentum > 0)
+    n_saved, n_states = len(recipe.schedule.steps), len(recipe.schedule.optimizer_steps)
+    # One state more, at the end or from which resume continues.
+    n_bytes = 4 * n_parameters * (n_saved + 1 + per_parameter * (n_states + 1))
+    return (
+        f"{recipe.task.description}, {recipe.n_steps} steps. Saves {n_saved} checkpoints, "
+        f"{n_states or 'none'} of them with the optimizer's state: {n_bytes / 1e6:.3g} MB."
+    )
+
+
+def next_steps(run: "Run") -> list[str]:
+    """Commands that answer something about a run of this task."""
+    from shlex import quote
+
     from interp.tasks.structure import Cyclic, FiniteGroup
 
-    structure = run.task.structure
+    path, structure = quote(str(run.path)), run.task.structure
     if isinstance(structure, Cyclic):
-        return f"interp analyse fourier {run.path}"
-    if isinstance(structure, FiniteGroup):
-        return f"interp analyse groups {run.path}"
-    return f"interp measure {run.path}"
+        answer = f"interp analyse fourier {path}"
+    elif isinstance(structure, FiniteGroup):
+        answer = f"interp analyse groups {path}"
+    else:
+        answer = f"interp analyse weight_norms {path}"
+    return [f"interp info {path}", answer]
 
 
 def resume(
-    run: Annotated[Path, Argument(help="Directory of an interrupted or killed run.")],
+    run: Annotated[
+        Path, Argument(help="Directory of an interrupted or killed run, or of one to make longer.")
+    ],
+    steps: Annotated[
+        int | None, Option(help="Steps that the run is to have in all; a complete run is made longer.")
+    ] = None,
+    save: Annotated[
+        list[str] | None,
+        Option(
+            help="With --steps: steps to come to save, forms as of train; repeatable. [default: as many as bracket a "
+            "switch within 5 % of its step]"
+        ),
+    ] = None,
+    save_optimizer: Annotated[
+        list[str] | None, Option(help="With --steps: the same with optimizer state; repeatable.")
+    ] = None,
     device: Annotated[str | None, Option(help="Default: the device that the run was started on.")] = None,
     threads: Annotated[int | None, Option(help="Default: the thread count of its start.", min=1)] = None,
 ) -> None:
     """Continue a run after Ctrl-C, kill or a crash, bit for bit as if it had never stopped.
 
-    Example: interp resume runs/p59
+    With --steps it is made longer, bit for bit as if it had been as long from the start.
+
+    Examples: interp resume runs/p59
+
+    interp resume runs/p59 --steps 20000 --save every:500
     """
     from interp.training.train import resume as resume_run
 
-    with _told_when_stopped():
-        done = resume_run(run, device=device, threads=threads)
+    with errors_as_typed(OPTIONS):
+        done = resume_run(
+            run,
+            n_steps=steps,
+            checkpoint_steps=save,
+            optimizer_steps=save_optimizer,
+            device=device,
+            threads=threads,
+        )
     print(f"{done.path}: complete, {len(done.steps)} checkpoints.")
-
-
-@contextmanager
-def _told_when_stopped() -> Iterator[None]:
-    """After Ctrl-C: where the run stands and how to go on, which the command line framework would not say."""
-    try:
-        yield
-    except KeyboardInterrupt as stop:
-        print(f"\ninterp: {stop}", file=sys.stderr)
-        raise Exit(130) from None

@@ -1,4 +1,4 @@
-"""One style of progress bar for all long work: on stderr, silent where stderr is not a terminal."""
+"""One style of progress bar for all long work: on stderr, silent where that is neither a terminal nor a notebook."""
 
 import sys
 import time
@@ -7,21 +7,44 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
+# Of a terminal that nobody widened: what a line must fit in.
+NARROW = 80
+
 
 def bar(*columns: str):
-    """A `rich` progress display with spinner, bar, count, the given task fields and the time left."""
+    """A `rich` progress display on one line: text, bar, count, the given task fields and the time left.
+
+    Where the line is too long, what stands last among the fields is left out, and the text is cut.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+
+    # As plain text in a notebook too: rich's own display there asks for a package that most do not have.
+    console = Console(stderr=True, force_jupyter=False, force_terminal=True if in_notebook() else None)
+    is_narrow = console.width < NARROW + 40
+    shown = columns[:2] if is_narrow else columns
+
+    def whole() -> Column:
+        return Column(no_wrap=True)
 
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        *[TextColumn("{task.fields[" + name + "]}") for name in columns],
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+        BarColumn(bar_width=6 if is_narrow else 24, table_column=whole()),
+        MofNCompleteColumn(table_column=whole()),
+        *[TextColumn("{task.fields[" + name + "]}", table_column=whole()) for name in shown],
+        TimeRemainingColumn(compact=True, table_column=whole()),
+        console=console,
+        disable=not (sys.stderr.isatty() or in_notebook()),
+        expand=is_narrow,
     )
+
+
+def in_notebook() -> bool:
+    """Whether this is a kernel of Jupyter, whose stderr is no terminal and is shown all the same."""
+    # Where IPython was not loaded this is none, and it takes a while to load.
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
 
 
 def counted(items: Iterable[Item], total: int, text: str) -> Iterator[Item]:

@@ -67,6 +67,7 @@ def measure(
         RunError: if a step was not saved, or its checkpoint is damaged.
         MeasureError: if a probe fails or returns no tidy table, or a worker process dies.
         ValueError: if two probes have one name, or n_jobs or on_error are not valid.
+        KeyboardInterrupt: after Ctrl-C, which says what is kept.
     """
     if on_error not in ("raise", "skip"):
         raise ValueError(f"measure needs on_error='raise' or 'skip', got {on_error!r}.")
@@ -100,6 +101,9 @@ def measure(
                 unsaved += 1
                 if unsaved >= STEPS_BETWEEN_SAVES or time.monotonic() - saved_at > SECONDS_BETWEEN_SAVES:
                     to_disk, saved_at, unsaved = _save(run, kept, to_disk), time.monotonic(), 0
+    except KeyboardInterrupt:
+        what = "What was measured is kept: the same call goes on from there" if to_disk else "Nothing is kept"
+        raise KeyboardInterrupt(f"Stopped measuring run {run.name!r}. {what}.") from None
     finally:
         stream.close()
         _save(run, kept, to_disk)
@@ -111,8 +115,15 @@ def measure(
 def _named(probes: Sequence[Probe | str] | Mapping[str, Probe | str]) -> dict[str, Probe]:
     if isinstance(probes, Mapping):
         return {name: probe_files.named(p) if isinstance(p, str) else p for name, p in probes.items()}
+    if isinstance(probes, str) and probes in ("standard", "all"):
+        name = "STANDARD" if probes == "standard" else "STANDARD + SLOW"
+        raise ValueError(
+            f"measure needs a list of probes, got {probes!r}, a word of the command line. Use {name} from "
+            "interp.measurement.standard."
+        )
     if isinstance(probes, str) or callable(probes):
-        raise ValueError(f"measure needs a list of probes, got {probes!r} alone. Use [{probes!r}].")
+        shown = repr(probes) if isinstance(probes, str) else getattr(probes, "__name__", repr(probes))
+        raise ValueError(f"measure needs a list of probes, got {shown} alone. Use [{shown}].")
     found: dict[str, Probe] = {}
     for item in probes:
         probe = probe_files.named(item) if isinstance(item, str) else item

@@ -8,7 +8,9 @@ import ctypes
 import math
 import os
 import pickle
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -76,10 +78,11 @@ def outcomes(
     size = max(1, min(8, math.ceil(len(todo) / (4 * n_jobs))))
     threads = max(n_cores // n_jobs, 1)
     parallel = Parallel(n_jobs=n_jobs, backend="loky", return_as="generator_unordered", batch_size=1)
-    chunks = parallel(
-        delayed(_measure_chunk)(run, todo[i : i + size], probes, device, threads)
-        for i in takewhile(lambda _: not is_over(), range(0, len(todo), size))
-    )
+    with _deaf_to_ctrl_c():
+        chunks = parallel(
+            delayed(_measure_chunk)(run, todo[i : i + size], probes, device, threads)
+            for i in takewhile(lambda _: not is_over(), range(0, len(todo), size))
+        )
     try:
         for chunk in chunks:
             yield from chunk
@@ -92,6 +95,19 @@ def outcomes(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # after Ctrl-C: that work was cancelled
             chunks.close()
+
+
+@contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes that are started meanwhile never see Ctrl-C, which a terminal sends to all: this one ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 def _measure_chunk(

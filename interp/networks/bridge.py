@@ -72,7 +72,9 @@ def bridge(folder: Path, weights: Weights, where: str) -> Any:
 
 
 def as_bridge(c: ModelConfig, weights: Weights) -> Any:
-    """A `TransformerBridge` with the same logits; biases that the network does not have are zero there.
+    """A `TransformerBridge` with the same logits, in evaluation mode.
+
+    Biases that the network does not have are zero there.
 
     Raises:
         ValueError: if the bridge cannot express the network.
@@ -113,7 +115,7 @@ def as_bridge(c: ModelConfig, weights: Weights) -> Any:
     )
     state = _bridge_state(c, weights)
     bridge.load_state_dict(state, strict=True)
-    return bridge
+    return bridge.eval()
 
 
 def _bridge_state(c: ModelConfig, weights: Weights) -> Weights:

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from interp.networks.config import ModelConfig, Weights
 
+EPSILON = 1e-5
+
 
 def activation(name: str, x: Tensor) -> Tensor:
     """The activation function of that name, applied to x."""
@@ -36,8 +38,13 @@ def sinusoidal_positions(n_ctx: int, d_model: int) -> Tensor:
 def layer_norm(x: Tensor, weights: Weights, prefix: str, config: ModelConfig) -> Tensor:
     """LayerNorm with epsilon 1e-5, with `prefix.w` and `prefix.b` or (LNPre) without."""
     return torch.nn.functional.layer_norm(
-        x, (config.d_model,), weights.get(f"{prefix}.w"), weights.get(f"{prefix}.b"), 1e-5
+        x, (config.d_model,), weights.get(f"{prefix}.w"), weights.get(f"{prefix}.b"), EPSILON
     )
+
+
+def norm_scale(x: Tensor) -> Tensor:
+    """What LayerNorm divides by, `(..., 1)`."""
+    return (x.var(-1, correction=0, keepdim=True) + EPSILON).sqrt()
 
 
 def unembedding(config: ModelConfig, weights: Weights) -> Tensor:

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.networks.config import ModelConfig, Weights
-from interp.networks.layers import activation, layer_norm, sinusoidal_positions, unembedding
+from interp.networks.layers import activation, layer_norm, norm_scale, sinusoidal_positions, unembedding
 
 Tap = Callable[[str, Tensor], Tensor]
 
@@ -40,16 +40,16 @@ def hook_names(config: ModelConfig) -> list[str]:
     names = ["hook_embed"] + ["hook_pos_embed"] * (c.positions != "none")
     for layer in range(c.n_layers):
         block = f"blocks.{layer}"
-        norm = [f"{block}.ln1.hook_normalized"]
+        norm = [f"{block}.ln1.hook_scale", f"{block}.ln1.hook_normalized"]
         names += [f"{block}.hook_resid_pre"] + norm * norms["pre"]
         names += [f"{block}.attn.hook_{x}" for x in ("q", "k", "v", "attn_scores", "pattern", "z")]
         names += [f"{block}.hook_attn_out"] + norm * norms["post"] + [f"{block}.hook_resid_mid"]
         if c.d_mlp:
-            norm = [f"{block}.ln2.hook_normalized"]
+            norm = [f"{block}.ln2.hook_scale", f"{block}.ln2.hook_normalized"]
             names += norm * norms["pre"] + [f"{block}.mlp.hook_pre", f"{block}.mlp.hook_post"]
             names += [f"{block}.hook_mlp_out"] + norm * norms["post"]
         names.append(f"{block}.hook_resid_post")
-    return [*names, *["ln_final.hook_normalized"] * norms["pre"], "hook_unembed"]
+    return [*names, *["ln_final.hook_scale", "ln_final.hook_normalized"] * norms["pre"], "hook_unembed"]
 
 
 def forward(
@@ -69,7 +69,8 @@ def forward(
         for layer in range(config.n_layers):
             x = _neurons(config, weights, f"blocks.{layer}.mlp", x, tap)
     else:
-        x = _stream(config, weights, inputs, tap)
+        x = residual_stream(config, weights, inputs, config.n_layers, tap)
+        x = _norm(config, weights, "ln_final", x, tap, when="pre")
     logits = x @ unembedding(config, weights)
     if config.unembed_bias:
         logits = logits + weights["unembed.b_U"]
@@ -89,20 +90,32 @@ def _embedded(c: ModelConfig, weights: Weights, inputs: Tensor) -> Tensor:
     return torch.nn.functional.one_hot(inputs, c.d_vocab).to(weights["unembed.W_U"])
 
 
-def _stream(c: ModelConfig, weights: Weights, inputs: Tensor, tap: Tap) -> Tensor:
-    x = tap("hook_embed", _embedded(c, weights, inputs))
-    if c.positions != "none":
-        shifts = positions(c, weights, inputs.shape[1]).expand(len(inputs), -1, -1)
+def residual_stream(
+    config: ModelConfig,
+    weights: Weights,
+    inputs: Int[Tensor, "batch pos"],
+    n_blocks: int,
+    tap: Tap = untapped,
+) -> Float[Tensor, "batch pos d_model"]:
+    """The residual stream of a transformer after its first blocks, without the norm before the unembedding."""
+    x = tap("hook_embed", _embedded(config, weights, inputs))
+    if config.positions != "none":
+        shifts = positions(config, weights, inputs.shape[1]).expand(len(inputs), -1, -1)
         x = x + tap("hook_pos_embed", shifts)
-    for layer in range(c.n_layers):
-        x = _block(c, weights, f"blocks.{layer}", x, tap)
-    return _norm(c, weights, "ln_final", x, tap, when="pre")
+    for layer in range(n_blocks):
+        x = _block(config, weights, f"blocks.{layer}", x, tap)
+    return x
 
 
 def _norm(c: ModelConfig, weights: Weights, name: str, x: Tensor, tap: Tap, when: str) -> Tensor:
     if not c.normalization_type or c.norm_placement != when:
         return x
-    return tap(f"{name}.hook_normalized", layer_norm(x, weights, name, c))
+    if tap is untapped:
+        return layer_norm(x, weights, name, c)
+    # In pieces, so that an edit of the scale reaches what is divided by it.
+    x = (x - x.mean(-1, keepdim=True)) / tap(f"{name}.hook_scale", norm_scale(x))
+    x = x * weights.get(f"{name}.w", 1) + weights.get(f"{name}.b", 0)
+    return tap(f"{name}.hook_normalized", x)
 
 
 def _block(c: ModelConfig, weights: Weights, block: str, x: Tensor, tap: Tap) -> Tensor:

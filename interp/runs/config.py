@@ -57,7 +57,7 @@ class OptimizerConfig:
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"A mini-batch needs at least one row, got batch_size={self.batch_size}.")
         if self.warmup_steps < 0:
-            raise ValueError(f"Warm-up needs a number of steps of at least 0, got {self.warmup_steps}.")
+            raise ValueError(f"Warm-up needs warmup_steps of at least 0, got {self.warmup_steps}.")
 
 
 @dataclass(frozen=True, kw_only=True)

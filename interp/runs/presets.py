@@ -10,7 +10,7 @@ from typing import Any
 
 from interp.networks.config import head_width, transformer_config
 from interp.runs.config import OptimizerConfig, Recipe
-from interp.runs.schedule import make_schedule
+from interp.runs.schedule import fitted_schedule, make_schedule
 from interp.tasks.families import family
 
 # Dense where test accuracy rises, sparse elsewhere; chosen after a run of 20,000 steps saved every 100 (docs/log.md).
@@ -25,11 +25,12 @@ MAINLINE_STEPS = 10_000
 def mainline(n_steps: int = MAINLINE_STEPS) -> Recipe:
     """The mainline of Nanda et al. 2023: addition mod 113, 30 % train, one layer, weight decay 1, seeds 0 and 0.
 
+    Of another length its schedule is a fitted one.
+
     References: Nanda et al. 2023, section 3 and the released code (progress-measures-paper).
     """
     task = family("modular").example()
-    inside = ["0"] + [text for text in MAINLINE_SAVE if _last_step(text) <= n_steps]
-    inside_optimizer = [text for text in MAINLINE_SAVE_OPTIMIZER if _last_step(text) <= n_steps]
+    own = make_schedule(MAINLINE_STEPS, MAINLINE_SAVE, MAINLINE_SAVE_OPTIMIZER)
     return Recipe(
         task=task,
         model=transformer_config(
@@ -48,7 +49,7 @@ def mainline(n_steps: int = MAINLINE_STEPS) -> Recipe:
             loss_dtype="float64",
         ),
         n_steps=n_steps,
-        schedule=make_schedule(n_steps, inside, inside_optimizer),
+        schedule=own if n_steps == MAINLINE_STEPS else fitted_schedule(n_steps),
         seed=0,
         evaluation_interval=10,
     )
@@ -61,13 +62,15 @@ def s5(n_steps: int = S5_STEPS) -> Recipe:
     """The one-hidden-layer network of Chughtai et al. 2023 on S5: 40 % train, weight decay 1, seeds 0 and 0.
 
     Two embeddings of 256, 128 ReLUs, no biases. Every matrix starts as N(0, 1/fan-in), as theirs: for an attention-free
-    MLP `init` makes no difference. Hours on a CPU, and a tenth of it on smaller widths (docs/groups.md).
+    MLP `init` makes no difference. Hours on a CPU, and a tenth of it on smaller widths (docs/groups.md). Of another
+    length its schedule is a fitted one.
 
     References: Chughtai et al. 2023, appendix A and the released code (rep-theory-mech-interp): no warm-up, 250,000
     steps.
     """
     task = family("groups").example()
     assert task.n_answers == 120 and task.n_pos == 2
+    own = make_schedule(S5_STEPS, ["log:60", "every:5000"], [])
     return Recipe(
         task=task,
         model=transformer_config(
@@ -87,15 +90,10 @@ def s5(n_steps: int = S5_STEPS) -> Recipe:
             loss_dtype="float64",
         ),
         n_steps=n_steps,
-        schedule=make_schedule(n_steps, ["log:60", f"every:{max(n_steps // 50, 1)}"], []),
+        schedule=own if n_steps == S5_STEPS else fitted_schedule(n_steps),
         seed=0,
         evaluation_interval=10,
     )  # fmt: skip
-
-
-def _last_step(text: str) -> int:
-    head = text.split(":")[0]
-    return int(head.split("-")[-1]) if head[0].isdigit() else 0
 
 
 def variation(
@@ -107,6 +105,8 @@ def variation(
     **changes: Any,
 ) -> Recipe:
     """The recipe with some fields replaced, sizes that follow from the task made to fit, all checked again.
+
+    The schedule stays, and steps that were chosen for one run miss the switch of another: `with_fitted_schedule`.
 
     Args:
         task, model, optimizer: fields of that part by name. The model's n_ctx, d_vocab, d_vocab_out (and d_head, where
@@ -164,3 +164,9 @@ def named(name: str | None, family_name: str | None = None, n_steps: int | None 
     task = of_family.task if of_family else family(family_name).example()
     model = replace(recipe.model, n_ctx=task.n_pos, d_vocab=task.n_tokens, d_vocab_out=task.n_answers)
     return replace(recipe, task=task, model=model)
+
+
+def with_fitted_schedule(recipe: Recipe) -> Recipe:
+    """The recipe as it is where it is a preset's; any other with a schedule that fits its length."""
+    fitted = replace(recipe, schedule=fitted_schedule(recipe.n_steps))
+    return recipe if recipe in (make() for make in PRESETS.values()) else fitted

@@ -32,6 +32,7 @@ class Session:
         device_name, cpu_capability, platform: the machine.
         versions: of the packages that decide numbers, by name.
         commit: that of this package's source, None outside a repository.
+        extended_from: the steps that the run was to have before, where this session made it longer.
     """
 
     __pydantic_config__ = _NO_OTHERS
@@ -45,6 +46,7 @@ class Session:
     platform: str
     versions: Mapping[str, str]
     commit: str | None
+    extended_from: pydantic.StrictInt | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,4 +174,7 @@ def record_to_json(record: RunRecord) -> dict[str, Any]:
         left_out.discard("history_is")
     if not record.is_own:
         left_out.add("sessions")
+    for session in value["sessions"]:
+        if session["extended_from"] is None:
+            del session["extended_from"]
     return {name: v for name, v in value.items() if name not in left_out}

@@ -47,6 +47,21 @@ class Checkpoint:
     weights: Weights
     optimizer: Weights | None
 
+    def __repr__(self) -> str:
+        n = sum(w.numel() for w in self.weights.values())
+        kinds = dict.fromkeys(name.partition("/")[0] for name in self.optimizer or ())
+        state = (
+            "no optimizer state"
+            if self.optimizer is None
+            else f"optimizer state {', '.join(kinds) or 'empty'}"
+        )
+        shapes = ", ".join(f"{name} {tuple(w.shape)}" for name, w in self.weights.items())
+        return f"Checkpoint(step {self.step}, {n} parameters, {state}: {_cut(shapes)})"
+
+
+def _cut(text: str, length: int = 300) -> str:
+    return text if len(text) <= length else text[:length] + " ..."
+
 
 class Run:
     """A directory of checkpoints with its config. Get one from `interp.open_run`, `train` or `import_run`."""
@@ -117,9 +132,12 @@ class Run:
             RunError: if the run has no task that this package knows, or task.safetensors contradicts the config.
         """
         if self.config.task is None:
+            what_to_do = "Import it with --task if you know what it learned."
+            if self.huggingface:
+                what_to_do = "A language model learned none: run model(step) on tokens of your own."
             raise RunError(
                 f"Run {self.name!r} has no task that grokscope knows, so that probes of task inputs do not apply. "
-                "Probes of weights do. Import it with --task if you know what it learned."
+                f"Probes of weights do. {what_to_do}"
             )
         return self._read_task(self.config.task)
 

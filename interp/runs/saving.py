@@ -172,7 +172,7 @@ def save_latest(run: Run, step: int, weights: Weights, optimizer: Weights) -> No
 
 
 def read_latest(run: Run) -> Checkpoint | None:
-    """What `resume` continues from, or None where the run never got that far or is complete.
+    """What `resume` continues from, of a complete run its end; None where the run never got that far.
 
     Raises:
         RunError: if the file is damaged.
@@ -200,11 +200,6 @@ def read_latest(run: Run) -> Checkpoint | None:
         return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
     return Checkpoint(step, part("weights/"), part("optimizer/"))
-
-
-def remove_latest(run: Run) -> None:
-    """Delete the resume state of a run that is complete."""
-    (run.path / "latest.safetensors").unlink(missing_ok=True)
 
 
 def _save_tensors(path: Path, file: str, tensors: Weights, step: int) -> dict[str, Any]:

@@ -62,6 +62,11 @@ class Snapshot:
     task: Task | None
     run: Run | None = None
 
+    def __repr__(self) -> str:
+        of = "" if self.run is None else f" of run {self.run.name!r}"
+        n = sum(w.numel() for w in self.weights.values())
+        return f"Snapshot(step {self.step}{of}: {n} parameters, {self.task or 'no task'})"
+
     def __post_init__(self):
         if self.network.config is not None:
             check_weights(self.network.config, self.weights, f"The snapshot of step {self.step}")

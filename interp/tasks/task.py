@@ -120,6 +120,10 @@ class Task:
     parts: Mapping[str, Bool[Tensor, " question"]] = field(default_factory=dict)
     structure: Structure | None
 
+    def __repr__(self) -> str:
+        train = "split unknown" if self.is_train is None else f"{int(self.is_train.sum())} in train"
+        return f"Task({self.config.description}: {self.n_examples} examples, {len(self.labels)} questions, {train})"
+
     @property
     def tokens(self) -> Int[Tensor, "example pos"]:
         """The inputs, where they are tokens.

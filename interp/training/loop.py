@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from shlex import quote
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from interp.networks.config import Weights
 from interp.runs.config import Recipe
 from interp.runs.record import Status
 from interp.runs.run import Run, open_run
-from interp.runs.saving import remove_latest, save_checkpoint, save_history, save_latest, update_record
+from interp.runs.saving import save_checkpoint, save_history, save_latest, update_record
 from interp.runs.tensor_files import RunError
 from interp.training.data import Data
 from interp.training.optimizer import Optimizer
@@ -28,12 +29,19 @@ class Stop(Exception):
 
 
 def continue_run(
-    run: Run, step: int, weights: Weights, optimizer_state: Weights | None, device: str, threads: int | None
+    run: Run,
+    step: int,
+    weights: Weights,
+    optimizer_state: Weights | None,
+    device: str,
+    threads: int | None,
+    *,
+    extended_from: int | None = None,
 ) -> Run:
     recipe = run.config.recipe()
     history = history_before(run, step)
     with deterministic(device, threads or torch.get_num_threads()):
-        session = session_record(step, device)
+        session = session_record(step, device, extended_from)
         update_record(run, replace(run.record, status="running", sessions=(*run.record.sessions, session)))
         live = {name: w.to(device, copy=True).requires_grad_() for name, w in weights.items()}
         optimizer = Optimizer(recipe.optimizer, live, optimizer_state)
@@ -47,14 +55,13 @@ def continue_run(
             status = "interrupted"
             raise KeyboardInterrupt(
                 f"Stopped at step {stop.args[0]} of {recipe.n_steps}; everything is saved. "
-                f"Continue with: interp resume {run.path}"
+                f"Continue with: interp resume {quote(str(run.path))}"
             ) from None
         except FloatingPointError:
             status = "diverged"
             raise
         finally:
             update_record(run, replace(run.record, status=status))
-        remove_latest(run)
     return open_run(run.path)
 
 
@@ -119,9 +126,11 @@ def loop(
         display.update(shown, completed=step)
     row = {"step": step, **data.evaluate(weights)}
     history.append(row)
-    save_history(run, pd.DataFrame(history))
     if not math.isfinite(row["train_loss"]):
+        save_history(run, pd.DataFrame(history))
         raise diverged(run.name, recipe, row)
+    # With the optimizer's state at the end the run can be made longer.
+    save_state()
     return step
 
 
@@ -136,8 +145,8 @@ def diverged(name: str, recipe: Recipe, row: Mapping[str, Any]) -> FloatingPoint
 def _show_metrics(display: Any, shown: Any, row: Mapping[str, Any]) -> None:
     display.update(
         shown,
-        loss=f"loss train {row['train_loss']:.2e} test {row['test_loss']:.2e}",
-        accuracy=f"acc {row['train_accuracy']:.3f} / {row['test_accuracy']:.3f}",
+        loss=f"loss {row['train_loss']:.1e} {row['test_loss']:.1e}",
+        accuracy=f"acc {row['train_accuracy']:.3f} {row['test_accuracy']:.3f}",
     )
 
 

@@ -19,10 +19,11 @@ from interp.runs.record import Session
 from interp.runs.tensor_files import RunError
 
 
-def session_record(step: int, device: str) -> Session:
+def session_record(step: int, device: str, extended_from: int | None = None) -> Session:
     """Where and with what this stretch of training runs."""
     return Session(
         from_step=step,
+        extended_from=extended_from,
         started=now(),
         device=device,
         device_name=torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine(),

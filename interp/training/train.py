@@ -7,7 +7,10 @@ any saved state equals a run that was never stopped: same device, same thread co
 
 import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
+
+import torch
 
 from interp.ground.provenance import now
 from interp.ground.whole_files import remove_leftovers, within
@@ -17,8 +20,9 @@ from interp.networks.devices import check_device
 from interp.runs.config import Recipe, RunConfig
 from interp.runs.record import RunRecord
 from interp.runs.run import Checkpoint, Run, open_run
-from interp.runs.saving import check_unused, create_run, read_latest
+from interp.runs.saving import check_unused, create_run, read_latest, save_latest
 from interp.runs.tensor_files import RunError
+from interp.training.extension import check_longer, end_state, longer
 from interp.training.loop import continue_run
 from interp.training.session import lock
 
@@ -54,33 +58,62 @@ def train(
         return continue_run(run, 0, weights, None, device, threads)
 
 
-def resume(path: str | os.PathLike, *, device: str | None = None, threads: int | None = None) -> Run:
-    """Continue an interrupted or killed run from its latest saved state.
+def resume(
+    path: str | os.PathLike,
+    *,
+    n_steps: int | None = None,
+    checkpoint_steps: Iterable[str | int] | None = None,
+    optimizer_steps: Iterable[str | int] | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+) -> Run:
+    """Continue an interrupted or killed run from its latest saved state, or make a run longer.
 
     With the device and thread count of the first session (the default) the result equals that of a run that was never
-    stopped, bit for bit.
+    stopped, bit for bit, and a run that was made longer equals one that was as long from the start.
+
+    Args:
+        n_steps: how many steps the run is to have in all, also if it is complete. Recorded in its session.
+        checkpoint_steps: which of the steps to come are saved then, beside those of its schedule: steps, or texts as
+            "every:1000". Default: as dense as `interp.runs.schedule.fitted_schedule`.
+        optimizer_steps: which of them with the optimizer's state.
+        device, threads: as `train`.
 
     Raises:
         RunError: if the directory is not a run, is complete, was not trained here, another trainer works on it, or its
             resume state or history is damaged.
+        ValueError: if n_steps is below what the run has, or steps to save are past or beyond the end.
         OSError: if a folder in it is a link that leads out of it.
     """
     with lock(open_run(path).path):
         run = open_run(path)  # again: another trainer may have ended just before the lock was free
-        if run.record.status == "complete":
-            raise RunError(f"Run {run.name!r} is complete: its {run.config.n_steps} steps are done.")
         if not run.record.is_own:
             raise RunError(
                 f"Run {run.name!r} was not trained by grokscope and cannot be continued: {run.record.status}."
             )
         for folder in ("steps", "optimizer"):
             within(run.path, run.path / folder / "a file")
+        check_longer(run, n_steps, checkpoint_steps, optimizer_steps)
         remove_leftovers(run.path)
         device = device or run.record.device or "cpu"
-        threads = threads or run.record.threads
+        threads = threads or run.record.threads or torch.get_num_threads()
         check_device(device)
-        state = resume_state(run)
-        return continue_run(run, state.step, state.weights, state.optimizer, device, threads)
+        is_complete = run.record.status == "complete"
+        state = end_state(run, device, threads) if is_complete else resume_state(run)
+        check_weights(
+            run.config.recipe().model, state.weights, f"The state of run {run.name!r} at step {state.step}"
+        )
+        extended_from = None
+        if n_steps is not None:
+            config = longer(run.config, state.step, n_steps, checkpoint_steps, optimizer_steps)
+            extended_from = run.config.n_steps if n_steps != run.config.n_steps else None
+            if is_complete:
+                # Before run.json says that the run is longer: after that it is continued from here.
+                save_latest(run, state.step, state.weights, state.optimizer or {})
+            run.config = config
+        return continue_run(
+            run, state.step, state.weights, state.optimizer, device, threads, extended_from=extended_from
+        )
 
 
 def resume_state(run: Run) -> Checkpoint:
@@ -90,14 +123,12 @@ def resume_state(run: Run) -> Checkpoint:
     from there bit for bit.
 
     Raises:
-        RunError: if the latest state is damaged, or its weights are not those of the run's network.
+        RunError: if the latest state is damaged.
     """
-    model = run.config.recipe().model
-    state = read_latest(run) or _newest_whole_checkpoint(run)
-    if state is None:
-        return Checkpoint(0, initial_weights(model, run.config.recipe().seed), None)
-    check_weights(model, state.weights, f"The state of run {run.name!r} at step {state.step}")
-    return state
+    if state := read_latest(run) or _newest_whole_checkpoint(run):
+        return state
+    recipe = run.config.recipe()
+    return Checkpoint(0, initial_weights(recipe.model, recipe.seed), None)
 
 
 def _newest_whole_checkpoint(run: Run) -> Checkpoint | None:

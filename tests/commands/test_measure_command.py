@@ -1,6 +1,7 @@
 """`interp measure` on a tiny run."""
 
 import json
+import re
 import shutil
 
 import pandas as pd
@@ -9,11 +10,13 @@ import typer
 from typer.testing import CliRunner
 
 import interp.measurement.standard
+from interp.commands.cli import app as cli
 from interp.commands.measure import measure as command
 from interp.measurement.measure import measure
 from interp.measurement.standard import STANDARD
 from interp.measurement.stream import MeasureError
 from interp.runs.tensor_files import RunError
+from tests.commands.test_train_command import QUICK
 
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(command)
@@ -92,6 +95,163 @@ def test_no_cache_leaves_the_run_as_it_was(tiny_run_copy, tmp_path):
     shutil.rmtree(tiny_run_copy.path / "measures", ignore_errors=True)
     call(tiny_run_copy.path, "--probes", "losses", "--no-cache", "--out", tmp_path / "tables")
     assert not (tiny_run_copy.path / "measures").exists()
+
+
+PROBES = """
+import pandas as pd
+from beside import double
+
+def counted(snapshot):
+    return double(len(snapshot.weights))
+
+def size(snapshot):
+    return pd.DataFrame([{"n": counted(snapshot)}])
+
+def rows(snapshot, k=2):
+    return pd.DataFrame({"k": range(k)})
+
+def no_probe(a, b):
+    return a
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    (tmp_path / "beside.py").write_text("def double(n):\n    return 2 * n\n")
+    # A name that Python's own library has too.
+    file = tmp_path / "json.py"
+    file.write_text(PROBES)
+    return file
+
+
+def test_probes_of_ones_own_are_measured_and_kept(tiny_run_copy, tmp_path, own, monkeypatch):
+    out = tmp_path / "tables"
+    told = call(
+        tiny_run_copy.path,
+        "--probe",
+        f"{own}:size",
+        "--probe",
+        f"{own}:rows",
+        "--steps",
+        "0,50",
+        "--out",
+        out,
+    )
+    assert "2 tables over 2 checkpoints" in told
+    assert pd.read_csv(out / "size.csv")["n"].tolist() == [22, 22]
+    assert pd.read_csv(out / "rows.csv")["step"].tolist() == [0, 0, 50, 50]
+    kept = {
+        file.name: file.stat().st_mtime_ns for file in (tiny_run_copy.path / "measures").glob("*.parquet")
+    }
+    assert len(kept) == 2
+
+    # Kept by source: the same call reads them; where a function that it calls is another, it is measured anew.
+    monkeypatch.setattr("interp.measurement.measure.outcomes", lambda run, todo, *_, **__: (x for x in todo))
+    call(tiny_run_copy.path, "--probe", f"{own}:size", "--steps", "0,50", "--out", out)
+    own.write_text(PROBES.replace("double(len", "double(1 + len"))
+    with pytest.raises(AttributeError):
+        call(tiny_run_copy.path, "--probe", f"{own}:size", "--steps", "0,50", "--out", out)
+
+
+def test_a_probe_of_ones_own_beside_others_and_in_processes(tiny_run_copy, tmp_path, own):
+    out = tmp_path / "tables"
+    call(
+        tiny_run_copy.path,
+        "--probes",
+        "losses",
+        "--probe",
+        f"{own}:size",
+        "--jobs",
+        2,
+        "--no-cache",
+        "--out",
+        out,
+    )
+    assert {file.stem for file in out.glob("*.csv")} == {"losses", "size"}
+    assert pd.read_csv(out / "size.csv")["n"].nunique() == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("size", r"--probe needs FILE.py:FUNCTION, as my_probes.py:largest_share, got 'size'"),
+        ("nowhere.py:size", "needs a file of Python, and there is none at nowhere.py"),
+        ("{own}:nothing", "which has none of that name. Its probes could be counted, size, rows"),
+        (
+            "{own}:no_probe",
+            "which has one that is no function of a snapshot alone. Its probes could be counted, size, rows",
+        ),
+        ("{own}:pd", "is no function of a snapshot"),
+        (
+            "{broken}:size",
+            r"broken.py could not be run, at line 3: ZeroDivisionError: division by zero. --probe",
+        ),
+        ("{unwritten}:size", r"unwritten.py could not be run, at line 1: SyntaxError"),
+    ],
+)
+def test_what_is_no_probe_is_said(tiny_run_copy, tmp_path, own, text, message):
+    broken, unwritten = tmp_path / "broken.py", tmp_path / "unwritten.py"
+    broken.write_text("def half(n):\n\n    return 1 / n\n\nhalf(0)\n")
+    unwritten.write_text("def (:\n")
+    with pytest.raises(ValueError, match=message):
+        call(tiny_run_copy.path, "--probe", text.format(own=own, broken=broken, unwritten=unwritten))
+    with pytest.raises(ValueError, match="different names, got 'size' twice"):
+        call(tiny_run_copy.path, "--probe", f"{own}:size", "--probe", f"{own}:size")
+    own.write_text("def losses(snapshot):\n    return 1\n")
+    with pytest.raises(ValueError, match="a name that no probe of --probes has, got 'losses'"):
+        call(tiny_run_copy.path, "--probes", "losses", "--probe", f"{own}:losses")
+
+
+def test_probes_are_listed_with_a_line_each():
+    from interp import probes
+
+    lines = dict(line.split(None, 1) for line in call("--list").splitlines())
+    assert list(lines) == probes.available()
+    assert lines["weight_norms"].startswith("L2 norm of every parameter")
+
+
+def test_the_same_is_said_once(tiny_run_copy, tmp_path):
+    (tiny_run_copy.path / tiny_run_copy.index[100]["file"]).write_bytes(b"nothing")
+    probes = "losses,weight_norms,weight_spectra"
+    told = call(tiny_run_copy.path, "--probes", probes, "--keep-going", "--out", tmp_path / "tables")
+    assert told.count("0000000100.safetensors is damaged") == 1
+    assert "other steps can still be read. (3 probes)" in told
+    out = CliRunner().invoke(
+        cli, ["train", str(tmp_path / "random"), "--operation", "random", *QUICK, "--p", "7"]
+    )
+    assert out.exit_code == 0, out.output
+    told = call(
+        tmp_path / "random", "--probes", "logit_spectrum,logit_cells,losses", "--out", tmp_path / "tables"
+    )
+    assert "logit_spectrum, logit_cells: do not apply. " in told and told.count("under any renaming") == 1
+
+
+def test_ctrl_c_says_what_is_kept(tiny_run_copy, monkeypatch):
+    def stopped(*_, **__):
+        yield from ()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("interp.measurement.measure.outcomes", stopped)
+    message = "Stopped measuring run 'tiny'. What was measured is kept: the same call goes on"
+    with pytest.raises(KeyboardInterrupt, match=message):
+        measure(tiny_run_copy, ["losses"])
+    with pytest.raises(KeyboardInterrupt, match="Nothing is kept"):
+        measure(tiny_run_copy, ["losses"], cache=False)
+
+
+def test_the_advice_for_words_of_the_command_line_works(tiny_run_copy, annotations_off):
+    from interp.measurement.standard import SLOW
+
+    with annotations_off():
+        for word, names in (("standard", "STANDARD"), ("all", "STANDARD + SLOW")):
+            with pytest.raises(
+                ValueError, match=rf"got '{word}', a word .* Use {re.escape(names)} from interp.meas"
+            ):
+                measure(tiny_run_copy, word)
+        with pytest.raises(ValueError, match=r"got 'losses' alone. Use \['losses'\]"):
+            measure(tiny_run_copy, "losses")
+    assert set(measure(tiny_run_copy, STANDARD, [0])) == set(STANDARD)
+    assert all(isinstance(name, str) for name in STANDARD + SLOW)
 
 
 def test_help_shows_an_example():

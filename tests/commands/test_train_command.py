@@ -37,7 +37,9 @@ def test_options_and_set_reach_the_same_fields_and_set_counts_more(tmp_path):
     assert (config.task.p, config.task.split, config.optimizer.weight_decay) == (11, "torch", 0.3)
     assert (config.optimizer.betas, config.model.d_vocab_out, config.n_steps) == ((0.9, 0.9), 11, 6)
     assert config.schedule.steps == (0, 2, 4, 6)
-    assert f"Next: interp analyse fourier {tmp_path / 'r'}" in done.output.replace("\n", "")
+    assert (
+        f"Next:\n  interp info {tmp_path / 'r'}\n  interp analyse fourier {tmp_path / 'r'}\n" in done.output
+    )
 
 
 def test_a_task_of_another_family(tmp_path):
@@ -82,7 +84,8 @@ def test_a_group_from_its_cayley_table_needs_no_file_afterwards(tmp_path):
         (["--set", "task.p"], "--set task.p: needs FIELD=VALUE"),
         (["--group", "S3"], "--group: .*use --task groups"),
         (["--task", "groups", "--p", "7"], "--p: .*use --task modular"),
-        (["--heads", "3"], "d_model divisible by n_heads"),
+        (["--heads", "3"], "--d-model divisible by --heads, got --d-model 128 and --heads 3"),
+        (["--warmup-steps", "-1"], "Warm-up needs --warmup-steps of at least 0, got -1"),
         (["--set", "n_steps=0"], "--set n_steps=0: a run needs a number of steps"),
         (["--preset", "nothing"], "There is no preset 'nothing'"),
     ],

@@ -81,7 +81,7 @@ def test_activations_have_names_shapes_and_values_of_the_bridge(normalization_ty
     # hook_normalized is after w and b here (as in HookedTransformer), before them on the bridge.
     names = {n: n.replace("hook_normalized", "hook_out") for n in cache if not n.endswith("hook_attn_scores")}
     _, theirs = bridge.run_with_cache(tokens, names_filter=list(names.values()))
-    assert len(names) == 2 * 12 + 3 + 5 * bool(normalization_type)
+    assert len(names) == 2 * 12 + 3 + 10 * bool(normalization_type)
     for name, bridge_name in names.items():
         torch.testing.assert_close(
             cache[name], theirs[bridge_name], **close, msg=lambda m, n=name: f"{n}: {m}"

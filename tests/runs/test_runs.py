@@ -22,7 +22,6 @@ from interp.runs.run import open_run
 from interp.runs.saving import (
     create_run,
     read_latest,
-    remove_latest,
     save_checkpoint,
     save_history,
     save_latest,
@@ -192,9 +191,6 @@ def test_latest_round_trip(tmp_path):
     assert found.step == 17
     assert (list(found.weights), list(found.optimizer)) == (list(weights), list(state))
     assert torch.equal(found.weights["b"], weights["b"])
-    remove_latest(run)
-    remove_latest(run)
-    assert read_latest(run) is None
 
 
 def test_history_round_trip(tmp_path):
@@ -578,7 +574,10 @@ def test_configs_that_contradict_themselves(annotations_off):
         (lambda: tiny_config(optimizer={"lr": 0.0}), r"lr > 0 and weight_decay >= 0, got 0.0 and 0.5"),
         (lambda: tiny_config(optimizer={"weight_decay": -1.0}), "got 0.01 and -1.0"),
         (lambda: tiny_config(optimizer={"batch_size": 0}), "at least one row, got batch_size=0"),
-        (lambda: tiny_config(optimizer={"warmup_steps": -1}), "number of steps of at least 0, got -1"),
+        (
+            lambda: tiny_config(optimizer={"warmup_steps": -1}),
+            "Warm-up needs warmup_steps of at least 0, got -1",
+        ),
         (
             lambda: tiny_config(optimizer={"name": "AdamW"}),
             "name to be one of 'adamw', 'adam', 'sgd', got 'AdamW'",
@@ -601,3 +600,19 @@ def test_reading_one_checkpoint_does_not_touch_the_others(tiny_run_copy):
     (run.path / "history.parquet").unlink()
     assert open_run(run.path).step_weights(100)
     assert os.listdir(run.path / "steps") == [f"{100:010d}.safetensors"]
+
+
+def test_what_is_large_displays_in_a_few_lines(tiny_run):
+    from interp.snapshots.snapshot import Snapshot
+
+    with_state, without = (repr(tiny_run.checkpoint(step)) for step in (100, 50))
+    assert with_state.startswith(
+        "Checkpoint(step 100, 2512 parameters, optimizer state step, exp_avg, exp_avg_sq: embed"
+    )
+    assert "no optimizer state: embed.W_E (12, 16), pos_embed.W_pos (3, 16), " in without
+    assert max(map(len, (with_state, without))) < 420
+    assert repr(tiny_run.task) == "Task(add mod 11: 121 examples, 121 questions, 60 in train)"
+    assert (
+        repr(Snapshot.of(tiny_run, 50))
+        == f"Snapshot(step 50 of run 'tiny': 2512 parameters, {tiny_run.task!r})"
+    )

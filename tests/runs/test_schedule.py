@@ -1,12 +1,13 @@
 """Which steps the texts of a schedule name."""
 
+import math
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interp.runs.schedule import Schedule, make_schedule
+from interp.runs.schedule import Schedule, fitted_schedule, longer_schedule, make_schedule
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,27 @@ def test_logarithmic_steps_are_evenly_spaced_on_a_log_axis(n_steps, n):
         ratio = n_steps ** (1 / (n - 1))
         # Rounding moves a step by at most 1/2.
         assert all(b <= (a + 0.5) * ratio + 0.5 for a, b in pairwise(steps[1:]))
+
+
+@given(n_steps=st.integers(1, 300_000))
+def test_a_fitted_schedule_brackets_everything_within_its_share(n_steps):
+    schedule = fitted_schedule(n_steps)
+    assert schedule.steps[0] == 0 and schedule.steps[-1] == n_steps
+    assert all(b - a <= max(5, 0.05 * a) for a, b in pairwise(schedule.steps))
+    # Not denser than that needs.
+    assert len(schedule.steps) <= 23 + max(0, 53 * math.log10(n_steps / 100))
+    states = [0, *schedule.optimizer_steps, n_steps]
+    assert n_steps < 100 or all(b / max(a, 75) <= 2.2 for a, b in pairwise(states))
+
+
+def test_a_longer_schedule_keeps_what_was_saved():
+    old = make_schedule(40, ["every:10"], [20])
+    longer = longer_schedule(old, 40, 100, ["every:25"], [80])
+    assert longer.steps == (0, 10, 20, 30, 40, 50, 75, 80, 100)
+    assert longer.optimizer_steps == (20, 80)
+    assert longer_schedule(old, 40, 50, None).steps == (0, 10, 20, 30, 40, 45, 50)
+    # Up to where training is, what was not saved cannot be.
+    assert longer_schedule(old, 33, 60, ["every:1"]).steps == (0, 10, 20, 30, *range(34, 61))
 
 
 def test_errors():

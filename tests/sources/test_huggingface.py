@@ -91,6 +91,10 @@ def test_every_step_is_a_bridge_with_the_logits_of_the_trained_model(trained, tm
         assert pattern.shape == (3, 2, 12, 12)
         torch.testing.assert_close(pattern.sum(-1), torch.ones(3, 2, 12))
     assert not torch.allclose(logits[0], logits[20], atol=1e-2)
+    with pytest.raises(
+        RunError, match=r"A language model learned none: run model\(step\) on tokens of your own"
+    ):
+        run.task
     assert content(folder) == before
     assert not any("huggingface" in name for name in open_run(tmp_path / "run").index[0])
 

@@ -45,7 +45,8 @@ def same_runs(a, b):
         a.checkpoint(step), b.checkpoint(step)  # ... that the files really have
     pd.testing.assert_frame_equal(a.history(), b.history(), check_exact=True)
     left = {"run.json", "index.json", "history.parquet", "task.safetensors", "steps", "optimizer", "lock"}
-    assert {path.name for path in b.path.iterdir()} <= left
+    assert {path.name for path in b.path.iterdir()} <= left | {"latest.safetensors"}
+    assert (a.path / "latest.safetensors").read_bytes() == (b.path / "latest.safetensors").read_bytes()
     assert sorted(b.path.rglob("*.writing")) == []
 
 

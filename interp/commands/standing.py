@@ -1,0 +1,51 @@
+"""How a run stands: is anyone training it, when did it memorize and grok?"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from interp.runs.run import Run
+
+
+def transitions(run: "Run") -> dict[str, Any]:
+    """When the run memorized and when it grokked, by its history; nothing where that does not say."""
+    from interp.tables.transitions import grokking, memorization
+
+    found, history = {}, run.history()
+    for name, when in (("memorized", memorization), ("grokked", grokking)):
+        try:
+            found[name] = when(history)
+        # A history without this accuracy, as a log of losses alone.
+        except ValueError:
+            continue
+    return found
+
+
+def told_transition(found: Any, unit: str) -> str:
+    """A transition with its bracket and threshold."""
+    reached = f"{found.quantity.replace('_', ' ')} {found.threshold:g}"
+    if found.step is None:
+        return f"not by {unit} {found.before} ({reached})"
+    if found.before is None:
+        return f"from the first {unit} on ({reached})"
+    return f"between {unit}s {found.before} and {found.step} ({reached} from then on)"
+
+
+def is_abandoned(run: "Run") -> bool:
+    """Whether the run says that it is being trained and nobody does: its trainer was killed, or the machine."""
+    from interp.runs.locks import is_in_use
+
+    return run.record.status == "running" and not is_in_use(run.path)
+
+
+def told_status(run: "Run") -> str:
+    """How far training got; of a run whose trainer died, since when it is gone and how to go on."""
+    if not is_abandoned(run):
+        return run.record.status
+    from datetime import UTC, datetime
+    from shlex import quote
+
+    last = max(file.stat().st_mtime for file in run.path.iterdir() if file.name != "lock")
+    since = datetime.fromtimestamp(last, UTC).isoformat(timespec="seconds")
+    return (
+        f"interrupted: its trainer is gone since {since}. Continue with: interp resume {quote(str(run.path))}"
+    )
