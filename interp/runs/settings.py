@@ -130,7 +130,9 @@ def _checked(adapter: pydantic.TypeAdapter, value: Any, said: Mapping[str, str],
 
 def _blamed(message: str, path: str, said: Mapping[str, str]) -> str:
     """The message with what the user wrote before it, where only one setting can be what does not fit."""
-    inside = [written for field, written in said.items() if f"{field}.".startswith(f"{path}." if path else "")]
+    inside = [
+        written for field, written in said.items() if f"{field}.".startswith(f"{path}." if path else "")
+    ]
     return f"{inside[0]}: {message}" if len(inside) == 1 else message
 
 

@@ -56,7 +56,7 @@ def find_task(
     how = dict.fromkeys(shown, "shown by the source") | dict.fromkeys(stated, "stated")
     how.pop("family", None)
     try:
-        kind, fields = fitted_family(model, {**shown, **stated})
+        kind, fields = fitted_family(model, shown, stated)
     except ValueError as error:
         if stated:
             raise
@@ -127,24 +127,41 @@ def _losses(run: Run, model: ModelConfig, task: Task) -> list[Tensor]:
     return [x for x in losses if bool(torch.isfinite(x).all())] or [torch.zeros(task.n_examples)]
 
 
-def fitted_family(model: ModelConfig, known: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+def fitted_family(
+    model: ModelConfig, shown: Mapping[str, Any], stated: Mapping[str, Any]
+) -> tuple[Any, dict[str, Any]]:
     """The family that has all known fields and can have been learned by a network of this size, with its fields.
 
     Raises:
         SourceError: if none can.
+        ValueError: if no family has both the fields that the source shows and those that were stated.
     """
     sizes, errors = Sizes(model.n_ctx, model.d_vocab, model.d_vocab_out), []
-    for kind in families_with(known):
+    for kind in _families(shown, stated):
         if not hasattr(kind, "fitted"):
             continue  # a family that is not recognised behind other people's networks
         try:
-            fields = kind.fitted(sizes, {name: value for name, value in known.items() if name != "family"})
+            fields = kind.fitted(sizes, {**shown, **stated})
         except ValueError as error:
             errors.append(str(error))
             continue
         if fields is not None:
             return kind, fields
     raise SourceError(errors[0] if errors else "No task family fits what is known of this network's task.")
+
+
+def _families(shown: Mapping[str, Any], stated: Mapping[str, Any]) -> list[Any]:
+    try:
+        return families_with({**shown, **stated})
+    except ValueError as error:
+        if not shown or not stated:
+            raise
+        theirs, mine = (" or ".join(repr(k.family) for k in families_with(x)) for x in (shown, stated))
+        listed = ", ".join(f"{name}={value!r}" for name, value in shown.items() if name != "family")
+        raise ValueError(
+            f"The source shows a task of family {theirs} ({listed}), but {', '.join(stated)} was stated, which is of "
+            f"family {mine}. Leave out what is not of the source's family, or check that it is the right source."
+        ) from error
 
 
 def recognized(

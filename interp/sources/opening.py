@@ -7,7 +7,6 @@ converted, when a step is asked for; each is checked then to be of the same netw
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping
-from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,8 @@ from interp.sources.placed import Placed
 from interp.sources.recognition import located, opened_whole, stated_format
 from interp.sources.records.logs import learn_logs
 from interp.sources.records.recorded import jsonable
+from interp.sources.statements import stated_model, stated_rows, stated_task
 from interp.sources.survey import Adapted, Adapter, Surveyed
-from interp.tasks.families import families_with
 from interp.tasks.task import TaskConfig
 
 if TYPE_CHECKING:
@@ -89,11 +88,12 @@ def open_source(
     source, stated = located(source), stated_format(format)
     if not adapter and (whole := opened_whole(source, stated)) is not None:
         return whole
-    fields = _fields(task)
+    fields, rows = stated_task(task, train_indices), stated_rows(train_indices)
+    shape = stated_model(model)
     if adapter:
         found: Adapted | Surveyed = Adapted(source, adapter)
     else:
-        found = Surveyed(source, stated, dict(model or {}), fields)
+        found = Surveyed(source, stated, shape, fields)
     placed = Placed(source)
     for position, place in found.survey():
         placed.add(position, place)
@@ -107,7 +107,7 @@ def open_source(
 
     recorded = found.recorded
     learn_logs(source, unit or placed.unit, recorded)
-    learned, how = find_task(run, config, found.shown_task, fields, recorded, found.format, train_indices)
+    learned, how = find_task(run, config, found.shown_task, fields, recorded, found.format, rows)
     if learned is None:
         warn(f"No task: {how['none'].rstrip('.')}. Probes of task inputs need one: state --task and --p.")
     if history is None:
@@ -152,27 +152,10 @@ def _of_losses(found: Adapted | Surveyed) -> dict[str, str]:
     return {"losses_are": losses_are} if losses_are else {}
 
 
-def _fields(task: TaskConfig | Mapping[str, Any] | None) -> dict[str, Any]:
-    """The stated fields of a task that are not None; a config in full, some of them by name.
-
-    Raises:
-        ValueError: if no family has such fields, or a number is none.
-    """
-    fields: dict[str, Any] = dataclasses.asdict(task) if dataclasses.is_dataclass(task) else dict(task or {})  # type: ignore
-    fields = {name: value for name, value in fields.items() if value is not None}
-    kinds = families_with(fields)
-    numbers = {"int": Integral, "float": Real}
-    for field in dataclasses.fields(kinds[0]):
-        kind = numbers.get(str(getattr(field.type, "__name__", field.type)).split(" ")[0])
-        if kind and field.name in fields and not isinstance(fields[field.name], kind):
-            raise ValueError(f"A task's {field.name} is a number, not {fields[field.name]!r}.")
-    return fields
-
-
 def _check_history(history: "pd.DataFrame") -> None:
-    if missing := set(HISTORY_COLUMNS) - set(history.columns):
+    if missing := set(HISTORY_COLUMNS) - set(getattr(history, "columns", ())):
         raise ValueError(
-            f"A history needs the columns of Run.history(), and lacks {', '.join(sorted(missing))}."
+            f"A history is a table with the columns of Run.history(), and lacks {', '.join(sorted(missing))}."
         )
 
 

@@ -72,14 +72,20 @@ def test_fields_that_run_json_leaves_out_are_fields_too():
         ({"task.p": True}, "--set task.p=True: Input should be a valid integer, got True"),
         ({"n_steps": True}, "--set n_steps=True: Input should be a valid integer, got True"),
         ({"optimizer.lr": True}, "--set optimizer.lr=True: Input should be a valid number, got True"),
-        ({"task.equals_token": "yes"}, "--set task.equals_token=yes: Input should be a valid boolean, got 'yes'"),
+        (
+            {"task.equals_token": "yes"},
+            "--set task.equals_token=yes: Input should be a valid boolean, got 'yes'",
+        ),
         ({"model.n_layers": 2.5}, "--set model.n_layers=2.5: Input should be a valid integer, got 2.5"),
         ({"task.p": torch.tensor(5)}, "--set task.p=.*: Input should be a valid integer"),
         ({"task.split": "unknown"}, "^--set task.split=unknown: Training draws its own split"),
         ({"task.p": 1}, "^--set task.p=1: A modular task needs a modulus p of at least 2"),
         # Two settings may be to blame: neither is named.
         ({"task.p": 10, "task.operation": "divide"}, "^Operation 'divide' needs a prime p, got 10"),
-        ({"task.family": "groups"}, "^--set task.family=groups: .* cannot become one of 'groups'.* --task groups"),
+        (
+            {"task.family": "groups"},
+            "^--set task.family=groups: .* cannot become one of 'groups'.* --task groups",
+        ),
     ],
 )
 def test_errors_are_said_in_the_words_that_were_typed(settings, message):

@@ -263,11 +263,11 @@ def test_wrong_tensors(tmp_path, annotations_off):
         tmp_path / "a.pt", tmp_path / "run", r"shows n_layers=1 by its tensors, but 3 was stated", **options
     )
     with annotations_off():
-        options = {"model": {"act_fn": "swish"}}
+        options = {"model": {"one_hot_embed": True}}
         refused(
             tmp_path / "a.pt",
             tmp_path / "run",
-            r"is no network of this package: .*act_fn.*'swish'",
+            r"is no network of this package: A one-hot embedding needs",
             **options,
         )
     refused(tmp_path / "a.pt", tmp_path / "run", r"no config_\*\.json beside it", format="pizza")
