@@ -155,7 +155,7 @@ def _of_losses(found: Adapted | Surveyed) -> dict[str, str]:
 def _check_history(history: "pd.DataFrame") -> None:
     if missing := set(HISTORY_COLUMNS) - set(getattr(history, "columns", ())):
         raise ValueError(
-            f"A history is a table with the columns of Run.history(), and lacks {', '.join(sorted(missing))}."
+            f"A history needs the columns of Run.history(), and lacks {', '.join(sorted(missing))}."
         )
 
 

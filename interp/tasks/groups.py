@@ -126,8 +126,8 @@ class GroupConfig:
         if "group" not in known:
             if "family" in known:
                 raise ValueError(
-                    f"A task of family {cls.family!r} needs its group, which no tensor shows. State it too, as group='S5' "
-                    "or --group S5."
+                    f"A task of family {cls.family!r} needs its group, which no tensor shows. State it too, as "
+                    "group='S5' or --group S5."
                 )
             return None
         check_can_be_made_again(known, is_drawn=False)

@@ -58,7 +58,7 @@ def test_what_cannot_be_meant_is_one_sentence(source, annotations_off, stated, m
 def test_a_history_that_is_no_table(source, annotations_off):
     with (
         annotations_off(),
-        pytest.raises(ValueError, match="A history is a table with the columns of Run.hist"),
+        pytest.raises(ValueError, match="A history needs the columns of Run.hist"),
     ):
         interp.open_run(source, history=5)
 
@@ -72,7 +72,7 @@ def test_numbers_of_numpy_and_whole_configs_are_statements_too(source):
     }
     assert interp.open_run(source, task=stated).config.task.p == 11
     task = dataclasses.replace(tiny_config().task, split="explicit")
-    opened = interp.open_run(source, task=task, train_indices=np.array([0, 5]))
+    opened = interp.open_run(source, task=task, train_indices=[0, 5])
     assert opened.task.split.nonzero().squeeze(1).tolist() == [0, 5]
     # "unknown" says nothing, as the config of an imported run does where nothing was found.
     unknown = dataclasses.replace(task, split="unknown", train_fraction=None)
