@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,7 +21,7 @@ from interp.sources.opening import open_source
 from interp.sources.recognition import beside, is_known, located
 
 
-def verify_source(source: Path, *, losses: int = 12) -> Report:
+def verify_source(source: Path, *, losses: int = 12, stated: Mapping[str, Any] | None = None) -> Report:
     """What is wrong with a file or folder of foreign checkpoints.
 
     Files that cannot be read are problems, and the others are checked all the same. Recorded losses are compared where
@@ -28,6 +29,7 @@ def verify_source(source: Path, *, losses: int = 12) -> Report:
 
     Args:
         losses: number of checkpoints, spread evenly, whose losses are recomputed and compared with recorded ones.
+        stated: arguments of `interp.open_run` that say what the source does not.
 
     Raises:
         SourceError: if there is nothing, or nothing with weights is found.
@@ -53,18 +55,18 @@ def verify_source(source: Path, *, losses: int = 12) -> Report:
         report.n_steps = len(series.checksums)
         report.findings += series.findings()
     if losses and series:
-        _check_losses(source, losses, report)
+        _check_losses(source, losses, report, stated or {})
     return report
 
 
-def _check_losses(source: Path, n: int, report: Report) -> None:
+def _check_losses(source: Path, n: int, report: Report, stated: Mapping[str, Any]) -> None:
     def without(why: str) -> None:
         report.say("note", "recorded loss", "", f"recorded losses are not compared: {why}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SourceWarning)  # said in the report, or no matter of this check
         try:
-            run = open_source(source)
+            run = open_source(source, **stated)
         except ValueError as error:
             without(str(error))
             return

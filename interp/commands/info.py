@@ -6,12 +6,17 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from interp.commands.stated import takes_statements
 
+
+@takes_statements
 def info(
     run: Annotated[Path, Argument(help="A run, or a file or folder of anyone's checkpoints.")],
     json: Annotated[
         bool, Option("--json", help="Print run.json's content with the saved steps, for programs.")
     ] = False,
+    *,
+    stated: dict[str, Any],
 ) -> None:
     """Say what a run is: task, network, optimizer, status, saved steps, where it stands.
 
@@ -19,9 +24,9 @@ def info(
 
     interp info downloads/some_series
     """
-    from interp.sources.opening import open_run
+    from interp.sources.opening import open_stated
 
-    opened = open_run(run)
+    opened = open_stated(run, stated)
     if json:
         from json import dumps
 

@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from interp.commands.stated import takes_statements
+from interp.ground.stated_options import typed
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from interp.runs.run import Run
 
 
+@takes_statements
 def measure(
     run: Annotated[Path, Argument(help="A run, or a file or folder of anyone's checkpoints.")],
     probes: Annotated[
@@ -47,6 +51,8 @@ def measure(
             "place, in the user's cache folder."
         ),
     ] = True,
+    *,
+    stated: dict[str, Any],
 ) -> None:
     """Apply probes to the checkpoints of a run: one CSV table a probe, and summary.json.
 
@@ -59,10 +65,10 @@ def measure(
     from interp.measurement.measure import measure as measure_run
     from interp.measurement.standard import SLOW, STANDARD
     from interp.measurement.steps import select_steps
-    from interp.sources.opening import open_run
+    from interp.sources.opening import open_stated
     from interp.tables.folder import write_tables
 
-    opened = open_run(run)
+    opened = open_stated(run, stated)
     options: dict[str, Any] = {
         "n_jobs": jobs,
         "device": _device(device),
@@ -95,7 +101,7 @@ def measure(
     for group, at in groups:
         tables |= measure_run(opened, group, at, **options)
     folder = out or Path("figures") / opened.name / "measure"
-    summary = _summary(opened, tables, frequencies, options)
+    summary = _summary(opened, tables, frequencies, options) | {"stated": typed(stated)}
     # A table without rows is left out; the summary says why.
     write_tables(folder, {k: t for k, t in tables.items() if len(t)}, summary, file="summary.json")
     for name, table in tables.items():

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from interp.ground.stated_options import check_no_run, stated_arguments
 from interp.networks.answers import path_for
 from interp.runs.record import RunRecord
 from interp.runs.run import HISTORY_COLUMNS, Run
@@ -71,6 +72,16 @@ def open_run(
     if (place / "index.json").is_file() and (place / "steps").is_dir():
         raise RunError(f"{place} is a run whose run.json is missing. Restore it from a copy.")
     return open_source(path, **stated)
+
+
+def open_stated(path: str | os.PathLike, options: Mapping[str, Any]) -> Run:
+    """`open_run` with what was stated on a command line, by the names of `interp.ground.stated_options`.
+
+    Raises:
+        ValueError: as `open_run`; of a run, naming the options.
+    """
+    check_no_run(path, (Path(path).expanduser() / "run.json").is_file(), options)
+    return open_run(path, **stated_arguments(options))
 
 
 def open_source(
