@@ -1,7 +1,7 @@
 """Are foreign checkpoints the steps that they claim to be? Read as an import reads them, and nothing is written."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from interp.sources.files.steps import Position
 from interp.sources.files.wrapping import State
 from interp.sources.formats.format import Found, WholeSource
 from interp.sources.opening import open_source
-from interp.sources.recognition import beside, is_known, located
+from interp.sources.recognition import beside, is_known, located, recognized, stated_format
 
 
 def verify_source(source: Path, *, losses: int = 12, stated: Mapping[str, Any] | None = None) -> Report:
@@ -38,7 +38,7 @@ def verify_source(source: Path, *, losses: int = 12, stated: Mapping[str, Any] |
     report = Report(source, "checkpoints")
     series: SeriesCheck | None = None
     unit: str | None = None
-    for position, tensors, where in _foreign(source, report):
+    for position, tensors, where, buffers in _foreign(source, report, stated or {}):
         if position is None:
             report.say("note", "order", where, f"{where} does not say of which step it is: left out")
             continue
@@ -50,7 +50,7 @@ def verify_source(source: Path, *, losses: int = 12, stated: Mapping[str, Any] |
             continue
         series = series or SeriesCheck()
         series.unit = "step" if unit == "any" else unit
-        series.add(position.step, tensors)
+        series.add(position.step, tensors, buffers)
     if series:
         report.n_steps = len(series.checksums)
         report.findings += series.findings()
@@ -90,13 +90,15 @@ def _check_losses(source: Path, n: int, report: Report, stated: Mapping[str, Any
 
 
 def _foreign(
-    source: Path, report: Report
-) -> Iterator[tuple[Position | None, Mapping[str, torch.Tensor], str]]:
+    source: Path, report: Report, stated: Mapping[str, Any]
+) -> Iterator[tuple[Position | None, Mapping[str, torch.Tensor], str, Collection[str]]]:
+    """Position, tensors, place in words and names of buffers of every state, by position."""
     for format in formats.FORMATS:
         whole = format.whole_source
         if whole and (series := whole.series(source)):
             report.format = format.name
-            yield from _of_series(source, series, whole, report)
+            for folder in _of_series(source, series, whole, report):
+                yield *folder, ()
             return
     skipped = Skipped()
     found: list[tuple[Position | None, Place]] = []
@@ -109,9 +111,31 @@ def _foreign(
     for name, why in skipped.unreadable.items():
         report.say("problem", "unreadable", name, why)
     # Names come in their own order: "final" before "100".
-    again = Reader()
+    again, buffers = Reader(), _Buffers(source, stated)
     for at, place in sorted(found, key=lambda entry: entry[0].step if entry[0] else -1):
-        yield at, again(place).tensors, place.where
+        state = again(place)
+        yield at, state.tensors, place.where, buffers.of(state)
+
+
+class _Buffers:
+    """Which tensors of a state its format takes for buffers; asked once for all states of the same names and shapes."""
+
+    def __init__(self, source: Path, stated: Mapping[str, Any]):
+        self.format = stated_format(stated.get("format", "auto"))
+        self.json, self.model = beside(source, self.format).json, stated.get("model", {})
+        self.known: dict[frozenset, Collection[str]] = {}
+
+    def of(self, state: State) -> Collection[str]:
+        layout = frozenset((name, tuple(t.shape)) for name, t in state.tensors.items())
+        if layout not in self.known:
+            self.known[layout] = self._asked(Found(state.tensors, state.where, beside=self.json))
+        return self.known[layout]
+
+    def _asked(self, found: Found) -> Collection[str]:
+        try:
+            return recognized(found, self.format).network(found, self.model).dropped
+        except SourceError:  # of no known format, every tensor counts as a weight
+            return ()
 
 
 def _of_series(
