@@ -117,7 +117,7 @@ def open_source(
     run = OpenedRun(source, record, dataclasses.replace(NO_CONFIG, model=config), places, found.read)
 
     recorded = found.recorded
-    learn_logs(source, unit or placed.unit, recorded)
+    learn_logs(source, unit or placed.unit, recorded, next(iter(places.values())).files[0])
     learned, how = find_task(run, config, found.shown_task, fields, recorded, found.format, rows)
     if learned is None:
         warn(f"No task: {how['none'].rstrip('.')}. Probes of task inputs need one: state --task and --p.")

@@ -2,6 +2,7 @@
 
 a folder of files                                  init.pth, 100.pth, ..., final.pth
 a folder of folders with one file each             checkpoint-500/model.safetensors, shards with their index
+a folder above that of one session of a logger     lightning_logs/version_0/checkpoints/epoch=3-step=40.ckpt
 """
 
 import re
@@ -86,6 +87,8 @@ def _checkpoint_files(folder: Path) -> list[tuple[list[Path], str]]:
         if any(f.name.endswith(".index.json") for f in files):
             return [*groups, (shards(folder), "" if groups else folder.name)]
         return [*groups, *(([f], f.stem) for f in found)]
+    if session := _session(folder):
+        return _checkpoint_files(session)
     inside = [(f, _main_files(f)) for f in folders]
     groups = [(main, f.name) for f, main in inside if main and steps.from_name(f.name)]
     if groups:
@@ -104,8 +107,32 @@ def _checkpoint_files(folder: Path) -> list[tuple[list[Path], str]]:
     return []
 
 
+def sessions(folder: Path) -> list[Path]:
+    """The folders `version_0`, `version_1`, ... that a logger made in a folder or one below it, a session each."""
+    found = [*folder.glob("version_*"), *folder.glob("*/version_*")]
+    return sorted((f for f in found if f.is_dir()), key=lambda f: steps.natural(str(f)))
+
+
+def _session(folder: Path) -> Path | None:
+    """The one session below a folder that has checkpoints, or None where none has.
+
+    Raises:
+        SourceError: if several have: they are different runs.
+    """
+    with_files = [f for f in sessions(folder) if _main_files(f) or _main_files(f / "checkpoints")]
+    if len(with_files) > 1:
+        names = ", ".join(f.relative_to(folder).as_posix() for f in with_files[:5])
+        raise SourceError(
+            f"{folder} holds the checkpoints of {len(with_files)} sessions ({names}), each of which is a run of its own. "
+            "Name one of these folders."
+        )
+    return with_files[0] if with_files else None
+
+
 def _main_files(folder: Path) -> list[Path]:
     """The file or shards of one checkpoint: what the common trainers call the model, or else all files with tensors."""
+    if not folder.is_dir():
+        return []
     if any(folder.glob("*.index.json")):
         return shards(folder)
     for name in ("model.safetensors", "pytorch_model.bin", "model.pt", "model.pth"):
