@@ -68,7 +68,7 @@ def _check_losses(source: Path, n: int, report: Report, stated: Mapping[str, Any
         try:
             run = open_source(source, **stated)
         except ValueError as error:
-            without(str(error))
+            without(str(error).partition("\n")[0])
             return
         if run.source_history is None:
             return

@@ -47,6 +47,7 @@ def with_settings(
     _check_family(recipe.task.family, settings, said)
     value = config_to_json(recipe.config())
     value["task"] |= _defaults(recipe.task)
+    value["model"] |= _defaults(recipe.model)
     for path, new in settings.items():
         _set(value, path, new, said[path])
     task: Any = _checked(_task_adapter, value["task"], said, "task.")
@@ -73,10 +74,10 @@ def _check_family(family: str, settings: Mapping[str, Any], said: Mapping[str, s
         )
 
 
-def _defaults(task: Any) -> dict[str, Any]:
+def _defaults(part: Any) -> dict[str, Any]:
     """Fields that run.json leaves out while they have their default."""
-    fields = dataclasses.fields(task)
-    return {f.name: getattr(task, f.name) for f in fields if f.metadata.get("omitted")}
+    fields = dataclasses.fields(part)
+    return {f.name: getattr(part, f.name) for f in fields if f.metadata.get("omitted")}
 
 
 def _set(value: dict[str, Any], path: str, new: Any, said: str) -> None:

@@ -16,7 +16,9 @@ def write_session(run, root, version, *, steps=None, loss=0.5, logger="lightning
     (folder / "checkpoints").mkdir(parents=True)
     for step in run.steps if steps is None else steps:
         file = folder / "checkpoints" / f"epoch={step // 10}-step={step}.ckpt"
-        foreign.write_lightning(file, run.step_weights(step), step, step // 10, {"lr": 0.001}, prefix="model.")
+        foreign.write_lightning(
+            file, run.step_weights(step), step, step // 10, {"lr": 0.001}, prefix="model."
+        )
     lines = [f"{step // 10},{step},{loss},0.75" for step in run.steps]
     (folder / "metrics.csv").write_text("\n".join(["epoch,step,train_loss,val_loss", *lines]) + "\n")
     (folder / "hparams.yaml").write_text("lr: 0.001\n")
@@ -40,7 +42,9 @@ def test_several_sessions_with_checkpoints_are_named(tiny_run, tmp_path, logger,
     for version in (0, 2):
         write_session(tiny_run, tmp_path, version, steps=[50], logger=logger)
     prefix = "" if below else f"{logger}/"
-    with pytest.raises(SourceError, match=rf"of 2 sessions \({prefix}version_0, {prefix}version_2\), .*Name one of"):
+    with pytest.raises(
+        SourceError, match=rf"of 2 sessions \({prefix}version_0, {prefix}version_2\), .*Name one of"
+    ):
         interp.open_run(tmp_path / logger if below else tmp_path)
     assert interp.open_run(tmp_path / logger / "version_2").steps == [50]
 

@@ -9,6 +9,7 @@ from interp.sources.formats.left_facing import LEFT_FACING
 from interp.sources.formats.native_model import NATIVE_MODEL
 from interp.sources.formats.openai_grok import OPENAI_GROK
 from interp.sources.formats.pizza import PIZZA
+from interp.sources.formats.plain_mlp import PLAIN_MLP
 from interp.sources.formats.rep_theory import REP_THEORY
 from interp.sources.formats.transformer_bridge import TRANSFORMER_BRIDGE
 
@@ -22,4 +23,5 @@ FORMATS = (
     LEFT_FACING,
     HUGGINGFACE,
     OPENAI_GROK,
+    PLAIN_MLP,
 )
