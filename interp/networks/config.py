@@ -104,7 +104,8 @@ class ModelConfig:
             )
         if self.summed_embed and not self.is_mlp:
             raise ValueError(
-                f"A summed embedding needs an attention-free MLP, got n_heads={self.n_heads}: attention reads each position."
+                f"A summed embedding needs an attention-free MLP, got n_heads={self.n_heads}: attention reads every "
+                "position."
             )
         width = self.d_mlp if self.is_mlp else self.d_model
         if self.tied_unembed and (

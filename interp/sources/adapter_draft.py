@@ -84,4 +84,4 @@ def _guess(name: str) -> str:
     """What a tensor of this name may be here, or a text that stands for what only the user knows."""
     if re.search(r"pos", name, re.IGNORECASE):
         return "pos_embed.W_pos"
-    return "embed.W_E" if re.search(r"emb|tok", name, re.IGNORECASE) else f"? {name}"
+    return "embed.W_E" if re.search(r"(?<!un)emb|tok", name, re.IGNORECASE) else f"? {name}"

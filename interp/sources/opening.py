@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from interp.ground.stated_options import check_no_run, stated_arguments
 from interp.networks.answers import path_for
+from interp.networks.config import ModelConfig
 from interp.runs.record import RunRecord
 from interp.runs.run import HISTORY_COLUMNS, Run
 from interp.runs.run import open_run as open_own_run
@@ -173,7 +174,10 @@ def _check_history(history: "pd.DataFrame") -> None:
 def _warn_of_assumptions(assumed: Mapping[str, Any]) -> None:
     if assumed:
         listed = ", ".join(f"{k}={v!r}" for k, v in assumed.items())
+        known = {field.name for field in dataclasses.fields(ModelConfig)}
+        other = [name.replace("_", " ") for name in assumed if name not in known]
+        without = f" No network of this package is without a {other[0]}." if other else ""
         warn(
             f"Tensors do not show {listed}: that is assumed. If it was otherwise, state it: model= (or the options "
-            "--activation, --normalization, --attention)."
+            f"--activation, --normalization, --attention).{without}"
         )

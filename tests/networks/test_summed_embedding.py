@@ -1,4 +1,4 @@
-"""An MLP on the sum of its operands' embeddings: torch's own layers as oracle, and everything that reads its first layer."""
+"""An MLP on the sum of its operands' embeddings: torch's own layers as oracle, and all that reads its first layer."""
 
 import json
 

@@ -81,7 +81,8 @@ NETWORKS = {
     ),
     "modules in a row": (
         lambda: nn.Sequential(
-            nn.Embedding(P, D), nn.Flatten(), nn.Linear(2 * D, H), nn.ReLU(), nn.Linear(H, H), nn.ReLU(), nn.Linear(H, P)
+            nn.Embedding(P, D), nn.Flatten(), nn.Linear(2 * D, H), nn.ReLU(), nn.Linear(H, H), nn.ReLU(),
+            nn.Linear(H, P),
         ), lambda net: net(PAIRS),
     ),
     "two hidden layers": (

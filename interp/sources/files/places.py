@@ -123,8 +123,8 @@ def _session(folder: Path) -> Path | None:
     if len(with_files) > 1:
         names = ", ".join(f.relative_to(folder).as_posix() for f in with_files[:5])
         raise SourceError(
-            f"{folder} holds the checkpoints of {len(with_files)} sessions ({names}), each of which is a run of its own. "
-            "Name one of these folders."
+            f"{folder} holds the checkpoints of {len(with_files)} sessions ({names}), each of which is a run of its "
+            "own. Name one of these folders."
         )
     return with_files[0] if with_files else None
 

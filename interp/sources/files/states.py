@@ -43,7 +43,8 @@ def states_in(
     Raises:
         SourceError: if nothing with weights is found.
     """
-    any_found, unknown = False, []
+    any_found = False
+    unknown: list[State] = []
     for place in places_in(source) if places is None else places:
         label = source.name if source.is_file() else place.files[0].relative_to(source).as_posix()
         try:

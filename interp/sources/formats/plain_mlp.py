@@ -26,7 +26,7 @@ from interp.sources.formats.network import Network, Tensors, network
 from interp.sources.formats.trainer_options import stated_by
 
 _MOST_LAYERS = 6
-_EMBEDDING = re.compile(r"emb|tok|W_E", re.IGNORECASE)
+_EMBEDDING = re.compile(r"(?<!un)emb|tok|W_E", re.IGNORECASE)
 _ROLES = (
     (0, re.compile(r"(^|[._])(w_?)?(in|inp|input|encoder)\d*($|[._])", re.IGNORECASE)),
     (
@@ -200,7 +200,7 @@ def _fits(reading: Reading) -> bool:
         (layer.bias, w) for layer, w in zip(reading.layers, turned, strict=True) if layer.bias is not None
     ]
     p, n, read = reading.n_outputs, 1 if reading.is_summed else reading.n_ctx, turned[0].shape[0]
-    if not is_chain or p < 2 or any(len(bias) != w.shape[1] for bias, w in biased):
+    if not (is_chain and is_even) or p < 2 or any(len(bias) != w.shape[1] for bias, w in biased):
         return False
     if not reading.embeddings:
         return reading.n_ctx == 2 and read == n * p
@@ -254,14 +254,14 @@ def _undecided(found: Found, fitting: list[Reading]) -> str:
     told = "\n".join(f"    {reading}" for reading in fitting)
     return (
         f"{found.where} holds an MLP whose shapes leave {len(fitting)} readings:\n{listed(found.tensors)}\nIt may be\n"
-        f"{told}\nState the modulus (--p) if that decides. Otherwise an adapter says which it is; that of the first:\n\n"
-        f"{drafted(found.tensors, found.where, fields, code)}"
+        f"{told}\nState the modulus (--p) if that decides. Otherwise an adapter says which it is; that of the "
+        f"first:\n\n{drafted(found.tensors, found.where, fields, code)}"
     )
 
 
 PLAIN_MLP = Format(
     name="mlp",
-    recognized_by="matrices that follow each other from one-hot or embedded operands to answers: fc1.weight, fc2.weight",
+    recognized_by="fc1.weight, fc2.weight: matrices that follow each other from operands to answers, by their shapes",
     recognizes=is_plain_mlp,
     network=from_plain_mlp,
 )
