@@ -170,7 +170,7 @@ def test_heads_must_be_stated(tmp_path):
 
 def test_what_is_assumed_is_said(tmp_path):
     torch.save(made(OwnBlock).state_dict(), tmp_path / "0.pt")
-    told = "attention_dir='bidirectional', residual_stream=True: that is assumed.*No network .* is without a residual str"
+    told = "attention_dir='bidirectional', residual_stream=True: that is assumed.*No network .* without a residual str"
     with pytest.warns(SourceWarning, match=told):
         interp.open_run(tmp_path / "0.pt", model={"n_heads": HEADS}, task={"operation": "add"})
 
@@ -191,7 +191,7 @@ REFUSED = {
         lambda: Odd(attn=nn.MultiheadAttention(D, HEADS, add_bias_kv=True)), "'attn.bias_k', 'attn.bias_v' beside",
     ),
     "one norm": (lambda: Odd(norm_a=nn.LayerNorm(D)), "holds 1 norms in block"),
-    "a second output": (lambda: Odd(value=nn.Linear(D, 1)), "does not show by names and shapes which tensors are its emb"),
+    "a second output": (lambda: Odd(value=nn.Linear(D, 1)), "does not show by names and shapes which tensors are"),
     "half an MLP": (lambda: Odd(gate=nn.Linear(D, WIDE)), "does not show by names and shapes|no MLP of two layers"),
 }  # fmt: skip
 

@@ -192,10 +192,8 @@ def _may_follow(before: Matrix, after: Matrix) -> bool:
 
 def _fits(reading: Reading) -> bool:
     turned = [reading.turned(layer) for layer in reading.layers]
-    is_chain = (
-        all(a.shape[1] == b.shape[0] for a, b in pairwise(turned))
-        and len({w.shape[1] for w in turned[:-1]}) == 1
-    )
+    is_chain = all(a.shape[1] == b.shape[0] for a, b in pairwise(turned))
+    is_even = len({w.shape[1] for w in turned[:-1]}) == 1
     biased = [
         (layer.bias, w) for layer, w in zip(reading.layers, turned, strict=True) if layer.bias is not None
     ]

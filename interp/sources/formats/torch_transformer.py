@@ -2,7 +2,7 @@
 
     layers.0.self_attn.in_proj_weight, linear1, linear2, norm1, norm2        torch's encoder layer
     attn.in_proj_weight, attn.out_proj.weight beside two linear layers       a block of the user's own
-    an embedding, perhaps positions, an output layer                         whatever their names, by shape where they fit
+    an embedding, perhaps positions, an output layer                         by shape where their names do not say
 
 in_proj holds queries, keys and values one below the other, each with its heads one below the other, so that the number
 of heads shows nowhere. What the tensors leave open is taken as torch's defaults have it, and said: the norms stand
@@ -49,8 +49,8 @@ class _Parts:
     def refuse(self, what: str) -> SourceError:
         """What no network of this package has or what is not clear, with everything that is there."""
         return SourceError(
-            f"{self.found.where} {what}\n{listed(self.found.tensors)}\nIf you know what they are, an adapter says it; one to "
-            f"start from:\n\n{drafted(self.found.tensors, self.found.where)}"
+            f"{self.found.where} {what}\n{listed(self.found.tensors)}\nIf you know what they are, an adapter says "
+            f"it; one to start from:\n\n{drafted(self.found.tensors, self.found.where)}"
         )
 
     def matrices(self, prefix: str = "") -> list[str]:
