@@ -11,7 +11,7 @@ from interp.checks.findings import Report
 from interp.checks.recorded_losses import RecordedLossCheck, spread
 from interp.checks.series import SeriesCheck
 from interp.sources import formats
-from interp.sources.files.places import Place
+from interp.sources.files.places import Place, places_in
 from interp.sources.files.reading import SourceError, SourceWarning
 from interp.sources.files.states import Reader, Skipped, states_in
 from interp.sources.files.steps import Position
@@ -19,6 +19,7 @@ from interp.sources.files.wrapping import State
 from interp.sources.formats.format import Found, WholeSource
 from interp.sources.opening import open_source
 from interp.sources.recognition import beside, is_known, located, recognized, stated_format
+from interp.sources.records.splits import split_files
 
 
 def verify_source(source: Path, *, losses: int = 12, stated: Mapping[str, Any] | None = None) -> Report:
@@ -154,11 +155,12 @@ def _of_series(
 def _quietly(source: Path, skipped: Skipped) -> Iterator[State]:
     there = beside(source, None)
     # A file given by itself cannot be left out: one that is damaged would end all.
-    source = there.checkpoints if there.checkpoints.is_dir() else source
+    whole, source = source, there.checkpoints if there.checkpoints.is_dir() else source
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SourceWarning)  # said in the report
         yield from states_in(
             source,
             skipped,
+            places_in(source, split_files(whole).files),
             knows=lambda state: is_known(Found(state.tensors, state.where, beside=there.json), None),
         )

@@ -42,6 +42,7 @@ STATED_OPTIONS = (
         ("shuffle", "unordered", "torch"),
     ),
     StatedOption("split_seed", int, "task.split_seed", "Seed of the split."),
+    StatedOption("override_split", bool, "override_split", "What is stated counts where the files list other rows."),
     StatedOption("equals_token", bool, "task.equals_token", "Rows are (a, b, =)."),
     StatedOption(
         "separate_vocabularies", bool, "task.separate_vocabularies",

@@ -24,6 +24,7 @@ from interp.sources.placed import Placed
 from interp.sources.recognition import located, opened_whole, stated_format
 from interp.sources.records.logs import learn_logs
 from interp.sources.records.recorded import jsonable
+from interp.sources.records.splits import split_files
 from interp.sources.statements import stated_model, stated_rows, stated_task
 from interp.sources.survey import Adapted, Adapter, Surveyed
 from interp.tasks.task import TaskConfig
@@ -42,6 +43,7 @@ def open_run(
     adapter: Adapter | None = None,
     unit: str | None = None,
     history: "pd.DataFrame | None" = None,
+    override_split: bool = False,
 ) -> Run:
     """The run in a directory, or a file or folder of someone else's checkpoints as a run, in place.
 
@@ -51,7 +53,8 @@ def open_run(
 
     Args:
         path: a run, a file or folder of checkpoints, or hf://org/name of the hub.
-        format, task, model, train_indices, adapter, unit, history: for someone else's checkpoints, as `import_run`.
+        format, task, model, train_indices, adapter, unit, history, override_split: for someone else's checkpoints, as
+            `import_run`.
 
     Raises:
         RunError: if there is nothing, or a run's run.json is damaged or of a newer format.
@@ -61,6 +64,7 @@ def open_run(
     stated: dict[str, Any] = {
         "format": None if format == "auto" else format, "task": task, "model": model, "train_indices": train_indices,
         "adapter": adapter, "unit": unit, "history": history,
+        "override_split": override_split or None,
     }  # fmt: skip
     stated = {name: value for name, value in stated.items() if value is not None}
     place = Path(path).expanduser()
@@ -95,17 +99,18 @@ def open_source(
     adapter: Adapter | None = None,
     unit: str | None = None,
     history: "pd.DataFrame | None" = None,
+    override_split: bool = False,
 ) -> OpenedRun:
     """A file or folder of someone else's checkpoints as a run, in place. Arguments and errors as `import_run`."""
     source, stated = located(source), stated_format(format)
     if not adapter and (whole := opened_whole(source, stated)) is not None:
         return whole
     fields, rows = stated_task(task, train_indices), stated_rows(train_indices)
-    shape = stated_model(model)
+    shape, splits = stated_model(model), split_files(source)
     if adapter:
-        found: Adapted | Surveyed = Adapted(source, adapter)
+        found: Adapted | Surveyed = Adapted(source, adapter, splits)
     else:
-        found = Surveyed(source, stated, shape, fields)
+        found = Surveyed(source, stated, shape, fields, splits)
     placed = Placed(source)
     for position, place in found.survey():
         placed.add(position, place)
@@ -119,7 +124,12 @@ def open_source(
 
     recorded = found.recorded
     learn_logs(source, unit or placed.unit, recorded, next(iter(places.values())).files[0])
-    learned, how = find_task(run, config, found.shown_task, fields, recorded, found.format, rows)
+    recorded.list_rows(splits.listed)
+    for why in splits.unreadable.values():
+        warn(f"Not taken as the split: {why}")
+    learned, how = find_task(
+        run, config, found.shown_task, fields, recorded, found.format, rows, override_split
+    )
     if learned is None:
         warn(f"No task: {how['none'].rstrip('.')}. Probes of task inputs need one: state --task and --p.")
     if history is None:
