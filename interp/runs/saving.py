@@ -20,6 +20,7 @@ from interp.runs.tensor_files import (
     RunError,
     check_weight_names,
     damaged,
+    read_json,
     safetensors_bytes,
     tensor_checksum,
     tensors_in_order,
@@ -52,12 +53,20 @@ def check_unused(path: Path) -> None:
         RunError: if it is a file or a directory that holds anything.
     """
     if (path / "run.json").exists():
-        raise RunError(
-            f"{path} already holds a run. Continue it with `interp resume {path}`, or name a new directory."
-        )
+        # Training that took place elsewhere cannot be continued.
+        how = "Look at it with `interp info" if _is_imported(path) else "Continue it with `interp resume"
+        raise RunError(f"{path} already holds a run. {how} {path}`, or name a new directory.")
     if path.exists() and (not path.is_dir() or any(p.name != "lock" for p in path.iterdir())):
         what = "already holds other files" if path.is_dir() else "is a file"
         raise RunError(f"A new run needs a directory of its own, but {path} {what}. Name a new or empty one.")
+
+
+def _is_imported(path: Path) -> bool:
+    try:
+        about = read_json(path / "run.json")
+    except RunError:  # `interp resume` says what is wrong with it
+        return False
+    return isinstance(about, dict) and about.get("status") == "imported"
 
 
 def put_in_place(made: Path, dest: Path) -> None:

@@ -102,10 +102,16 @@ def open_source(
     override_split: bool = False,
 ) -> OpenedRun:
     """A file or folder of someone else's checkpoints as a run, in place. Arguments and errors as `import_run`."""
+    fields, rows = stated_task(task, train_indices), stated_rows(train_indices)
     source, stated = located(source), stated_format(format)
     if not adapter and (whole := opened_whole(source, stated)) is not None:
+        said = {"task": task, "model": model, "train_indices": rows, "unit": unit, "history": history}
+        if unused := [name for name, value in said.items() if value is not None]:
+            raise ValueError(
+                f"{source} is a series of language models: its files say what their network is, and no task on "
+                f"residues is theirs. Leave out {', '.join(unused)}."
+            )
         return whole
-    fields, rows = stated_task(task, train_indices), stated_rows(train_indices)
     shape, splits = stated_model(model), split_files(source)
     if adapter:
         found: Adapted | Surveyed = Adapted(source, adapter, splits)

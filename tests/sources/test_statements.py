@@ -5,9 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import interp
+from interp.commands.cli import app
 from interp.networks.config import initial_weights, transformer_config
+from interp.runs.tensor_files import RunError
 from tests import foreign
 from tests.tiny import tiny_config
 
@@ -95,3 +98,26 @@ def test_a_family_that_the_source_shows_is_named_where_another_is_stated(tmp_pat
         "'groups'",
     ):
         interp.open_run(file, task={"group": "S5"})
+
+
+def test_advice_on_a_run_that_is_there_already_and_on_one_without_a_task_works(source, tmp_path):
+    run = interp.import_run(source, tmp_path / "run")
+    with pytest.raises(
+        RunError, match="already holds a run. Look at it with `interp info .*run`, or name a new dir"
+    ):
+        interp.import_run(source, tmp_path / "run")
+    assert CliRunner().invoke(app, ["info", str(run.path)]).exit_code == 0
+    with pytest.raises(RunError, match=r"Import its source again with --task \(task= in Python\)"):
+        run.task
+    assert interp.import_run(source, tmp_path / "again", task={"operation": "add"}).task.n_examples == 121
+    opened = interp.open_run(source)
+    with pytest.raises(RunError, match=r"Open it with task= \(--task\) if you know what it learned"):
+        opened.task
+    told = interp.open_run(source, task={"operation": "add"})
+    with pytest.raises(
+        ValueError, match="state it where its source is opened or imported: --train-fraction, --split"
+    ):
+        told.task.split
+    stated = ["--task", "add", "--split", "shuffle", "--split-seed", "0", "--train-fraction", "0.5"]
+    shown = CliRunner().invoke(app, ["info", str(source), *stated])
+    assert "add mod 11, 50% train (split 'shuffle', seed 0)" in " ".join(shown.output.split())
