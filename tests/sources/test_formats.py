@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 import interp
-from interp.networks.config import ModelConfig, transformer_config
+from interp.networks.config import ModelConfig
 from interp.snapshots.snapshot import Snapshot
 from interp.sources import SourceError, SourceWarning, import_run
 from interp.sources.files import steps
