@@ -151,7 +151,7 @@ def _take_block(parts: _Parts, theirs: str, ours: str, matrices: list[str]) -> N
     if matrices:
         pair = _mlp_pair({name: parts.left[name] for name in matrices}, parts.width)
         if pair is None:
-            raise parts.refuse(f"holds no MLP of two layers in block {theirs!r}, but {', '.join(matrices)}:")
+            raise parts.refuse(f"holds no MLP of two layers in block {theirs!r}, but {', '.join(map(repr, matrices))}:")
         for name, side in zip(pair, ("in", "out"), strict=True):
             parts.take_layer(name, f"{ours}.mlp.{side}")
     norms = [n for n in parts.norms(theirs) if theirs or not _LAST_NORM.search(n)]
@@ -197,7 +197,7 @@ def _take_positions(parts: _Parts) -> None:
         n for n, t in parts.left.items() if _POSITIONS.search(n) and t.ndim > 1 and t.shape[-1] == width
     ]
     if len(called) > 1:
-        raise parts.refuse(f"holds several tensors that may be positions ({', '.join(called)}):")
+        raise parts.refuse(f"holds several tensors that may be positions ({', '.join(map(repr, called))}):")
     for name in called:
         rows = parts.left.pop(name).squeeze()
         if rows.ndim != 2:
