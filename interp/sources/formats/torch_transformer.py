@@ -151,7 +151,9 @@ def _take_block(parts: _Parts, theirs: str, ours: str, matrices: list[str]) -> N
     if matrices:
         pair = _mlp_pair({name: parts.left[name] for name in matrices}, parts.width)
         if pair is None:
-            raise parts.refuse(f"holds no MLP of two layers in block {theirs!r}, but {', '.join(map(repr, matrices))}:")
+            raise parts.refuse(
+                f"holds no MLP of two layers in block {theirs!r}, but {', '.join(map(repr, matrices))}:"
+            )
         for name, side in zip(pair, ("in", "out"), strict=True):
             parts.take_layer(name, f"{ours}.mlp.{side}")
     norms = [n for n in parts.norms(theirs) if theirs or not _LAST_NORM.search(n)]
