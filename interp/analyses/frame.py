@@ -15,7 +15,7 @@ An analysis asks one question and has three functions: `compute(run, device) -> 
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 from interp.figures import style
 from interp.ground.plain_warnings import plain_warnings
 from interp.ground.provenance import versions
+from interp.ground.stated_options import STATED_OPTIONS, typed
 from interp.tables.folder import Tables, read_about, read_tables, write_about, write_tables
 from interp.tables.outcome import outcome
 
@@ -62,6 +63,7 @@ def main(
                 draw_only=options.draw_only,
                 device=options.device,
                 program=f"python analyses/{name}.py",
+                stated={option.name: getattr(options, option.name) for option in STATED_OPTIONS},
             )
         )
     except (ValueError, OSError) as error:
@@ -88,11 +90,31 @@ def _parser(name: str, description: str | None) -> argparse.ArgumentParser:
         default="auto",
         help="where probes compute; auto is cuda where there is one, otherwise cpu",
     )
+    _add_statements(parser)
     return parser
 
 
+def _add_statements(parser: argparse.ArgumentParser) -> None:
+    """The options that state what a source does not say, as the command line has them."""
+    group = parser.add_argument_group("what someone else's checkpoints do not say")
+    for option in STATED_OPTIONS:
+        if option.kind is bool:
+            action = argparse.BooleanOptionalAction
+            group.add_argument(option.flag, action=action, default=None, help=option.help)
+        else:
+            choices = option.choices or None
+            group.add_argument(option.flag, type=option.kind, choices=choices, help=option.help)
+
+
 def answer(
-    analysis: Analysis, run: str | None, out: Path | None, *, draw_only: bool, device: str, program: str
+    analysis: Analysis,
+    run: str | None,
+    out: Path | None,
+    *,
+    draw_only: bool,
+    device: str,
+    program: str,
+    stated: Mapping[str, Any],
 ) -> str:
     """Compute, draw and summarize, or with `draw_only` the last two; one line that says what was written.
 
@@ -100,6 +122,7 @@ def answer(
         run: None for the bundled run.
         out: None for figures/<run>/<name>/.
         program: what the user typed to get here, as "interp analyse fourier"; for messages and the record.
+        stated: what the checkpoints do not say, by the names of `interp.ground.stated_options`.
 
     Raises:
         ValueError: if there is no such run, device or table, or the question does not apply to this run.
@@ -110,9 +133,9 @@ def answer(
         out = Path("figures") / path.name / name
         check_same_run(out, path)
     if draw_only:
-        tables, about = _kept(out, program)
+        tables, about = _kept(out, program, stated)
     else:
-        tables, about = _compute(run_path(run, name), analysis, device, program)
+        tables, about = _compute(run_path(run, name), analysis, device, program, stated)
         write_tables(out, tables, about)
     try:
         figure, summary = analysis.draw(tables), analysis.summarize(tables)
@@ -153,15 +176,17 @@ def run_path(run: str | None, name: str) -> Path:
     return path if run and run.startswith("hf:") else Path(os.path.abspath(path.expanduser()))
 
 
-def _compute(path: Path, analysis: Analysis, device: str, program: str) -> tuple[Tables, dict[str, Any]]:
+def _compute(
+    path: Path, analysis: Analysis, device: str, program: str, stated: Mapping[str, Any]
+) -> tuple[Tables, dict[str, Any]]:
     # None of it with --draw-only.
     import torch
 
     from interp.networks.devices import check_device
     from interp.runs.config import config_to_json
-    from interp.sources.opening import open_run
+    from interp.sources.opening import open_stated
 
-    run = open_run(path)
+    run = open_stated(path, stated)
     if not run.steps:
         raise ValueError(f"Run {run.name!r} has no checkpoints to analyse yet.")
     if device == "auto":
@@ -180,6 +205,7 @@ def _compute(path: Path, analysis: Analysis, device: str, program: str) -> tuple
         "device": device,
         "threads": torch.get_num_threads(),
         "versions": versions(),
+        "stated": typed(stated),
         "command": _command(program),
     }
     return tables, about
@@ -216,13 +242,19 @@ def check_same_run(out: Path, path: Path) -> None:
         )
 
 
-def _kept(out: Path, program: str) -> tuple[Tables, dict[str, Any]]:
+def _kept(out: Path, program: str, stated: Mapping[str, Any]) -> tuple[Tables, dict[str, Any]]:
     """The tables of an earlier call.
 
     Raises:
-        ValueError: if the folder lacks them.
+        ValueError: if the folder lacks them, or they were computed under another statement.
     """
-    if read_about(out) is None:
+    about = read_about(out)
+    if about is not None and (said := typed(stated)) and said != about.get("stated", []):
+        raise ValueError(
+            f"{out} holds tables that were computed with {', '.join(about.get('stated', [])) or 'nothing stated'}, not "
+            f"with {', '.join(said)}. Run `{program}` with these options and without --draw-only first."
+        )
+    if about is None:
         raise ValueError(
             f"{out} holds no tables of this analysis to draw. Run `{program}` without --draw-only first."
         )

@@ -12,7 +12,7 @@ What is a problem and what is a note:
                        served twice). A note for vectors between neighbouring steps: a bias without gradient, or a
                        norm's weight in half precision, can stand still.
     outlier            the way through a step is far longer than the way around it (rule below).
-    not finite         NaN or infinity in a tensor.
+    not finite         NaN or infinity in a tensor that is no buffer of its format.
     shape              a tensor appears, disappears, or changes shape or dtype.
     order              steps that do not ascend, or come twice.
     missing step       a gap inside an otherwise even series of steps (see `missing_steps`).
@@ -57,8 +57,12 @@ class SeriesCheck:
         self._detours: list[tuple[int, float]] = []
         self._last_step: int | None = None
 
-    def add(self, step: int, weights: Mapping[str, Tensor]) -> None:
-        """The next checkpoint; the weights are not kept."""
+    def add(self, step: int, weights: Mapping[str, Tensor], buffers: Collection[str] = ()) -> None:
+        """The next checkpoint; the weights are not kept.
+
+        Args:
+            buffers: names of tensors that are no weights, as masks, and may hold infinity rightly.
+        """
         checksums = {name: tensor_checksum(tensor) for name, tensor in weights.items()}
         if step in self.checksums:
             same = self.checksums[step] == checksums
@@ -81,8 +85,9 @@ class SeriesCheck:
         self._last_step = step
         self.checksums[step] = checksums
         self._compare_kinds(step, weights)
-        if self._is_finite(step, weights):
-            self._measure_detour(step, weights)
+        trained = {name: tensor for name, tensor in weights.items() if name not in buffers}
+        if self._is_finite(step, trained):
+            self._measure_detour(step, trained)
 
     def findings(
         self, *, still: Collection[tuple[int, int]] = (), expected: Sequence[int] | None = None

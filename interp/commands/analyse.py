@@ -1,11 +1,14 @@
 """`interp analyse`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from interp.commands.stated import takes_statements
 
+
+@takes_statements
 def analyse(
     name: Annotated[str | None, Argument(help="Which analysis; without a name they are listed.")] = None,
     run: Annotated[
@@ -22,6 +25,8 @@ def analyse(
         bool, Option("--draw-only", help="Redraw from the tables in the folder; needs no torch.")
     ] = False,
     device: Annotated[str, Option(help="Where probes compute: auto, cpu, cuda or mps.")] = "auto",
+    *,
+    stated: dict[str, Any],
 ) -> None:
     """Answer one question about a run: its tables (CSV), a figure (pdf, png) and summary.json.
 
@@ -38,4 +43,5 @@ def analyse(
         return
     module = named(name)
     analysis = Analysis(name, module.compute, module.draw, module.summarize)
-    print(answer(analysis, run, out, draw_only=draw_only, device=device, program=f"interp analyse {name}"))
+    program = f"interp analyse {name}"
+    print(answer(analysis, run, out, draw_only=draw_only, device=device, program=program, stated=stated))

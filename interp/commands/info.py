@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from interp.commands.standing import told_status, told_transition, transitions
+from interp.commands.stated import takes_statements
 
 if TYPE_CHECKING:
     from interp.runs.run import Run
 
 
+@takes_statements
 def info(
     run: Annotated[
         Path, Argument(help="A run, a folder of runs, or a file or folder of anyone's checkpoints.")
@@ -19,6 +21,8 @@ def info(
     json: Annotated[
         bool, Option("--json", help="Print run.json's content with the saved steps, for programs.")
     ] = False,
+    *,
+    stated: dict[str, Any],
 ) -> None:
     """Say what a run is: task, network, optimizer, status, saved steps, when it memorized and grokked.
 
@@ -31,12 +35,12 @@ def info(
     interp info downloads/some_series
     """
     from interp.commands.run_list import listed, print_runs, runs_below
-    from interp.sources.opening import open_run
+    from interp.sources.opening import open_stated
 
     if below := runs_below(run):
         print_runs(listed(run, below), as_json=json)
         return
-    opened = open_run(run)
+    opened = open_stated(run, stated)
     if json:
         from json import dumps
 

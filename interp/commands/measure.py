@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from interp.commands.stated import takes_statements
+from interp.ground.stated_options import typed
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from interp.runs.run import Run
 
 
+@takes_statements
 def measure(
     run: Annotated[Path | None, Argument(help="A run, or a file or folder of anyone's checkpoints.")] = None,
     probes: Annotated[
@@ -56,6 +60,8 @@ def measure(
             "place, in the user's cache folder."
         ),
     ] = True,
+    *,
+    stated: dict[str, Any],
 ) -> None:
     """Apply probes to the checkpoints of a run: one CSV table a probe, and summary.json.
 
@@ -78,11 +84,11 @@ def measure(
     from interp.measurement.measure import measure as measure_run
     from interp.measurement.probe_files import probes_of_files
     from interp.measurement.steps import select_steps
-    from interp.sources.opening import open_run
+    from interp.sources.opening import open_stated
     from interp.tables.folder import write_tables
 
     own = probes_of_files(probe or [])
-    opened = open_run(run)
+    opened = open_stated(run, stated)
     options: dict[str, Any] = {
         "n_jobs": jobs,
         "device": _device(device),
@@ -109,7 +115,7 @@ def measure(
     for group, at in groups:
         tables |= measure_run(opened, group, at, **options)
     folder = out or Path("figures") / opened.name / "measure"
-    summary = _summary(opened, tables, frequencies, options)
+    summary = _summary(opened, tables, frequencies, options) | {"stated": typed(stated)}
     # A table without rows is left out; the summary says why.
     write_tables(folder, {k: t for k, t in tables.items() if len(t)}, summary, file="summary.json")
     print("".join(f"{line}\n" for line in _left_out(tables)), end="")

@@ -215,7 +215,7 @@ def assembled(
             raise ValueError(f"--set {text}: needs FIELD=VALUE, as --set task.p=59.")
         settings[path], typed[path] = value_of(value), f"--set {text}"
     n_steps = settings.pop("n_steps", steps)
-    if n_steps is not None and (not isinstance(n_steps, int) or n_steps < 1):
+    if n_steps is not None and (type(n_steps) is not int or n_steps < 1):
         raise ValueError(
             f"{typed.get('n_steps', '--steps')}: a run needs a number of steps of at least 1, got {n_steps}."
         )

@@ -1,11 +1,15 @@
 """`interp verify`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Exit, Option
 
+from interp.commands.stated import takes_statements
+from interp.ground.stated_options import check_no_run, stated_arguments
 
+
+@takes_statements
 def verify(
     path: Annotated[Path, Argument(help="A run, or a file or folder of anyone's checkpoints.")],
     repair: Annotated[
@@ -15,6 +19,8 @@ def verify(
     losses: Annotated[
         int, Option(help="Checkpoints whose losses are recomputed, evenly spread, and compared.", min=0)
     ] = 12,
+    *,
+    stated: dict[str, Any],
 ) -> None:
     """Find every truncated, altered or missing file of a run, and steps that are not what they claim to be.
 
@@ -26,6 +32,7 @@ def verify(
     interp verify downloads/some_series --json findings.json
     """
     is_run = (path / "run.json").exists() or (path / "index.json").exists()
+    check_no_run(path, is_run, stated)
     repairs = []
     if repair:
         if not is_run:
@@ -43,7 +50,7 @@ def verify(
     else:
         from interp.checks.of_source import verify_source
 
-        report = verify_source(path, losses=losses)
+        report = verify_source(path, losses=losses, stated=stated_arguments(stated))
     value = report.to_json() | {"repairs": [done.to_json() for done in repairs]}
     to_stdout = json is not None and str(json) == "-"
     if json is not None and not to_stdout:

@@ -5,18 +5,19 @@ needs torch only, so that a run can be trained, read and verified without the se
 takes; `interp.networks.hooked` makes hooked modules of what is described here.
 
 Two families. With `n_heads > 0` a transformer: embedding, positions, blocks of attention and MLP on a residual stream,
-unembedding. With `n_heads == 0` an attention-free MLP: the embeddings of all positions side by side, `n_layers` hidden
-layers, unembedding, no residual stream.
+unembedding. With `n_heads == 0` an attention-free MLP: the embeddings of all positions side by side, or their sum,
+`n_layers` hidden layers, unembedding, no residual stream.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from interp.ground.choices import check_choices
+from interp.tasks.task import OMITTED
 
 Weights = dict[str, Tensor]
 
@@ -49,6 +50,7 @@ class ModelConfig:
         init: "nanda" (N(0, 1/d_model), W_U N(0, 1/d_vocab)), "pizza" (W_in N(0, 1/d_mlp) instead) or "gpt2"
             (N(0, 0.64/d_model), as the legacy HookedTransformer). Biases start at zero.
         init_scale: factor on every initial matrix.
+        summed_embed: an MLP reads the sum of the embeddings of all positions, not all of them side by side.
     """
 
     n_layers: int
@@ -72,6 +74,7 @@ class ModelConfig:
     one_hot_embed: bool
     init: Literal["nanda", "pizza", "gpt2"]
     init_scale: float
+    summed_embed: bool = field(default=False, metadata=OMITTED)
 
     def __post_init__(self):
         check_choices(self)
@@ -101,6 +104,11 @@ class ModelConfig:
             raise ValueError(
                 "A one-hot embedding needs an attention-free MLP with d_model equal to d_vocab, got "
                 f"n_heads={self.n_heads}, d_model={self.d_model}, d_vocab={self.d_vocab}."
+            )
+        if self.summed_embed and not self.is_mlp:
+            raise ValueError(
+                f"A summed embedding needs an attention-free MLP, got n_heads={self.n_heads}: attention reads every "
+                "position."
             )
         width = self.d_mlp if self.is_mlp else self.d_model
         if self.tied_unembed and (
@@ -189,7 +197,7 @@ def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     if not c.one_hot_embed:
         shapes["embed.W_E"] = (c.d_vocab, c.d_model)
     if c.is_mlp:
-        width = c.n_ctx * c.d_model
+        width = c.d_model if c.summed_embed else c.n_ctx * c.d_model
         for layer in range(c.n_layers):
             shapes[f"blocks.{layer}.mlp.W_in"] = (width, c.d_mlp)
             if c.mlp_bias:

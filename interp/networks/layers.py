@@ -47,6 +47,11 @@ def norm_scale(x: Tensor) -> Tensor:
     return (x.var(-1, correction=0, keepdim=True) + EPSILON).sqrt()
 
 
+def joined(config: ModelConfig, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch width"]:
+    """What the first hidden layer of an attention-free MLP reads of the embeddings: all side by side, or their sum."""
+    return x.sum(1) if config.summed_embed else x.flatten(1)
+
+
 def unembedding(config: ModelConfig, weights: Weights) -> Tensor:
     """W_U (width, d_vocab_out), also where it is tied to the embedding."""
     if config.tied_unembed:

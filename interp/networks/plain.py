@@ -20,7 +20,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.networks.config import ModelConfig, Weights
-from interp.networks.layers import activation, layer_norm, norm_scale, sinusoidal_positions, unembedding
+from interp.networks.layers import (
+    activation,
+    joined,
+    layer_norm,
+    norm_scale,
+    sinusoidal_positions,
+    unembedding,
+)
 
 Tap = Callable[[str, Tensor], Tensor]
 
@@ -65,7 +72,7 @@ def forward(
         tap: sees every activation and gives what goes on in its place, of the same shape.
     """
     if config.is_mlp:
-        x = tap("hook_embed", _embedded(config, weights, inputs)).flatten(1)[:, None]
+        x = joined(config, tap("hook_embed", _embedded(config, weights, inputs)))[:, None]
         for layer in range(config.n_layers):
             x = _neurons(config, weights, f"blocks.{layer}.mlp", x, tap)
     else:

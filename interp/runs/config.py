@@ -175,9 +175,10 @@ def config_from_json(value: Any, where: Path | str) -> RunConfig:
 def config_to_json(config: RunConfig) -> dict[str, Any]:
     """The config as run.json holds it."""
     value = json.loads(json.dumps(dataclasses.asdict(config)))
-    for field in dataclasses.fields(config.task) if config.task else ():  # type: ignore[arg-type]
-        if field.metadata.get("omitted") and getattr(config.task, field.name) == field.default:
-            del value["task"][field.name]
+    for name, part in (("task", config.task), ("model", config.model)):
+        for field in dataclasses.fields(part) if part else ():  # type: ignore[arg-type]
+            if field.metadata.get("omitted") and getattr(part, field.name) == field.default:
+                del value[name][field.name]
     return value
 
 

@@ -132,12 +132,16 @@ class Run:
             RunError: if the run has no task that this package knows, or task.safetensors contradicts the config.
         """
         if self.config.task is None:
-            what_to_do = "Import it with --task if you know what it learned."
-            if self.huggingface:
-                what_to_do = "A language model learned none: run model(step) on tokens of your own."
+            known = "Probes of weights apply"
+            if self.huggingface is not None:
+                advice = f"{known}, and induction_scores; its tokens are yours: run.model(step) takes any"
+            elif self.record.status == "imported":
+                advice = f"{known}. Import its source again with --task (task= in Python) if you know what it learned"
+            else:
+                advice = f"{known}. Open it with task= (--task) if you know what it learned"
             raise RunError(
                 f"Run {self.name!r} has no task that grokscope knows, so that probes of task inputs do not apply. "
-                f"Probes of weights do. {what_to_do}"
+                f"{advice}."
             )
         return self._read_task(self.config.task)
 

@@ -25,6 +25,7 @@ from interp.runs.tensor_files import (
     check_weight_names,
     damaged,
     not_readable,
+    read_json,
     safetensors_bytes,
     tensor_checksum,
     tensors_in_order,
@@ -61,13 +62,21 @@ def check_unused(path: Path) -> None:
         RunError: if it is a file, or a directory that holds anything but what a failed start left there.
     """
     if (path / "run.json").exists():
-        raise RunError(
-            f"{path} already holds a run. Continue it with `interp resume {path}`, or name a new directory."
-        )
+        # Training that took place elsewhere cannot be continued.
+        how = "Look at it with `interp info" if _is_imported(path) else "Continue it with `interp resume"
+        raise RunError(f"{path} already holds a run. {how} {path}`, or name a new directory.")
     is_empty = path.is_dir() and (is_beginning(path) or not any(path.iterdir()))
     if path.exists() and not is_empty:
         what = "already holds other files" if path.is_dir() else "is a file"
         raise RunError(f"A new run needs a directory of its own, but {path} {what}. Name a new or empty one.")
+
+
+def _is_imported(path: Path) -> bool:
+    try:
+        about = read_json(path / "run.json")
+    except RunError:  # `interp resume` says what is wrong with it
+        return False
+    return isinstance(about, dict) and about.get("status") == "imported"
 
 
 def put_in_place(made: Path, dest: Path) -> None:

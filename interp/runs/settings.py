@@ -44,8 +44,10 @@ def with_settings(
         ValueError: if a path leads nowhere, a value has another type, or the fields do not fit together.
     """
     said = {path: path for path in settings} | dict(typed or {})
+    _check_family(recipe.task.family, settings, said)
     value = config_to_json(recipe.config())
     value["task"] |= _defaults(recipe.task)
+    value["model"] |= _defaults(recipe.model)
     for path, new in settings.items():
         _set(value, path, new, said[path])
     task: Any = _checked(_task_adapter, value["task"], said, "task.")
@@ -55,13 +57,27 @@ def with_settings(
     value["model"] |= {name: n for name, n in sizes.items() if f"model.{name}" not in settings}
     if {"model.d_model", "model.n_heads"} & settings.keys() and "model.d_head" not in settings:
         _fit_heads(value["model"], settings)
-    return _checked(_config_adapter, value, said, "").recipe()
+    config = _checked(_config_adapter, value, said, "")
+    try:
+        return config.recipe()
+    except ValueError as error:
+        raise ValueError(_blamed(str(error), "task.split", said)) from error
 
 
-def _defaults(task: Any) -> dict[str, Any]:
+def _check_family(family: str, settings: Mapping[str, Any], said: Mapping[str, str]) -> None:
+    """Refuse another family than the recipe's: it has other fields, of which the recipe knows nothing."""
+    new = settings.get("task.family", family)
+    if new != family and isinstance(new, str) and new in FAMILIES:
+        raise ValueError(
+            f"{said['task.family']}: a recipe of family {family!r} cannot become one of {new!r}, whose fields are "
+            f"others. Start from a recipe of that family: --task {new}."
+        )
+
+
+def _defaults(part: Any) -> dict[str, Any]:
     """Fields that run.json leaves out while they have their default."""
-    fields = dataclasses.fields(task)
-    return {f.name: getattr(task, f.name) for f in fields if f.metadata.get("omitted")}
+    fields = dataclasses.fields(part)
+    return {f.name: getattr(part, f.name) for f in fields if f.metadata.get("omitted")}
 
 
 def _set(value: dict[str, Any], path: str, new: Any, said: str) -> None:
@@ -97,7 +113,8 @@ def _fit_heads(model: dict[str, Any], settings: Mapping[str, Any]) -> None:
 
 def _checked(adapter: pydantic.TypeAdapter, value: Any, said: Mapping[str, str], prefix: str) -> Any:
     try:
-        return adapter.validate_python(value)
+        # As JSON, where strict is meant for values of files: true is no 1 and "yes" is no true, a list may be a tuple.
+        return adapter.validate_json(json.dumps(value, default=repr), strict=True)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         message = str(first["msg"]).removeprefix("Value error, ")
@@ -107,9 +124,17 @@ def _checked(adapter: pydantic.TypeAdapter, value: Any, said: Mapping[str, str],
         if first["type"] == "union_tag_invalid":
             path += ".family"
         if first["type"] == "value_error":
-            raise ValueError(message) from error
+            raise ValueError(_blamed(message, path, said)) from error
         found = f", got {first['input']!r}" if not isinstance(first["input"], dict) else ""
         raise ValueError(f"{_typed(path, said)}: {message}{found}.") from error
+
+
+def _blamed(message: str, path: str, said: Mapping[str, str]) -> str:
+    """The message with what the user wrote before it, where only one setting can be what does not fit."""
+    inside = [
+        written for field, written in said.items() if f"{field}.".startswith(f"{path}." if path else "")
+    ]
+    return f"{inside[0]}: {message}" if len(inside) == 1 else message
 
 
 def _typed(path: str, said: Mapping[str, str]) -> str:

@@ -157,7 +157,8 @@ class Elements:
         config = self._network.config
         assert config is not None and config.is_mlp
         d = config.d_model
-        rows = self._weights["blocks.0.mlp.W_in"][position * d : (position + 1) * d].to(self._double)
+        first = 0 if config.summed_embed else position * d
+        rows = self._weights["blocks.0.mlp.W_in"][first : first + d].to(self._double)
         return rows[tokens] if config.one_hot_embed else self._weights["embed.W_E"][tokens].to(rows) @ rows
 
     @cached_property

@@ -145,8 +145,8 @@ class Snapshot:
                 "not apply. Probes of weights do, and those of attention on repeated tokens."
             )
         raise NotApplicable(
-            "This probe needs the task's inputs, and the run has no task that grokscope knows. Import it again "
-            "with --task if you know what it learned; probes of weights work without."
+            "This probe needs the task's inputs, and the run has no task that grokscope knows. State it where its "
+            "source is opened or imported (--task, task= in Python), if you know it; probes of weights work without."
         )
 
     @cached_property

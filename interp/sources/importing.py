@@ -45,6 +45,7 @@ def import_run(
     adapter: Adapter | None = None,
     unit: str | None = None,
     history: "pd.DataFrame | None" = None,
+    override_split: bool = False,
 ) -> Run:
     """The run made of someone else's checkpoints: the same store, the same probes and analyses.
 
@@ -64,6 +65,8 @@ def import_run(
             None for a file without weights. Weights have the names and orientations of `interp.networks.config`.
         unit: what steps count, for adapters and where the source's own unit is wrong.
         history: recorded losses with the columns of `Run.history()`, for adapters.
+        override_split: whether a stated split counts where the source lists other train rows, which is an error
+            otherwise.
 
     Raises:
         SourceError: if the source is not there, holds nothing that is known, is unsafe, damaged or inconsistent.
@@ -82,7 +85,7 @@ def import_run(
     check_unused(dest)
     opened = open_source(
         source, format=format, task=task, model=model, train_indices=train_indices, adapter=adapter, unit=unit,
-        history=history,
+        history=history, override_split=override_split,
     )  # fmt: skip
     dest.parent.mkdir(parents=True, exist_ok=True)
     workshop = Path(tempfile.mkdtemp(prefix=f".{dest.name}.", suffix=".importing", dir=dest.parent))

@@ -19,6 +19,7 @@ from interp.networks.config import ModelConfig, Weights
 from interp.runs.run import Run
 from interp.sources.files.reading import SourceError
 from interp.sources.formats.format import Format
+from interp.sources.listed import check_log, check_memorized, check_statement, split_of
 from interp.sources.records.recorded import Recorded
 from interp.tasks.families import families_with
 from interp.tasks.recognition import Sizes
@@ -42,6 +43,7 @@ def find_task(
     recorded: Recorded,
     format: Format | None,
     train_indices: Iterable[int] | None,
+    override_split: bool = False,
 ) -> tuple[Task | None, dict[str, str]]:
     """What a run in the making learned, and how each part of that was found ("none": why there is no task).
 
@@ -49,14 +51,16 @@ def find_task(
         shown: fields of a task's config that the source shows, perhaps with its `family`.
         stated: fields that the user states; they count more.
         format: of the source, which may know how its trainer drew the train rows; None for an adapter's.
+        override_split: whether a stated split counts where the source lists another.
 
     Raises:
+        SourceError: if lists of train rows contradict the task, each other, the losses or what is stated.
         ValueError: if stated fields fit neither each other nor the network.
     """
     how = dict.fromkeys(shown, "shown by the source") | dict.fromkeys(stated, "stated")
     how.pop("family", None)
     try:
-        kind, fields = fitted_family(model, {**shown, **stated})
+        kind, fields = fitted_family(model, shown, stated)
     except ValueError as error:
         if stated:
             raise
@@ -75,21 +79,21 @@ def find_task(
         base = candidates[name]
         how["operation"] = f"answered by the last checkpoint on {share:.1%} of the pairs"
 
-    if stated.get("split") in ("shuffle", "unordered", "torch"):
-        if "split_seed" not in stated or "train_fraction" not in fields:
-            raise ValueError(
-                f"Split {stated['split']!r} needs a train fraction and a seed: state --train-fraction and --split-seed "
-                "too, or none of the three."
-            )
-        drawn = {name: fields[name] for name in ("split", "split_seed", "train_fraction")}
-        return replace(base, **drawn).task(), how
     unsplit = base.task()
-    pairs, where = _train_pairs(base.n_answers, recorded, format, train_indices)
-    if pairs is not None:
-        is_train = rows_of_pairs(base, pairs, where)
+    listed = split_of(unsplit, recorded.listed)
+    if (drawn := _stated_split(base, fields, stated, train_indices)) is not None:
+        task, what, told = drawn
+        check_statement(listed, task.split, what, overrides=override_split)
+        return task, how | told
+    losses = _losses(run, model, unsplit)
+    if listed is not None:
+        _check_listed(run, listed, losses, recorded, unsplit, model)
+    made = listed or _made_again(base, recorded, format)
+    if made is not None:
+        is_train, where = made
         share = int(is_train.sum()) / len(is_train)
         return replace(base, split="explicit", train_fraction=share).task(is_train), how | {"split": where}
-    found = found_split(unsplit, _losses(run, model, unsplit), fields.get("train_fraction"), _seeds(recorded))
+    found = found_split(unsplit, losses, fields.get("train_fraction"), _seeds(recorded))
     if found is None:
         return unsplit, how | {
             "split": "not found: state --split, --split-seed and --train-fraction if you know them"
@@ -99,18 +103,70 @@ def find_task(
     return config.task(), how | {"split": text}
 
 
-def _train_pairs(
-    p: int, recorded: Recorded, format: Format | None, train_indices: Iterable[int] | None
-) -> tuple[list[tuple[int, int]] | None, str]:
-    """The operands of the train rows where they are listed or can be made again, and by whom."""
-    if train_indices is not None:
-        return [divmod(int(i), p) for i in train_indices], "train_indices"
-    if recorded.train_pairs is not None:
-        return recorded.train_pairs, "the list of train data in the source"
-    if recorded.train_rows is not None:
-        return [divmod(i, p) for i in recorded.train_rows], "the list of train indices in the source"
-    made_again = format.train_pairs(recorded.config) if format else None
-    return made_again or (None, "")
+def _stated_split(
+    base: Any, fields: Mapping[str, Any], stated: Mapping[str, Any], train_indices: Iterable[int] | None
+) -> tuple[Task, str, dict[str, str]] | None:
+    """The task on the split that the user states, what stated it, and how that is recorded; None where none is stated.
+
+    Raises:
+        ValueError: if a part of it is missing, or both rows and a way to draw them are stated.
+    """
+    is_drawn = stated.get("split", "explicit") != "explicit"
+    if is_drawn and train_indices is not None:
+        raise ValueError(
+            f"State either train_indices or split={stated['split']!r}: each says which rows are train."
+        )
+    if is_drawn:
+        if "split_seed" not in stated or "train_fraction" not in fields:
+            raise ValueError(
+                f"Split {stated['split']!r} needs a train fraction and a seed: state --train-fraction and --split-seed "
+                "too, or none of the three."
+            )
+        drawn = {name: fields[name] for name in ("split", "split_seed", "train_fraction")}
+        return replace(base, **drawn).task(), f"split={stated['split']!r} (--split)", {}
+    if train_indices is None:
+        return None
+    is_train = rows_of_pairs(base, [divmod(i, base.n_answers) for i in train_indices], "train_indices")
+    explicit = replace(base, split="explicit", train_fraction=int(is_train.sum()) / len(is_train))
+    return explicit.task(is_train), "train_indices", {"split": "train_indices"}
+
+
+def _made_again(base: Any, recorded: Recorded, format: Format | None) -> tuple[Tensor, str] | None:
+    """The split that the trainer's own generator gives, where the format knows it."""
+    made = format.train_pairs(recorded.config) if format else None
+    return None if made is None else (rows_of_pairs(base, *made), made[1])
+
+
+def _check_listed(
+    run: Run,
+    listed: tuple[Tensor, str],
+    losses: Sequence[Tensor],
+    recorded: Recorded,
+    task: Task,
+    model: ModelConfig,
+) -> None:
+    """Refuse listed rows that are not those which the network was trained on, as far as losses show it."""
+    check_memorized(*listed, losses)
+    train, test = (recorded.rows.get(f"{part}_loss", {}) for part in ("train", "test"))
+    both = [s for s in run.steps if min(train.get(s, 0.0), test.get(s, 0.0)) > 0]
+    if both:
+        step = max(both, key=lambda s: test[s] / train[s])
+        log = ", ".join(recorded.logs) or "the recorded loss"
+        ours = example_losses(model, run.step_weights(step), task)
+        check_log(*listed, (train[step], test[step]), ours, f"{run.unit} {step}", log)
+    elif max(_separation(x.clamp_min(1e-300).log(), *_order(listed[0])) for x in losses) < _SIGNIFICANCE:
+        found = found_split(task, losses, None, _seeds(recorded))
+        if found is not None:
+            split = found[0]
+            raise SourceError(
+                f"{listed[1]} does not list the rows that the network has memorized: those are "
+                f"{split.train_fraction:.0%} drawn by split={split.split!r} with seed {split.split_seed}. "
+                "Move it away, or state that split with override_split=True (--override-split)."
+            )
+
+
+def _order(is_train: Tensor) -> tuple[Tensor, int]:
+    return is_train.nonzero().squeeze(1), int(is_train.sum())
 
 
 def _seeds(recorded: Recorded) -> list[int]:
@@ -127,24 +183,41 @@ def _losses(run: Run, model: ModelConfig, task: Task) -> list[Tensor]:
     return [x for x in losses if bool(torch.isfinite(x).all())] or [torch.zeros(task.n_examples)]
 
 
-def fitted_family(model: ModelConfig, known: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+def fitted_family(
+    model: ModelConfig, shown: Mapping[str, Any], stated: Mapping[str, Any]
+) -> tuple[Any, dict[str, Any]]:
     """The family that has all known fields and can have been learned by a network of this size, with its fields.
 
     Raises:
         SourceError: if none can.
+        ValueError: if no family has both the fields that the source shows and those that were stated.
     """
     sizes, errors = Sizes(model.n_ctx, model.d_vocab, model.d_vocab_out), []
-    for kind in families_with(known):
+    for kind in _families(shown, stated):
         if not hasattr(kind, "fitted"):
             continue  # a family that is not recognised behind other people's networks
         try:
-            fields = kind.fitted(sizes, {name: value for name, value in known.items() if name != "family"})
+            fields = kind.fitted(sizes, {**shown, **stated})
         except ValueError as error:
             errors.append(str(error))
             continue
         if fields is not None:
             return kind, fields
     raise SourceError(errors[0] if errors else "No task family fits what is known of this network's task.")
+
+
+def _families(shown: Mapping[str, Any], stated: Mapping[str, Any]) -> list[Any]:
+    try:
+        return families_with({**shown, **stated})
+    except ValueError as error:
+        if not shown or not stated:
+            raise
+        theirs, mine = (" or ".join(repr(k.family) for k in families_with(x)) for x in (shown, stated))
+        listed = ", ".join(f"{name}={value!r}" for name, value in shown.items() if name != "family")
+        raise ValueError(
+            f"The source shows a task of family {theirs} ({listed}), but {', '.join(stated)} was stated, which is of "
+            f"family {mine}. Leave out what is not of the source's family, or check that it is the right source."
+        ) from error
 
 
 def recognized(

@@ -7,11 +7,12 @@ converted, when a step is asked for; each is checked then to be of the same netw
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping
-from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from interp.ground.stated_options import check_no_run, stated_arguments
 from interp.networks.answers import path_for
+from interp.networks.config import ModelConfig
 from interp.runs.beginnings import is_beginning
 from interp.runs.record import RunRecord
 from interp.runs.run import HISTORY_COLUMNS, Run
@@ -24,8 +25,9 @@ from interp.sources.placed import Placed
 from interp.sources.recognition import located, opened_whole, stated_format
 from interp.sources.records.logs import learn_logs
 from interp.sources.records.recorded import jsonable
+from interp.sources.records.splits import split_files
+from interp.sources.statements import stated_model, stated_rows, stated_task
 from interp.sources.survey import Adapted, Adapter, Surveyed
-from interp.tasks.families import families_with
 from interp.tasks.task import TaskConfig
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def open_run(
     adapter: Adapter | None = None,
     unit: str | None = None,
     history: "pd.DataFrame | None" = None,
+    override_split: bool = False,
 ) -> Run:
     """The run in a directory, or a file or folder of someone else's checkpoints as a run, in place.
 
@@ -51,7 +54,8 @@ def open_run(
 
     Args:
         path: a run, a file or folder of checkpoints, or hf://org/name of the hub.
-        format, task, model, train_indices, adapter, unit, history: for someone else's checkpoints, as `import_run`.
+        format, task, model, train_indices, adapter, unit, history, override_split: for someone else's checkpoints, as
+            `import_run`.
 
     Raises:
         RunError: if there is nothing, or a run's run.json is damaged or of a newer format.
@@ -61,6 +65,7 @@ def open_run(
     stated: dict[str, Any] = {
         "format": None if format == "auto" else format, "task": task, "model": model, "train_indices": train_indices,
         "adapter": adapter, "unit": unit, "history": history,
+        "override_split": override_split or None,
     }  # fmt: skip
     stated = {name: value for name, value in stated.items() if value is not None}
     place = Path(path).expanduser()
@@ -78,6 +83,16 @@ def open_run(
     return open_source(path, **stated)
 
 
+def open_stated(path: str | os.PathLike, options: Mapping[str, Any]) -> Run:
+    """`open_run` with what was stated on a command line, by the names of `interp.ground.stated_options`.
+
+    Raises:
+        ValueError: as `open_run`; of a run, naming the options.
+    """
+    check_no_run(path, (Path(path).expanduser() / "run.json").is_file(), options)
+    return open_run(path, **stated_arguments(options))
+
+
 def open_source(
     source: str | os.PathLike,
     *,
@@ -88,16 +103,24 @@ def open_source(
     adapter: Adapter | None = None,
     unit: str | None = None,
     history: "pd.DataFrame | None" = None,
+    override_split: bool = False,
 ) -> OpenedRun:
     """A file or folder of someone else's checkpoints as a run, in place. Arguments and errors as `import_run`."""
+    fields, rows = stated_task(task, train_indices), stated_rows(train_indices)
     source, stated = located(source), stated_format(format)
     if not adapter and (whole := opened_whole(source, stated)) is not None:
+        said = {"task": task, "model": model, "train_indices": rows, "unit": unit, "history": history}
+        if unused := [name for name, value in said.items() if value is not None]:
+            raise ValueError(
+                f"{source} is a series of language models: its files say what their network is, and no task on "
+                f"residues is theirs. Leave out {', '.join(unused)}."
+            )
         return whole
-    fields = _fields(task)
+    shape, splits = stated_model(model), split_files(source)
     if adapter:
-        found: Adapted | Surveyed = Adapted(source, adapter)
+        found: Adapted | Surveyed = Adapted(source, adapter, splits)
     else:
-        found = Surveyed(source, stated, dict(model or {}), fields)
+        found = Surveyed(source, stated, shape, fields, splits)
     placed = Placed(source)
     for position, place in found.survey():
         placed.add(position, place)
@@ -110,8 +133,13 @@ def open_source(
     run = OpenedRun(source, record, dataclasses.replace(NO_CONFIG, model=config), places, found.read)
 
     recorded = found.recorded
-    learn_logs(source, unit or placed.unit, recorded)
-    learned, how = find_task(run, config, found.shown_task, fields, recorded, found.format, train_indices)
+    learn_logs(source, unit or placed.unit, recorded, next(iter(places.values())).files[0])
+    recorded.list_rows(splits.listed)
+    for why in splits.unreadable.values():
+        warn(f"Not taken as the split: {why}")
+    learned, how = find_task(
+        run, config, found.shown_task, fields, recorded, found.format, rows, override_split
+    )
     if learned is None:
         warn(f"No task: {how['none'].rstrip('.')}. Probes of task inputs need one: state --task and --p.")
     if history is None:
@@ -156,25 +184,8 @@ def _of_losses(found: Adapted | Surveyed) -> dict[str, str]:
     return {"losses_are": losses_are} if losses_are else {}
 
 
-def _fields(task: TaskConfig | Mapping[str, Any] | None) -> dict[str, Any]:
-    """The stated fields of a task that are not None; a config in full, some of them by name.
-
-    Raises:
-        ValueError: if no family has such fields, or a number is none.
-    """
-    fields: dict[str, Any] = dataclasses.asdict(task) if dataclasses.is_dataclass(task) else dict(task or {})  # type: ignore
-    fields = {name: value for name, value in fields.items() if value is not None}
-    kinds = families_with(fields)
-    numbers = {"int": Integral, "float": Real}
-    for field in dataclasses.fields(kinds[0]):
-        kind = numbers.get(str(getattr(field.type, "__name__", field.type)).split(" ")[0])
-        if kind and field.name in fields and not isinstance(fields[field.name], kind):
-            raise ValueError(f"A task's {field.name} is a number, not {fields[field.name]!r}.")
-    return fields
-
-
 def _check_history(history: "pd.DataFrame") -> None:
-    if missing := set(HISTORY_COLUMNS) - set(history.columns):
+    if missing := set(HISTORY_COLUMNS) - set(getattr(history, "columns", ())):
         raise ValueError(
             f"A history needs the columns of Run.history(), and lacks {', '.join(sorted(missing))}."
         )
@@ -183,7 +194,10 @@ def _check_history(history: "pd.DataFrame") -> None:
 def _warn_of_assumptions(assumed: Mapping[str, Any]) -> None:
     if assumed:
         listed = ", ".join(f"{k}={v!r}" for k, v in assumed.items())
+        known = {field.name for field in dataclasses.fields(ModelConfig)}
+        other = [name.replace("_", " ") for name in assumed if name not in known]
+        without = f" No network of this package is without a {other[0]}." if other else ""
         warn(
             f"Tensors do not show {listed}: that is assumed. If it was otherwise, state it: model= (or the options "
-            "--activation, --normalization, --attention)."
+            f"--activation, --normalization, --attention).{without}"
         )

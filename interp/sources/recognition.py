@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from interp.sources import formats
+from interp.sources.adapter_draft import drafted, listed
 from interp.sources.files.reading import SourceError
 from interp.sources.formats.format import Beside, Format, Found, WholeSource
 from interp.sources.opened import OpenedRun
@@ -77,8 +78,8 @@ def recognized(found: Found, stated: Format | None) -> Format:
     for format in formats.FORMATS:
         if format.recognizes(found):
             return format
-    shown = ", ".join(f"{n} {tuple(t.shape)}" for n, t in list(found.tensors.items())[:4])
     raise SourceError(
-        f"{found.where} holds tensors of no known format ({shown}, ...). `interp import --list` says what is known; "
-        "anything else comes in with an adapter of ten lines (docs/import.md)."
+        f"{found.where} holds tensors of no known format:\n{listed(found.tensors)}\n`interp import --list` says what "
+        "is known. Anything else comes in with an adapter (docs/import.md); one to start from:\n\n"
+        f"{drafted(found.tensors, found.where)}"
     )

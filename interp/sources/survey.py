@@ -17,6 +17,7 @@ from interp.sources.formats.format import Format, Found
 from interp.sources.formats.network import Network
 from interp.sources.recognition import beside, is_known, recognized
 from interp.sources.records.recorded import Recorded
+from interp.sources.records.splits import SplitFiles
 
 Adapter = Callable[[Path], tuple[int, Weights, ModelConfig] | None]
 
@@ -36,9 +37,11 @@ class Surveyed:
         stated: Format | None,
         stated_model: Mapping[str, Any],
         stated_task: Mapping[str, Any],
+        splits: SplitFiles,
     ):
         found = beside(source, stated)
         self.source, self.beside = found.checkpoints, found.json
+        self.splits = splits
         self.format, self.stated_model, self.stated_task = stated, stated_model, stated_task
         self.recorded, self.skipped = Recorded(config=dict(self.beside)), Skipped()
         self.shown_task: dict[str, Any] = {}
@@ -56,7 +59,7 @@ class Surveyed:
 
     def survey(self) -> Iterator[tuple[Position | None, Place]]:
         """Position and place of every state, and what lies beside them is taken in."""
-        places = places_in(self.source)
+        places = places_in(self.source, self.splits.files)
         bar = counted(places, len(places), f"look into {self.source.name}")
         for state in states_in(
             self.source, self.skipped, bar, lambda s: is_known(self._found(s), self.format)
@@ -67,7 +70,8 @@ class Surveyed:
                 self.layouts[layout] = recognized(self._found(state), self.format), state.place
             format, _ = self.layouts[layout]
             position = state.position or format.position(self._found(state))
-            self.recorded.learn(state.content, position.step if position else None, format.logs_every_epoch)
+            step = position.step if position else None
+            self.recorded.learn(state.content, step, format.logs_every_epoch, str(state.path))
             yield position, state.place
 
     def _found(self, state: State) -> Found:
@@ -114,8 +118,8 @@ class Adapted:
 
     format, format_name = None, "adapter"
 
-    def __init__(self, source: Path, adapter: Adapter):
-        self.source, self.adapter = source, adapter
+    def __init__(self, source: Path, adapter: Adapter, splits: SplitFiles):
+        self.source, self.adapter, self.splits = source, adapter, splits
         self.recorded, self.skipped = Recorded(), Skipped()
         self.shown_task: dict[str, Any] = {}
         self.facts: dict[str, Any] = {"assumed": {}, "dropped": []}
@@ -127,7 +131,8 @@ class Adapted:
         files = [self.source]
         if self.source.is_dir():
             files = sorted(
-                (f for f in self.source.iterdir() if f.is_file()), key=lambda f: steps.natural(f.name)
+                (f for f in self.source.iterdir() if f.is_file() and f not in self.splits.files),
+                key=lambda f: steps.natural(f.name),
             )
         for file in counted(files, len(files), f"look into {self.source.name}"):
             place = Place((file,), file.stem).found(str(file))

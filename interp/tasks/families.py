@@ -1,7 +1,7 @@
 """The families of tasks: every config that the folder's `__init__` imports, told apart by its `family` field."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Union
 
 import pydantic
@@ -22,31 +22,29 @@ else:
     AnyTaskConfig = Annotated[Union[tuple(FAMILIES.values())], pydantic.Discriminator("family")]  # noqa: UP007
 
 
-def family(name: str) -> Any:
+def family(name: Any) -> Any:
     """The config class of a family.
 
     Raises:
         ValueError: if there is none of this name; the ones there are, are listed.
     """
-    if name not in FAMILIES:
-        raise ValueError(f"There is no task family {name!r}. There are: {', '.join(FAMILIES)}.")
+    if not isinstance(name, str) or name not in FAMILIES:
+        raise ValueError(f"There is no task family {name!r:.60}. There are: {', '.join(FAMILIES)}.")
     return FAMILIES[name]
 
 
-def families_with(fields: Iterable[str] | dict[str, Any]) -> list[Any]:
+def families_with(fields: Mapping[str, Any]) -> list[Any]:
     """The config classes that have all these fields; of one family, where `family` is among them.
 
     Raises:
         ValueError: if none has.
     """
-    named = fields.get("family") if isinstance(fields, dict) else None
-    kinds: list[Any] = [family(named)] if named else list(FAMILIES.values())
+    kinds: list[Any] = [family(fields["family"])] if "family" in fields else list(FAMILIES.values())
     has = {kind: {field.name for field in dataclasses.fields(kind)} for kind in kinds}
     found = [kind for kind in kinds if set(fields) <= has[kind]]
     if not found:
-        least = min(kinds, key=lambda kind: len(set(fields) - has[kind]))
-        raise ValueError(
-            f"A task has no field {', '.join(sorted(set(fields) - has[least]))}. The fields of family {least.family!r} "
-            f"are {', '.join(sorted(has[least]))}."
-        )
+        known = "; ".join(f"of family {kind.family!r} {', '.join(sorted(has[kind]))}" for kind in kinds)
+        strange = sorted(set(fields) - set().union(*has.values()))
+        what = f"A task has no field {', '.join(strange)}" if strange else "No family has all of these fields"
+        raise ValueError(f"{what}: stated are {', '.join(sorted(fields))}. The fields are {known}.")
     return found

@@ -117,12 +117,18 @@ class GroupConfig:
 
     @classmethod
     def fitted(cls, sizes: Sizes, known: Mapping[str, Any]) -> dict[str, Any] | None:
-        """What is known of a task that a network of these sizes learned; None where no group is named.
+        """What is known of a task that a network of these sizes learned; None where neither group nor family is named.
 
         Raises:
-            ValueError: if the sizes and what is known cannot both hold, or another program drew the labels.
+            ValueError: if the family is named without a group, the sizes and what is known cannot both hold, or another
+                program drew the labels.
         """
         if "group" not in known:
+            if "family" in known:
+                raise ValueError(
+                    f"A task of family {cls.family!r} needs its group, which no tensor shows. State it too, as "
+                    "group='S5' or --group S5."
+                )
             return None
         check_can_be_made_again(known, is_drawn=False)
         out = {"equals_token": sizes.n_pos == 3, "separate_vocabularies": False} | dict(known)

@@ -154,8 +154,8 @@ class Task:
         """
         if self.is_train is None:
             raise ValueError(
-                "This needs the train/test split, which the run does not have. Import the run again with "
-                "--train-fraction, --split and --split-seed (or train_indices=) if you know how it was made."
+                "This needs the train/test split, which the run does not have. If you know it, state it where its "
+                "source is opened or imported: --train-fraction, --split and --split-seed, or train_indices= in Python."
             )
         return self.is_train
 

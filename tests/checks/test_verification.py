@@ -24,6 +24,7 @@ from interp.runs.schedule import Schedule
 from interp.runs.task_file import task_bytes
 from interp.runs.tensor_files import RunError, safetensors_bytes
 from interp.training.train import train
+from tests import foreign
 from tests.tiny import tiny_config
 
 FILE = "steps/0000000150.safetensors"
@@ -600,6 +601,31 @@ def test_files_without_a_step_and_of_other_units_are_left_out_and_named(folder):
     found = found_in(folder)
     assert ("note", "order", str(folder / "best.pth"), ()) in found
     assert ("problem", "order", str(folder / "late.pth"), (10**10,)) in found
+
+
+@pytest.mark.parametrize("value", [-torch.inf, torch.nan])
+def test_a_buffer_may_be_infinite_and_a_weight_may_not(folder, value):
+    for file in folder.iterdir():
+        content = torch.load(file)
+        content["model"] = foreign.with_buffers(content["model"])
+        content["model"]["blocks.0.attn.IGNORE"] = torch.tensor(value)
+        torch.save(content, file)
+    # Clean, and the way of the weights from step to step is measured all the same.
+    assert {f for f in found_in(folder) if f[0] == "problem"} == set()
+    content = torch.load(folder / "150.pth")
+    moved = {n: w + 1 if n.endswith("W_in") else w for n, w in content["model"].items()}
+    torch.save(content | {"model": moved}, folder / "150.pth")
+    assert ("problem", "outlier", "", (150,)) in found_in(folder)
+    moved["unembed.W_U"][0, 0] = value
+    torch.save(content | {"model": moved}, folder / "150.pth")
+    assert ("problem", "not finite", "unembed.W_U", (150,)) in found_in(folder)
+
+
+def test_a_tensor_that_no_format_knows_for_a_buffer_is_checked(folder):
+    content = torch.load(folder / "50.pth")
+    content["model"]["mine.IGNORE"] = torch.tensor(-torch.inf)
+    torch.save(content, folder / "50.pth")
+    assert ("problem", "not finite", "mine.IGNORE", (50,)) in found_in(folder)
 
 
 def test_nothing_at_a_path(tmp_path):

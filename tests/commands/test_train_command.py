@@ -87,6 +87,9 @@ def test_a_group_from_its_cayley_table_needs_no_file_afterwards(tmp_path):
         (["--heads", "3"], "--d-model divisible by --heads, got --d-model 128 and --heads 3"),
         (["--warmup-steps", "-1"], "Warm-up needs --warmup-steps of at least 0, got -1"),
         (["--set", "n_steps=0"], "--set n_steps=0: a run needs a number of steps"),
+        (["--set", "n_steps=true"], "--set n_steps=true: a run needs a number of steps"),
+        (["--set", "task.p=true"], "--set task.p=true: Input should be a valid integer, got True"),
+        (["--set", "task.family=groups"], "--set task.family=groups: .*of that family: --task groups"),
         (["--preset", "nothing"], "There is no preset 'nothing'"),
     ],
 )

@@ -538,7 +538,9 @@ def test_changed_seed_in_the_record_contradicts_the_stored_task(tiny_run_copy):
 
 
 def test_no_task(tmp_path):
-    with pytest.raises(RunError, match=r"Run 'r' has no task that grokscope knows.*Import it with --task"):
+    with pytest.raises(
+        RunError, match=r"Run 'r' has no task that grokscope.*Import its source again with --task"
+    ):
         new_run(tmp_path / "r").task
 
 

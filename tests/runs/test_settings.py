@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+import torch
 
 from interp.runs import presets
 from interp.runs.config import config_to_json
@@ -67,7 +68,24 @@ def test_fields_that_run_json_leaves_out_are_fields_too():
         ({"optimizer.betas": [0.9]}, r"--set optimizer.betas=\[0\.9\]: Field required"),
         ({"optimizer.lr": float("nan")}, "finite lr > 0 and weight_decay >= 0, got nan"),
         ({"optimizer.weight_decay": float("inf")}, "finite lr > 0 and weight_decay >= 0, got 0.01 and inf"),
-        ({"n_steps": 10}, "The schedule saves step 300, but the run ends at 10"),
+        ({"n_steps": 10}, "^--set n_steps=10: The schedule saves step 300, but the run ends at 10"),
+        ({"task.p": True}, "--set task.p=True: Input should be a valid integer, got True"),
+        ({"n_steps": True}, "--set n_steps=True: Input should be a valid integer, got True"),
+        ({"optimizer.lr": True}, "--set optimizer.lr=True: Input should be a valid number, got True"),
+        (
+            {"task.equals_token": "yes"},
+            "--set task.equals_token=yes: Input should be a valid boolean, got 'yes'",
+        ),
+        ({"model.n_layers": 2.5}, "--set model.n_layers=2.5: Input should be a valid integer, got 2.5"),
+        ({"task.p": torch.tensor(5)}, "--set task.p=.*: Input should be a valid integer"),
+        ({"task.split": "unknown"}, "^--set task.split=unknown: Training draws its own split"),
+        ({"task.p": 1}, "^--set task.p=1: A modular task needs a modulus p of at least 2"),
+        # Two settings may be to blame: neither is named.
+        ({"task.p": 10, "task.operation": "divide"}, "^Operation 'divide' needs a prime p, got 10"),
+        (
+            {"task.family": "groups"},
+            "^--set task.family=groups: .* cannot become one of 'groups'.* --task groups",
+        ),
     ],
 )
 def test_errors_are_said_in_the_words_that_were_typed(settings, message):

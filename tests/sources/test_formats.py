@@ -1,13 +1,17 @@
 """Every format, written by tests/foreign.py, imported, and its logits compared with a forward pass of that format."""
 
+import functools
 import json
+import re
 from argparse import Namespace
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from interp.networks.config import ModelConfig, transformer_config
+import interp
+from interp.networks.config import ModelConfig
 from interp.snapshots.snapshot import Snapshot
 from interp.sources import SourceError, SourceWarning, import_run
 from interp.sources.files import steps
@@ -422,34 +426,40 @@ def test_content_before_name():
 # What nobody knows
 
 
-def mlp_adapter(path):
-    """The worked example of docs/import.md."""
-    from interp.sources.files.reading import read
+@functools.cache
+def documented():
+    """What the code of the adapter in docs/import.md defines."""
+    text = (Path(__file__).parents[2] / "docs" / "import.md").read_text("utf-8")
+    section = text[text.index("## Anything else: an adapter") :]
+    code = re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
+    names: dict = {}
+    exec(code.partition("\nlosses =")[0], names)
+    return names
 
-    if path.suffix != ".pth":
-        return None
-    content = read(path)
-    step = len(content["log"]) if path.stem == "final" else int(path.stem)
-    state = content["net"]
-    d_mlp, width = state["fc1.weight"].shape
-    p = width // 2
-    config = transformer_config(
-        p=p,
-        n_ctx=2,
-        d_vocab=p,
-        n_layers=1,
-        d_model=p,
-        n_heads=0,
-        d_mlp=d_mlp,
-        act_fn="relu",
-        one_hot_embed=True,
+
+def mlp_adapter(path):
+    """The worked example of docs/import.md, as it stands there."""
+    return documented()["adapter"](path)
+
+
+@pytest.mark.filterwarnings("ignore::interp.sources.files.reading.SourceWarning")
+@pytest.mark.parametrize("biases", [(True, True), (False, True), (True, False), (False, False)])
+def test_the_documented_adapter_takes_every_bias_and_refuses_what_is_left(tmp_path, biases):
+    torch.manual_seed(0)
+    p, (first, last) = 7, biases
+    net = torch.nn.Sequential(
+        torch.nn.Linear(2 * p, 9, bias=first), torch.nn.ReLU(), torch.nn.Linear(9, p, bias=last)
     )
-    weights = {
-        "blocks.0.mlp.W_in": state["fc1.weight"].T,
-        "blocks.0.mlp.b_in": state["fc1.bias"],
-        "unembed.W_U": state["fc2.weight"].T,
-    }
-    return step, weights, config
+    names = {"0": "fc1", "2": "fc2"}
+    state = {f"{names[k[0]]}{k[1:]}": w for k, w in net.state_dict().items()}
+    torch.save({"net": state, "log": [0.5]}, tmp_path / "3.pth")
+    run = interp.open_run(tmp_path, adapter=mlp_adapter, task={"operation": "add"})
+    a, b = run.task.tokens.T
+    pairs = torch.cat([torch.eye(p)[a], torch.eye(p)[b]], 1)
+    torch.testing.assert_close(logits_of(run, 3, run.task.tokens), net(pairs).detach(), **CLOSE)
+    torch.save({"net": {**state, "norm.weight": torch.ones(9)}, "log": [0.5]}, tmp_path / "3.pth")
+    with pytest.raises(ValueError, match=r"3\.pth holds more than this adapter knows: norm\.weight"):
+        interp.open_run(tmp_path, adapter=mlp_adapter, task={"operation": "add"})
 
 
 def test_adapter(tmp_path):

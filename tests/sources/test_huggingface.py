@@ -13,6 +13,7 @@ import torch
 import transformers
 from huggingface_hub import constants
 
+import interp
 from interp.checks.of_run import verify_run
 from interp.measurement.measure import measure
 from interp.networks.bridge import bridge
@@ -352,3 +353,18 @@ def test_revisions_are_downloaded_into_one_cache(trained, tmp_path, monkeypatch)
     Refs.branches = []
     with pytest.raises(SourceError, match="no revisions named after steps"):
         download("hf://org/tiny")
+
+
+def test_what_is_advised_of_a_language_model_works(trained, tmp_path):
+    opened = interp.open_run(trained[0])
+    with pytest.raises(
+        RunError, match=r"weights apply, and induction_scores; .*run\.model\(step\) takes any"
+    ):
+        opened.task
+    assert len(measure(opened, ["induction_scores"], [20])["induction_scores"])
+    assert opened.model(20)(TOKENS).shape == (3, 12, 40)
+    for stated in ({"task": {"operation": "add"}}, {"model": {"n_heads": 2}}, {"unit": "epoch"}):
+        with pytest.raises(
+            ValueError, match=f"is a series of language models.* Leave out {next(iter(stated))}"
+        ):
+            interp.open_run(trained[0], **stated)

@@ -482,7 +482,7 @@ def test_tables_of_a_file_that_changed_are_not_handed_out(tiny_run, tmp_path):
 
 def test_a_field_of_the_wrong_kind_is_named(tiny_run, tmp_path):
     source = _with_logs(tiny_run, tmp_path / "theirs", {})
-    with pytest.raises(ValueError, match="A task's p is a number, not 'abc'"):
+    with pytest.raises(ValueError, match="A task's p is a whole number, not 'abc'"):
         interp.open_run(source, task={"operation": "add", "p": "abc"})
 
 

@@ -265,5 +265,5 @@ def test_their_dihedral_group_is_ours():
 def test_without_a_config_it_is_of_no_known_format(tmp_path):
     folder = write(tmp_path / "S3")
     (folder / "cfg.json").unlink()
-    with pytest.raises(SourceError, match="holds no weights"):
+    with pytest.raises(SourceError, match=r"of no known format:\n    'W_x' \(6, 6\)"):
         interp.open_run(folder)

@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.networks.layers import layer_norm
+from interp.networks.layers import joined, layer_norm
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
 VERSION = 1
@@ -123,5 +123,5 @@ def mlp_input(snapshot: Snapshot) -> tuple[Tensor, Tensor, Tensor]:
     elif layer:
         x = snapshot.activation(f"blocks.{layer - 1}.mlp.hook_post")
     else:
-        x = snapshot.activation("hook_embed").flatten(1)
+        x = joined(config, snapshot.activation("hook_embed"))
     return x.to(w_in), w_in, b_in

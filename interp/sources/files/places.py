@@ -2,10 +2,11 @@
 
 a folder of files                                  init.pth, 100.pth, ..., final.pth
 a folder of folders with one file each             checkpoint-500/model.safetensors, shards with their index
+a folder above that of one session of a logger     lightning_logs/version_0/checkpoints/epoch=3-step=40.ckpt
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -53,15 +54,18 @@ class Place:
 NOWHERE = Place((), "")
 
 
-def places_in(source: Path) -> list[Place]:
+def places_in(source: Path, without: Collection[Path] = ()) -> list[Place]:
     """The files of a source that may hold states, in the order of their names' numbers.
+
+    Args:
+        without: files that are known to hold something else.
 
     Raises:
         SourceError: if folders hold different runs, or an index of shards is none.
     """
     if source.is_file():
         return [Place((source,), source.stem)]
-    return [Place(tuple(files), name) for files, name in _checkpoint_files(source)]
+    return [Place(tuple(files), name) for files, name in _checkpoint_files(source, without)]
 
 
 def _stamps(files: Iterable[Path]) -> tuple[tuple[int, int], ...]:
@@ -71,9 +75,11 @@ def _stamps(files: Iterable[Path]) -> tuple[tuple[int, int], ...]:
         return ()
 
 
-def _checkpoint_files(folder: Path) -> list[tuple[list[Path], str]]:
+def _checkpoint_files(folder: Path, without: Collection[Path]) -> list[tuple[list[Path], str]]:
     """Files with tensors, grouped by checkpoint, with the name that may state the step."""
-    files = sorted((f for f in folder.iterdir() if f.is_file()), key=lambda f: steps.natural(f.name))
+    files = sorted(
+        (f for f in folder.iterdir() if f.is_file() and f not in without), key=lambda f: steps.natural(f.name)
+    )
     found = [f for f in files if reading.kind_of(f)]
     folders = sorted((f for f in folder.iterdir() if f.is_dir()), key=lambda f: steps.natural(f.name))
     if found:
@@ -81,20 +87,24 @@ def _checkpoint_files(folder: Path) -> list[tuple[list[Path], str]]:
         if not any(
             steps.from_name(f.stem) for f in found
         ):  # a last copy, with the checkpoints in folders beside it
-            inside = [(f, _main_files(f)) for f in folders if _CHECKPOINT_FOLDER.match(f.name.lower())]
+            inside = [
+                (f, _main_files(f, without)) for f in folders if _CHECKPOINT_FOLDER.match(f.name.lower())
+            ]
             groups = [(main, f.name) for f, main in inside if main]
         if any(f.name.endswith(".index.json") for f in files):
             return [*groups, (shards(folder), "" if groups else folder.name)]
         return [*groups, *(([f], f.stem) for f in found)]
-    inside = [(f, _main_files(f)) for f in folders]
+    if session := _session(folder, without):
+        return _checkpoint_files(session, without)
+    inside = [(f, _main_files(f, without)) for f in folders]
     groups = [(main, f.name) for f, main in inside if main and steps.from_name(f.name)]
     if groups:
         return groups
     with_files = [f for f, main in inside if main] + [
-        f for f in folders if f.name == "checkpoints" and not _main_files(f)
+        f for f in folders if f.name == "checkpoints" and not _main_files(f, without)
     ]
     if len(with_files) == 1:
-        return _checkpoint_files(with_files[0])
+        return _checkpoint_files(with_files[0], without)
     if len(with_files) > 1:
         names = ", ".join(f.name for f in with_files[:5])
         raise SourceError(
@@ -104,14 +114,40 @@ def _checkpoint_files(folder: Path) -> list[tuple[list[Path], str]]:
     return []
 
 
-def _main_files(folder: Path) -> list[Path]:
+def sessions(folder: Path) -> list[Path]:
+    """The folders `version_0`, `version_1`, ... that a logger made in a folder or one below it, a session each."""
+    found = [*folder.glob("version_*"), *folder.glob("*/version_*")]
+    return sorted((f for f in found if f.is_dir()), key=lambda f: steps.natural(str(f)))
+
+
+def _session(folder: Path, without: Collection[Path]) -> Path | None:
+    """The one session below a folder that has checkpoints, or None where none has.
+
+    Raises:
+        SourceError: if several have: they are different runs.
+    """
+    with_files = [
+        f for f in sessions(folder) if _main_files(f, without) or _main_files(f / "checkpoints", without)
+    ]
+    if len(with_files) > 1:
+        names = ", ".join(f.relative_to(folder).as_posix() for f in with_files[:5])
+        raise SourceError(
+            f"{folder} holds the checkpoints of {len(with_files)} sessions ({names}), each of which is a run of its "
+            "own. Name one of these folders."
+        )
+    return with_files[0] if with_files else None
+
+
+def _main_files(folder: Path, without: Collection[Path]) -> list[Path]:
     """The file or shards of one checkpoint: what the common trainers call the model, or else all files with tensors."""
+    if not folder.is_dir():
+        return []
     if any(folder.glob("*.index.json")):
         return shards(folder)
     for name in ("model.safetensors", "pytorch_model.bin", "model.pt", "model.pth"):
         if (folder / name).is_file():
             return [folder / name]
-    return sorted(f for f in folder.iterdir() if f.is_file() and reading.kind_of(f))[:1]
+    return sorted(f for f in folder.iterdir() if f.is_file() and f not in without and reading.kind_of(f))[:1]
 
 
 def shards(folder: Path) -> list[Path]:

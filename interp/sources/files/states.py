@@ -44,10 +44,12 @@ def states_in(
         SourceError: if nothing with weights is found.
     """
     any_found = False
+    unknown: list[State] = []
     for place in places_in(source) if places is None else places:
         label = source.name if source.is_file() else place.files[0].relative_to(source).as_posix()
         try:
-            found = [state for state in states_at(place) if not state.is_unsure or _known(state, knows)]
+            there = states_at(place)
+            found = [state for state in there if not state.is_unsure or _known(state, knows)]
         except SourceError as error:
             if source.is_file():
                 raise
@@ -56,11 +58,20 @@ def states_in(
             continue
         if not found:
             skipped.without_weights.append(label)
+            unknown += [state for state in there if _may_be_weights(state)][: not unknown]
             continue
         any_found = True
         yield from found
-    if not any_found:
+    if unknown and not any_found:
+        # Nothing else is there: whoever takes it says which tensors these are.
+        yield from unknown
+    elif not any_found:
         raise SourceError(_no_weights(source) if source.is_file() else _nothing(source, skipped))
+
+
+def _may_be_weights(state: State) -> bool:
+    """Whether there is a matrix of fractions among tensors under names of one word, which lists of numbers are not."""
+    return any(t.is_floating_point() and t.ndim > 1 for t in state.tensors.values())
 
 
 def _known(state: State, knows: Callable[[State], bool]) -> bool:

@@ -9,7 +9,9 @@ from interp.sources.formats.left_facing import LEFT_FACING
 from interp.sources.formats.native_model import NATIVE_MODEL
 from interp.sources.formats.openai_grok import OPENAI_GROK
 from interp.sources.formats.pizza import PIZZA
+from interp.sources.formats.plain_mlp import PLAIN_MLP
 from interp.sources.formats.rep_theory import REP_THEORY
+from interp.sources.formats.torch_transformer import TORCH_TRANSFORMER
 from interp.sources.formats.transformer_bridge import TRANSFORMER_BRIDGE
 
 # In this order each is asked whether a state dict is its own: what lies beside it tells one from the next.
@@ -22,4 +24,6 @@ FORMATS = (
     LEFT_FACING,
     HUGGINGFACE,
     OPENAI_GROK,
+    TORCH_TRANSFORMER,
+    PLAIN_MLP,
 )

@@ -3,7 +3,7 @@
     *.csv                                 a row a step; Lightning's metrics.csv, whose rows are of train or of test
     *.jsonl, *.json                       a list of objects, a line or an element each; an object of lists
     trainer_state.json                    the Trainer's log_history
-    default/version_0/, lightning_logs/version_0/, logs/     where loggers put them
+    version_0/, lightning_logs/version_0/, logs/     where loggers put them
 
 A log counts if it has a column that counts what the checkpoints count (step, epoch, ...) and one that is known to be a
 loss or an accuracy. Of two logs that contradict each other in a quantity, neither is believed. What lies inside a
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interp.sources.files import reading, steps
+from interp.sources.files.places import sessions
 from interp.sources.files.reading import SourceError, SourceWarning
 from interp.sources.records.recorded import BARE, COLUMN_OF, Recorded, name_columns
 
@@ -31,21 +32,21 @@ _COUNTS = {
     "tokens": ("tokens", "n_tokens"),
 }
 _COUNTED = {name for names in _COUNTS.values() for name in names}
-_FOLDERS = ("", "logs", "default/version_*", "lightning_logs/version_*")
 _LARGEST = 256 * 2**20
 _MOST_QUANTITIES = 200
 
 
-def learn_logs(source: Path, unit: str, recorded: Recorded) -> None:
+def learn_logs(source: Path, unit: str, recorded: Recorded, checkpoint: Path) -> None:
     """Take in every log in a folder of checkpoints; with one that cannot be placed, a warning says why.
 
     Args:
         unit: what the checkpoints count, "any" where nobody says.
+        checkpoint: the file of one of them: of several sessions of a logger, its own counts.
     """
     if not source.is_dir():
         return
     logs = _Logs(recorded)
-    for file in _candidates(source):
+    for file in _candidates(source, checkpoint):
         name = file.relative_to(source).as_posix()
         try:
             table = _table(file)
@@ -69,19 +70,18 @@ def learn_logs(source: Path, unit: str, recorded: Recorded) -> None:
     logs.hand_over()
 
 
-def _candidates(source: Path) -> Iterator[Path]:
-    folders = [
-        folder for pattern in _FOLDERS for folder in (sorted(source.glob(pattern)) if pattern else [source])
-    ]
-    versions = [f for f in folders if f != source and f.name.startswith("version_")]
-    if len(versions) > 1:
+def _candidates(source: Path, checkpoint: Path) -> Iterator[Path]:
+    versions = sessions(source)
+    own = [folder for folder in versions if checkpoint.is_relative_to(folder)]
+    if len(versions) > 1 and not own:
         warnings.warn(
             f"{source} holds the logs of {len(versions)} sessions, of which none says which checkpoints are its own: "
             "they are left out. Move all but the right one away to have its losses.",
             SourceWarning,
             stacklevel=4,
         )
-        folders = [folder for folder in folders if folder not in versions]
+        versions = []
+    folders = [source, source / "logs", *(own or versions)]
     for folder in folders:
         for file in sorted(folder.glob("*")):
             if file.suffix.lower() in (".csv", ".jsonl", ".json") and file.is_file():

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from interp.sources.files.arrays import StoredConfig
 from interp.sources.files.steps import LARGEST_COUNT
+from interp.sources.records.splits import ListedRows, rows_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,37 +54,41 @@ class Recorded:
 
     Attributes:
         rows: quantity -> step -> value.
-        train_pairs: operands of the train rows, where they are listed.
-        train_rows: numbers a * p + b of the train rows, where those are listed.
+        listed: rows that are listed as train or as test, each list once.
         config: what the trainer stored of its options.
         unplaced: recorded lists whose steps nobody states.
         logs, percent: logs that were taken in, and accuracies in them that were in percent and are shares now.
     """
 
     rows: dict[str, dict[int, float]] = field(default_factory=dict)
-    train_pairs: list[tuple[int, int]] | None = None
-    train_rows: list[int] | None = None
+    listed: list[ListedRows] = field(default_factory=list)
     config: dict[str, Any] = field(default_factory=dict)
     unplaced: list[str] = field(default_factory=list)
     logs: list[str] = field(default_factory=list)
     percent: list[str] = field(default_factory=list)
 
-    def learn(self, content: Mapping[str, Any], step: int | None, every_epoch: bool = False) -> None:
+    def learn(
+        self, content: Mapping[str, Any], step: int | None, every_epoch: bool = False, where: str = ""
+    ) -> None:
         """Take in what lay beside a state dict of that step.
 
         Args:
+            where: the file, for errors.
             every_epoch: the trainer is known to log each of its epochs, from the first on: lists need no steps.
         """
         for key, value in content.items():
             if key in ("config", "cfg", "args", "hyper_parameters", "hparams", "metadata", "model_config"):
                 self.config |= as_options(value)
-            elif key in ("train_indices", "train_idx", "train_rows"):
-                self.train_rows = _integers(value)
-            elif key in ("train_data", "train_pairs", "train"):
-                self.train_pairs = _pairs(value) or self.train_pairs
             elif key == "metrics" and isinstance(value, Mapping):
                 self._learn_numbers(value, step, every_epoch)
         self._learn_numbers(content, step, every_epoch)
+        self.list_rows(rows_in(content, where))
+
+    def list_rows(self, listed: Iterable[ListedRows]) -> None:
+        """Take in lists of rows; a series says the same again with every checkpoint."""
+        for rows in listed:
+            if not any(rows.is_same(other) for other in self.listed):
+                self.listed.append(rows)
 
     def _learn_numbers(self, content: Mapping[str, Any], step: int | None, every_epoch: bool) -> None:
         lists = {key: _numbers(value) for key, value in content.items() if isinstance(key, str)}
@@ -194,25 +199,7 @@ def _numbers(value: Any) -> list[float] | None:
     return None if any(x is None for x in numbers) else numbers  # type: ignore[return-value]
 
 
-def _integers(value: Any) -> list[int] | None:
-    numbers = _numbers(value)
-    return None if numbers is None else _wholes(numbers)
-
-
 def _wholes(numbers: Sequence[float | None]) -> list[int] | None:
     """The numbers as integers, or None if one is no count from 0."""
     found = [int(x) for x in numbers if x is not None and 0 <= x < LARGEST_COUNT and x % 1 == 0]
     return found if len(found) == len(numbers) else None
-
-
-def _pairs(value: Any) -> list[tuple[int, int]] | None:
-    """Operands of rows (a, b) or (a, b, =)."""
-    if isinstance(value, Tensor):
-        value = value.tolist() if value.ndim == 2 and value.shape[1] in (2, 3) else None
-    if not isinstance(value, list) or not value:
-        return None
-    if not all(isinstance(row, list | tuple) and len(row) in (2, 3) for row in value):
-        return None
-    operands = [_wholes([_number(x) for x in row[:2]]) for row in value]
-    pairs = [(pair[0], pair[1]) for pair in operands if pair is not None]
-    return pairs if len(pairs) == len(value) else None
