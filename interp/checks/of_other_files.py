@@ -50,6 +50,9 @@ def check_other_files(
             report.say("problem", "altered", "huggingface/config.json", str(error))
     for name, text in table_damage(path):
         report.say("problem", "altered", name, text)
+    if earlier := unsealed_tables(path):
+        text = f"{len(earlier)} of its tables are of an earlier version, without checksums: they are measured anew"
+        report.say("note", "unprotected", "measures", f"{text}, and `--repair` removes them")
     _note_links(path, report)
     if run is not None:
         _note_unprotected(run, report)
@@ -79,15 +82,32 @@ def _check_latest(path: Path, report: Report) -> None:
 
 
 def table_damage(path: Path) -> list[tuple[str, str]]:
-    """Kept tables of a run that are not what was measured; those of earlier versions state no checksum and go too."""
+    """Kept tables of a run that are not what was measured."""
     out = []
-    for file in sorted((path / "measures").glob("*.parquet")):
+    for file in _tables(path):
         try:
-            read_table(file, needs_seal=True)
+            read_table(file)
         except RunError as error:
             name = f"measures/{file.name}"
-            out.append((name, f"{name} is not used and is measured anew ({error})"))
+            out.append((name, f"{name} is not used and is measured anew: {error.__cause__ or error}"))
     return out
+
+
+def unsealed_tables(path: Path) -> list[str]:
+    """Kept tables that state no checksum, as those of earlier versions: nothing is known to be wrong with them."""
+    return [f"measures/{file.name}" for file in _tables(path, sealed=False)]
+
+
+def _tables(path: Path, *, sealed: bool = True) -> list[Path]:
+    """Kept tables with a checksum, or without; one that cannot be read counts as one with."""
+
+    def has_seal(file: Path) -> bool:
+        try:
+            return is_sealed(file.read_bytes())
+        except OSError:
+            return True
+
+    return [file for file in sorted((path / "measures").glob("*.parquet")) if has_seal(file) == sealed]
 
 
 def note_leftovers(path: Path, report: Report) -> None:

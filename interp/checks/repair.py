@@ -17,7 +17,7 @@ import torch
 
 from interp.checks.file_damage import consistent, file_damage, index_entry, index_from_files, loaded
 from interp.checks.findings import Repair
-from interp.checks.of_other_files import REPAIRING_SUFFIX, checkpoint_files, table_damage
+from interp.checks.of_other_files import REPAIRING_SUFFIX, checkpoint_files, table_damage, unsealed_tables
 from interp.checks.restoring import how_to_retrain, repair_checkpoints
 from interp.ground.system_errors import system_error
 from interp.ground.whole_files import remove_leftovers, within, write_bytes, write_json
@@ -72,7 +72,7 @@ def _repair(path: Path) -> list[Repair]:
     for name, kind, _ in packed_damage(path, index):
         stamp = name.removesuffix("npy") + "json"
         _remove(path, [name, stamp], f"{kind}: removed, it is packed anew on first use", done)
-    for name, _ in table_damage(path):
+    for name in [*(name for name, _ in table_damage(path)), *unsealed_tables(path)]:
         _remove(path, [name], "removed, it is measured anew on first use", done)
     if all(repair.done for repair in done):  # else a leftover may be the last trace of something
         for file in sorted(path.rglob(f".*{REPAIRING_SUFFIX}")):
