@@ -1,0 +1,42 @@
+"""How much memory this machine has, asked before much of it is taken."""
+
+import os
+from pathlib import Path
+
+# Where the system does not say how much there is.
+STATED = 64 * 2**30
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this process may have at most: those of the machine, or of its container."""
+    try:
+        found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        found = STATED
+    try:
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text("ascii"))
+    except (OSError, ValueError):
+        return found
+    return min(found, limit)
+
+
+def check_memory(needed: int, what: str) -> None:
+    """Refuse what would need more memory than there is.
+
+    Args:
+        needed: bytes, at the least.
+        what: what needs them and by which number, as the beginning of the error.
+
+    Raises:
+        ValueError: with both numbers.
+    """
+    there = machine_memory()
+    if needed > there:
+        raise ValueError(
+            f"{what} needs at least {_gigabytes(needed)} of memory, and this machine has {_gigabytes(there)}. Use "
+            "smaller sizes."
+        )
+
+
+def _gigabytes(n: int) -> str:
+    return f"{-(-n // 10**9):,} GB"
