@@ -13,11 +13,16 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
+from interp.ground.plain_json import json_value
+from interp.ground.plain_text import visible
 from interp.networks.config import Weights
 
 
 class RunError(ValueError):
     """What is on disk is not what was expected: one sentence that names the file and what to do."""
+
+    def __init__(self, text: str = ""):
+        super().__init__(visible(text))
 
 
 def check_weight_names(names: Iterable[str], where: Path | str) -> None:
@@ -135,7 +140,7 @@ def read_json(path: Path) -> Any:
         RunError: if it is missing or not JSON.
     """
     try:
-        return json.loads(path.read_text("utf-8"))
+        return json_value(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing. Run `interp verify --repair {path.parent}`.") from error
     except (OSError, ValueError) as error:

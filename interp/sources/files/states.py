@@ -12,8 +12,9 @@ from typing import Any
 from torch import Tensor
 
 from interp.sources.files import reading, steps
+from interp.sources.files.errors import SourceError, SourceWarning
 from interp.sources.files.places import Place, places_in
-from interp.sources.files.reading import SourceError, SourceWarning
+from interp.sources.files.tensors import check_tensors
 from interp.sources.files.wrapping import STATE_KEYS, State, is_state, states_of
 
 
@@ -66,7 +67,7 @@ def states_in(
 def _known(state: State, knows: Callable[[State], bool]) -> bool:
     if not knows(state):
         return False
-    reading.check_tensors(state.tensors, state.path, state.where)
+    check_tensors(state.tensors, state.path, state.where)
     return True
 
 
@@ -135,7 +136,7 @@ def _sharded(files: list[Path], name: str) -> State:
             raise SourceError(
                 f"{path} is no shard of its checkpoint: it holds no tensors, or some that are in another."
             )
-        reading.check_tensors(part, path, str(path))
+        check_tensors(part, path, str(path))
         tensors |= part
     return State(steps.from_name(name), tensors, files[0], str(files[0].parent))
 
@@ -149,5 +150,5 @@ def _states_of_file(path: Path, name: str) -> list[State]:
     for state in found:
         # Of a file of other tensors, their form is no matter.
         if not state.is_unsure:
-            reading.check_tensors(state.tensors, path, state.where)
+            check_tensors(state.tensors, path, state.where)
     return found
