@@ -10,6 +10,7 @@ Files are recognised by their first bytes: names do not matter.
 
 import argparse
 import struct
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -88,13 +89,7 @@ def read(path: Path) -> Any:
 def _read_torch(path: Path, kind: Kind) -> Any:
     mapped = kind == "torch" and can_be_mapped(path)
     try:
-        with torch.serialization.safe_globals(_allowed_types()):
-            if kind == "torch-legacy":
-                _check_legacy(path)
-            if path.suffix == ".safetensors":  # torch believes this name, though not in an open file
-                with path.open("rb") as file:
-                    return with_arrays(torch.load(file, map_location="cpu", weights_only=True))
-            return with_arrays(torch.load(path, map_location="cpu", weights_only=True, mmap=mapped))
+        return with_arrays(_loaded(path, kind, mapped))
     except SourceError:
         raise
     except ArrayError as error:
@@ -106,6 +101,18 @@ def _read_torch(path: Path, kind: Kind) -> Any:
         ) from error
     except Exception as error:  # damaged files fail in dozens of ways, all of them mean the same
         raise _refusal(path, error) from error
+
+
+def _loaded(path: Path, kind: Kind, mapped: bool) -> Any:
+    with torch.serialization.safe_globals(_allowed_types()), warnings.catch_warnings():
+        # What torch says of old storages and forms of tensors; those that cannot be used are refused later, by name.
+        warnings.simplefilter("ignore")
+        if kind == "torch-legacy":
+            _check_legacy(path)
+        if path.suffix == ".safetensors":  # torch believes this name, though not in an open file
+            with path.open("rb") as file:
+                return torch.load(file, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
 
 
 def _check_legacy(path: Path) -> None:
@@ -132,7 +139,9 @@ def _refusal(path: Path, error: Exception) -> SourceError:
             "it. If you trust it, open it with torch.load(path, weights_only=False) where that code is installed and "
             "save its state dict alone: torch.save(model.state_dict(), path)."
         )
-    first = text.strip().splitlines()[0][:160] if text.strip() else type(error).__name__
+    # What stands before is torch's advice to open it all the same.
+    text = text.split("WeightsUnpickler error:")[-1].strip()
+    first = text.splitlines()[0][:160] if text else type(error).__name__
     return SourceError(f"{path} is damaged or truncated: {first}. Copy it again from its origin.")
 
 
