@@ -16,6 +16,7 @@ from typing import Any, TextIO
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
+_LONGEST = 2000
 _MOST_SIGNS = 60
 _MOST_PARTS = 8
 _MOST_BITS = 128
@@ -28,6 +29,12 @@ def visible(text: str) -> str:
     'W_E\\\\x1b[2J, 50 µs\\\\u202e'
     """
     return _HIDDEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def sentence(text: str) -> str:
+    """A message, visible and of a length that can be read: names in it may be as long as a stranger liked."""
+    text = visible(text)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
 
 
 def say(text: str = "", file: TextIO | None = None) -> None:

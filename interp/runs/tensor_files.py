@@ -14,7 +14,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from interp.ground.plain_json import json_value
-from interp.ground.plain_text import visible
+from interp.ground.plain_text import sentence
 from interp.networks.config import Weights
 
 
@@ -22,7 +22,7 @@ class RunError(ValueError):
     """What is on disk is not what was expected: one sentence that names the file and what to do."""
 
     def __init__(self, text: str = ""):
-        super().__init__(visible(text))
+        super().__init__(sentence(text))
 
 
 def check_weight_names(names: Iterable[str], where: Path | str) -> None:

@@ -2,7 +2,7 @@
 
 import warnings
 
-from interp.ground.plain_text import visible
+from interp.ground.plain_text import sentence
 from interp.runs.tensor_files import RunError
 
 
@@ -16,4 +16,4 @@ class SourceWarning(UserWarning):
 
 def warn(text: str) -> None:
     """Say it to who called the caller."""
-    warnings.warn(visible(text), SourceWarning, stacklevel=3)
+    warnings.warn(sentence(text), SourceWarning, stacklevel=3)

@@ -12,6 +12,7 @@ from interp.sources.files.arrays import StoredConfig
 
 _MOST_OPTIONS = 10_000
 _WRAPPED = 3
+_LONGEST = 1000
 
 
 def as_options(value: Any) -> dict[str, Any]:
@@ -34,7 +35,9 @@ def plain_option(value: Any) -> str | int | float | bool | None:
     """A value that compares, hashes and prints in no time: itself where it does, otherwise a short text of it."""
     if isinstance(value, np.generic) and value.dtype.kind in "fiub":
         value = value.item()
-    if value is None or isinstance(value, str | bool | float):
+    if isinstance(value, str):
+        return value[:_LONGEST]
+    if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int) and value.bit_length() < 64:
         return value

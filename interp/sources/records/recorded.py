@@ -96,7 +96,7 @@ class Recorded:
         self._learn_numbers(content, step, every_epoch)
 
     def _learn_numbers(self, content: Mapping[str, Any], step: int | None, every_epoch: bool) -> None:
-        single = {key: _number(value) for key, value in content.items() if isinstance(key, str)}
+        single = {key: number(value) for key, value in content.items() if isinstance(key, str)}
         lists = {key: self._numbers(content[key]) for key in single if key.lower() in COLUMN_OF}
         lists |= {key: self._numbers(content[key]) for key in _STEPS_OF_LISTS if key in single}
         along = next((lists[key] for key in _STEPS_OF_LISTS if lists.get(key)), None)
@@ -186,7 +186,8 @@ def jsonable(options: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
+    """A value as a number, or None where it is none."""
     if isinstance(value, Tensor) and is_plain(value) and value.numel() == 1:
         value = value.item()
     if not isinstance(value, Real) or isinstance(value, bool):
@@ -211,7 +212,7 @@ def _numbers(value: Any) -> list[float] | None:
         value = value.tolist()
     if not isinstance(value, list | tuple) or not value:
         return None
-    numbers = [_number(x) for x in value]
+    numbers = [number(x) for x in value]
     return None if any(x is None for x in numbers) else numbers  # type: ignore[return-value]
 
 
@@ -234,6 +235,6 @@ def _pairs(value: Any) -> list[tuple[int, int]] | None:
         return None
     if not all(isinstance(row, list | tuple) and len(row) in (2, 3) for row in value):
         return None
-    operands = [_wholes([_number(x) for x in row[:2]]) for row in value]
+    operands = [_wholes([number(x) for x in row[:2]]) for row in value]
     pairs = [(pair[0], pair[1]) for pair in operands if pair is not None]
     return pairs if len(pairs) == len(value) else None
