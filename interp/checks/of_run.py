@@ -16,7 +16,7 @@ those of `interp.checks.series`:
     stale, unfinished              notes: packed weights of former checkpoints; a run that can be resumed
 """
 
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -161,14 +161,14 @@ def _check_history(run: Run, report: Report) -> dict[int, float]:
         if resumed_at.isdigit():  # a history may be ahead of the resume state, never behind it
             last = max(last, int(resumed_at) - 1)
         first = min([*steps, *(run.config.schedule.steps if run.config.schedule else ())])
-        absent = sorted(set(range(first, last + 1)) - set(steps))
-        if absent:
+        if gaps := _gaps(first, steps, last):
+            absent = list(islice(chain.from_iterable(range(a, b + 1) for a, b in gaps), 1000))
             report.say(
                 "problem",
                 "history",
                 file,
-                f"it lacks the rows of {len(absent)} steps: {_ranges(absent)}",
-                *absent[:1000],
+                f"it lacks the rows of {sum(b - a + 1 for a, b in gaps)} steps: {_ranges(gaps)}",
+                *absent,
             )
         if run.config.evaluation_interval and "test_loss" in history:
             lacking = history["step"] % run.config.evaluation_interval == 0
@@ -266,7 +266,8 @@ def _still(run: Run | None, steps: list[int], train_loss: dict[int, float]) -> l
             out.append((a, b))  # the first update of a warm-up has learning rate 0
         elif optimizer and optimizer.batch_size is None and run.record.is_own:
             # Every step's loss is recorded: equal to the last digit, the weights did not move.
-            between = [train_loss.get(step) for step in range(a, b + 1)]
+            # No wider than the history has rows: there is no record of more.
+            between = [train_loss.get(step) for step in range(a, min(b, a + len(train_loss)) + 1)]
             if None not in between and len(set(between)) == 1:
                 out.append((a, b))
     return out
@@ -295,12 +296,12 @@ def _check_other_files(path: Path, run: Run | None, index: dict[int, dict], repo
             report.say("problem" if kind == "altered" else "note", kind, name, text)
 
 
-def _ranges(steps: list[int]) -> str:
-    """Ascending steps as ranges: 3-5, 9."""
-    parts: list[list[int]] = []
-    for step in steps:
-        if parts and step == parts[-1][1] + 1:
-            parts[-1][1] = step
-        else:
-            parts.append([step, step])
-    return listed([str(a) if a == b else f"{a}-{b}" for a, b in parts])
+def _gaps(first: int, steps: list[int], last: int) -> list[tuple[int, int]]:
+    """First and last step of each stretch between these two that is not among the steps."""
+    inside = sorted({step for step in steps if first <= step <= last})
+    return [(a + 1, b - 1) for a, b in pairwise([first - 1, *inside, last + 1]) if b - a > 1]
+
+
+def _ranges(gaps: list[tuple[int, int]]) -> str:
+    """Stretches of steps in words: 3-5, 9."""
+    return listed([str(a) if a == b else f"{a}-{b}" for a, b in gaps])

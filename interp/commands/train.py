@@ -196,7 +196,7 @@ def assembled(
         ValueError: in the words of the option that is wrong.
     """
     from interp.runs import presets
-    from interp.runs.schedule import make_schedule
+    from interp.runs.schedule import LARGEST_STEP, make_schedule
     from interp.runs.settings import value_of, with_settings
 
     for text in set_texts:
@@ -207,6 +207,8 @@ def assembled(
     n_steps = settings.pop("n_steps", steps)
     if n_steps is not None and (not isinstance(n_steps, int) or n_steps < 1):
         raise ValueError(f"{typed.get('n_steps', '--steps')}: a run needs a number of steps of at least 1.")
+    if n_steps is not None and n_steps > LARGEST_STEP:
+        raise ValueError(f"{typed.get('n_steps', '--steps')}: a run needs at most {LARGEST_STEP:,} steps.")
     base = presets.named(preset, family, n_steps)
     if settings.get("model.normalization_type") == "none":
         settings["model.normalization_type"] = None

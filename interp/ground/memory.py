@@ -20,21 +20,22 @@ def machine_memory() -> int:
     return min(found, limit)
 
 
-def check_memory(needed: int, what: str) -> None:
+def check_memory(needed: int, what: str, there: int | None = None) -> None:
     """Refuse what would need more memory than there is.
 
     Args:
         needed: bytes, at the least.
         what: what needs them and by which number, as the beginning of the error.
+        there: bytes that there are; those of the machine by default.
 
     Raises:
         ValueError: with both numbers.
     """
-    there = machine_memory()
+    there = machine_memory() if there is None else there
     if needed > there:
         raise ValueError(
-            f"{what} needs at least {_gigabytes(needed)} of memory, and this machine has {_gigabytes(there)}. Use "
-            "smaller sizes."
+            f"{what} needs at least {_gigabytes(needed)} of memory, and there are {_gigabytes(there)}. Use smaller "
+            "sizes."
         )
 
 

@@ -29,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
+from interp.ground.parquet_sizes import check_parquet
 from interp.ground.whole_files import write_bytes
 from interp.measurement.own_probes import ProbeCode, own_code
 from interp.measurement.plain_values import hashed, plain
@@ -131,6 +132,7 @@ class CacheKey:
 def read(path: Path) -> Measured:
     """What the file holds; nothing where it is missing or damaged."""
     try:
+        check_parquet(path)
         table = pq.read_table(path, page_checksum_verification=True)
         about = json.loads(table.schema.metadata[METADATA])
         return Measured(

@@ -17,8 +17,14 @@ import torch
 from torch import Tensor
 
 from interp.ground.choices import check_choices
+from interp.ground.memory import check_memory
+from interp.ground.plain_text import shown
 
 Weights = dict[str, Tensor]
+
+# No network is larger, and numbers beyond them come from damaged or hostile files and slips of the hand.
+LARGEST_DEPTH = 10_000
+LARGEST_SIZE = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +91,13 @@ class ModelConfig:
             "d_mlp": 0,
         }
         for name, least in sizes.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"A model needs {name} of at least {least}, got {getattr(self, name)}.")
-        if self.n_heads and self.d_head < 1:
-            raise ValueError(f"Attention needs d_head of at least 1, got {self.d_head}.")
+            most = LARGEST_DEPTH if name == "n_layers" else LARGEST_SIZE
+            if not least <= getattr(self, name) <= most:
+                bound = f"least {least}" if getattr(self, name) < least else f"most {most:,}"
+                raise ValueError(f"A model needs {name} of at {bound}, got {shown(getattr(self, name))}.")
+        if self.n_heads and not 1 <= self.d_head <= LARGEST_SIZE:
+            bound = "least 1" if self.d_head < 1 else f"most {LARGEST_SIZE:,}"
+            raise ValueError(f"Attention needs d_head of at {bound}, got {shown(self.d_head)}.")
         if self.is_mlp and (self.d_mlp < 1 or self.normalization_type or self.positions != "none"):
             raise ValueError(
                 "An attention-free MLP (n_heads=0) needs d_mlp > 0, positions='none' and no normalization, got "
@@ -108,6 +117,9 @@ class ModelConfig:
                 f"tokens as logits, got d_model={self.d_model}, width {width}, d_vocab={self.d_vocab}, "
                 f"d_vocab_out={self.d_vocab_out}."
             )
+        names = ("n_layers", "d_model", "n_heads", "d_head", "d_mlp", "n_ctx", "d_vocab", "d_vocab_out")
+        stated = ", ".join(f"{name}={getattr(self, name)}" for name in names)
+        check_memory(4 * n_parameters(self), f"A model with {stated}")
 
     @property
     def is_mlp(self) -> bool:
@@ -171,7 +183,7 @@ def head_width(d_model: int, n_heads: int) -> int:
         ValueError: if d_model is not divisible by n_heads.
     """
     if n_heads > 0 and d_model % n_heads:
-        divisors = [h for h in range(1, d_model + 1) if d_model % h == 0]
+        divisors = [h for h in range(1, min(d_model, 1000) + 1) if d_model % h == 0]
         raise ValueError(
             f"A model needs d_model divisible by n_heads, got d_model={d_model} and n_heads={n_heads}. "
             f"Use a number of heads in {divisors}."
@@ -185,26 +197,38 @@ def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     if not c.one_hot_embed:
         shapes["embed.W_E"] = (c.d_vocab, c.d_model)
-    if c.is_mlp:
-        width = c.n_ctx * c.d_model
-        for layer in range(c.n_layers):
-            shapes[f"blocks.{layer}.mlp.W_in"] = (width, c.d_mlp)
-            if c.mlp_bias:
-                shapes[f"blocks.{layer}.mlp.b_in"] = (c.d_mlp,)
-            width = c.d_mlp
-    else:
-        if c.positions == "learned":
-            shapes["pos_embed.W_pos"] = (c.n_ctx, c.d_model)
-        for layer in range(c.n_layers):
-            shapes |= _block_shapes(c, f"blocks.{layer}")
-        if c.normalization_type == "LN" and c.norm_placement == "pre":
-            shapes |= {"ln_final.w": (c.d_model,), "ln_final.b": (c.d_model,)}
-        width = c.d_model
+    if c.positions == "learned" and not c.is_mlp:
+        shapes["pos_embed.W_pos"] = (c.n_ctx, c.d_model)
+    for layer in range(c.n_layers):
+        shapes |= _layer_shapes(c, layer)
+    if c.normalization_type == "LN" and c.norm_placement == "pre":
+        shapes |= {"ln_final.w": (c.d_model,), "ln_final.b": (c.d_model,)}
     if not c.tied_unembed:
-        shapes["unembed.W_U"] = (width, c.d_vocab_out)
+        shapes["unembed.W_U"] = (c.d_mlp if c.is_mlp else c.d_model, c.d_vocab_out)
     if c.unembed_bias:
         shapes["unembed.b_U"] = (c.d_vocab_out,)
     return shapes
+
+
+def n_parameters(config: ModelConfig) -> int:
+    """How many numbers the matrices of a network hold, without going through its layers one by one."""
+    layers = [_numbers(_layer_shapes(config, layer)) for layer in range(min(config.n_layers, 2))]
+    c = config
+    width = c.d_mlp if c.is_mlp else c.d_model
+    embeddings = c.d_vocab * c.d_model * (not c.one_hot_embed) + c.d_vocab_out * width * (not c.tied_unembed)
+    return embeddings + layers[0] + (c.n_layers - 1) * layers[-1]
+
+
+def _numbers(shapes: dict[str, tuple[int, ...]]) -> int:
+    return sum(math.prod(shape) for shape in shapes.values())
+
+
+def _layer_shapes(c: ModelConfig, layer: int) -> dict[str, tuple[int, ...]]:
+    if not c.is_mlp:
+        return _block_shapes(c, f"blocks.{layer}")
+    width = c.d_mlp if layer else c.n_ctx * c.d_model
+    bias = {f"blocks.{layer}.mlp.b_in": (c.d_mlp,)} if c.mlp_bias else {}
+    return {f"blocks.{layer}.mlp.W_in": (width, c.d_mlp), **bias}
 
 
 def _block_shapes(c: ModelConfig, block: str) -> dict[str, tuple[int, ...]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from interp.ground.parquet_sizes import check_parquet
 from interp.networks.config import Weights
 from interp.runs.config import RunConfig, config_from_json
 from interp.runs.index import read_index
@@ -264,6 +265,7 @@ def read_table(path: Path) -> "pd.DataFrame":
     import pandas as pd  # heavy, and not needed to read weights
 
     try:
+        check_parquet(path)
         return pd.read_parquet(path)
     except Exception as error:
         raise RunError(

@@ -20,6 +20,7 @@ from interp.runs.saving import check_unused, create_run, read_latest
 from interp.runs.tensor_files import RunError
 from interp.training.loop import continue_run
 from interp.training.session import lock
+from interp.training.sizes import check_sizes
 
 
 def train(
@@ -43,6 +44,7 @@ def train(
     if isinstance(recipe, RunConfig):
         recipe = recipe.recipe()
     check_device(device)
+    check_sizes(recipe, device)
     check_unused(Path(path).expanduser().resolve())  # before the lock makes a file there
     task = recipe.task.task()
     with lock(Path(path)):
