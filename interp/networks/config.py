@@ -191,44 +191,44 @@ def head_width(d_model: int, n_heads: int) -> int:
     return d_model // n_heads if n_heads > 0 else 0
 
 
+def n_parameters(config: ModelConfig) -> int:
+    """How many numbers the matrices of a network hold, without going through its layers one by one."""
+    c = config
+    if c.is_mlp:
+        width, layers = c.d_mlp, c.n_ctx * c.d_model * c.d_mlp + (c.n_layers - 1) * c.d_mlp**2
+    else:
+        width, layers = c.d_model, c.n_layers * c.d_model * (4 * c.n_heads * c.d_head + 2 * c.d_mlp)
+    embeddings = 0 if c.one_hot_embed else c.d_vocab * c.d_model
+    positions = c.n_ctx * c.d_model if c.positions == "learned" else 0
+    return layers + embeddings + positions + (0 if c.tied_unembed else width * c.d_vocab_out)
+
+
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Name and shape of every parameter, in the order in which they are initialized and stored."""
     c = config
     shapes: dict[str, tuple[int, ...]] = {}
     if not c.one_hot_embed:
         shapes["embed.W_E"] = (c.d_vocab, c.d_model)
-    if c.positions == "learned" and not c.is_mlp:
-        shapes["pos_embed.W_pos"] = (c.n_ctx, c.d_model)
-    for layer in range(c.n_layers):
-        shapes |= _layer_shapes(c, layer)
-    if c.normalization_type == "LN" and c.norm_placement == "pre":
-        shapes |= {"ln_final.w": (c.d_model,), "ln_final.b": (c.d_model,)}
+    if c.is_mlp:
+        width = c.n_ctx * c.d_model
+        for layer in range(c.n_layers):
+            shapes[f"blocks.{layer}.mlp.W_in"] = (width, c.d_mlp)
+            if c.mlp_bias:
+                shapes[f"blocks.{layer}.mlp.b_in"] = (c.d_mlp,)
+            width = c.d_mlp
+    else:
+        if c.positions == "learned":
+            shapes["pos_embed.W_pos"] = (c.n_ctx, c.d_model)
+        for layer in range(c.n_layers):
+            shapes |= _block_shapes(c, f"blocks.{layer}")
+        if c.normalization_type == "LN" and c.norm_placement == "pre":
+            shapes |= {"ln_final.w": (c.d_model,), "ln_final.b": (c.d_model,)}
+        width = c.d_model
     if not c.tied_unembed:
-        shapes["unembed.W_U"] = (c.d_mlp if c.is_mlp else c.d_model, c.d_vocab_out)
+        shapes["unembed.W_U"] = (width, c.d_vocab_out)
     if c.unembed_bias:
         shapes["unembed.b_U"] = (c.d_vocab_out,)
     return shapes
-
-
-def n_parameters(config: ModelConfig) -> int:
-    """How many numbers the matrices of a network hold, without going through its layers one by one."""
-    layers = [_numbers(_layer_shapes(config, layer)) for layer in range(min(config.n_layers, 2))]
-    c = config
-    width = c.d_mlp if c.is_mlp else c.d_model
-    embeddings = c.d_vocab * c.d_model * (not c.one_hot_embed) + c.d_vocab_out * width * (not c.tied_unembed)
-    return embeddings + layers[0] + (c.n_layers - 1) * layers[-1]
-
-
-def _numbers(shapes: dict[str, tuple[int, ...]]) -> int:
-    return sum(math.prod(shape) for shape in shapes.values())
-
-
-def _layer_shapes(c: ModelConfig, layer: int) -> dict[str, tuple[int, ...]]:
-    if not c.is_mlp:
-        return _block_shapes(c, f"blocks.{layer}")
-    width = c.d_mlp if layer else c.n_ctx * c.d_model
-    bias = {f"blocks.{layer}.mlp.b_in": (c.d_mlp,)} if c.mlp_bias else {}
-    return {f"blocks.{layer}.mlp.W_in": (width, c.d_mlp), **bias}
 
 
 def _block_shapes(c: ModelConfig, block: str) -> dict[str, tuple[int, ...]]:

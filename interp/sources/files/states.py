@@ -14,7 +14,7 @@ from torch import Tensor
 from interp.sources.files import reading, steps
 from interp.sources.files.errors import SourceError, SourceWarning
 from interp.sources.files.places import Place, places_in
-from interp.sources.files.tensors import check_tensors, is_plain
+from interp.sources.files.tensors import check_tensors, form_of
 from interp.sources.files.wrapping import STATE_KEYS, State, is_state, states_of
 
 
@@ -66,7 +66,9 @@ def states_in(
 
 def _known(state: State, knows: Callable[[State], bool]) -> bool:
     # Of tensors in another form a format could not even ask the shape.
-    if not knows(replace(state, tensors={name: t for name, t in state.tensors.items() if is_plain(t)})):
+    if not knows(
+        replace(state, tensors={name: t for name, t in state.tensors.items() if form_of(t) is None})
+    ):
         return False
     check_tensors(state.tensors, state.path, state.where)
     return True

@@ -6,6 +6,7 @@ from typing import Any
 
 from interp.ground.progress_bar import counted
 from interp.ground.whole_files import write_bytes, write_json
+from interp.networks.huggingface_config import network_fields
 from interp.runs.run import Run
 from interp.runs.saving import write_index
 from interp.runs.tensor_files import file_checksum, safetensors_bytes, tensor_checksum
@@ -22,9 +23,7 @@ def save_series(opened: OpenedRun, run: Run) -> None:
         run.index[step] = _save(run.path, step, place)
     write_index(run)
     assert opened.huggingface is not None
-    fields = {
-        k: v for k, v in reading.read_json(opened.huggingface / "config.json").items() if k != "auto_map"
-    }
+    fields = network_fields(opened.huggingface / "config.json")
     write_json(run.path / "huggingface" / "config.json", fields)
     for name in TOKENIZER:
         if (opened.huggingface / name).is_file():
