@@ -23,6 +23,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from interp.figures.style import save_figure
+from interp.ground.plain_text import say
 from interp.ground.plain_warnings import plain_warnings
 from interp.ground.provenance import versions
 from interp.tables.folder import Tables, read_about, read_tables, write_about, write_tables
@@ -52,7 +53,7 @@ def main(
     options = _parser(name, description).parse_args(arguments)
     plain_warnings(name)
     try:
-        print(
+        say(
             answer(
                 Analysis(name, compute, draw, summarize),
                 options.run,

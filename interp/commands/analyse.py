@@ -5,6 +5,8 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from interp.ground.plain_text import say
+
 
 def analyse(
     name: Annotated[str | None, Argument(help="Which analysis; without a name they are listed.")] = None,
@@ -38,4 +40,4 @@ def analyse(
         return
     module = named(name)
     analysis = Analysis(name, module.compute, module.draw, module.summarize)
-    print(answer(analysis, run, out, draw_only=draw_only, device=device, program=f"interp analyse {name}"))
+    say(answer(analysis, run, out, draw_only=draw_only, device=device, program=f"interp analyse {name}"))

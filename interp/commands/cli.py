@@ -13,6 +13,8 @@ from interp.commands.info import info
 from interp.commands.measure import measure
 from interp.commands.train import resume, train
 from interp.commands.verify import verify
+from interp.ground.memory import is_out_of_memory
+from interp.ground.plain_text import say
 from interp.ground.plain_warnings import plain_warnings
 
 app = typer.Typer(
@@ -40,9 +42,18 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt as stop:
-        print(f"\ninterp: {stop or 'stopped'}", file=sys.stderr)
+        say(f"\ninterp: {stop or 'stopped'}", file=sys.stderr)
         sys.exit(130)
     except (ValueError, OSError, FloatingPointError) as error:
         message = f"{error.strerror}" if isinstance(error, OSError) and error.strerror else str(error)
-        print(f"interp: {message}", file=sys.stderr)
+        say(f"interp: {message}", file=sys.stderr)
+        sys.exit(1)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        say(
+            f"interp: this needs more memory than there is ({str(error) or 'none left'}). Use smaller sizes, fewer "
+            "probes or steps at a time, or a machine with more.",
+            file=sys.stderr,
+        )
         sys.exit(1)

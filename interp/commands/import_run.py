@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from typer import Argument, Option
 
+from interp.ground.plain_text import say
+
 TASK, MODEL = "Task", "Network"
 
 
@@ -57,9 +59,9 @@ def import_run(
 
         recognized_by = {format.name: format.recognized_by for format in FORMATS}
         for title, table in (("Networks, recognised by", recognized_by), ("Wrapped in", WRAPPED_IN)):
-            print(f"{title}:")
+            say(f"{title}:")
             for name, text in table.items():
-                print(f"  {name:<24}{text}")
+                say(f"  {name:<24}{text}")
         return
     if source is None or dest is None:
         raise typer.BadParameter("needs SOURCE and DEST (or --list).")

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from interp.ground.plain_text import say, visible
+
 
 def info(
     run: Annotated[Path, Argument(help="A run, or a file or folder of anyone's checkpoints.")],
@@ -30,7 +32,7 @@ def info(
 
         file = opened.path / "run.json"
         about = read_json(file) if file.is_file() else record_to_json(opened.record)
-        print(dumps(about | {"steps": opened.steps, "optimizer_steps": opened.optimizer_steps}, indent=2))
+        say(dumps(about | {"steps": opened.steps, "optimizer_steps": opened.optimizer_steps}, indent=2))
         return
     print_lines(describe(opened))
 
@@ -39,7 +41,7 @@ def print_lines(lines: dict[str, str]) -> None:
     """Labels in one column, texts in the next."""
     width = max(map(len, lines)) + 2
     for label, text in lines.items():
-        print(f"{label:<{width}}{text}")
+        say(f"{label:<{width}}{visible(text)}")
 
 
 def describe(run) -> dict[str, str]:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from interp.ground.plain_text import say
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -100,12 +102,12 @@ def measure(
     write_tables(folder, {k: t for k, t in tables.items() if len(t)}, summary, file="summary.json")
     for name, table in tables.items():
         if reason := table.attrs.get("not_applicable"):
-            print(f"{name}: does not apply. {reason}")
+            say(f"{name}: does not apply. {reason}")
         for message in table.attrs.get("failed", {}).values():
-            print(message)
+            say(message)
     filled = [table for table in tables.values() if len(table)]
     n_steps = len({step for table in filled for step in table["step"].unique()})
-    print(f"{folder}: {len(filled)} tables over {n_steps} checkpoints, summary.json")
+    say(f"{folder}: {len(filled)} tables over {n_steps} checkpoints, summary.json")
 
 
 def _device(name: str) -> str:

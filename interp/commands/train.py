@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Exit, Option
 
+from interp.ground.plain_text import say
+
 if TYPE_CHECKING:
     from interp.runs.config import Recipe
     from interp.runs.run import Run
@@ -162,7 +164,7 @@ def train(
     )  # fmt: skip
     with _told_when_stopped():
         done = train_run(recipe, run, device=device, threads=threads)
-    print(f"{done.path}: {len(done.steps)} checkpoints. Next: {next_step(done)}")
+    say(f"{done.path}: {len(done.steps)} checkpoints. Next: {next_step(done)}")
 
 
 # Options that are not called after their field.
@@ -252,7 +254,7 @@ def resume(
 
     with _told_when_stopped():
         done = resume_run(run, device=device, threads=threads)
-    print(f"{done.path}: complete, {len(done.steps)} checkpoints.")
+    say(f"{done.path}: complete, {len(done.steps)} checkpoints.")
 
 
 @contextmanager
@@ -261,5 +263,5 @@ def _told_when_stopped() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        print(f"\ninterp: {stop}", file=sys.stderr)
+        say(f"\ninterp: {stop}", file=sys.stderr)
         raise Exit(130) from None

@@ -41,3 +41,10 @@ def check_memory(needed: int, what: str, there: int | None = None) -> None:
 
 def _gigabytes(n: int) -> str:
     return f"{-(-n // 10**9):,} GB"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was no memory left: Python's own, or one of torch's, of no one kind."""
+    return isinstance(error, MemoryError) or any(
+        text in str(error) for text in ("not enough memory", "can't allocate memory", "out of memory")
+    )

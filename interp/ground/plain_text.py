@@ -6,10 +6,9 @@ lists, sixty levels deep, are 2^60 entries in a kilobyte.
 """
 
 import re
-import sys
 from collections.abc import Mapping
 from itertools import islice
-from typing import Any, TextIO
+from typing import Any
 
 # Control characters, marks that turn the direction of writing or take no width, line separators, and what stands for
 # bytes of a name that are no text: the last cannot be printed at all.
@@ -37,9 +36,9 @@ def sentence(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
 
 
-def say(text: str = "", file: TextIO | None = None) -> None:
-    """Print one line, whatever is in it."""
-    print(visible(text), file=sys.stdout if file is None else file)
+def say(*parts: object, **how: Any) -> None:
+    """Print, whatever is in it: line breaks stay, since what comes out of files has none left in `sentence`."""
+    print(*("\n".join(map(visible, str(part).split("\n"))) for part in parts), **how)
 
 
 def shown(value: Any, depth: int = 2) -> str:

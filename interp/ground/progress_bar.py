@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from interp.ground.plain_text import visible
+
 Item = TypeVar("Item")
 
 
@@ -14,7 +16,8 @@ def bar(*columns: str):
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
-        TextColumn("{task.description}"),
+        # As it is: a name in brackets is no style.
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         *[TextColumn("{task.fields[" + name + "]}") for name in columns],
@@ -32,7 +35,7 @@ def counted(items: Iterable[Item], total: int, text: str) -> Iterator[Item]:
             if display is None and time.monotonic() - start > 1:
                 display = bar()
                 display.start()
-                shown = display.add_task(text, total=total)
+                shown = display.add_task(visible(text), total=total)
             if display is not None and shown is not None:
                 display.update(shown, completed=done)
             yield item

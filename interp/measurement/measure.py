@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from interp import probes as probe_files
+from interp.ground.plain_text import visible
 from interp.ground.progress_bar import bar
 from interp.measurement.cache import CacheKey, Kept, Measured
 from interp.measurement.steps import select_steps
@@ -86,7 +87,7 @@ def measure(
     display = bar() if progress else None
     try:
         with display or nullcontext():
-            shown = display.add_task(f"measure {run.name}", total=len(todo)) if display else None
+            shown = display.add_task(visible(f"measure {run.name}"), total=len(todo)) if display else None
             for outcome in stream:
                 for name, result in outcome.results.items():
                     kept[name].put(outcome.step, result)
