@@ -18,6 +18,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,10 +28,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from interp.ground.parquet_sizes import check_parquet
-from interp.ground.whole_files import write_bytes
+from interp.ground.whole_files import TEMPORARY_SUFFIX, write_bytes
 from interp.measurement.own_probes import ProbeCode, own_code
 from interp.measurement.plain_values import hashed, plain
 from interp.runs.config import config_to_json
@@ -38,6 +39,7 @@ from interp.runs.run import Run
 from interp.runs.tensor_files import tensor_checksum
 
 METADATA = b"grokscope"
+_HALF_WRITTEN = re.compile(rf"\..+\.parquet\.[a-z0-9_]{{8}}{re.escape(TEMPORARY_SUFFIX)}")
 
 
 @dataclass
@@ -161,6 +163,18 @@ def add(key: CacheKey, new: Measured) -> None:
             table.replace_schema_metadata(metadata), sink, compression="zstd", write_page_checksum=True
         )
         write_bytes(key.path, sink.getvalue().to_pybytes())
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the half-written tables of killed processes: nobody writes one without the lock of the folder."""
+    if folder.is_symlink():
+        return
+    with suppress(Timeout, OSError):
+        found = [path for path in folder.glob(f".*{TEMPORARY_SUFFIX}") if _HALF_WRITTEN.fullmatch(path.name)]
+        if found:
+            with FileLock(folder / "lock", timeout=0):
+                for path in found:
+                    path.unlink(missing_ok=True)
 
 
 class Kept:

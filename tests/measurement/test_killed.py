@@ -8,6 +8,10 @@ import time
 
 import psutil
 import pytest
+from filelock import FileLock
+
+from interp.measurement.cache import remove_leftovers
+from interp.measurement.measure import measure
 
 # Sleeps in its workers, so that they are there when the parent is killed, and idle ones too.
 MEASURE = """
@@ -51,3 +55,26 @@ def wait_until(is_so, seconds):
     while not is_so():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.1)
+
+
+def test_half_written_tables_of_killed_processes_go_and_nothing_else(tiny_run_copy, tmp_path):
+    folder = tiny_run_copy.path / "measures"
+    folder.mkdir()
+    ours = folder / ".weight_norms-0a1b.parquet.abcdefgh.writing"
+    others = [
+        folder / name for name in (".notes.writing", "x.parquet.abcdefgh.writing", ".x.parquet.writing")
+    ]
+    for file in (ours, *others):
+        file.write_text("half")
+    with FileLock(folder / "lock"):
+        # Another process is at work, and this may be its file.
+        remove_leftovers(folder)
+    assert ours.exists()
+    measure(tiny_run_copy, ["weight_norms"], [0], progress=False)
+    assert not ours.exists() and all(file.exists() for file in others)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / ours.name).write_text("half")
+    os.symlink(outside, tmp_path / "measures")
+    remove_leftovers(tmp_path / "measures")
+    assert (outside / ours.name).exists()

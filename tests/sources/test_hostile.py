@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from interp.runs.tensor_files import RunError
 from interp.sources import SourceError, SourceWarning, import_run
 from interp.sources.opening import open_run
 from tests import foreign
@@ -28,6 +29,12 @@ def opened(path, **stated):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SourceWarning)
         return open_run(path, **KNOWN | stated)
+
+
+def imported(path, dest, **stated):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SourceWarning)
+        return import_run(path, dest, **stated)
 
 
 def flipped(data: bytes, place: int, bit: int) -> bytes:
@@ -249,9 +256,7 @@ def test_logs_that_hold_what_no_log_holds(tmp_path, name, text):
     start = time.monotonic()
     run = opened(source)
     assert run.steps == [5] and set(run.history()["step"]) <= {5}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SourceWarning)
-        import_run(source, tmp_path / "run", **KNOWN)
+    imported(source, tmp_path / "run", **KNOWN)
     assert time.monotonic() - start < 5
 
 
@@ -262,3 +267,45 @@ def test_steps_that_are_none(tmp_path, step):
     torch.save({step if not isinstance(step, list | dict) else -1: state()}, tmp_path / "b.pt")
     with pytest.raises(SourceError, match=r"b\.pt holds no state dict"):
         opened(tmp_path / "b.pt")
+
+
+ODD_NAMES = [
+    "a/b", "../x", "../../x", "/tmp/x", "a\\b", "C:x", "nul\0x", "w" * 5000, "CON", "nul.weight", "",
+    "x\x1b[2J", "\udcff", "a..b",
+]  # fmt: skip
+
+
+def files_below(folder):
+    return sorted(path.relative_to(folder) for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_tensors_of_any_name_leave_nothing_behind(tmp_path, name):
+    """In a format that renames what it knows, and in one that keeps the names of its files."""
+    one = tmp_path / "one"
+    one.mkdir()
+    try:
+        torch.save(state() | {name: torch.ones(2)}, one / "step_5.pt")
+    except UnicodeEncodeError:
+        pytest.skip("cannot be written")
+    series = tmp_path / "series" / "checkpoint-5"
+    series.mkdir(parents=True)
+    (series / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    torch.save({name: torch.ones(2), "a.b": torch.ones(2)}, series / "pytorch_model.bin")
+    before = files_below(tmp_path)
+    for source, stated in ((one, KNOWN), (series.parent, {})):
+        with pytest.raises(RunError) as caught:
+            imported(source, tmp_path / "new" / "deep" / "run", **stated)
+        assert len(str(caught.value)) < 2500 and "\x1b" not in str(caught.value)
+        assert files_below(tmp_path) == before
+
+
+def test_a_killed_import_is_cleared_away_by_the_next(tmp_path):
+    from interp.ground import workshops
+
+    torch.save(state(), tmp_path / "step_5.pt")
+    dead = tmp_path / ".run.abcdefgh.importing"
+    (dead / "run" / "steps").mkdir(parents=True)
+    (dead / workshops._LOCK).touch()
+    imported(tmp_path / "step_5.pt", tmp_path / "run", **KNOWN)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "step_5.pt"]

@@ -9,7 +9,7 @@ from interp.ground.whole_files import write_bytes, write_json
 from interp.networks.huggingface_config import network_fields
 from interp.runs.run import Run
 from interp.runs.saving import write_index
-from interp.runs.tensor_files import file_checksum, safetensors_bytes, tensor_checksum
+from interp.runs.tensor_files import check_weight_names, file_checksum, safetensors_bytes, tensor_checksum
 from interp.sources.files import reading
 from interp.sources.files.places import Place
 from interp.sources.formats.huggingface.hub import TOKENIZER
@@ -32,6 +32,7 @@ def save_series(opened: OpenedRun, run: Run) -> None:
 
 def _save(path: Path, step: int, place: Place) -> dict[str, Any]:
     weights = read_unchanged(place)
+    check_weight_names(weights, place.where)
     file = path / "steps" / f"{step:010d}.safetensors"
     file.parent.mkdir(exist_ok=True)
     (origin, *others) = place.files
