@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import pickle
 import time
 import warnings
 import zipfile
@@ -11,7 +12,8 @@ import pytest
 import torch
 
 from interp.runs.tensor_files import RunError
-from interp.sources import SourceError, SourceWarning, import_run
+from interp.sources import SourceError, SourceWarning, import_run, learned
+from interp.sources.files.pickles import check_keys
 from interp.sources.opening import open_run
 from tests import foreign
 
@@ -309,3 +311,78 @@ def test_a_killed_import_is_cleared_away_by_the_next(tmp_path):
     (dead / workshops._LOCK).touch()
     imported(tmp_path / "step_5.pt", tmp_path / "run", **KNOWN)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "step_5.pt"]
+
+
+def as_key(levels):
+    """Opcodes of a pickle: a dict whose key is a tuple that holds another twice, and so on."""
+    return (
+        b"}(K\x01K\x02\x86r\x00\x00\x10\x00" + b"j\x00\x00\x10\x00\x86r\x00\x00\x10\x00" * levels + b"K\x05u"
+    )
+
+
+@pytest.mark.parametrize("is_legacy", [False, True])
+def test_keys_that_share_take_no_time(tmp_path, is_legacy):
+    path = tmp_path / "step_5.pt"
+    torch.save({"model": state(), "x": "keys"}, path, _use_new_zipfile_serialization=not is_legacy)
+    mark, keys = b"X\x04\x00\x00\x00keys", as_key(60)
+    if is_legacy:
+        path.write_bytes(path.read_bytes().replace(mark, keys))
+    else:
+        rewrite(path, lambda name, data: data.replace(mark, keys))
+    start = time.monotonic()
+    with pytest.raises(
+        SourceError, match=r"step_5\.pt is damaged or truncated: it holds tuples of tuples that would"
+    ):
+        opened(path)
+    assert time.monotonic() - start < 3
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_ordinary_pickles_of_any_protocol_pass(protocol):
+    value = [
+        {(1, (2, 3)): {1, 2}},
+        frozenset([1]),
+        "x",
+        b"y",
+        1.5,
+        10**50,
+        None,
+        True,
+        range(3),
+        argparse.Namespace,
+    ]
+    check_keys(pickle.dumps(value, protocol))
+    with pytest.raises(ValueError, match="no whole pickle"):
+        check_keys(b"\x80\x02\x86.")
+    deep = (1, 2)
+    for _ in range(30):
+        deep = (deep, deep)
+    with pytest.raises(ValueError, match="tuples of tuples"):
+        check_keys(pickle.dumps(deep, protocol))
+
+
+def test_a_vocabulary_of_a_small_file_takes_no_memory(tmp_path):
+    path, start = tmp_path / "step_5.pt", time.monotonic()
+    torch.save(state(p=3000, d_model=2), path)
+    run = opened(path, task=None)
+    assert run.config.task is None and time.monotonic() - start < 5
+    assert run.record.source["task"]["none"].startswith(
+        "a network of 3,000 answers has 9,000,000 pairs, more than"
+    )
+    with pytest.raises(
+        SourceError, match=r"has no task: a network of 3,000 answers .* State --p if that is right"
+    ):
+        opened(path)
+
+
+def test_losses_of_parts_are_those_of_the_whole(tmp_path, monkeypatch):
+    torch.save(state(), tmp_path / "step_5.pt")
+    run = opened(tmp_path / "step_5.pt")
+    whole = learned.example_losses(run.config.model, run.step_weights(5), run.task)
+    answers = learned._answers(run.config.model, run.step_weights(5), run.task.questions, 7)
+    monkeypatch.setattr(learned, "_MOST_LOGITS", 70)
+    parts = learned.example_losses(run.config.model, run.step_weights(5), run.task)
+    torch.testing.assert_close(parts, whole, rtol=1e-6, atol=1e-7)
+    assert torch.equal(
+        learned._answers(run.config.model, run.step_weights(5), run.task.questions, 7), answers
+    )

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from interp.sources.files.errors import SourceError
+from interp.sources.files.pickles import check_keys
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError, EOFError)
 
@@ -34,6 +35,8 @@ def _checked(path: Path, size: int, changed: int) -> bool:
             _check_claims(entries, path, size)
             # torch.serialization.set_crc32_options(False) writes none: every one is zero then.
             bad = archive.testzip() if any(entry.CRC for entry in entries) else None
+            for name in {entry.filename for entry in entries if entry.filename.endswith("/data.pkl")} - {bad}:
+                check_keys(archive.read(name))
     except SourceError:
         raise
     except _DAMAGE as error:

@@ -23,6 +23,7 @@ from interp.networks.config import Weights
 from interp.sources.files.archives import can_be_mapped
 from interp.sources.files.arrays import ArrayError, StoredConfig, stand_ins, with_arrays
 from interp.sources.files.errors import SourceError, SourceWarning, warn
+from interp.sources.files.pickles import check_keys
 from interp.sources.files.tensors import check_claims
 
 __all__ = ["SourceError", "SourceWarning", "as_weights", "kind_of", "read", "read_json", "warn"]
@@ -119,6 +120,10 @@ def _check_legacy(path: Path) -> None:
     """Refuse a file of torch < 1.6 whose storages are larger than the file: loading would allocate them first."""
     from torch._subclasses.fake_tensor import FakeTensorMode  # a second to load, needed for old files only
 
+    with path.open("rb") as file:
+        # A number that says what it is, the version, the machine, the content.
+        for _ in range(4):
+            check_keys(file)
     with FakeTensorMode():  # shapes without memory
         check_claims(torch.load(path, map_location="cpu", weights_only=True), path)
 
