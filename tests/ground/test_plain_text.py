@@ -1,6 +1,7 @@
 """What strangers wrote is printed so that a terminal shows it and does not obey it."""
 
 import ast
+import pickle
 import sys
 import warnings
 from pathlib import Path
@@ -12,6 +13,8 @@ from interp.commands.cli import main
 from interp.ground.plain_json import DEEPEST, json_value
 from interp.ground.plain_text import say, sentence, shown, visible
 from interp.ground.plain_warnings import plain_warnings
+from interp.runs.tensor_files import RunError
+from interp.sources import SourceError
 from tests import foreign
 
 ROOT = Path(__file__).parent.parent.parent
@@ -25,6 +28,12 @@ def test_every_sign_that_is_obeyed_is_shown():
     kept = "µ é 漢 → \U0001f600 \\x1b 'W_E'"
     assert visible(kept) == kept
     assert len(sentence("x" * 10**6)) < 2100 and sentence("short") == "short"
+
+
+def test_errors_of_files_are_visible_in_a_notebook_too():
+    for kind in (RunError, SourceError):
+        assert str(kind(f"{CLEAR} is damaged")) == "\\x1b[2J\\x1b]0;title\\x07 is damaged"
+        assert str(pickle.loads(pickle.dumps(kind("a")))) == "a"
 
 
 def test_lines_stay_lines(capsys):

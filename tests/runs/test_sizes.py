@@ -168,3 +168,21 @@ def test_schedules_of_any_length(monkeypatch):
     for text in ("every:1", "0-9999999999:1", "log:10000000"):
         with pytest.raises(ValueError, match="at most 1,000,000 saved steps"):
             make_schedule(10**10, [text], [])
+
+
+@pytest.mark.parametrize("step", [10**30, 2**63, -1])
+def test_an_index_of_steps_that_no_table_can_hold(tiny_run_copy, step):
+    file = tiny_run_copy.path / "index.json"
+    index = json.loads(file.read_text())
+    file.write_text(json.dumps(index | {str(step): index["0"]}))
+    with pytest.raises(RunError, match=r"index\.json is not an index of checkpoints"):
+        open_run(tiny_run_copy.path).steps
+
+
+def test_deep_json_of_a_run_is_a_sentence(tiny_run_copy):
+    for name in ("index.json", "run.json"):
+        (tiny_run_copy.path / name).write_text('{"a": ' + "[" * 10**5 + "]" * 10**5 + "}")
+        with pytest.raises(
+            RunError, match=rf"{name} is not readable JSON \(it is nested more than 50 levels deep\)"
+        ):
+            open_run(tiny_run_copy.path).steps
