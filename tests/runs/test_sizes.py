@@ -15,6 +15,7 @@ import pytest
 from interp.commands.cli import main
 from interp.ground import memory
 from interp.ground.parquet_sizes import check_parquet
+from interp.measurement.steps import select_steps
 from interp.networks.config import initial_weights, n_parameters, parameter_shapes
 from interp.runs.run import open_run
 from interp.runs.schedule import make_schedule
@@ -186,3 +187,12 @@ def test_deep_json_of_a_run_is_a_sentence(tiny_run_copy):
             RunError, match=rf"{name} is not readable JSON \(it is nested more than 50 levels deep\)"
         ):
             open_run(tiny_run_copy.path).steps
+
+
+@pytest.mark.parametrize("text", ["log:" + "9" * 20, "log:100000000", "every:1"])
+def test_wanted_steps_of_any_number(tiny_run, text, monkeypatch):
+    if text == "every:1":
+        assert select_steps(tiny_run, text) == tiny_run.steps
+        monkeypatch.setitem(tiny_run.index, 10**15, tiny_run.index[0])
+    with pytest.raises(ValueError, match=rf"Steps '{text}' name far more steps than are saved \(\d\)"):
+        select_steps(tiny_run, text)
