@@ -24,6 +24,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from interp.figures import style
+from interp.ground.plain_text import say
 from interp.ground.plain_warnings import plain_warnings
 from interp.ground.provenance import versions
 from interp.ground.stated_options import STATED_OPTIONS, typed
@@ -55,7 +56,7 @@ def main(
     options = _parser(name, description).parse_args(arguments)
     plain_warnings(name)
     try:
-        print(
+        say(
             answer(
                 Analysis(name, compute, draw, summarize),
                 options.run,

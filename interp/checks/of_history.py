@@ -71,7 +71,8 @@ def still(run: Run | None, steps: list[int], train_loss: dict[int, float]) -> li
             out.append((a, b))
         elif optimizer and optimizer.batch_size is None and run.record.is_own:
             # Every step's loss is recorded: equal to the last digit, the weights did not move.
-            between = [train_loss.get(step) for step in range(a, b + 1)]
+            # No wider than the history has rows: there is no record of more.
+            between = [train_loss.get(step) for step in range(a, min(b, a + len(train_loss)) + 1)]
             if None not in between and len(set(between)) == 1:
                 out.append((a, b))
     return out

@@ -104,7 +104,7 @@ def _tables(path: Path, *, sealed: bool = True) -> list[Path]:
     def has_seal(file: Path) -> bool:
         try:
             return is_sealed(file.read_bytes())
-        except OSError:
+        except (OSError, ValueError):
             return True
 
     return [file for file in sorted((path / "measures").glob("*.parquet")) if has_seal(file) == sealed]

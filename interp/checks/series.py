@@ -266,6 +266,10 @@ class SeriesCheck:
         return out
 
 
+# Between more steps of a spacing than this it is two stretches, not a gap in one.
+_WIDEST_GAP = 10_000
+
+
 def missing_steps(steps: Sequence[int]) -> list[int]:
     """Steps that an evenly spaced (or evenly multiplied) stretch of ascending steps lacks.
 
@@ -280,7 +284,7 @@ def missing_steps(steps: Sequence[int]) -> list[int]:
     out: list[int] = []
     for a, b, c, d in zip(steps, steps[1:], steps[2:], steps[3:], strict=False):
         spacing = b - a
-        if spacing == d - c and c - b > spacing + 1 and (c - b) % spacing == 0:
+        if spacing == d - c and spacing + 1 < c - b < _WIDEST_GAP * spacing and (c - b) % spacing == 0:
             out += range(b + spacing, c, spacing)
         elif a > 0 and b % a == 0 and b * c == a * d and c > b * (b // a):
             ratio, step = b // a, b * (b // a)

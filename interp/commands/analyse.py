@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from interp.commands.stated import takes_statements
+from interp.ground.plain_text import say
 
 
 @takes_statements
@@ -44,4 +45,4 @@ def analyse(
     module = named(name)
     analysis = Analysis(name, module.compute, module.draw, module.summarize)
     program = f"interp analyse {name}"
-    print(answer(analysis, run, out, draw_only=draw_only, device=device, program=program, stated=stated))
+    say(answer(analysis, run, out, draw_only=draw_only, device=device, program=program, stated=stated))

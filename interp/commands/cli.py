@@ -15,6 +15,8 @@ from interp.commands.info import info
 from interp.commands.measure import measure
 from interp.commands.train import resume, train
 from interp.commands.verify import verify
+from interp.ground.memory import is_out_of_memory
+from interp.ground.plain_text import say
 from interp.ground.plain_warnings import plain_warnings
 from interp.ground.stopping import told_when_stopped
 from interp.ground.system_errors import system_error
@@ -52,7 +54,7 @@ def _print_version(is_asked: bool | None) -> None:
     if is_asked:
         from interp.ground.provenance import versions
 
-        print(f"grokscope {versions()['grokscope']}")
+        say(f"grokscope {versions()['grokscope']}")
         raise typer.Exit()
 
 
@@ -82,5 +84,14 @@ def main() -> None:
         app()
     except (ValueError, OSError, FloatingPointError) as error:
         message = system_error(error) if isinstance(error, OSError) else str(error)
-        print(f"interp: {message}", file=sys.stderr)
+        say(f"interp: {message}", file=sys.stderr)
+        sys.exit(1)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        say(
+            f"interp: this needs more memory than there is ({str(error) or 'none left'}). Use smaller sizes, fewer "
+            "probes or steps at a time, or a machine with more.",
+            file=sys.stderr,
+        )
         sys.exit(1)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from interp.commands.stated import takes_statements
+from interp.ground.plain_text import say
 from interp.ground.stated_options import stated_arguments
 
 
@@ -36,7 +37,7 @@ def import_run(
 
         recognized_by = {format.name: format.recognized_by for format in FORMATS}
         for title, table in (("Networks, recognised by", recognized_by), ("Wrapped in", WRAPPED_IN)):
-            print(f"{title}:")
+            say(f"{title}:")
             print_lines({f"  {name}": text for name, text in table.items()})
         return
     if source is None or dest is None:

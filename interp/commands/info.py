@@ -8,6 +8,7 @@ from typer import Argument, Option
 
 from interp.commands.standing import told_status, told_transition, transitions
 from interp.commands.stated import takes_statements
+from interp.ground.plain_text import say, visible
 
 if TYPE_CHECKING:
     from interp.runs.run import Run
@@ -49,7 +50,7 @@ def info(
 
         file = opened.path / "run.json"
         about = read_json(file) if file.is_file() else record_to_json(opened.record)
-        print(dumps(about | {"steps": opened.steps, "optimizer_steps": opened.optimizer_steps}, indent=2))
+        say(dumps(about | {"steps": opened.steps, "optimizer_steps": opened.optimizer_steps}, indent=2))
         return
     print_lines(describe(opened))
 
@@ -64,12 +65,12 @@ def print_lines(lines: Mapping[str, str]) -> None:
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for label, text in lines.items():
         parts = (
-            [text]
+            [visible(text)]
             if columns is None
-            else textwrap.wrap(text, max(columns - width, 20), break_on_hyphens=False)
+            else textwrap.wrap(visible(text), max(columns - width, 20), break_on_hyphens=False)
         )
         for i, part in enumerate(parts or [""]):
-            print(f"{label if i == 0 else '':<{width}}{part}".rstrip())
+            say(f"{label if i == 0 else '':<{width}}{part}".rstrip())
 
 
 def describe(run: "Run") -> dict[str, str]:

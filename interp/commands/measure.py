@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from interp.commands.stated import takes_statements
+from interp.ground.plain_text import say
 from interp.ground.stated_options import typed
 
 if TYPE_CHECKING:
@@ -118,10 +119,11 @@ def measure(
     summary = _summary(opened, tables, frequencies, options) | {"stated": typed(stated)}
     # A table without rows is left out; the summary says why.
     write_tables(folder, {k: t for k, t in tables.items() if len(t)}, summary, file="summary.json")
-    print("".join(f"{line}\n" for line in _left_out(tables)), end="")
+    for line in _left_out(tables):
+        say(line)
     filled = [table for table in tables.values() if len(table)]
     n_steps = len({step for table in filled for step in table["step"].unique()})
-    print(f"{folder}: {len(filled)} tables over {n_steps} checkpoints, summary.json")
+    say(f"{folder}: {len(filled)} tables over {n_steps} checkpoints, summary.json")
 
 
 def _asked(probes: str | None, own: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

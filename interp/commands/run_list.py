@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from interp.commands.standing import is_abandoned, transitions
+from interp.ground.plain_text import say
 
 # Of a terminal that nobody widened.
 WIDTH = 80
@@ -51,7 +52,7 @@ def print_runs(runs: list[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         from json import dumps
 
-        print(dumps(runs, indent=2))
+        say(dumps(runs, indent=2))
         return
     rows = [dict(zip(COLUMNS, COLUMNS, strict=True)), *map(_row, runs)]
     widths = {name: max(len(row[name]) for row in rows) for name in COLUMNS}
@@ -62,11 +63,11 @@ def print_runs(runs: list[dict[str, Any]], *, as_json: bool) -> None:
             break
         widths[longest] -= 1
     for row in rows:
-        print("  ".join(_cut(row[name], widths[name]) for name in COLUMNS).rstrip())
+        say("  ".join(_cut(row[name], widths[name]) for name in COLUMNS).rstrip())
     for about in runs:
         if "error" in about:
-            print(f"{about['run']}: {about['error']}")
-    print("memorized, grokked: the step from which train and test accuracy stay up.")
+            say(f"{about['run']}: {about['error']}")
+    say("memorized, grokked: the step from which train and test accuracy stay up.")
 
 
 def _row(about: dict[str, Any]) -> dict[str, str]:

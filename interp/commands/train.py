@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from typer import Argument, Option
 
 from interp.commands.wording import errors_as_typed
+from interp.ground.plain_text import say
 
 if TYPE_CHECKING:
     from interp.runs.config import Recipe
@@ -151,11 +152,11 @@ def train(
             preset=preset, family=task, settings=settings, typed=typed, set_texts=set or [], betas=(beta1, beta2),
             cayley_table=cayley_table, steps=steps, save=save or [], save_optimizer=save_optimizer or [],
         )  # fmt: skip
-    print(f"{run}: {planned(recipe)}", flush=True)
+    say(f"{run}: {planned(recipe)}", flush=True)
     done = train_run(recipe, run, device=device, threads=threads)
-    print(f"{done.path}: {len(done.steps)} checkpoints. Next:")
+    say(f"{done.path}: {len(done.steps)} checkpoints. Next:")
     for command in next_steps(done):
-        print(f"  {command}")
+        say(f"  {command}")
 
 
 # The field that each option of `interp train` sets, by the option's name.
@@ -206,7 +207,7 @@ def assembled(
         ValueError: in the words of the option that is wrong.
     """
     from interp.runs import presets
-    from interp.runs.schedule import make_schedule
+    from interp.runs.schedule import LARGEST_STEP, make_schedule
     from interp.runs.settings import value_of, with_settings
 
     for text in set_texts:
@@ -219,6 +220,8 @@ def assembled(
         raise ValueError(
             f"{typed.get('n_steps', '--steps')}: a run needs a number of steps of at least 1, got {n_steps}."
         )
+    if n_steps is not None and n_steps > LARGEST_STEP:
+        raise ValueError(f"{typed.get('n_steps', '--steps')}: a run needs at most {LARGEST_STEP:,} steps.")
     base = presets.named(preset, family, n_steps)
     if settings.get("model.normalization_type") == "none":
         settings["model.normalization_type"] = None
@@ -310,4 +313,4 @@ def resume(
             device=device,
             threads=threads,
         )
-    print(f"{done.path}: complete, {len(done.steps)} checkpoints.")
+    say(f"{done.path}: complete, {len(done.steps)} checkpoints.")

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from typer import Argument, Exit, Option
 
 from interp.commands.stated import takes_statements
+from interp.ground.plain_text import say
 from interp.ground.stated_options import check_no_run, stated_arguments
 
 
@@ -60,19 +61,19 @@ def verify(
     if to_stdout:
         from json import dumps
 
-        print(dumps(value, indent=2, allow_nan=False))
+        say(dumps(value, indent=2, allow_nan=False))
     else:
         for done in repairs:
-            print(f"{'repaired' if done.done else 'not repaired'}  {done.where}: {done.message}")
+            say(f"{'repaired' if done.done else 'not repaired'}  {done.where}: {done.message}")
         for finding in report.findings:
-            print(f"{finding.level:<8}  {finding.kind}: {finding.message}")
+            say(f"{finding.level:<8}  {finding.kind}: {finding.message}")
         for difference in report.losses:
-            print(
+            say(
                 f"largest difference of {difference.column}, at step {difference.step}: recorded "
                 f"{difference.recorded:.8g}, recomputed {difference.recomputed:.8g} ({difference.n} checkpoints "
                 "compared)"
             )
         n = len(report.problems)
-        print(f"{path}: {report.n_steps} checkpoints read, {n or 'no'} problem{'s' if n != 1 else ''}.")
+        say(f"{path}: {report.n_steps} checkpoints read, {n or 'no'} problem{'s' if n != 1 else ''}.")
     if report.problems:
         raise Exit(1)

@@ -7,6 +7,8 @@ one: `attention_dir="casual"` would be bidirectional, `name="AdamW"` would be Ad
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from interp.ground.plain_text import shown
+
 
 def check_choices(config: Any) -> None:
     """Nothing, if every field of the dataclass that is annotated with a `Literal` holds one of its values.
@@ -19,8 +21,20 @@ def check_choices(config: Any) -> None:
         if choices and getattr(config, field) not in choices:
             raise ValueError(
                 f"{type(config).__name__} needs {field} to be one of {', '.join(map(repr, choices))}, got "
-                f"{getattr(config, field)!r}."
+                f"{shown(getattr(config, field))}."
             )
+
+
+def check_seed(name: str, seed: int) -> None:
+    """Nothing, if generators take this seed.
+
+    Raises:
+        ValueError: if it has more than 63 bits.
+    """
+    if not -(2**63) <= seed < 2**63:
+        raise ValueError(
+            f"A generator needs {name} of at most 18 digits, got {shown(seed)}. Use a smaller seed."
+        )
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:

@@ -4,6 +4,8 @@ import sys
 import warnings
 from typing import Any
 
+from interp.ground.plain_text import say, visible
+
 
 def plain_warnings(program: str) -> None:
     """From now on a UserWarning prints as "program: warning: text"; other kinds stay as they are."""
@@ -11,7 +13,7 @@ def plain_warnings(program: str) -> None:
 
     def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, UserWarning):
-            print(f"{program}: warning: {message}", file=sys.stderr)
+            say(f"{program}: warning: {visible(str(message))}", file=sys.stderr)
         else:
             usual(message, category, *where, **more)
 

@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from interp.ground.plain_text import visible
+
 Item = TypeVar("Item")
 
 # Of a terminal that nobody widened: what a line must fit in.
@@ -29,7 +31,12 @@ def bar(*columns: str):
         return Column(no_wrap=True)
 
     return Progress(
-        TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+        # As it is: a name in brackets is no style.
+        TextColumn(
+            "{task.description}",
+            markup=False,
+            table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
+        ),
         BarColumn(bar_width=6 if is_narrow else 24, table_column=whole()),
         MofNCompleteColumn(table_column=whole()),
         *[TextColumn("{task.fields[" + name + "]}", table_column=whole()) for name in shown],
@@ -55,7 +62,7 @@ def counted(items: Iterable[Item], total: int, text: str) -> Iterator[Item]:
             if display is None and time.monotonic() - start > 1:
                 display = bar()
                 display.start()
-                shown = display.add_task(text, total=total)
+                shown = display.add_task(visible(text), total=total)
             if display is not None and shown is not None:
                 display.update(shown, completed=done)
             yield item

@@ -19,6 +19,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -27,7 +28,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interp.ground.whole_files import write_bytes
+from interp.ground.whole_files import TEMPORARY_SUFFIX, write_bytes
 from interp.measurement.own_probes import ProbeCode, own_code
 from interp.measurement.plain_values import hashed, plain
 from interp.runs.config import config_to_json
@@ -152,6 +153,14 @@ def add(key: CacheKey, new: Measured) -> None:
         measured = read(key).updated(new)
         about = {**key.about, "keys": measured.keys, "not_applicable": measured.not_applicable}
         write_bytes(key.path, table_bytes(measured.table, about))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the half-written tables of killed processes: whoever has the lock of the folder does."""
+    if any(folder.glob(f".*.parquet.*{TEMPORARY_SUFFIX}")):
+        # A folder that cannot be written keeps them.
+        with suppress(OSError), folder_lock(folder):
+            pass
 
 
 class Kept:

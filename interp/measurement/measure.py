@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 
 from interp import probes as probe_files
+from interp.ground.plain_text import visible
 from interp.ground.progress_bar import bar
-from interp.measurement.cache import CacheKey, Kept, Measured
+from interp.measurement.cache import CacheKey, Kept, Measured, remove_leftovers
 from interp.measurement.steps import select_steps
 from interp.measurement.stream import MeasureError, Probe, outcomes
 from interp.runs.run import Run
@@ -74,6 +75,8 @@ def measure(
     if n_jobs == 0 or n_jobs < -1:
         raise ValueError(f"measure needs n_jobs of at least 1, or -1 for one a core, got {n_jobs}.")
     by_name, chosen = _named(probes), select_steps(run, steps)
+    if cache:
+        remove_leftovers(run.measures)
     kept = {
         name: Kept(run, chosen, CacheKey.of(run, name, probe, device) if cache else None)
         for name, probe in by_name.items()
@@ -87,7 +90,7 @@ def measure(
     display = bar() if progress else None
     try:
         with display or nullcontext():
-            shown = display.add_task(f"measure {run.name}", total=len(todo)) if display else None
+            shown = display.add_task(visible(f"measure {run.name}"), total=len(todo)) if display else None
             for outcome in stream:
                 for name, result in outcome.results.items():
                     kept[name].put(outcome.step, result)

@@ -7,6 +7,9 @@ import numpy as np
 from interp.runs.run import Run
 from interp.runs.tensor_files import RunError
 
+# Distances between wanted and saved steps that are looked at.
+_MOST = 10**8
+
 
 def select_steps(run: Run, steps: Iterable[int | np.integer] | str | None = None) -> list[int]:
     """Saved steps of the run, ascending.
@@ -40,6 +43,11 @@ def select_steps(run: Run, steps: Iterable[int | np.integer] | str | None = None
             found |= set(run.steps)
         elif kind in ("every", "log") and number.isdigit() and int(number) > 0:
             low, high = max(saved[0], 1), max(saved[-1], 1)
+            n = int(number) if kind == "log" else run.steps[-1] // int(number)
+            if n * len(saved) > _MOST:
+                raise ValueError(
+                    f"Steps {part!r} name far more steps than are saved ({len(saved)}). Use fewer."
+                )
             wanted = (
                 np.arange(0, saved[-1] + 1, int(number))
                 if kind == "every"

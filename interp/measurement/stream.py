@@ -20,6 +20,7 @@ from itertools import takewhile
 import pandas as pd
 import torch
 
+from interp.ground import parent_watch
 from interp.runs.run import Run
 from interp.runs.tensor_files import RunError
 from interp.snapshots.snapshot import NotApplicable, Snapshot
@@ -77,7 +78,10 @@ def outcomes(
     # Chunks: a worker gets the run once a chunk. Small ones: what a killed worker had in hand is lost.
     size = max(1, min(8, math.ceil(len(todo) / (4 * n_jobs))))
     threads = max(n_cores // n_jobs, 1)
-    parallel = Parallel(n_jobs=n_jobs, backend="loky", return_as="generator_unordered", batch_size=1)
+    parallel = Parallel(
+        n_jobs=n_jobs, backend="loky", return_as="generator_unordered", batch_size=1,
+        initializer=parent_watch.end_with, initargs=(os.getpid(),),
+    )  # fmt: skip
     with _deaf_to_ctrl_c():
         chunks = parallel(
             delayed(_measure_chunk)(run, todo[i : i + size], probes, device, threads)

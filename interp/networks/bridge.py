@@ -1,16 +1,18 @@
 """`TransformerBridge`s: of a network described here, and of Hugging Face weights.
 
 The folder of the latter holds config.json (and tokenizer files, where the architecture needs them); nothing in it is
-run: an "auto_map" to code of its own is ignored, and only architectures that transformers itself knows are built.
+run: what names code, kernels of the hub or other repositories (auto_map, attn_implementation, quantization_config, ...)
+is ignored, and only architectures that transformers itself knows are built.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from interp.ground.plain_text import sentence, shown
 from interp.networks.config import ModelConfig, Weights
+from interp.networks.huggingface_config import check_built, check_counts, network_fields
 from interp.networks.layers import unembedding
 
 
@@ -30,21 +32,22 @@ def bridge(folder: Path, weights: Weights, where: str) -> Any:
     import transformers  # with transformer_lens seconds to load
     from transformer_lens import TransformerBridge
 
-    fields = json.loads((folder / "config.json").read_text("utf-8"))
-    fields.pop("auto_map", None)
+    fields = network_fields(folder / "config.json")
     model_type = fields.pop("model_type", None)
-    if model_type not in transformers.CONFIG_MAPPING:
+    if not isinstance(model_type, str) or model_type not in transformers.CONFIG_MAPPING:
         raise ValueError(
-            f"{folder / 'config.json'} names the architecture {model_type!r}, which transformers "
+            f"{folder / 'config.json'} names the architecture {shown(model_type)}, which transformers "
             f"{transformers.__version__} does not know. Probes of weights work without a model."
         )
-    config = transformers.AutoConfig.for_model(model_type, **fields)
+    check_counts(fields, weights, where)
+    config = _config(transformers.CONFIG_MAPPING[model_type], fields, folder / "config.json")
     if type(config) not in transformers.MODEL_FOR_CAUSAL_LM_MAPPING:
         raise ValueError(
             f"{folder / 'config.json'} describes {model_type!r}, which is no causal language model. Probes of weights "
             "work without a model."
         )
     kind = transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+    check_built(kind, config, weights, where)
     logging = transformers.utils.logging
     had_bar, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
@@ -69,6 +72,13 @@ def bridge(folder: Path, weights: Weights, where: str) -> Any:
         logging.set_verbosity(verbosity)
         if had_bar:
             logging.enable_progress_bar()
+
+
+def _config(kind: Any, fields: dict[str, Any], file: Path) -> Any:
+    try:
+        return kind(**fields)
+    except Exception as error:  # a wrong field fails in as many ways as there are architectures
+        raise ValueError(f"{file} is no config of {kind.__name__}: {sentence(str(error))}") from error
 
 
 def as_bridge(c: ModelConfig, weights: Weights) -> Any:

@@ -17,9 +17,15 @@ import torch
 from torch import Tensor
 
 from interp.ground.choices import check_choices
+from interp.ground.memory import check_memory
+from interp.ground.plain_text import shown
 from interp.tasks.task import OMITTED
 
 Weights = dict[str, Tensor]
+
+# No network is larger, and numbers beyond them come from damaged or hostile files and slips of the hand.
+LARGEST_DEPTH = 10_000
+LARGEST_SIZE = 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +94,16 @@ class ModelConfig:
             "d_mlp": 0,
         }
         for name, least in sizes.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"A model needs {name} of at least {least}, got {getattr(self, name)}.")
+            most = LARGEST_DEPTH if name == "n_layers" else LARGEST_SIZE
+            if not least <= getattr(self, name) <= most:
+                bound = f"least {least}" if getattr(self, name) < least else f"most {most:,}"
+                raise ValueError(f"A model needs {name} of at {bound}, got {shown(getattr(self, name))}.")
         for name in ("attention_rate", "init_scale"):
             if not math.isfinite(getattr(self, name)):
                 raise ValueError(f"A model needs a finite {name}, got {getattr(self, name)}.")
-        if self.n_heads and self.d_head < 1:
-            raise ValueError(f"Attention needs d_head of at least 1, got {self.d_head}.")
+        if self.n_heads and not 1 <= self.d_head <= LARGEST_SIZE:
+            bound = "least 1" if self.d_head < 1 else f"most {LARGEST_SIZE:,}"
+            raise ValueError(f"Attention needs d_head of at {bound}, got {shown(self.d_head)}.")
         if self.is_mlp and (self.d_mlp < 1 or self.normalization_type or self.positions != "none"):
             raise ValueError(
                 "An attention-free MLP (n_heads=0) needs d_mlp > 0, positions='none' and no normalization, got "
@@ -119,6 +128,9 @@ class ModelConfig:
                 f"tokens as logits, got d_model={self.d_model}, width {width}, d_vocab={self.d_vocab}, "
                 f"d_vocab_out={self.d_vocab_out}."
             )
+        names = ("n_layers", "d_model", "n_heads", "d_head", "d_mlp", "n_ctx", "d_vocab", "d_vocab_out")
+        stated = ", ".join(f"{name}={getattr(self, name)}" for name in names)
+        check_memory(4 * n_parameters(self), f"A model with {stated}")
 
     @property
     def is_mlp(self) -> bool:
@@ -182,12 +194,24 @@ def head_width(d_model: int, n_heads: int) -> int:
         ValueError: if d_model is not divisible by n_heads.
     """
     if n_heads > 0 and d_model % n_heads:
-        divisors = [h for h in range(1, d_model + 1) if d_model % h == 0]
+        divisors = [h for h in range(1, min(d_model, 1000) + 1) if d_model % h == 0]
         raise ValueError(
             f"A model needs d_model divisible by n_heads, got d_model={d_model} and n_heads={n_heads}. "
             f"Use a number of heads in {divisors}."
         )
     return d_model // n_heads if n_heads > 0 else 0
+
+
+def n_parameters(config: ModelConfig) -> int:
+    """How many numbers the matrices of a network hold, without going through its layers one by one."""
+    c = config
+    if c.is_mlp:
+        width, layers = c.d_mlp, c.n_ctx * c.d_model * c.d_mlp + (c.n_layers - 1) * c.d_mlp**2
+    else:
+        width, layers = c.d_model, c.n_layers * c.d_model * (4 * c.n_heads * c.d_head + 2 * c.d_mlp)
+    embeddings = 0 if c.one_hot_embed else c.d_vocab * c.d_model
+    positions = c.n_ctx * c.d_model if c.positions == "learned" else 0
+    return layers + embeddings + positions + (0 if c.tied_unembed else width * c.d_vocab_out)
 
 
 def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:

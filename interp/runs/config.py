@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 import pydantic
 
-from interp.ground.choices import check_choices
+from interp.ground.choices import check_choices, check_seed
+from interp.ground.plain_text import shown
 from interp.networks.config import ModelConfig
-from interp.runs.schedule import Schedule
+from interp.runs.schedule import LARGEST_STEP, Schedule
 from interp.runs.tensor_files import RunError
 from interp.tasks.families import AnyTaskConfig
 
@@ -56,6 +57,7 @@ class OptimizerConfig:
                 raise ValueError(f"An optimizer needs a finite {name} >= 0, got {getattr(self, name)}.")
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"A mini-batch needs at least one row, got batch_size={self.batch_size}.")
+        check_seed("batch_seed", self.batch_seed)
         if self.warmup_steps < 0:
             raise ValueError(f"Warm-up needs warmup_steps of at least 0, got {self.warmup_steps}.")
 
@@ -95,8 +97,11 @@ class RunConfig:
                 )
         for name in ("n_steps", "evaluation_interval"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"A run needs {name} of at least 1, got {value}.")
+            if value is not None and not 1 <= value <= LARGEST_STEP:
+                bound = "least 1" if value < 1 else f"most {LARGEST_STEP:,}"
+                raise ValueError(f"A run needs {name} of at {bound}, got {shown(value)}.")
+        if self.seed is not None:
+            check_seed("seed", self.seed)
         if self.schedule and self.n_steps is not None and self.schedule.steps[-1] > self.n_steps:
             raise ValueError(
                 f"The schedule saves step {self.schedule.steps[-1]}, but the run ends at {self.n_steps}."

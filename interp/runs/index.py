@@ -39,6 +39,8 @@ def read_altered_index(path: Path) -> dict[int, dict[str, Any]]:
     raw = read_json(path / "index.json")
     try:
         index = {int(step): entry for step, entry in sorted(raw.items(), key=lambda item: int(item[0]))}
+        if any(not 0 <= step < 2**63 for step in index):
+            raise ValueError
         for entry in index.values():
             for part in [entry, entry.get("optimizer", entry)]:
                 texts = [part["file"], part["checksum"], *part["tensors"].keys(), *part["tensors"].values()]

@@ -18,6 +18,12 @@ from itertools import accumulate, repeat, takewhile
 
 import numpy as np
 
+from interp.ground.plain_text import shown
+
+# At a millisecond a step, four months.
+LARGEST_STEP = 10**10
+MOST_SAVED = 10**6
+
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
@@ -59,8 +65,9 @@ def make_schedule(n_steps: int, save: Iterable[str | int], save_optimizer: Itera
     >>> make_schedule(1000, ["every:500", "10-30:10"], [500]).steps
     (0, 10, 20, 30, 500, 1000)
     """
-    if n_steps < 1:
-        raise ValueError(f"A run needs n_steps of at least 1, got {n_steps}.")
+    if not 1 <= n_steps <= LARGEST_STEP:
+        bound = "least 1" if n_steps < 1 else f"most {LARGEST_STEP:,}"
+        raise ValueError(f"A run needs n_steps of at {bound}, got {shown(n_steps)}.")
     optimizer_steps = {s for text in save_optimizer for s in _expand(str(text), n_steps)}
     steps = {s for text in save for s in _expand(str(text), n_steps)} | optimizer_steps | {n_steps}
     return Schedule(steps=tuple(sorted(steps)), optimizer_steps=tuple(sorted(optimizer_steps)))
@@ -130,16 +137,17 @@ def longer_schedule(
 
 def _expand(text: str, n_steps: int) -> list[int]:
     if match := re.fullmatch(r"every:([1-9]\d*)", text):
-        return list(range(0, n_steps + 1, int(match[1])))
+        return _few(text, range(0, n_steps + 1, int(match[1])))
     if match := re.fullmatch(r"log:([1-9]\d*)", text):
-        return [0, *np.unique(np.geomspace(1, n_steps, int(match[1])).round().astype(int)).tolist()]
+        n = len(_few(text, range(int(match[1]))))
+        return [0, *np.unique(np.geomspace(1, n_steps, n).round().astype(int)).tolist()]
     if match := re.fullmatch(r"(\d+)-(\d+):([1-9]\d*)", text):
         start, stop, every = map(int, match.groups())
         if start > stop:
             raise ValueError(
                 f"A window of a schedule needs START <= STOP, got {text!r}. Use {stop}-{start}:{every}."
             )
-        steps = [*range(start, stop, every), stop]
+        steps = [*_few(text, range(start, stop, every)), stop]
     elif re.fullmatch(r"\d+", text):
         steps = [int(text)]
     else:
@@ -149,3 +157,11 @@ def _expand(text: str, n_steps: int) -> list[int]:
     if steps[-1] > n_steps or steps[0] > n_steps:
         raise ValueError(f"Schedule {text!r} names steps beyond the run's last step {n_steps}.")
     return steps
+
+
+def _few(text: str, steps: range) -> list[int]:
+    """The steps of a text, if a disk can hold as many checkpoints."""
+    # Not by len(), which fails beyond 64 bits.
+    if (steps.stop - steps.start) // steps.step > MOST_SAVED:
+        raise ValueError(f"A schedule needs at most {MOST_SAVED:,} saved steps, and {text!r} names more.")
+    return list(steps)

@@ -47,6 +47,12 @@ def read_task(path: Path, config: TaskConfig) -> Task:
         raise damaged(path, str(error)) from error
     if config.split == "explicit" and "is_train" not in stored:
         raise damaged(path, "it lacks is_train")
+    # Before the table is made, which has as many rows as the config says.
+    if lacking := {"labels", "is_corrupted"} - stored.keys():
+        raise damaged(path, f"it lacks {', '.join(sorted(lacking))}")
+    n_rows = stored["is_corrupted"].numel()
+    if getattr(config, "n_examples", n_rows) != n_rows:
+        raise _other_data(path)
     task = config.task(stored.get("is_train") if config.split == "explicit" else None)
     expected = _tensors(task)
     if lacking := expected.keys() - stored.keys() - {"is_train"}:
@@ -59,8 +65,12 @@ def read_task(path: Path, config: TaskConfig) -> Task:
     except ValueError as error:
         raise damaged(path, str(error)) from error
     if not same:
-        raise RunError(
-            f"{path} holds other data than the config in run.json describes. One of the two was changed, or a "
-            "generator differs between versions: nothing computed from either could be trusted."
-        )
+        raise _other_data(path)
     return task
+
+
+def _other_data(path: Path) -> RunError:
+    return RunError(
+        f"{path} holds other data than the config in run.json describes. One of the two was changed, or a "
+        "generator differs between versions: nothing computed from either could be trusted."
+    )

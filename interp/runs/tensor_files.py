@@ -13,25 +13,39 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
+from interp.ground.plain_json import json_value
+from interp.ground.plain_text import sentence, shown, visible
 from interp.ground.system_errors import system_error
 from interp.networks.config import Weights
+
+# What a system adds to a name (temporary files, endings) fits beside these.
+_LONGEST_NAME = 200
+_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{n}" for kind in ("COM", "LPT") for n in range(1, 10))}
 
 
 class RunError(ValueError):
     """What is on disk is not what was expected: one sentence that names the file and what to do."""
 
+    def __init__(self, text: str = ""):
+        super().__init__(sentence(text))
+
 
 def check_weight_names(names: Iterable[str], where: Path | str) -> None:
-    """Nothing, if every name can be that of a file in packed/ and of nothing outside it.
+    """Nothing, if every name can be that of a file in packed/ and of nothing outside it, on any system.
 
     Raises:
-        RunError: if one holds "/", "\\", ".." or NUL.
+        RunError: if one is empty or long, holds a separator, ".." or a control character, or is a device's.
     """
     for name in names:
-        if any(part in name for part in ("/", "\\", "..", "\0")):
+        if any(part in name for part in ("/", "\\", "..", ":")) or visible(name) != name:
             raise RunError(
-                f"{where} has a weight named {name!r}, whose packed file could lie outside the run. Rename it: a "
-                "weight's name holds no '/', '\\', '..' or NUL."
+                f"{where} has a weight named {shown(name)}, whose packed file could lie outside the run. Rename it: a "
+                "weight's name holds no '/', '\\', ':', '..' or control character."
+            )
+        if not name or len(name.encode()) > _LONGEST_NAME or name.split(".")[0].upper() in _DEVICES:
+            raise RunError(
+                f"{where} has a weight named {shown(name)}, which can be no file's name on every system. Rename it: "
+                f"a weight's name has 1 to {_LONGEST_NAME} bytes and does not begin as a device's (NUL., CON., ...)."
             )
 
 
@@ -168,7 +182,7 @@ def read_json(path: Path) -> Any:
         RunError: if it is missing or not JSON.
     """
     try:
-        return json.loads(path.read_text("utf-8"))
+        return json_value(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing. {_advice(path)}") from error
     except OSError as error:

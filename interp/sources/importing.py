@@ -1,18 +1,17 @@
 """A source becomes a run: opened, then copied a checkpoint at a time into a directory beside the destination.
 
 That directory is renamed at the end. On any failure nothing stays and the source is as it was: it is opened for
-reading only.
+reading only. What an import that was killed left there, the next one beside it removes.
 """
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interp.ground.progress_bar import counted
+from interp.ground.workshops import workshop
 from interp.runs.run import Run, open_run
 from interp.runs.saving import (
     check_unused,
@@ -87,13 +86,9 @@ def import_run(
         source, format=format, task=task, model=model, train_indices=train_indices, adapter=adapter, unit=unit,
         history=history, override_split=override_split,
     )  # fmt: skip
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{dest.name}.", suffix=".importing", dir=dest.parent))
-    try:
-        _copy(opened, workshop / dest.name)
-        put_in_place(workshop / dest.name, dest)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+    with workshop(dest) as folder:
+        _copy(opened, folder / dest.name)
+        put_in_place(folder / dest.name, dest)
     return open_run(dest)
 
 

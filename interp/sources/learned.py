@@ -6,7 +6,7 @@ whose train rows have a far smaller loss than all rows cannot be a coincidence. 
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -29,6 +29,11 @@ from interp.tasks.task import Questions, Task, TaskConfig
 # Splits that published trainers draw: Python's shuffle (progress-measures and its heirs), torch.randperm (the
 # TransformerLens demo, seed 598), with the seeds that people take.
 _SEEDS = (0, 1, 2, 3, 4, 5, 42, 598, 999, 1337)
+
+# Beyond these nothing is tried that nobody states: a file of kilobytes can have a vocabulary of thousands.
+_MOST_PAIRS = 2**20
+# Logits that are held at a time, in numbers.
+_MOST_LOGITS = 2**26
 
 # Train rows of a wrong split are a random sample of all rows: their mean log loss lies more than six standard errors
 # below that of all rows with a probability of 1e-9, for each of the some hundred orders and fractions tried.
@@ -66,6 +71,15 @@ def find_task(
             raise
         return None, {"none": str(error)}
     candidates = kind.candidates(fields)
+    largest = max(config.n_answers for config in candidates.values())
+    if "p" not in stated and largest**2 > _MOST_PAIRS:
+        why = (
+            f"a network of {largest:,} answers has {largest**2:,} pairs, more than the {_MOST_PAIRS:,} that are looked "
+            "through on the word of a file. State --p if that is right"
+        )
+        if stated:
+            raise SourceError(f"Run {run.name!r} has no task: {why}.")
+        return None, {"none": why}
     if len(candidates) == 1:
         (base,) = candidates.values()
     else:
@@ -93,6 +107,10 @@ def find_task(
         is_train, where = made
         share = int(is_train.sum()) / len(is_train)
         return replace(base, split="explicit", train_fraction=share).task(is_train), how | {"split": where}
+    if unsplit.n_examples > _MOST_PAIRS:
+        return unsplit, how | {
+            "split": f"not looked for among {unsplit.n_examples:,} pairs: state it if you know it"
+        }
     found = found_split(unsplit, losses, fields.get("train_fraction"), _seeds(recorded))
     if found is None:
         return unsplit, how | {
@@ -242,7 +260,8 @@ def recognized(
 @torch.no_grad()
 def _answers(model: ModelConfig, weights: Weights, questions: Questions, n_answers: int) -> Tensor:
     """The largest of the logits that are answers, at each question."""
-    return answer_logits(model, questions)(weights)[:, :n_answers].argmax(-1)
+    parts = _parts(questions, model.d_vocab_out)
+    return torch.cat([answer_logits(model, part)(weights)[:, :n_answers].argmax(-1) for part in parts])
 
 
 def rows_of_pairs(config: Any, pairs: Sequence[tuple[int, int]], where: str) -> Tensor:
@@ -267,8 +286,20 @@ def rows_of_pairs(config: Any, pairs: Sequence[tuple[int, int]], where: str) -> 
 @torch.no_grad()
 def example_losses(model: ModelConfig, weights: Weights, task: Task) -> Tensor:
     """Cross-entropy of every question in float64, over all outputs as the trainer took it."""
-    logits = answer_logits(model, task.questions)(weights)
-    return objective.losses(logits, task.labels, torch.float64)
+    parts = _parts(task.questions, model.d_vocab_out)
+    return torch.cat(
+        [objective.losses(answer_logits(model, q)(weights), q.labels, torch.float64) for q in parts]
+    )
+
+
+def _parts(questions: Questions, n_outputs: int) -> Iterator[Questions]:
+    """The questions, all at once where their logits fit, otherwise so many examples at a time."""
+    n, at_once = len(questions.inputs), max(_MOST_LOGITS // n_outputs, 1)
+    if n <= at_once:
+        yield questions
+        return
+    for start in range(0, n, at_once):
+        yield questions.of(torch.arange(start, min(start + at_once, n)))
 
 
 def found_split(

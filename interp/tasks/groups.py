@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from interp.ground.choices import check_choices
+from interp.ground.choices import check_choices, check_seed
 from interp.mathematics.cayley_tables import group_from_table
 from interp.mathematics.groups import Group, named_group
 from interp.tasks.recognition import NO_SPLIT, UNSPLIT, Sizes, check_can_be_made_again
@@ -58,6 +58,7 @@ class GroupConfig:
     def __post_init__(self):
         check_choices(self)
         check_split(self.split, self.train_fraction)
+        check_seed("split_seed", self.split_seed)
         if not 0 <= self.corrupted_fraction <= 1:
             raise ValueError(f"A task needs a corrupted fraction in [0, 1], got {self.corrupted_fraction}.")
         if self.cayley_table is not None:
@@ -102,6 +103,11 @@ class GroupConfig:
     def n_tokens(self) -> int:
         """Size of the input vocabulary: the elements (twice with separate vocabularies), then "="."""
         return self.n_answers * (2 if self.separate_vocabularies else 1) + self.equals_token
+
+    @property
+    def n_examples(self) -> int:
+        """Number of rows."""
+        return self.n_answers**2
 
     @property
     def description(self) -> str:

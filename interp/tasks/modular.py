@@ -21,7 +21,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from interp.ground.choices import check_choices
+from interp.ground.choices import check_choices, check_seed
+from interp.ground.plain_text import shown
 from interp.mathematics.residues import discrete_logarithms, is_prime
 from interp.tasks.recognition import NO_SPLIT, UNSPLIT, Sizes, check_can_be_made_again
 from interp.tasks.splits import Split, check_split, corrupted_labels, drawn_split
@@ -38,6 +39,9 @@ class Operation:
     needs_prime: bool = False
     excludes_zero_divisor: bool = False
     algebra: Literal["sum", "difference", "product", "quotient"] | None = None
+
+
+LARGEST_MODULUS = 10_000
 
 
 def _inverse(b: Tensor, p: int) -> Tensor:
@@ -76,7 +80,7 @@ class ModularConfig:
 
     Attributes:
         operation: a key of `OPERATIONS`.
-        p: the modulus, 2 or larger.
+        p: the modulus, from 2 to `LARGEST_MODULUS`.
         train_fraction: share of the rows that are train, in (0, 1); int(fraction * rows) rows are taken. None where an
             imported run has lost its split and the fraction with it.
         equals_token: whether a third token "=" follows the pair.
@@ -112,6 +116,12 @@ class ModularConfig:
         check_choices(self)
         if self.p < 2:
             raise ValueError(f"A modular task needs a modulus p of at least 2, got {self.p}.")
+        if self.p > LARGEST_MODULUS:
+            raise ValueError(
+                f"A modular task needs a modulus p of at most {LARGEST_MODULUS:,} here, got {shown(self.p)}. Its table "
+                "has the square of that many rows. Use a smaller p."
+            )
+        check_seed("split_seed", self.split_seed)
         if OPERATIONS[self.operation].needs_prime and not is_prime(self.p):
             raise ValueError(
                 f"Operation {self.operation!r} needs a prime p, got {self.p}, where not every non-zero residue has "
@@ -155,6 +165,11 @@ class ModularConfig:
     @property
     def n_answers(self) -> int:
         return self.p
+
+    @property
+    def n_examples(self) -> int:
+        """Number of rows."""
+        return self.p * (self.p - OPERATIONS[self.operation].excludes_zero_divisor)
 
     @property
     def description(self) -> str:

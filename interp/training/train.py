@@ -25,6 +25,7 @@ from interp.runs.tensor_files import RunError
 from interp.training.extension import check_longer, end_state, longer
 from interp.training.loop import continue_run
 from interp.training.session import lock
+from interp.training.sizes import check_sizes
 
 
 def train(
@@ -48,6 +49,7 @@ def train(
     if isinstance(recipe, RunConfig):
         recipe = recipe.recipe()
     check_device(device)
+    check_sizes(recipe, device)
     check_unused(Path(path).expanduser().resolve())  # before the lock makes a file there
     # What cannot be made leaves no directory behind.
     task, weights = recipe.task.task(), initial_weights(recipe.model, recipe.seed)

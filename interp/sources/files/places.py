@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from interp.ground.plain_text import shown
 from interp.sources.files import reading, steps
 from interp.sources.files.reading import SourceError
 
@@ -164,6 +165,6 @@ def shards(folder: Path) -> list[Path]:
     files = []
     for name in sorted(set(names.values())):
         if Path(name).name != name or not (folder / name).is_file():
-            raise SourceError(f"{index} names the shard {name!r}, which is not a file in its folder.")
+            raise SourceError(f"{index} names the shard {shown(name)}, which is not a file in its folder.")
         files.append(folder / name)
     return files

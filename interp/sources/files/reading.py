@@ -9,10 +9,8 @@ Files are recognised by their first bytes: names do not matter.
 """
 
 import argparse
-import json
 import struct
 import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -20,24 +18,17 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from interp.ground.plain_json import json_value
 from interp.networks.config import Weights
-from interp.runs.tensor_files import RunError
+from interp.sources.files.archives import can_be_mapped
 from interp.sources.files.arrays import ArrayError, StoredConfig, stand_ins, with_arrays
+from interp.sources.files.errors import SourceError, SourceWarning, warn
+from interp.sources.files.pickles import check_keys
+from interp.sources.files.tensors import check_claims
+
+__all__ = ["SourceError", "SourceWarning", "as_weights", "kind_of", "read", "read_json", "warn"]
 
 Kind = Literal["torch", "torch-legacy", "pickle", "safetensors"]
-
-
-class SourceError(RunError):
-    """A source cannot be read as it is: one sentence that names the file and what to do."""
-
-
-class SourceWarning(UserWarning):
-    """Something in a source was left out, assumed or looks wrong; the rest was read."""
-
-
-def warn(text: str) -> None:
-    """Say it to who called the caller."""
-    warnings.warn(text, SourceWarning, stacklevel=3)
 
 
 # Classes of TransformerLens and its ancestors that no longer exist. Exact names, never a pattern.
@@ -97,86 +88,44 @@ def read(path: Path) -> Any:
 
 
 def _read_torch(path: Path, kind: Kind) -> Any:
-    size = path.stat().st_size
-    mapped = kind == "torch" and _check_archive(path, size)
+    mapped = kind == "torch" and can_be_mapped(path)
     try:
-        with torch.serialization.safe_globals(_allowed_types()):
-            if kind == "torch-legacy":
-                _check_legacy(path, size)
-            if path.suffix == ".safetensors":  # torch believes this name, though not in an open file
-                with path.open("rb") as file:
-                    return with_arrays(torch.load(file, map_location="cpu", weights_only=True))
-            return with_arrays(torch.load(path, map_location="cpu", weights_only=True, mmap=mapped))
-    except (SourceError, ArrayError) as error:
+        return with_arrays(_loaded(path, kind, mapped))
+    except SourceError:
+        raise
+    except ArrayError as error:
         raise SourceError(f"{path}: {error}") from error
+    except RecursionError as error:
+        raise SourceError(
+            f"{path} holds containers nested deeper than any checkpoint's. It is damaged or made to do harm: leave it "
+            "out."
+        ) from error
     except Exception as error:  # damaged files fail in dozens of ways, all of them mean the same
         raise _refusal(path, error) from error
 
 
-def _check_archive(path: Path, size: int) -> bool:
-    """Whether the entries are stored as they are, so that they can be mapped (torch maps compressed ones as garbage).
-
-    Raises:
-        SourceError: if the archive is damaged or claims far more than it holds.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise SourceError(
-            f"{path} is damaged or truncated: {error}. Copy it again from its origin."
-        ) from error
-    claimed = sum(entry.file_size for entry in entries)
-    if claimed > 10 * size:
-        raise SourceError(
-            f"{path} claims {claimed:,} bytes of content in {size:,} bytes on disk. No trainer writes such a file; if "
-            "you trust it, load it yourself and save it again with torch.save."
-        )
-    if not any(entry.filename.endswith("/data.pkl") for entry in entries):
-        raise SourceError(f"{path} is a zip archive, but not one of torch.save. Unpack it, or leave it out.")
-    return all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+def _loaded(path: Path, kind: Kind, mapped: bool) -> Any:
+    with torch.serialization.safe_globals(_allowed_types()), warnings.catch_warnings():
+        # What torch says of old storages and forms of tensors; those that cannot be used are refused later, by name.
+        warnings.simplefilter("ignore")
+        if kind == "torch-legacy":
+            _check_legacy(path)
+        if path.suffix == ".safetensors":  # torch believes this name, though not in an open file
+            with path.open("rb") as file:
+                return torch.load(file, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
 
 
-def _check_legacy(path: Path, size: int) -> None:
+def _check_legacy(path: Path) -> None:
     """Refuse a file of torch < 1.6 whose storages are larger than the file: loading would allocate them first."""
     from torch._subclasses.fake_tensor import FakeTensorMode  # a second to load, needed for old files only
 
+    with path.open("rb") as file:
+        # A number that says what it is, the version, the machine, the content.
+        for _ in range(4):
+            check_keys(file)
     with FakeTensorMode():  # shapes without memory
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    _check_sizes(content, size, depth=4)
-
-
-def _check_sizes(content: Any, size: int, depth: int) -> None:
-    if isinstance(content, Tensor):
-        if max(content.numel() * content.element_size(), content.untyped_storage().nbytes()) > size:
-            raise SourceError(_larger(tuple(content.shape), size))
-    elif depth:
-        parts = content.values() if isinstance(content, Mapping) else content
-        for part in parts if isinstance(content, Mapping | list | tuple) else ():
-            _check_sizes(part, size, depth - 1)
-
-
-def _larger(shape: tuple[int, ...], size: int) -> str:
-    return (
-        f"it claims a tensor of shape {shape}, more than the {size:,} bytes of the file. It is damaged or made to "
-        "exhaust memory: leave it out."
-    )
-
-
-def check_tensors(tensors: Mapping[str, Tensor], path: Path, where: str) -> None:
-    """Refuse tensors that no weights are: larger than their file (by strides of 0), sparse, quantized.
-
-    Raises:
-        SourceError: if there is such a tensor.
-    """
-    size = path.stat().st_size if path.is_file() else None
-    for name, tensor in tensors.items():
-        if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
-            raise SourceError(
-                f"{where} holds {name} in a form that is not a plain dense tensor: convert it first."
-            )
-        if size is not None and tensor.numel() * tensor.element_size() > size:
-            raise SourceError(f"{where}, {name}: {_larger(tuple(tensor.shape), size)}")
+        check_claims(torch.load(path, map_location="cpu", weights_only=True), path)
 
 
 def _refusal(path: Path, error: Exception) -> SourceError:
@@ -195,7 +144,9 @@ def _refusal(path: Path, error: Exception) -> SourceError:
             "it. If you trust it, open it with torch.load(path, weights_only=False) where that code is installed and "
             "save its state dict alone: torch.save(model.state_dict(), path)."
         )
-    first = text.strip().splitlines()[0][:160] if text.strip() else type(error).__name__
+    # What stands before is torch's advice to open it all the same.
+    text = text.split("WeightsUnpickler error:")[-1].strip()
+    first = text.splitlines()[0][:160] if text else type(error).__name__
     return SourceError(f"{path} is damaged or truncated: {first}. Copy it again from its origin.")
 
 
@@ -235,8 +186,8 @@ def read_json(path: Path) -> Any:
     if path.stat().st_size > 64 * 2**20:
         raise SourceError(f"{path} is larger than any config or log. Leave it out.")
     try:
-        return json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
+        return json_value(path.read_text("utf-8"))
+    except ValueError as error:
         raise SourceError(f"{path} is not readable JSON ({error}).") from error
 
 

@@ -12,8 +12,9 @@ from typing import Any
 from torch import Tensor
 
 from interp.sources.files import reading, steps
+from interp.sources.files.errors import SourceError, SourceWarning
 from interp.sources.files.places import Place, places_in
-from interp.sources.files.reading import SourceError, SourceWarning
+from interp.sources.files.tensors import check_tensors, form_of
 from interp.sources.files.wrapping import STATE_KEYS, State, is_state, states_of
 
 
@@ -75,9 +76,12 @@ def _may_be_weights(state: State) -> bool:
 
 
 def _known(state: State, knows: Callable[[State], bool]) -> bool:
-    if not knows(state):
+    # Of tensors in another form a format could not even ask the shape.
+    if not knows(
+        replace(state, tensors={name: t for name, t in state.tensors.items() if form_of(t) is None})
+    ):
         return False
-    reading.check_tensors(state.tensors, state.path, state.where)
+    check_tensors(state.tensors, state.path, state.where)
     return True
 
 
@@ -146,7 +150,7 @@ def _sharded(files: list[Path], name: str) -> State:
             raise SourceError(
                 f"{path} is no shard of its checkpoint: it holds no tensors, or some that are in another."
             )
-        reading.check_tensors(part, path, str(path))
+        check_tensors(part, path, str(path))
         tensors |= part
     return State(steps.from_name(name), tensors, files[0], str(files[0].parent))
 
@@ -160,5 +164,5 @@ def _states_of_file(path: Path, name: str) -> list[State]:
     for state in found:
         # Of a file of other tensors, their form is no matter.
         if not state.is_unsure:
-            reading.check_tensors(state.tensors, path, state.where)
+            check_tensors(state.tensors, path, state.where)
     return found

@@ -6,7 +6,7 @@ a series with its steps beside it                  {"checkpoints": [state, ...],
 a dict of step to state dict, a list of pairs      {0: state, 100: state}, [(0, state), (100, state)]
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -98,7 +98,7 @@ def states_of(content: Any, path: Path) -> list[State]:
     return []
 
 
-def _listed(content: Mapping[str, Any], path: Path) -> list[State]:
+def _listed(content: Mapping[Any, Any], path: Path) -> list[State]:
     entries, numbers = content["checkpoints"], content["checkpoint_epochs"]
     if (
         not isinstance(numbers, list)
@@ -109,7 +109,7 @@ def _listed(content: Mapping[str, Any], path: Path) -> list[State]:
             f"{path} holds {len(entries)} checkpoints and as checkpoint_epochs no list of as many numbers: which is of "
             "which epoch is lost."
         )
-    rest = {k: v for k, v in content.items() if k not in ("checkpoints", "model")}
+    rest = _beside(content, ("checkpoints", "model"))
     found = [_entry(Position(int(n), "epoch"), part, path) for n, part in zip(numbers, entries, strict=True)]
     return [replace(state, content=rest if i == 0 else {}) for i, state in enumerate(found)]
 
@@ -122,20 +122,25 @@ def _entry(position: Position, part: Any, path: Path) -> State:
     return replace(found[0], position=position)
 
 
-def _single(content: Mapping[str, Any], path: Path, where: str) -> list[State]:
+def _single(content: Mapping[Any, Any], path: Path, where: str) -> list[State]:
     for key in STATE_KEYS:
         if is_state(content.get(key)):
-            rest = {k: v for k, v in content.items() if k != key}
+            rest = _beside(content, {key})
             return [State(steps.from_content(rest), content[key], path, where, rest)]
     tensors = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
     if any("." in name for name in tensors):  # a state dict itself, perhaps with a step beside its tensors
-        rest = {k: v for k, v in content.items() if k not in tensors}
+        rest = _beside(content, tensors)
         return [State(steps.from_content(rest), tensors, path, where, rest)]
     return []
 
 
+def _beside(content: Mapping[Any, Any], taken: Container[str]) -> dict[str, Any]:
+    """What lies beside the weights under a name."""
+    return {k: v for k, v in content.items() if isinstance(k, str) and k not in taken}
+
+
 def _unsure(content: Mapping[Any, Any], path: Path) -> list[State]:
     tensors = {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
-    rest = {k: v for k, v in content.items() if k not in tensors}
+    rest = _beside(content, tensors)
     found = State(steps.from_content(rest), tensors, path, str(path), rest, is_unsure=True)
     return [found] if tensors else []

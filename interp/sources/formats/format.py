@@ -19,6 +19,7 @@ from torch import Tensor
 from interp.networks.config import Weights
 from interp.runs.run import Run
 from interp.sources.files import reading
+from interp.sources.files.options import plain_option
 from interp.sources.files.steps import Position
 from interp.sources.formats.network import Network
 from interp.sources.opened import OpenedRun
@@ -111,10 +112,12 @@ class Format:
 
 
 def json_with(file: Path, *keys: str) -> dict[str, Any] | None:
-    """The object in a JSON file, or None where there is no file or the object lacks one of these keys.
+    """The object in a JSON file, its values plain, or None where there is no file or it lacks one of these keys.
 
     Raises:
         SourceError: if the file is no JSON, or larger than any config.
     """
     content = reading.read_json(file) if file.is_file() else None
-    return content if isinstance(content, dict) and set(keys) <= content.keys() else None
+    if not isinstance(content, dict) or not set(keys) <= content.keys():
+        return None
+    return {name: plain_option(value) for name, value in content.items()}

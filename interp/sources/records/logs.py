@@ -10,7 +10,6 @@ loss or an accuracy. Of two logs that contradict each other in a quantity, neith
 checkpoint's file is nearer to it, and counts more.
 """
 
-import json
 import math
 import re
 import warnings
@@ -18,10 +17,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from interp.ground.plain_json import json_value
+from interp.ground.plain_text import shown
 from interp.sources.files import reading, steps
 from interp.sources.files.places import sessions
 from interp.sources.files.reading import SourceError, SourceWarning
-from interp.sources.records.recorded import BARE, COLUMN_OF, Recorded, name_columns
+from interp.sources.records.recorded import BARE, COLUMN_OF, Recorded, name_columns, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,11 @@ _COUNTS = {
 }
 _COUNTED = {name for names in _COUNTS.values() for name in names}
 _LARGEST = 256 * 2**20
+# Objects take far more memory than their text.
+_LARGEST_OF_OBJECTS = 64 * 2**20
 _MOST_QUANTITIES = 200
+# A table can be far larger than its file: rows that say nothing are as long as all others.
+_MOST_CELLS = 5 * 10**7
 
 
 def learn_logs(source: Path, unit: str, recorded: Recorded, checkpoint: Path) -> None:
@@ -96,10 +101,12 @@ def _table(file: Path) -> "pd.DataFrame | None":
         raise SourceError("it is larger than any log")
     if file.suffix.lower() == ".csv":
         return _of_csv(file)
+    if file.stat().st_size > _LARGEST_OF_OBJECTS:
+        raise SourceError("it is larger than any log of objects")
     if file.suffix.lower() == ".jsonl":
         # Not splitlines: texts may hold other line ends as they are.
         lines = file.read_text("utf-8-sig", "replace").split("\n")
-        return _of_rows([json.loads(line) for line in lines if line.strip()])
+        return _of_rows([json_value(line) for line in lines if line.strip()])
     content = reading.read_json(file)
     if isinstance(content, Mapping) and isinstance(content.get("log_history"), list):
         table = _of_rows(content["log_history"])
@@ -115,6 +122,7 @@ def _table(file: Path) -> "pd.DataFrame | None":
 def _of_csv(file: Path) -> "pd.DataFrame":
     import pandas as pd
 
+    _check_cells(file)
     for separator in (",", ";", "\t"):
         with warnings.catch_warnings():
             # Rows longer than the header: which column is which is lost.
@@ -132,11 +140,38 @@ def _of_rows(rows: Any) -> "pd.DataFrame | None":
 
     if not isinstance(rows, list) or not rows or not all(isinstance(row, Mapping) for row in rows):
         return None
-    # A file of many names would need as many columns in each of its rows.
+    kept = kept_names(rows)
+    return pd.DataFrame([{str(k): v for k, v in row.items() if str(k) in kept} for row in rows])
+
+
+def kept_names(rows: list[Mapping[str, Any]]) -> set[str]:
+    """The names of objects that become columns: all known ones, and as many others as a table can have.
+
+    A file of many names would need as many columns in each of its rows.
+    """
     names = list(dict.fromkeys(str(name) for row in rows for name in row))
     useful = {name for name in names if name.lower() in COLUMN_OF or name.lower() in _COUNTED}
-    kept = useful | set(names[:_MOST_QUANTITIES])
-    return pd.DataFrame([{str(k): v for k, v in row.items() if str(k) in kept} for row in rows])
+    return useful | set(names[: min(_MOST_QUANTITIES, _MOST_CELLS // max(len(rows), 1))])
+
+
+def _check_cells(file: Path) -> None:
+    """Refuse a table whose header has so many columns that its rows, however short, would not fit into memory."""
+    text = file.read_bytes()
+    header = text.split(b"\n", 1)[0]
+    columns = 1 + max(header.count(separator) for separator in (b",", b";", b"\t"))
+    rows = max(text.count(b"\n"), text.count(b"\r"))
+    if columns * rows > _MOST_CELLS:
+        raise SourceError(f"it claims {columns:,} columns in {rows:,} rows, more than any log has")
+
+
+def _numbers(column: "pd.Series") -> "pd.Series":
+    """A column as numbers, NaN where an entry is none, or one of hundreds of digits."""
+    import pandas as pd
+
+    try:
+        return pd.to_numeric(column, errors="coerce")
+    except OverflowError:
+        return column.map(number).astype("float64")
 
 
 def _of_test(name: str) -> bool:
@@ -155,11 +190,10 @@ class _Logs:
 
     def take(self, table: "pd.DataFrame", counts: str, named: dict[str, str], name: str) -> None:
         """One more log, with the columns that count and that are known as a quantity."""
-        import pandas as pd
 
-        index = pd.to_numeric(table[counts], errors="coerce")
+        index = _numbers(table[counts])
         if (index.isna() & table[counts].notna()).any() or index.dtype == bool:
-            self.recorded.unplaced.append(f"{name} (its column {counts!r} holds more than numbers)")
+            self.recorded.unplaced.append(f"{name} (its column {shown(counts)} holds more than numbers)")
             return
         whole = (index >= 0) & (index < steps.LARGEST_COUNT) & (index % 1 == 0)
         columns = self._columns(table[whole], named, name)
@@ -184,9 +218,9 @@ class _Logs:
         for column in named:
             if table[column].dtype == bool:
                 continue
-            numbers = pd.to_numeric(table[column], errors="coerce").astype("float64")
+            numbers = _numbers(table[column]).astype("float64")
             if lost := int((numbers.isna() & table[column].notna()).sum()):
-                self.recorded.unplaced.append(f"{name} ({lost} entries of {column!r} are no numbers)")
+                self.recorded.unplaced.append(f"{name} ({lost} entries of {shown(column)} are no numbers)")
             if numbers.notna().any():
                 found[column] = numbers
         others = [c for c in table.select_dtypes("number") if c not in named and c.lower() not in _COUNTED]

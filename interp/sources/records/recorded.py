@@ -8,14 +8,17 @@ a truth.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 from torch import Tensor
 
-from interp.sources.files.arrays import StoredConfig
+from interp.sources.files.errors import SourceError
+from interp.sources.files.options import as_options, name_of, plain_option
 from interp.sources.files.steps import LARGEST_COUNT
+from interp.sources.files.tensors import is_plain
 from interp.sources.records.splits import ListedRows, rows_in
 
 if TYPE_CHECKING:
@@ -45,6 +48,10 @@ BARE = ("loss", "losses", "accs")  # of the train rows, unless the file is named
 _RANK = {name: i for i, name in enumerate(COLUMN_OF)}
 
 _STEPS_OF_LISTS = ("steps", "its", "epochs", "log_steps", "eval_steps")
+# Beyond these a file is made to take forever.
+_MOST_NUMBERS = 10**8
+_MOST_QUANTITIES = 200
+
 _POSITIONS = ("step", "global_step", "iteration", "iter", "epoch", "tokens")
 
 
@@ -66,6 +73,7 @@ class Recorded:
     unplaced: list[str] = field(default_factory=list)
     logs: list[str] = field(default_factory=list)
     percent: list[str] = field(default_factory=list)
+    _n_numbers: int = 0
 
     def learn(
         self, content: Mapping[str, Any], step: int | None, every_epoch: bool = False, where: str = ""
@@ -91,18 +99,19 @@ class Recorded:
                 self.listed.append(rows)
 
     def _learn_numbers(self, content: Mapping[str, Any], step: int | None, every_epoch: bool) -> None:
-        lists = {key: _numbers(value) for key, value in content.items() if isinstance(key, str)}
-        single = {key: _number(content[key]) for key in lists}
+        single = {key: number(value) for key, value in content.items() if isinstance(key, str)}
+        lists = {key: self._numbers(content[key]) for key in single if key.lower() in COLUMN_OF}
+        lists |= {key: self._numbers(content[key]) for key in _STEPS_OF_LISTS if key in single}
         along = next((lists[key] for key in _STEPS_OF_LISTS if lists.get(key)), None)
         named = name_columns(key for key, values in lists.items() if values)
         # Beside a list, a number is the last of it given once more.
         by_number = name_columns(key for key, value in single.items() if value is not None)
         named |= {key: column for key, column in by_number.items() if column not in named.values()}
-        for key, values in lists.items():
-            column = named.get(key, key)
-            if key.lower() in COLUMN_OF and key not in named:
+        for key, value in single.items():
+            column, values = named.get(key, key), lists.get(key)
+            is_unwanted = key.lower() in COLUMN_OF or len(self.rows) > _MOST_QUANTITIES or len(key) > 100
+            if is_unwanted and key not in named:
                 continue
-            value = single[key]
             quantity = key in named or isinstance(
                 content[key], float | Tensor
             )  # integers are options: seed, p
@@ -120,6 +129,20 @@ class Recorded:
                     self.rows.setdefault(column, {}).update(enumerate(values))
                 else:
                     self.unplaced.append(f"{key} ({len(values)} values)")
+
+    def _numbers(self, value: Any) -> list[float] | None:
+        self._spend(value)
+        return _numbers(value)
+
+    def _spend(self, value: Any) -> None:
+        """Refuse to take in more numbers than any source records: a small file can name one list a million times."""
+        if isinstance(value, list | tuple) or (isinstance(value, Tensor | np.ndarray) and _has_length(value)):
+            self._n_numbers += len(value)
+        if self._n_numbers > _MOST_NUMBERS:
+            raise SourceError(
+                f"The source records more than {_MOST_NUMBERS:,} numbers beside its weights, which no trainer does. "
+                "Leave the losses out of its files."
+            )
 
     def history(self) -> "pd.DataFrame | None":
         """The columns of `Run.history()`, NaN where nothing was recorded; None where nothing was."""
@@ -155,29 +178,20 @@ def name_columns(keys: Iterable[str]) -> dict[str, str]:
     return {key: column for column, key in best.items()}
 
 
-def as_options(value: Any) -> dict[str, Any]:
-    """A stored config as a dict: a plain one, a Namespace, or the attributes of a config class that is gone."""
-    if isinstance(value, Mapping):
-        inner = value.get("hparams")
-        return dict(value) if inner is None else as_options(inner)
-    if isinstance(value, StoredConfig) or type(value).__name__ == "Namespace":
-        return dict(vars(value))
-    return {}
-
-
 def jsonable(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that JSON can hold as they are; others as text. No value of a stranger is longer than 200 signs."""
     out: dict[str, Any] = {}
-    for key, value in list(options.items())[:200]:
-        plain = isinstance(value, str | int | float | bool | None)
-        if isinstance(value, float) and not math.isfinite(value):
-            plain = False
-        out[str(key)[:100]] = value[:200] if isinstance(value, str) else value if plain else str(value)[:200]
+    for key, value in islice(options.items(), 200):
+        plain = plain_option(value)
+        if isinstance(plain, float) and not math.isfinite(plain):
+            plain = str(plain)
+        out[name_of(key)] = plain[:200] if isinstance(plain, str) else plain
     return out
 
 
-def _number(value: Any) -> float | None:
-    if isinstance(value, Tensor) and value.numel() == 1 and value.layout == torch.strided:
+def number(value: Any) -> float | None:
+    """A value as a number, or None where it is none."""
+    if isinstance(value, Tensor) and is_plain(value) and value.numel() == 1:
         value = value.item()
     if not isinstance(value, Real) or isinstance(value, bool):
         return None
@@ -187,15 +201,21 @@ def _number(value: Any) -> float | None:
         return None
 
 
+def _has_length(value: Tensor | np.ndarray) -> bool:
+    return (not isinstance(value, Tensor) or is_plain(value)) and value.ndim > 0
+
+
 def _numbers(value: Any) -> list[float] | None:
     """A list of numbers, however it was kept; None for anything else."""
-    if isinstance(value, Tensor) or type(value).__name__ == "ndarray":
-        if value.ndim != 1 or len(value) > 10**8:
+    if isinstance(value, Tensor) and not is_plain(value):
+        return None
+    if isinstance(value, Tensor | np.ndarray):
+        if value.ndim != 1:
             return None
         value = value.tolist()
     if not isinstance(value, list | tuple) or not value:
         return None
-    numbers = [_number(x) for x in value]
+    numbers = [number(x) for x in value]
     return None if any(x is None for x in numbers) else numbers  # type: ignore[return-value]
 
 

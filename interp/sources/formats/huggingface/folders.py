@@ -5,9 +5,10 @@ from pathlib import Path
 
 from interp.networks.config import Weights
 from interp.sources.files import reading, steps
+from interp.sources.files.errors import SourceError
 from interp.sources.files.places import shards
-from interp.sources.files.reading import SourceError
 from interp.sources.files.steps import Position
+from interp.sources.files.tensors import check_tensors
 
 _SINGLE = ("model.safetensors", "pytorch_model.bin")
 
@@ -121,7 +122,7 @@ def read_files(files: Iterable[Path]) -> Weights:
     for file in files:
         content = reading.read(file)
         tensors = content.get("tensors", content) if isinstance(content, Mapping) else {}
-        reading.check_tensors(tensors, file, str(file))
+        check_tensors(tensors, file, str(file))
         if twice := weights.keys() & tensors.keys():
             raise SourceError(f"{file} holds {sorted(twice)[0]}, which another shard holds too.")
         weights |= tensors

@@ -4,14 +4,17 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from interp.ground.plain_text import shown
 from interp.ground.progress_bar import counted
 from interp.networks.config import Weights
 from interp.runs.record import RunRecord
-from interp.sources.files import reading
+from interp.sources.files import reading, steps
 from interp.sources.files.places import Place
 from interp.sources.files.reading import SourceError, SourceWarning
 from interp.sources.formats.huggingface.folders import read_files, series_and_notes, weight_files
 from interp.sources.opened import NO_CONFIG, OpenedRun
+from interp.sources.records.logs import kept_names
+from interp.sources.records.recorded import number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +44,8 @@ def open_series(source: Path) -> OpenedRun | None:
         if (ours := _described(folder)) != described:
             field = next(k for k in sorted({*described, *ours}) if described.get(k) != ours.get(k))
             raise SourceError(
-                f"{folder} is another network than {first}: {field} is {ours.get(field)!r} instead of "
-                f"{described.get(field)!r}. Different networks are different runs: import them one by one."
+                f"{folder} is another network than {first}: {field} is {shown(ours.get(field))} instead of "
+                f"{shown(described.get(field))}. Different networks are different runs: import them one by one."
             )
         places[position.step] = Place(tuple(weight_files(folder)), folder.name).found(str(folder))
     about = {
@@ -79,13 +82,13 @@ def _logged(folders: list[Path]) -> "pd.DataFrame | None":
     file = folders[-1] / "trainer_state.json"
     content = reading.read_json(file) if file.is_file() else {}
     lines = content.get("log_history") if isinstance(content, dict) else None
+    lines = [line for line in lines if isinstance(line, dict)] if isinstance(lines, list) else []
+    kept = kept_names(lines)
     rows: dict[int, dict[str, float]] = {}
-    for line in lines if isinstance(lines, list) else []:
-        if isinstance(line, dict) and isinstance(line.get("step"), int):
-            numbers = {
-                k: v for k, v in line.items() if isinstance(v, int | float) and not isinstance(v, bool)
-            }
-            rows.setdefault(line["step"], {}).update(numbers)
+    for line in lines:
+        if (step := steps.number(line.get("step"))) is not None:
+            numbers = {name: number(line[name]) for name in kept & line.keys() - {"step"}}
+            rows.setdefault(step, {"step": step}).update({k: v for k, v in numbers.items() if v is not None})
     if not rows:
         return None
     table = pd.DataFrame([rows[step] for step in sorted(rows)])

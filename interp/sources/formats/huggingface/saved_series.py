@@ -7,9 +7,10 @@ from typing import Any
 
 from interp.ground.progress_bar import counted
 from interp.ground.whole_files import write_bytes, write_json
+from interp.networks.huggingface_config import network_fields
 from interp.runs.run import Run
 from interp.runs.saving import update_record, write_index
-from interp.runs.tensor_files import file_checksum, safetensors_bytes, tensor_checksum
+from interp.runs.tensor_files import check_weight_names, file_checksum, safetensors_bytes, tensor_checksum
 from interp.sources.files import reading
 from interp.sources.files.places import Place
 from interp.sources.formats.huggingface.hub import TOKENIZER
@@ -23,9 +24,7 @@ def save_series(opened: OpenedRun, run: Run) -> None:
         run.index[step] = _save(run.path, step, place)
     write_index(run)
     assert opened.huggingface is not None
-    fields = {
-        k: v for k, v in reading.read_json(opened.huggingface / "config.json").items() if k != "auto_map"
-    }
+    fields = network_fields(opened.huggingface / "config.json")
     config = run.path / "huggingface" / "config.json"
     write_json(config, fields)
     source = {**(run.record.source or {}), "config_checksum": file_checksum(config)}
@@ -37,6 +36,7 @@ def save_series(opened: OpenedRun, run: Run) -> None:
 
 def _save(path: Path, step: int, place: Place) -> dict[str, Any]:
     weights = read_unchanged(place)
+    check_weight_names(weights, place.where)
     file = path / "steps" / f"{step:010d}.safetensors"
     file.parent.mkdir(exist_ok=True)
     (origin, *others) = place.files

@@ -1,0 +1,67 @@
+"""Text of strangers, safe to print: names, values and messages that come out of files.
+
+A file decides what its tensors are called and what its options hold. Printed as they are, a name can clear the
+terminal, hide a line or turn the direction of writing, and a small value can take forever to print: lists that share
+lists, sixty levels deep, are 2^60 entries in a kilobyte.
+"""
+
+import re
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+# Control characters, marks that turn the direction of writing or take no width, line separators, and what stands for
+# bytes of a name that are no text: the last cannot be printed at all.
+_HIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+_LONGEST = 2000
+_MOST_SIGNS = 60
+_MOST_PARTS = 8
+_MOST_BITS = 128
+
+
+def visible(text: str) -> str:
+    """The text on one line, with every character that a terminal obeys instead of showing it as its escape.
+
+    >>> visible("W_E\\x1b[2J, 50 µs\\u202e")
+    'W_E\\\\x1b[2J, 50 µs\\\\u202e'
+    """
+    return _HIDDEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def sentence(text: str) -> str:
+    """A message, visible and of a length that can be read: names in it may be as long as a stranger liked."""
+    text = visible(text)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
+
+
+def say(*parts: object, **how: Any) -> None:
+    """Print, whatever is in it: line breaks stay, since what comes out of files has none left in `sentence`."""
+    print(*("\n".join(map(visible, str(part).split("\n"))) for part in parts), **how)
+
+
+def shown(value: Any, depth: int = 2) -> str:
+    """A value in a few words: bounded in length, depth and work, whatever it is.
+
+    >>> shown([1, [2, [3, [4]]], "x" * 100][:2]), shown({"lr": 0.1}), shown(10**6000)
+    ('[1, [2, ...]]', "{'lr': 0.1}", 'an integer of 19932 bits')
+    """
+    if isinstance(value, str):
+        return repr(value[:_MOST_SIGNS]) + ("..." if len(value) > _MOST_SIGNS else "")
+    if value is None or isinstance(value, bool | float) or type(value).__name__ in ("dtype", "device"):
+        return repr(value)
+    if isinstance(value, int):
+        bits = value.bit_length()
+        return repr(value) if bits <= _MOST_BITS else f"an integer of {bits} bits"
+    if not isinstance(value, Mapping | list | tuple):
+        return f"a {type(value).__name__}"
+    if depth == 0:
+        return "..."
+    if isinstance(value, Mapping):
+        parts = [f"{shown(k, 0)}: {shown(v, depth - 1)}" for k, v in islice(value.items(), _MOST_PARTS)]
+    else:
+        parts = [shown(part, depth - 1) for part in value[:_MOST_PARTS]]
+    parts += [f"... ({len(value)} in all)"] if len(value) > _MOST_PARTS else []
+    first, last = "{}" if isinstance(value, Mapping) else "()" if isinstance(value, tuple) else "[]"
+    return first + ", ".join(parts) + ("," if parts and len(value) == 1 and first == "(" else "") + last

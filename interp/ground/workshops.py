@@ -1,0 +1,67 @@
+"""Folders in which something is made before it is put in its place, and what killed processes left of theirs.
+
+Who makes something holds a lock inside, which the system lets go of when a process ends, however it ends: a folder
+whose lock can be had is nobody's.
+"""
+
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+SUFFIX = ".importing"
+_LOCK = "lock of its maker"
+_OURS = re.compile(rf"\.(.+)\.[a-z0-9_]{{8}}{re.escape(SUFFIX)}", re.DOTALL)
+# Between making a folder and taking its lock nobody spends so long.
+_SECONDS_TO_BEGIN = 3600
+
+
+@contextmanager
+def workshop(dest: Path) -> Iterator[Path]:
+    """A folder beside the destination to make it in, gone at the end; before that, those of killed processes go.
+
+    Folders above the destination are made, and removed again if nothing came to lie in them.
+    """
+    missing = [folder for folder in (dest.parent, *dest.parent.parents) if not folder.exists()]
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        remove_abandoned(dest.parent)
+        folder = Path(tempfile.mkdtemp(prefix=f".{dest.name}.", suffix=SUFFIX, dir=dest.parent))
+        try:
+            with FileLock(folder / _LOCK):
+                yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        with suppress(OSError):
+            for folder in missing:
+                folder.rmdir()
+
+
+def remove_abandoned(parent: Path) -> list[Path]:
+    """Delete the workshops in this folder whose maker is gone, and nothing else; which ones they were."""
+    removed = []
+    for folder in sorted(parent.glob(f".*{SUFFIX}")):
+        with suppress(Timeout, OSError, NotImplementedError):
+            if _is_ours(folder):
+                with FileLock(folder / _LOCK, timeout=0):
+                    pass
+                shutil.rmtree(folder)
+                removed.append(folder)
+    return removed
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is a workshop in which work had begun: its lock was taken before, and can say whose it is."""
+    named = _OURS.fullmatch(folder.name)
+    if named is None or folder.is_symlink() or not folder.is_dir():
+        return False
+    lock, made = folder / _LOCK, folder / named[1]
+    if not lock.is_file() or lock.is_symlink() or {*folder.iterdir()} - {lock, made}:
+        return False
+    return made.exists() or time.time() - lock.stat().st_mtime > _SECONDS_TO_BEGIN
