@@ -75,7 +75,7 @@ def compute(run, device: str) -> Tables:
 def _in_words(seconds: float) -> str:
     """A duration, rounded.
 
-    >>> _in_words(50), _in_words(600)
+    >>> _in_words(50.0), _in_words(600.0)
     ('50 seconds', '10 minutes')
     """
     return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"

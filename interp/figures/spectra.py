@@ -177,7 +177,7 @@ def component_map(table: "pd.DataFrame", key: "pd.DataFrame", ax: Axes) -> Axes:
 def _merged_ticks(ticks: list[int], gap: float) -> tuple[list[float], list[str]]:
     """Neighbours nearer than the gap under one label, as they would print over each other.
 
-    >>> _merged_ticks([0, 5, 7, 29], 3)
+    >>> _merged_ticks([0, 5, 7, 29], 3.0)
     ([0.0, 6.0, 29.0], ['0', '5, 7', '29'])
     """
     groups: list[list[int]] = []
