@@ -160,7 +160,7 @@ def _said(periodicity: pd.DataFrame, name: str) -> str:
     row = next(r for r in at_end.itertuples() if head_name(r.layer, r.head) == name)
     if not row.frequency:
         return "constant"
-    chance = "" if row.fraction_explained > row.null else ", as by chance"
+    chance = "" if row.fraction_explained > row.null else ", chance"
     return f"$k={row.frequency}$, {row.fraction_explained:.2f}{chance}"
 
 

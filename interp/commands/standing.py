@@ -8,26 +8,23 @@ if TYPE_CHECKING:
 
 def transitions(run: "Run") -> dict[str, Any]:
     """When the run memorized and when it grokked, by its history; nothing where that does not say."""
-    from interp.tables.transitions import grokking, memorization
+    from interp.tables.outcome import outcome
 
-    found, history = {}, run.history()
-    for name, when in (("memorized", memorization), ("grokked", grokking)):
-        try:
-            found[name] = when(history)
-        # A history without this accuracy, as a log of losses alone.
-        except ValueError:
-            continue
-    return found
+    ended = outcome({"history": run.history()})
+    found = {"memorized": ended.memorization, "grokked": ended.grokking}
+    return {name: when for name, when in found.items() if when is not None}
 
 
 def told_transition(found: Any, unit: str) -> str:
-    """A transition with its bracket and threshold."""
+    """A transition with its bracket and threshold, and the short relapses that were passed over."""
+    from interp.tables.outcome import relapses_said
+
     reached = f"{found.quantity.replace('_', ' ')} {found.threshold:g}"
     if found.step is None:
         return f"not by {unit} {found.before} ({reached})"
     if found.before is None:
-        return f"from the first {unit} on ({reached})"
-    return f"between {unit}s {found.before} and {found.step} ({reached} from then on)"
+        return f"from the first {unit} on ({reached}){relapses_said(found)}"
+    return f"between {unit}s {found.before} and {found.step} ({reached} from then on){relapses_said(found)}"
 
 
 def is_abandoned(run: "Run") -> bool:

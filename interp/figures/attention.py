@@ -45,7 +45,7 @@ def attention_map(
     grid = table.pivot(index="first", columns="second", values=head)
     ax.pcolormesh(grid.to_numpy(), cmap="cividis", vmin=0, vmax=1, rasterized=True)
     ax.set_aspect("equal")
-    ax.set_title(f"{head}: {said}" if said else head)
+    ax.set_title(f"{head}: {said}" if said else head, fontsize=7)
     ax.set_ylabel(axes[0])
     ax.set_xlabel(axes[1])
     return ax
