@@ -65,30 +65,38 @@ def cyclic_names(n: int, n_draws: int = N_DRAWS) -> tuple[Int[Tensor, "draw n"],
     return names, renamed_cells(product, names)
 
 
-def shift_sums(x: Float[Tensor, "n n"], cells: Int[Tensor, "draw n n"]) -> Float[Tensor, "draw n"]:
+def shift_sums(
+    x: Float[Tensor, "*batch n n"], cells: Int[Tensor, "draw n n"]
+) -> Float[Tensor, "*batch draw n"]:
     """Sum over s of x[s, s∘d] for each d, under each of the names that the cells were made with.
 
     >>> _, cells = cyclic_names(7, n_draws=2)
     >>> shift_sums(torch.eye(7), cells)[0]
     tensor([7., 0., 0., 0., 0., 0., 0.])
     """
-    return x.flatten().index_select(0, cells.flatten()).view(cells.shape).sum(1)
+    return x.flatten(-2).index_select(-1, cells.flatten()).view(*x.shape[:-2], *cells.shape).sum(-2)
 
 
-def spectrum_null(gram: Float[Tensor, "n n"], cells: Int[Tensor, "draw n n"]) -> float:
+def spectrum_null(
+    gram: Float[Tensor, "*batch n n"], cells: Int[Tensor, "draw n n"]
+) -> Float[Tensor, " *batch"]:
     """The largest share of a matrix's power in one frequency when the residues of its rows have random names.
 
     Args:
         gram: inner products of the matrix's rows, all that the power of its columns together depends on.
         cells: of `cyclic_names`; of no names: infinity.
     """
+    n = gram.shape[-1]
     if not len(cells):
-        return torch.inf
-    waves = cosines(len(gram)).to(gram)
+        return gram.new_full(gram.shape[:-2], torch.inf)
+    waves = cosines(n).to(gram)
     power = shift_sums(gram, cells) @ (waves / waves[:, :1]).T
-    power[:, : (len(gram) - 1) // 2] *= 2  # a cosine and a sine, of which n/2 has only one
-    whole = len(gram) * gram.trace() - gram.sum()
-    return float(power.max() / whole) if whole > 0 else 0.0
+    # A cosine and a sine, of which n/2 has only one.
+    power[..., : (n - 1) // 2] *= 2
+    whole = n * gram.diagonal(dim1=-2, dim2=-1).sum(-1) - gram.sum((-2, -1))
+    # Of a constant matrix nothing but rounding is left.
+    is_constant = whole <= 1e-12 * n * gram.diagonal(dim1=-2, dim2=-1).sum(-1)
+    return torch.where(is_constant, 0.0, power.amax((-2, -1)) / whole)
 
 
 def standing_out(

@@ -10,6 +10,7 @@ from interp.mathematics.lines import one_frequency_null
 from interp.mathematics.relabelling import cyclic_names
 from interp.probes import (
     algorithm_by_frequency,
+    attention_circuits,
     attention_periodicity,
     character_similarity,
     embedding_spectrum,
@@ -79,6 +80,8 @@ def test_neurons_and_heads_beside_what_random_names_of_both_operands_give():
     untrained = neuron_frequencies(hand_built.random_network(p=13))
     # The null is the most of any neuron.
     assert (untrained["fraction_explained"] > untrained["null"]).mean() < 0.1
+    circuits = attention_circuits(hand_built.random_network(p=13))
+    assert (circuits["fraction"] <= circuits["null"]).mean() > 0.9
     heads = attention_periodicity(hand_built.random_network(p=13))
     assert (heads["fraction_explained"] <= heads["null"]).mean() > 0.5
 

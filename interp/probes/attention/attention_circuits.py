@@ -9,12 +9,15 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.mathematics import fourier
+from interp.mathematics.relabelling import spectrum_null
 from interp.networks.config import Weights
 from interp.networks.layers import layer_norm, sinusoidal_positions, unembedding
-from interp.snapshots.residues import Residues
+from interp.snapshots.residues import Residues, names_of_residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
-VERSION = 1
+VERSION = 2
+
+N_NULL_DRAWS = 9
 
 
 def attention_circuits(snapshot: Snapshot) -> pd.DataFrame:
@@ -35,6 +38,8 @@ def attention_circuits(snapshot: Snapshot) -> pd.DataFrame:
         frequency: 1 .. n//2. The constant is left out: a softmax does not see that of the scores.
         power: squared norm of the cosine and sine components over the operand's tokens.
         fraction: share of the power of all non-constant frequencies; NaN where there is none.
+        null: the largest share of any frequency after the tokens' residues were given random names, the most of 9 draws
+            (10 % level).
 
     Raises:
         NotApplicable: if the task has no algebra or the network no attention.
@@ -45,28 +50,30 @@ def attention_circuits(snapshot: Snapshot) -> pd.DataFrame:
     if snapshot.config.is_mlp:
         raise NotApplicable("This network has no attention.")
     weights = {name: w.cpu().double() for name, w in snapshot.weights.items()}
-    powers = list(_powers(snapshot, weights))
-    n_k, n_heads = powers[0][2].shape
-    power = torch.stack([x.T for _, _, x in powers])  # (operand and circuit, head, frequency)
+    grams = list(_grams(snapshot, weights))
+    # (operand and circuit, head, frequency)
+    power = torch.stack([_power(x) for _, _, x in grams])
+    names = snapshot.of_task(names_of_residues)[:N_NULL_DRAWS].cpu()
+    null = torch.stack([spectrum_null(x, names) for _, _, x in grams])
+    n_heads, n_k = power.shape[1:]
     total = power.sum(-1, keepdim=True)
     of_each = n_heads * n_k
     return pd.DataFrame(
         {
             "layer": 0,
-            "head": np.tile(np.repeat(np.arange(n_heads), n_k), len(powers)),
-            "position": np.repeat([position for position, _, _ in powers], of_each),
-            "circuit": np.repeat([circuit for _, circuit, _ in powers], of_each),
-            "frequency": np.tile(np.arange(1, n_k + 1), len(powers) * n_heads),
+            "head": np.tile(np.repeat(np.arange(n_heads), n_k), len(grams)),
+            "position": np.repeat([position for position, _, _ in grams], of_each),
+            "circuit": np.repeat([circuit for _, circuit, _ in grams], of_each),
+            "frequency": np.tile(np.arange(1, n_k + 1), len(grams) * n_heads),
             "power": power.flatten().numpy(),
             "fraction": torch.where(total > 0, power / total, torch.nan).flatten().numpy(),
+            "null": null[..., None].expand_as(power).flatten().numpy(),
         }
     )
 
 
-def _powers(
-    snapshot: Snapshot, weights: Weights
-) -> Iterator[tuple[int, str, Float[Tensor, "frequency head"]]]:
-    """Position, name and power of each circuit of both operands, without the constant."""
+def _grams(snapshot: Snapshot, weights: Weights) -> Iterator[tuple[int, str, Float[Tensor, "head n n"]]]:
+    """Position, name and inner products over an operand's tokens of each circuit of both operands."""
     readouts = {
         "ov_logits": unembedding(snapshot.config, weights)[:, snapshot.once(Residues).answer_order.cpu()]
     }
@@ -75,15 +82,22 @@ def _powers(
     through = {name: weights["blocks.0.attn.W_O"] @ readout for name, readout in readouts.items()}
     inner = {name: x @ x.transpose(1, 2) for name, x in through.items()}
     for position in (0, 1):
-        yield position, "qk", fourier.power(operand_scores(snapshot, weights, position)).sum(1)[1:]
+        scores = operand_scores(snapshot, weights, position)
+        yield position, "qk", torch.einsum("tqh,uqh->htu", scores, scores)
         x = _first_input(snapshot, weights, operand_tokens(snapshot, position), position)
-        # The transform over tokens commutes with everything behind it. The bias of the values has no frequency.
-        values = torch.einsum("tm,hme->the", fourier.transform(x), weights["blocks.0.attn.W_V"])
+        # The bias of the values has no frequency.
+        values = torch.einsum("tm,hme->hte", x, weights["blocks.0.attn.W_V"])
         for circuit, product in inner.items():
-            squares = torch.einsum("the,hef,thf->th", values, product, values)
-            n = len(squares)
-            power = torch.zeros((n // 2 + 1, squares.shape[1]), dtype=squares.dtype)
-            yield position, circuit, power.index_add_(0, fourier.frequency_of_component(n), squares)[1:]
+            yield position, circuit, values @ product @ values.transpose(1, 2)
+
+
+def _power(gram: Float[Tensor, "head n n"]) -> Float[Tensor, "head frequency"]:
+    """Power of each frequency of the tokens, without the constant: the diagonal of the transformed products."""
+    n = gram.shape[-1]
+    transformed = fourier.transform(fourier.transform(gram, 1), 2).diagonal(dim1=1, dim2=2)
+    power = gram.new_zeros((len(gram), n // 2 + 1))
+    # Rounding of products may leave less than nothing.
+    return power.index_add_(1, fourier.frequency_of_component(n), transformed)[:, 1:].clamp_min(0)
 
 
 def operand_tokens(snapshot: Snapshot, position: int) -> Int[Tensor, " n"]:

@@ -37,7 +37,7 @@ def spectrum_table(matrix: Float[Tensor, "n column"], snapshot: Snapshot) -> pd.
     """The spectrum of a matrix with a row a residue, summed over columns, without the constant."""
     total = fourier.power(matrix)[1:].sum(1).cpu().numpy()
     share = total / total.sum() if total.sum() > 0 else total * 0
-    null = spectrum_null(matrix @ matrix.T, snapshot.of_task(names_of_residues))
+    null = spectrum_null(matrix @ matrix.T, snapshot.of_task(names_of_residues)).item()
     return pd.DataFrame(
         {"frequency": range(1, len(total) + 1), "power": total, "fraction": share, "null": null}
     )
