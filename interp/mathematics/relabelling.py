@@ -111,7 +111,8 @@ def standing_out(
     """Power of a table along each wave of s^-1∘c, and what the strongest wave has under random names.
 
     Step by step: waves that no random names reach are taken out of the table, and the others are judged by the rest,
-    since one strong wave makes for right answers, and so for weaker coefficients under any names.
+    since one strong wave makes for right answers, and so for weaker coefficients under any names. What right answers
+    alone put into a wave that is taken out stays, as much as the others show that there are.
 
     Args:
         x: rows s, columns c.
@@ -129,11 +130,15 @@ def standing_out(
     n, t = len(x), torch.arange(len(x), device=x.device)
     unit = (waves / (waves.norm(dim=1, keepdim=True) * n**0.5)).to(x)
     coefficients = unit @ x.gather(1, product).sum(0)
+    # Of the table that is 1 at right answers: it is the same under all names.
+    of_answers = n * unit[:, (product.diagonal() == t).nonzero()[0, 0]]
     power, null = coefficients.square(), torch.full_like(coefficients, torch.inf)
     out = torch.zeros_like(coefficients, dtype=torch.bool)
     shift = torch.empty_like(product).scatter_(1, product, t.expand(n, n))
     while len(cells) and not out.all():
-        rest = x - (coefficients[out] @ unit[out])[shift]
+        answered = (coefficients[~out] @ of_answers[~out] / of_answers[~out].square().sum()).clamp(min=0)
+        excess = coefficients - answered * of_answers
+        rest = x - (excess[out] @ unit[out])[shift]
         renamed = (shift_sums(rest, cells) @ unit.T).square().amax(0)
         null[~out] = ROUNDED_UP * (renamed.max() if together else renamed[~out])
         found = ~out & (power > null) & (power > floor)

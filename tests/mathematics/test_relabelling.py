@@ -14,6 +14,7 @@ from interp.mathematics.relabelling import (
     spectrum_null,
     standing_out,
 )
+from interp.mathematics.representations import irreducible_representations, trace_table
 
 
 def table_of(powers, n, noise=0.0, seed=0):
@@ -107,6 +108,29 @@ def test_right_answers_looked_up_stand_out_nowhere_and_waves_do():
     # The same power of right answers in each frequency, and two of them in truth.
     power, null = judged(looked_up + table_of({3: 6.0, 8: 4.0}, n))
     assert (1 + (power > null).nonzero().flatten()).tolist() == [3, 8]
+
+
+@pytest.mark.parametrize("n", [7, 8, 11, 13])
+def test_beside_a_strong_wave_right_answers_still_stand_out_nowhere(n):
+    """What right answers put into the strong wave is not taken for a part of it: the others would look strong."""
+    for strength in (0.0, 3.0, 30.0):
+        power, null = judged(torch.eye(n, dtype=torch.float64) + table_of({2: strength}, n, noise=0.01))
+        assert (1 + (power > null).nonzero().flatten()).tolist() == ([2] if strength else [])
+
+
+def test_beside_the_character_of_a_group_right_answers_still_stand_out_nowhere():
+    table = named_group("S4").table
+    n = len(table)
+    representations = irreducible_representations(named_group("S4"))
+    traces = {r.name: trace_table(named_group("S4"), r).double() for r in representations[1:]}
+    waves = torch.stack([t[0] for t in traces.values()])
+    names = renamed_cells(table, random_names(table))
+    for strength in (0.0, 0.5, 5.0):
+        x = torch.eye(n, dtype=torch.float64) + strength * traces["standard"]
+        x += 1e-3 * torch.randn(n, n, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        power, null = standing_out(x, table, waves, names, together=False)
+        found = [name for name, is_out in zip(traces, power > null, strict=True) if is_out]
+        assert found == (["standard"] if strength else [])
 
 
 def test_a_weak_wave_is_judged_without_the_strong_ones():
