@@ -160,7 +160,7 @@ def component_map(table: "pd.DataFrame", key: "pd.DataFrame", ax: Axes) -> Axes:
         edges, edges, np.maximum(grid, even), cmap="cividis", norm=LogNorm(even, 1), rasterized=True, shading="flat"
     )  # fmt: skip
     ticks = [0, *sorted(key["frequency"])] if len(key) else [0, len(grid) - 1]
-    places, labels = _merged_ticks(ticks, len(grid) / 16)
+    places, labels = _merged_ticks(ticks, len(grid) / 12)
     for axis in (ax.xaxis, ax.yaxis):
         # A mark at every one, also where it has a label of its own.
         axis.remove_overlapping_locs = False

@@ -344,7 +344,7 @@ def test_noise_is_dark_in_a_map_of_components(ax):
 def test_key_frequencies_that_are_neighbours_share_a_label(ax):
     key = pd.DataFrame({"frequency": [29, 7, 5, 1]})
     figures.component_map(pairs(57, "frequency_first", "frequency_second", fraction=1.0), key, ax)
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["0, 1", "5, 7", "29"]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["0, 1, 5, 7", "29"]
     assert ax.xaxis.get_minorticklocs().tolist() == [0, 1, 5, 7, 29]
 
 
