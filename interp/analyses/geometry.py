@@ -38,6 +38,7 @@ from interp.figures import (
     tangent_kernel_curves,
 )
 from interp.figures.geometry import rows_where
+from interp.ground.plain_text import say
 from interp.tables.folder import Tables
 from interp.tables.outcome import bracket, outcome
 from interp.tables.transitions import Transition
@@ -64,7 +65,7 @@ def compute(run, device: str) -> Tables:
     measure(run, list(PROBES), steps[-1:], device=device)
     rest = (len(steps) - 1) * (time.monotonic() - began)
     if rest > WORTH_SAYING:
-        print(
+        say(
             f"geometry: {len(steps)} checkpoints, about {_in_words(rest)} to go. What is measured is kept: after "
             "Ctrl-C the same call goes on from there.",
             file=sys.stderr,

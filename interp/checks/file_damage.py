@@ -1,10 +1,10 @@
 """What is wrong with one file of a run, and what it still vouches for: a header with the checksum of every tensor."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from interp.checks.findings import listed
+from interp.ground.plain_json import json_value
 from interp.ground.system_errors import system_error
 from interp.networks.config import Weights
 from interp.runs.seal import is_sealed
@@ -35,7 +35,7 @@ def _damage(file: Path, checksum: str | None) -> tuple[str, str] | None:
             length = int.from_bytes(opened.read(8), "little")
             if length > 100_000_000:
                 raise ValueError
-            header = json.loads(opened.read(length))
+            header = json_value(opened.read(length))
         end = max((v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"), default=0)
         expected = 8 + length + end
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
@@ -59,7 +59,7 @@ def header_metadata(file: Path) -> dict[str, str]:
     try:
         with file.open("rb") as opened:
             length = int.from_bytes(opened.read(8), "little")
-            header = json.loads(opened.read(min(length, 100_000_000)))
+            header = json_value(opened.read(min(length, 100_000_000)))
         metadata = header.get("__metadata__", {})
         return metadata if isinstance(metadata, dict) else {}
     except (OSError, ValueError, AttributeError):
@@ -80,7 +80,7 @@ def consistent(file: Path) -> tuple[int, Weights] | None:
     if tensors is None:
         return None
     try:
-        step, checksums = int(metadata["step"]), json.loads(metadata["checksums"])
+        step, checksums = int(metadata["step"]), json_value(metadata["checksums"])
         is_sealed(file.read_bytes())
     except (OSError, KeyError, ValueError, TypeError):
         return None

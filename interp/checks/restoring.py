@@ -4,7 +4,6 @@ All of a plan is on the disk, in temporary files that only a repair touches, bef
 files may be swapped, and then each is the only copy of the other. A repair that is killed is finished by the next.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import xxhash
 from interp.checks.file_damage import file_damage, loaded
 from interp.checks.findings import Repair
 from interp.checks.of_other_files import REPAIRING_SUFFIX
+from interp.ground.plain_json import json_value
 from interp.ground.whole_files import TEMPORARY_SUFFIX, within, write_json, write_together
 from interp.networks.config import Weights
 from interp.runs.index import inside
@@ -128,7 +128,7 @@ def _search(path: Path, about: dict[str, Any]) -> tuple[Weights, set[str]]:
 def _from_packed(path: Path, name: str, checksum: str) -> Any:
     """The tensor of this checksum in the packed weights, which may be of an earlier set of steps."""
     try:
-        checksums = json.loads((path / "packed" / f"{name}.json").read_text("utf-8"))["tensors"]
+        checksums = json_value((path / "packed" / f"{name}.json").read_text("utf-8"))["tensors"]
         row = checksums.index(checksum)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -36,9 +36,14 @@ def sentence(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
 
 
+def visible_lines(text: str) -> str:
+    """A text of several lines, visible: its line breaks stay, so that what comes out of files must have none left."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
 def say(*parts: object, **how: Any) -> None:
-    """Print, whatever is in it: line breaks stay, since what comes out of files has none left in `sentence`."""
-    print(*("\n".join(map(visible, str(part).split("\n"))) for part in parts), **how)
+    """Print, whatever is in it."""
+    print(*(visible_lines(str(part)) for part in parts), **how)
 
 
 def shown(value: Any, depth: int = 2) -> str:

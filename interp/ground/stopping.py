@@ -4,6 +4,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from interp.ground.plain_text import say
+
 
 @contextmanager
 def told_when_stopped(program: str) -> Iterator[None]:
@@ -11,5 +13,5 @@ def told_when_stopped(program: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        print(f"\n{program}: {stop if stop.args else 'Stopped.'}", file=sys.stderr)
+        say(f"\n{program}: {stop if stop.args else 'Stopped.'}", file=sys.stderr)
         sys.exit(130)

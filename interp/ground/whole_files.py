@@ -7,12 +7,14 @@ crash, a kill or a full disk in mid-write leaves the former file as it was.
 import errno
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 TEMPORARY_SUFFIX = ".writing"
+_TEMPORARY = re.compile(rf"\..+\.[a-z0-9_]{{8}}{re.escape(TEMPORARY_SUFFIX)}")
 WITHOUT_LOCK = ("measures", "packed")  # folders of a run that are written beside a trainer
 
 
@@ -111,8 +113,13 @@ def leftovers(directory: Path) -> list[Path]:
     Not those of measures/ and packed/, which are written without the lock: they may be another process's, at work.
     """
     directory = Path(directory)
-    found = directory.rglob(f".*{TEMPORARY_SUFFIX}")
+    found = filter(is_temporary, directory.rglob(f".*{TEMPORARY_SUFFIX}"))
     return sorted(path for path in found if path.relative_to(directory).parts[0] not in WITHOUT_LOCK)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is named as those that are being written here: a `.notes.writing` is someone else's."""
+    return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def remove_leftovers(directory: Path) -> list[Path]:

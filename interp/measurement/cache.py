@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interp.ground.whole_files import TEMPORARY_SUFFIX, write_bytes
+from interp.ground.whole_files import is_temporary, write_bytes
 from interp.measurement.own_probes import ProbeCode, own_code
 from interp.measurement.plain_values import hashed, plain
 from interp.runs.config import config_to_json
@@ -156,11 +156,12 @@ def add(key: CacheKey, new: Measured) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete the half-written tables of killed processes: whoever has the lock of the folder does."""
-    if any(folder.glob(f".*.parquet.*{TEMPORARY_SUFFIX}")):
-        # A folder that cannot be written keeps them.
-        with suppress(OSError), folder_lock(folder):
-            pass
+    """Delete the half-written tables of killed processes, as whoever gets the lock of the folder does."""
+    # A folder that cannot be written keeps them, and so does one where another process is at work.
+    with suppress(OSError):
+        if any(map(is_temporary, folder.iterdir())):
+            with folder_lock(folder, timeout=0):
+                pass
 
 
 class Kept:

@@ -1,9 +1,9 @@
 """What a start leaves that failed before run.json was written: nothing that anyone would miss."""
 
-import json
 from pathlib import Path
 
-from interp.ground.whole_files import TEMPORARY_SUFFIX
+from interp.ground.plain_json import json_value
+from interp.ground.whole_files import is_temporary
 from interp.runs.seal import is_sealed
 
 
@@ -20,11 +20,11 @@ def _is_ours(file: Path) -> bool:
     """Whether it is a file that a start makes, as it makes it; a file of that name of someone else's stays."""
     if file.name == "lock":
         return True
-    if file.name.endswith(TEMPORARY_SUFFIX):
+    if is_temporary(file):
         return file.name.startswith((".task.safetensors.", ".index.json.", ".run.json."))
     try:
         if file.name == "index.json":
-            return json.loads(file.read_bytes()) == {}
+            return json_value(file.read_bytes()) == {}
         return file.name == "task.safetensors" and is_sealed(file.read_bytes())
     except ValueError:
         return False

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import filelock
 
-from interp.ground.whole_files import TEMPORARY_SUFFIX, within
+from interp.ground.whole_files import is_temporary, within
 
 
 @contextmanager
@@ -23,18 +23,22 @@ def run_lock(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path, timeout: float = -1) -> Iterator[None]:
     """A folder of derived files for oneself, made if need be; what a killed writer left in it is removed.
 
     Every writer holds the lock, so that a temporary file that is there now is nobody's.
 
+    Args:
+        timeout: seconds to wait for another process that has it; -1 is as long as it takes.
+
     Raises:
+        filelock.Timeout: if it still has it then.
         OSError: if nothing can be written there, or the folder is a link that leads out of the run.
     """
     lock = _lock_file(within(folder.parent, folder / "lock").parent)
     folder.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(lock):
-        for left in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+    with filelock.FileLock(lock, timeout=timeout):
+        for left in filter(is_temporary, folder.iterdir()):
             left.unlink(missing_ok=True)
         yield
 

@@ -4,7 +4,6 @@ packed/embed.W_E.npy     (step, *shape); bfloat16 as float32, since numpy has no
 packed/embed.W_E.json    the steps, and the checksum of the tensor of each
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from interp.ground.plain_json import json_value
 from interp.ground.whole_files import write_bytes, write_json
 from interp.runs.locks import folder_lock
 from interp.runs.tensor_files import RunError, array_checksum, check_weight_names, tensor_checksum
@@ -56,8 +56,8 @@ def packed_weight(
 def _stamp(file: Path) -> Any:
     """What a stamp says, None where it cannot be read: not packed yet, or half packed."""
     try:
-        return json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        return json_value(file.read_text("utf-8"))
+    except (OSError, ValueError):
         return None
 
 

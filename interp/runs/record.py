@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pydantic
 
 from interp.ground.choices import check_choices
+from interp.ground.plain_text import shown
 from interp.runs.tensor_files import RunError
 
 FORMAT = "grokscope-run"
@@ -111,13 +112,15 @@ def _check_source(source: Mapping[str, Any]) -> None:
     """Refuse unless it says what is asked of every source."""
     if lacking := [name for name in ("path", "format", "task") if name not in source]:
         raise ValueError(f"A source needs path, format and task, and lacks {', '.join(lacking)}.")
-    for name in ("task", "assumed"):
-        if not isinstance(source.get(name, {}), Mapping):
-            raise ValueError(f"A source needs values by name as its {name}, got {source[name]!r}.")
+    task, assumed = source["task"], source.get("assumed", {})
+    if not isinstance(task, Mapping) or not all(isinstance(how, str) for how in task.values()):
+        raise ValueError(f"A source needs texts by name as its task, got {shown(task)}.")
+    if not isinstance(assumed, Mapping):
+        raise ValueError(f"A source needs values by name as its assumed, got {shown(assumed)}.")
     for name in ("logs", "unreadable"):
         texts = source.get(name, ())
         if not isinstance(texts, list | tuple | dict) or not all(isinstance(text, str) for text in texts):
-            raise ValueError(f"A source needs a list of names as its {name}, got {texts!r}.")
+            raise ValueError(f"A source needs a list of names as its {name}, got {shown(texts)}.")
 
 
 _record_adapter = pydantic.TypeAdapter(RunRecord)

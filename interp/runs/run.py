@@ -134,7 +134,8 @@ class Run:
         if self.config.task is None:
             known = "Probes of weights apply"
             if self.huggingface is not None:
-                advice = f"{known}, and induction_scores; its tokens are yours: run.model(step) takes any"
+                known = f"{known}, and induction_scores"
+                advice = f"{known}. A language model learned none: run model(step) on tokens of your own"
             elif self.record.status == "imported":
                 advice = f"{known}. Import its source again with --task (task= in Python) if you know what it learned"
             else:

@@ -10,6 +10,7 @@ import filelock
 import xxhash
 from safetensors import SafetensorError
 
+from interp.ground.plain_json import json_value
 from interp.ground.whole_files import remove_leftovers, sync_directory, within, write_bytes, write_json
 from interp.networks.config import Weights
 from interp.runs.beginnings import is_beginning
@@ -195,7 +196,7 @@ def read_latest(run: Run) -> Checkpoint | None:
         raise not_readable(path, error) from error
     try:
         tensors, metadata = tensors_in_order(data)
-        step, checksums = int(metadata["step"]), json.loads(metadata["checksums"])
+        step, checksums = int(metadata["step"]), json_value(metadata["checksums"])
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise damaged(path, str(error)) from error
     if {name: tensor_checksum(t) for name, t in tensors.items()} != checksums:

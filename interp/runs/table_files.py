@@ -6,6 +6,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from interp.ground.parquet_sizes import check_parquet
+from interp.ground.plain_json import json_value
 from interp.runs.seal import OPEN, is_sealed, sealed
 from interp.runs.tensor_files import RunError, not_readable
 
@@ -54,8 +56,9 @@ def read_table(path: Path, *, needs_seal: bool = False) -> tuple["pd.DataFrame",
     try:
         if not is_sealed(data) and needs_seal:
             raise ValueError("it states no checksum")
+        check_parquet(data)
         rows = pq.read_table(BytesIO(data))
-        return rows.to_pandas(), json.loads((rows.schema.metadata or {}).get(ABOUT, b"{}"))
+        return rows.to_pandas(), json_value((rows.schema.metadata or {}).get(ABOUT, b"{}"))
     # A damaged file of an earlier version, without a checksum, may fail in any part of the reader.
     except Exception as error:
         raise RunError(

@@ -14,7 +14,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from interp.ground.plain_json import json_value
-from interp.ground.plain_text import sentence, shown, visible
+from interp.ground.plain_text import sentence, shown, visible, visible_lines
 from interp.ground.system_errors import system_error
 from interp.networks.config import Weights
 
@@ -24,10 +24,18 @@ _DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{kind}{n}" for kind in ("COM", "LPT"
 
 
 class RunError(ValueError):
-    """What is on disk is not what was expected: one sentence that names the file and what to do."""
+    """What is on disk is not what was expected: one sentence that names the file and what to do.
 
-    def __init__(self, text: str = ""):
-        super().__init__(sentence(text))
+    Args:
+        text: the sentence; it may hold names as files have them.
+        below: lines under it, as a list or code, in which such names are literals.
+    """
+
+    def __init__(self, text: str = "", below: str = ""):
+        super().__init__(sentence(text), *([visible_lines(below)] if below else []))
+
+    def __str__(self) -> str:
+        return "\n".join(self.args)
 
 
 def check_weight_names(names: Iterable[str], where: Path | str) -> None:
@@ -131,14 +139,14 @@ def read_tensor(path: Path, name: str, checksum: str) -> Tensor:
 def tensors_in_order(data: bytes) -> tuple[Weights, dict[str, str]]:
     """Tensors and metadata; in the order of saving where it is recorded, since safetensors gives a random one."""
     tensors, metadata = load_safetensors(data), _header(data)[0].get("__metadata__", {})
-    order = json.loads(metadata.get("checksums", "{}"))
+    order = json_value(metadata.get("checksums", "{}"))
     return {name: tensors[name] for name in [*order, *sorted(tensors)] if name in tensors}, metadata
 
 
 def _header(data: bytes) -> tuple[dict[str, Any], int]:
     """The header of a safetensors file, and where the tensors start."""
     start = 8 + int.from_bytes(data[:8], "little")
-    return json.loads(data[8:start]), start
+    return json_value(data[8:start]), start
 
 
 def damaged(path: Path, why: str) -> RunError:
@@ -187,7 +195,7 @@ def read_json(path: Path) -> Any:
         raise RunError(f"{path} is missing. {_advice(path)}") from error
     except OSError as error:
         raise not_readable(path, error) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise RunError(f"{path} is not readable JSON ({error}). {_advice(path)}") from error
 
 

@@ -79,7 +79,7 @@ def recognized(found: Found, stated: Format | None) -> Format:
         if format.recognizes(found):
             return format
     raise SourceError(
-        f"{found.where} holds tensors of no known format:\n{listed(found.tensors)}\n`interp import --list` says what "
-        "is known. Anything else comes in with an adapter (docs/import.md); one to start from:\n\n"
-        f"{drafted(found.tensors, found.where)}"
+        f"{found.where} holds tensors of no known format:",
+        f"{listed(found.tensors)}\n`interp import --list` says what is known. Anything else comes in with an adapter "
+        f"(docs/import.md); one to start from:\n\n{drafted(found.tensors, found.where)}",
     )

@@ -101,8 +101,9 @@ class Surveyed:
             if self.config is None:
                 raise
             raise SourceError(
-                f"{error} The checkpoints before it, from {self.first}, are of format {format.name!r}: different "
-                "networks in one folder are different runs."
+                f"{error.args[0]} The checkpoints before it, from {self.first}, are of format {format.name!r}: "
+                "different networks in one folder are different runs.",
+                *error.args[1:],
             ) from error
         if self.config is None:
             self.config, self.first, self.format = network.config, state.where, format

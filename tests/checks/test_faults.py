@@ -166,6 +166,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_checked(tiny_run
 def test_a_folder_where_a_file_is_needed(tiny_run_copy):
     (tiny_run_copy.path / B).unlink()
     (tiny_run_copy.path / B).mkdir()
+    (tiny_run_copy.path / "latest.safetensors").unlink()
     (tiny_run_copy.path / "latest.safetensors").mkdir()
     found = found_in(tiny_run_copy.path, "problem")
     assert found == {("missing", B), ("missing", "latest.safetensors")}
@@ -322,8 +323,9 @@ def test_a_damaged_checkpoint_or_a_history_that_ends_before_it_is_passed_over(ti
 def test_with_no_state_and_no_history_a_run_is_trained_again(tiny_run_copy, tiny_run):
     run = tiny_run_copy
     half_done(run, 200)
-    (run.path / "latest.safetensors").unlink()
     for data in (None, b"no table"):
+        # A complete run keeps its end there too.
+        (run.path / "latest.safetensors").unlink()
         (run.path / "history.parquet").unlink()
         if data is not None:
             (run.path / "history.parquet").write_bytes(data)

@@ -445,7 +445,7 @@ def test_an_unknown_split_is_a_note(tiny_run_copy):
 
 def test_leftovers_go_once_nothing_needs_them(tiny_run_copy):
     path = tiny_run_copy.path
-    leftover = path / "steps" / ".0000000150.safetensors.abc.writing"
+    leftover = path / "steps" / ".0000000150.safetensors.abcd0_12.writing"
     (path / FILE).rename(leftover)
     assert problems(path) == {("missing", FILE)}
     notes = {(f.kind, f.where) for f in verify_run(path, losses=0).findings if f.level == "note"}

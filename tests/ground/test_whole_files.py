@@ -103,11 +103,11 @@ def test_data_are_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
 
 def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
     (tmp_path / "steps").mkdir()
-    left = [tmp_path / ".run.json.abc.writing", tmp_path / "steps" / ".0.safetensors.x.writing"]
+    left = [tmp_path / ".run.json.abcd0_12.writing", tmp_path / "steps" / ".0.safetensors.abcd0_12.writing"]
     kept = [tmp_path / "run.json", tmp_path / "notes.writing", tmp_path / ".hidden"]
     for folder in ("measures", "packed"):  # another process may be writing these
         (tmp_path / folder).mkdir()
-        kept.append(tmp_path / folder / ".0.npy.x.writing")
+        kept.append(tmp_path / folder / ".0.npy.abcd0_12.writing")
     for path in left + kept:
         path.write_bytes(b"x")
     assert whole_files.remove_leftovers(tmp_path) == sorted(left)

@@ -49,7 +49,7 @@ def damaged_everywhere(run):
     b.rename(a)
     (run.path / "aside").rename(b)
     for folder in ("steps", "optimizer", "packed", "measures"):
-        (run.path / folder / ".x.abc.writing").write_bytes(b"half")
+        (run.path / folder / ".x.abcd0_12.writing").write_bytes(b"half")
 
 
 @pytest.mark.parametrize("name", ["packed", "measures", "steps", "optimizer"])

@@ -7,7 +7,7 @@ from interp.runs.tensor_files import RunError
 
 
 class SourceError(RunError):
-    """A source cannot be read as it is: one sentence that names the file and what to do."""
+    """A source cannot be read as it is: one sentence that names the file and what to do, perhaps a list below it."""
 
 
 class SourceWarning(UserWarning):

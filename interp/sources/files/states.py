@@ -65,7 +65,9 @@ def states_in(
         yield from found
     if unknown and not any_found:
         # Nothing else is there: whoever takes it says which tensors these are.
-        yield from unknown
+        for state in unknown:
+            check_tensors(state.tensors, state.path, state.where)
+            yield state
     elif not any_found:
         raise SourceError(_no_weights(source) if source.is_file() else _nothing(source, skipped))
 

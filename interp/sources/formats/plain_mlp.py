@@ -221,7 +221,7 @@ def from_plain_mlp(found: Found, stated: Mapping[str, Any]) -> Network:
     p = found.stated_task.get("p", found.options.get("p"))
     fitting = readings(found.tensors, p if isinstance(p, int) else None)
     if len(fitting) != 1:
-        raise SourceError(_undecided(found, fitting))
+        raise _undecided(found, fitting)
     (reading,) = fitting
     t = Tensors(found.tensors, "", found.where)
     for matrix in (*reading.embeddings, *reading.layers):
@@ -240,20 +240,21 @@ def from_plain_mlp(found: Found, stated: Mapping[str, Any]) -> Network:
     return replace(found_network, assumed=found_network.assumed | assumed)
 
 
-def _undecided(found: Found, fitting: list[Reading]) -> str:
+def _undecided(found: Found, fitting: list[Reading]) -> SourceError:
     if not fitting:
-        return (
+        return SourceError(
             f"{found.where} holds no chain of matrices from one-hot or embedded operands to answers (mod p, where p is "
-            f"stated):\n{listed(found.tensors)}\nAn adapter to start from:\n\n{drafted(found.tensors, found.where)}"
+            "stated):",
+            f"{listed(found.tensors)}\nAn adapter to start from:\n\n{drafted(found.tensors, found.where)}",
         )
     first = fitting[0]
     fields = {"p": first.n_outputs, **first.fields, "act_fn": "relu"}
     code = {name: code for name, (_, code) in first.parameters.items()}
     told = "\n".join(f"    {reading}" for reading in fitting)
-    return (
-        f"{found.where} holds an MLP whose shapes leave {len(fitting)} readings:\n{listed(found.tensors)}\nIt may be\n"
-        f"{told}\nState the modulus (--p) if that decides. Otherwise an adapter says which it is; that of the "
-        f"first:\n\n{drafted(found.tensors, found.where, fields, code)}"
+    return SourceError(
+        f"{found.where} holds an MLP whose shapes leave {len(fitting)} readings:",
+        f"{listed(found.tensors)}\nIt may be\n{told}\nState the modulus (--p) if that decides. Otherwise an adapter "
+        f"says which it is; that of the first:\n\n{drafted(found.tensors, found.where, fields, code)}",
     )
 
 

@@ -49,8 +49,9 @@ class _Parts:
     def refuse(self, what: str) -> SourceError:
         """What no network of this package has or what is not clear, with everything that is there."""
         return SourceError(
-            f"{self.found.where} {what}\n{listed(self.found.tensors)}\nIf you know what they are, an adapter says "
-            f"it; one to start from:\n\n{drafted(self.found.tensors, self.found.where)}"
+            f"{self.found.where} {what}",
+            f"{listed(self.found.tensors)}\nIf you know what they are, an adapter says it; one to start from:\n\n"
+            f"{drafted(self.found.tensors, self.found.where)}",
         )
 
     def matrices(self, prefix: str = "") -> list[str]:

@@ -10,7 +10,7 @@ What is listed is only read here; `interp.sources.learned` compares it with the 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from interp.sources.files import reading
 from interp.sources.files.reading import SourceError
+from interp.sources.files.tensors import is_plain
 from interp.sources.files.wrapping import states_of
 
 _NAME = re.compile(
@@ -92,11 +93,17 @@ def split_files(source: Path) -> SplitFiles:
     return found
 
 
-def rows_in(content: Mapping[Any, Any], where: str) -> Iterator[ListedRows]:
-    """What a mapping lists under names of splits."""
+def rows_in(
+    content: Mapping[Any, Any], where: str, spend: Callable[[Any], None] = lambda value: None
+) -> Iterator[ListedRows]:
+    """What a mapping lists under names of splits.
+
+    Args:
+        spend: told each value before it is looked through.
+    """
     for key, value in content.items():
         match = _NAME.fullmatch(key.lower()) if isinstance(key, str) else None
-        if match and (rows := _rows(value, key.lower())) is not None:
+        if match and (rows := _rows(value, key.lower(), spend)) is not None:
             part: Part = "train" if match["part"] == "train" else "test"
             stem = Path(where).stem
             yield ListedRows(where if key == stem else f"{where} ({key})", part, *rows)
@@ -153,12 +160,15 @@ def _of_csv(file: Path) -> Any:
     return None
 
 
-def _rows(value: Any, name: str) -> tuple[Literal["rows", "pairs", "mask"], np.ndarray] | None:
+def _rows(
+    value: Any, name: str, spend: Callable[[Any], None]
+) -> tuple[Literal["rows", "pairs", "mask"], np.ndarray] | None:
     """The rows that a value lists, or None where it lists none."""
     if isinstance(value, Mapping):
         value = next((value[key] for key in _INSIDE if key in value), None)
-    if isinstance(value, list | tuple) and len(value) == 2 and _ndim(value[0]) == 2:
-        value = value[0]  # inputs and labels
+    if isinstance(value, list | tuple) and len(value) == 2 and (inputs := _numpy(value[0])) is not None:
+        value = inputs if inputs.ndim == 2 else value  # inputs and labels
+    spend(value)
     array = _array(value)
     if array is None or not 0 < len(array) <= _MOST:
         return None
@@ -172,17 +182,17 @@ def _rows(value: Any, name: str) -> tuple[Literal["rows", "pairs", "mask"], np.n
     return ("pairs", array.astype(np.int64)) if array.ndim == 2 and array.shape[1] in (2, 3) else None
 
 
-def _ndim(value: Any) -> int:
-    return value.ndim if isinstance(value, Tensor | np.ndarray) else 0
+def _numpy(value: Any) -> np.ndarray | None:
+    """An array, or a tensor of plain numbers as one; None for anything else."""
+    if isinstance(value, Tensor) and is_plain(value) and value.dtype != torch.bfloat16:
+        return value.detach().resolve_neg().numpy()
+    return value if isinstance(value, np.ndarray) else None
 
 
 def _array(value: Any) -> np.ndarray | None:
     """Whole numbers from 0, or booleans, however they were kept; None for anything else."""
-    if isinstance(value, Tensor):
-        value = value.detach().cpu().numpy() if value.layout == torch.strided else None
-    if isinstance(value, list | tuple):
-        value = _of_list(value)
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf" or value.ndim not in (1, 2):
+    value = _of_list(value) if isinstance(value, list | tuple) else _numpy(value)
+    if value is None or value.dtype.kind not in "biuf" or value.ndim not in (1, 2):
         return None
     if value.dtype.kind != "b" and not _are_counts(value):
         return None
@@ -196,8 +206,12 @@ def _are_counts(values: np.ndarray) -> bool:
 
 def _of_list(rows: list | tuple) -> np.ndarray | None:
     """A list of numbers, or of rows of two or three; a list of anything deeper is none."""
+    if len(rows) > _MOST:
+        return None
+    arrays = (_numpy(row) for row in rows)
     plain = [
-        row.tolist() if isinstance(row, Tensor | np.ndarray) and len(row.shape) < 2 else row for row in rows
+        row if array is None or array.ndim > 1 or array.size > 3 else array.tolist()
+        for row, array in zip(rows, arrays, strict=True)
     ]
     if not all(_is_number(row) or _is_row(row) for row in plain):
         return None
