@@ -11,7 +11,7 @@ import pandas as pd
 Direction = Literal["rise", "fall"]
 Scale = Literal["linear", "log"]
 
-# A relapse that lasted at most this share of the time that the threshold had held is a spike, not forgetting.
+# Relapses that lasted at most this share of the time that the threshold had held are spikes, not forgetting.
 SHORT = 0.25
 
 GRID = 200  # points at most between which change points are searched: the time grows with the square
@@ -68,9 +68,10 @@ def reached(values: np.ndarray, threshold: float, direction: Direction) -> np.nd
 def last_spell(steps: np.ndarray, holds: np.ndarray, tolerated: float) -> tuple[int, list[tuple[int, int]]]:
     """Where the last stretch of True begins if short relapses do not end one, and the relapses that were passed over.
 
-    A relapse is short if it lasted at most `tolerated` of the time that the stretch before it had lasted; both are
-    measured between the middles of the steps around their ends, as what one evaluation says reaches half-way to its
-    neighbours. So a curve that has held for long survives a spike, and one that has just arrived does not.
+    A relapse is short if it and those before it lasted at most `tolerated` of the time that was True before it; both
+    are measured between the middles of the steps around their ends, as what one evaluation says reaches half-way to
+    its neighbours. So a curve that has held for long survives a spike, one that has just arrived does not, and one that
+    is False more often than not has not arrived, however long ago it was first True.
 
     Returns:
         index of the first True of the stretch; first and last index of each relapse within it.
@@ -90,13 +91,16 @@ def last_spell(steps: np.ndarray, holds: np.ndarray, tolerated: float) -> tuple[
         )
     edges = np.concatenate([steps[:1], (steps[1:] + steps[:-1]) / 2, steps[-1:]])
     (begin, end), *later = stretches(holds)
+    held, lost = edges[end] - edges[begin], 0.0
     passed: list[tuple[int, int]] = []
     for next_begin, next_end in later:
-        if edges[next_begin] - edges[end] <= tolerated * (edges[end] - edges[begin]):
+        lost += edges[next_begin] - edges[end]
+        if lost <= tolerated * held:
             passed.append((end, next_begin - 1))
         else:
-            begin, passed = next_begin, []
+            begin, passed, held, lost = next_begin, [], 0.0, 0.0
         end = next_end
+        held += edges[end] - edges[next_begin]
     return begin, passed
 
 

@@ -83,8 +83,8 @@ def transition(
         table: one row a step, columns `step` and `quantity`. NaN means not measured there; infinity is a value.
         threshold: reached at this value or beyond it.
         direction: "rise" or "fall".
-        tolerated: a relapse is passed over if it lasted at most this share of the time that the threshold had held
-            before it; 0 passes over none. What lasts to the end of the run is never passed over.
+        tolerated: a relapse is passed over if it and those before it lasted at most this share of the time that the
+            threshold had held before it; 0 passes over none. What lasts to the end of the run is never passed over.
 
     Raises:
         ValueError: if the column is missing or empty, a step occurs twice, or direction or tolerated are not valid.

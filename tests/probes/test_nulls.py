@@ -113,14 +113,20 @@ def test_characters_of_a_group_beside_their_null():
     assert (losses[losses["selection"] == "causal"]["n_representations"] == 0).all()
 
 
-def test_a_cyclic_group_by_characters_has_the_shares_of_its_frequencies():
-    snapshot = hand_built.clock([2, 5])
+@pytest.mark.parametrize("p", [12, 13])
+def test_a_cyclic_group_by_characters_has_the_shares_and_nulls_of_its_frequencies(p):
+    """Two analyses of one run must not choose two key sets."""
+    snapshot = hand_built.clock([2, 5], p=p)
     characters, spectrum = character_similarity(snapshot), logit_spectrum(snapshot)
+    # That of n/2 is called sign, and comes first.
+    named = characters["representation"].str.removeprefix("k=").replace("sign", str(p // 2)).astype(int)
+    characters = characters.iloc[named.argsort()].reset_index(drop=True)
     is_key = stands_out(characters["fraction_explained"], characters["null"])
     assert characters[is_key]["representation"].tolist() == ["k=2", "k=5"]
     np.testing.assert_allclose(
         characters["fraction_explained"], spectrum["fraction_explained"], rtol=1e-6, atol=1e-12
     )
+    np.testing.assert_allclose(characters["null"], spectrum["null"], rtol=1e-6, atol=1e-12)
 
 
 def test_random_sets_stand_beside_every_loss_and_accuracy_of_a_key_set():

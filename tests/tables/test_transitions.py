@@ -82,7 +82,10 @@ def test_rows_in_any_order():
         ([0, 1, 0, 0, 1, 1, 1], 0.25, (300, 400), ()),  # a spike before the rise does not make it earlier
         ([0, 1, 0, 1, 0, 1, 0, 1], 0.5, (600, 700), ()),  # flicker is no arrival
         ([0, 1, 1, 1, 1, 0], 0.25, (500, None), ()),  # nothing is known after the last checkpoint
-        ([0, 1, 1, 1, 1, 0, 1, 1, 0, 1], 0.25, (0, 100), ((500, 500), (800, 800))),  # two of them
+        ([0, *[1] * 4, 0, *[1] * 4, 0, 1], 0.25, (0, 100), ((500, 500), (1000, 1000))),  # two of them
+        ([0, 1, 1, 1, 1, 0, 1, 1, 0, 1], 0.25, (800, 900), ()),  # two of six, together too many
+        # Held once, for 8, and since then gone for most of the time: what was passed over does not count as held.
+        ([0, *[1] * 8, *[0, 0, 1] * 5], 0.25, (2200, 2300), ()),
         ([1, 1, 1, 1, 1, 0, 1], 0.25, (None, 0), ((500, 500),)),  # holds from the first
     ],
 )

@@ -11,7 +11,7 @@ from interp.mathematics.representations import trace_table
 from interp.snapshots.elements import Elements, names_of_elements
 from interp.snapshots.snapshot import Snapshot
 
-VERSION = 2
+VERSION = 3
 
 
 def character_similarity(snapshot: Snapshot) -> pd.DataFrame:
@@ -31,7 +31,8 @@ def character_similarity(snapshot: Snapshot) -> pd.DataFrame:
         fraction_explained: its square.
         null: the largest that this square gets after the elements were given random names, of 39 draws (2.5 % level),
             without the representations that stand out; infinite for groups of less than 7 elements. A network that
-            looks its answers up holds some of every representation, in proportion to its squared dimension.
+            looks its answers up holds some of every representation, in proportion to its squared dimension: so each
+            has a null of its own, but in a commutative group, where it is the most of any, as in `logit_spectrum`.
 
     Raises:
         NotApplicable: if the answers are no product in a group.
@@ -70,7 +71,8 @@ def _null(
     waves = torch.stack([unit_traces(elements, i)[identity] for i in range(1, len(elements.representations))])
     floor = LOGIT_FRACTION * centred.square().sum().item() / elements.n
     by_product, cells = elements.mean_over_product(centred), snapshot.of_task(names_of_elements)
-    _, null = standing_out(by_product, elements.products, waves, cells, floor=floor, together=False)
+    is_commutative = torch.equal(elements.products, elements.products.T)
+    _, null = standing_out(by_product, elements.products, waves, cells, floor=floor, together=is_commutative)
     return null * elements.n
 
 
