@@ -160,7 +160,7 @@ def remove_leftovers(folder: Path) -> None:
     # A folder that cannot be written keeps them, and so does one where another process is at work.
     with suppress(OSError):
         if any(map(is_temporary, folder.iterdir())):
-            with folder_lock(folder, timeout=0):
+            with folder_lock(folder, timeout=0.0):
                 pass
 
 

@@ -23,7 +23,7 @@ def run_lock(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def folder_lock(folder: Path, timeout: float = -1) -> Iterator[None]:
+def folder_lock(folder: Path, timeout: float = -1.0) -> Iterator[None]:
     """A folder of derived files for oneself, made if need be; what a killed writer left in it is removed.
 
     Every writer holds the lock, so that a temporary file that is there now is nobody's.
