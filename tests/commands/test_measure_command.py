@@ -44,7 +44,9 @@ def test_named_probes_at_chosen_steps(tiny_run_copy, tmp_path):
     assert summary["key_frequencies"] is None
     assert summary["probes"]["losses"] == {"rows": len(tables["losses"]), "steps": [0, 100, 200, 300]}
     assert summary["phases"]["memorization"]["step"] > 0
-    assert summary["phases"]["cleanup"] == {"quantity": "", "threshold": None, "before": None, "step": None}
+    assert summary["phases"]["cleanup"] == {
+        "quantity": "", "threshold": None, "before": None, "step": None, "relapses": [],
+    }  # fmt: skip
 
 
 def test_the_standard_set_shares_one_key_set(tiny_run_copy, tmp_path, monkeypatch):
@@ -52,7 +54,11 @@ def test_the_standard_set_shares_one_key_set(tiny_run_copy, tmp_path, monkeypatc
     told = call(tiny_run_copy.path, "--steps", "200,300")
     assert "induction_scores: does not apply." in told
     out = tmp_path / "figures" / "tiny" / "measure"
-    assert {file.stem for file in out.glob("*.csv")} == set(STANDARD) - {"induction_scores"}
+    assert {file.stem for file in out.glob("*.csv")} == set(STANDARD) - {
+        "induction_scores",
+        # No frequency stands out of a network that has not generalised: their tables have no rows.
+        "key_frequencies", "frequency_phases", "algorithm_by_frequency",
+    }  # fmt: skip
     summary = json.loads((out / "summary.json").read_text("utf-8"))
     assert summary["probes"]["induction_scores"]["not_applicable"]
     assert isinstance(summary["key_frequencies"], list)

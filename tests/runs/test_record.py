@@ -171,7 +171,7 @@ WRONG = [
     ),
     (
         {"source": SOURCE | {"task": ["none"]}},
-        f"{NO_RECORD}A source needs values by name as its task, got \\['none'\\]",
+        f"{NO_RECORD}A source needs texts by name as its task, got \\['none'\\]",
     ),
     ({"source": SOURCE | {"assumed": 1}}, f"{NO_RECORD}A source needs values by name as its assumed, got 1"),
     ({"parent": "mainline"}, f"{NO_RECORD}parent: Input should be a dictionary"),
