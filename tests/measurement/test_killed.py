@@ -75,6 +75,7 @@ def test_half_written_tables_of_killed_processes_go_and_nothing_else(tiny_run_co
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / ours.name).write_text("half")
-    os.symlink(outside, tmp_path / "measures")
-    remove_leftovers(tmp_path / "measures")
+    (tmp_path / "a run").mkdir()
+    os.symlink(outside, tmp_path / "a run" / "measures")
+    remove_leftovers(tmp_path / "a run" / "measures")
     assert (outside / ours.name).exists()

@@ -358,7 +358,7 @@ def test_revisions_are_downloaded_into_one_cache(trained, tmp_path, monkeypatch)
 def test_what_is_advised_of_a_language_model_works(trained, tmp_path):
     opened = interp.open_run(trained[0])
     with pytest.raises(
-        RunError, match=r"weights apply, and induction_scores; .*run\.model\(step\) takes any"
+        RunError, match=r"weights apply, and induction_scores\. .*run model\(step\) on tokens of your own"
     ):
         opened.task
     assert len(measure(opened, ["induction_scores"], [20])["induction_scores"])
