@@ -160,8 +160,11 @@ def _said(periodicity: pd.DataFrame, name: str) -> str:
     row = next(r for r in at_end.itertuples() if head_name(r.layer, r.head) == name)
     if not row.frequency:
         return "constant"
-    chance = "" if row.fraction_explained > row.null else ", chance"
-    return f"$k={row.frequency}$, {row.fraction_explained:.2f}{chance}"
+    if np.isinf(row.null):
+        beside = ", no null"
+    else:
+        beside = "" if row.fraction_explained > row.null else ", chance"
+    return f"$k={row.frequency}$, {row.fraction_explained:.2f}{beside}"
 
 
 def summarize(tables: Tables) -> dict[str, Any]:
@@ -183,10 +186,12 @@ def summarize(tables: Tables) -> dict[str, Any]:
             names = ("fraction_explained", "null", "linear_fraction", "difference_fraction")
             about |= {"frequency": row["frequency"] or None, **{name: row[name] for name in names}}
         if len(qk) and layer == 0:
-            spectrum = qk[qk["head"] == head].set_index("frequency")["fraction"].dropna()
+            own = qk[qk["head"] == head].set_index("frequency")
+            spectrum = own["fraction"].dropna()
             about |= {
                 "qk_frequency": int(spectrum.idxmax()) if len(spectrum) else None,
                 "qk_fraction": spectrum.max() if len(spectrum) else None,
+                "qk_null": own["null"].iloc[0] if len(spectrum) else None,
             }
         heads.append(about)
     return {"heads": heads}

@@ -2,7 +2,8 @@
 
 (a) Gradient symmetricity, distance irrelevance of the right answer's logit and circularity of the embedding; the strip
 on top is the verdict on each checkpoint (`interp.theories.clock_or_pizza`). (b) Distance irrelevance of the network
-reduced to each key frequency: near 0 a pizza, near 1 a clock, or noise. (c) Share of the logits that the formulas
+reduced to each key frequency, or in a run without any to each of the five strongest: near 0 a pizza, near 1 a clock, or
+noise. (c) Share of the logits that the formulas
 explain, and the coefficient of variation of the right answer's logit. (d) Share of the embedding's power at the double
 of each key frequency, which a pizza needs; dotted: the median of all frequencies. Grey band: the bracket of grokking
 (test accuracy stays at 0.95). Thin grey line: test accuracy.
@@ -28,7 +29,7 @@ from interp.figures import (
 )
 from interp.ground.thresholds import ACCURACY
 from interp.tables.folder import Tables
-from interp.tables.key_frequencies import by_strength, followed_frequencies
+from interp.tables.key_frequencies import by_strength, followed_frequencies, run_key_frequencies
 from interp.tables.outcome import outcome
 from interp.theories import clock_or_pizza
 
@@ -41,13 +42,15 @@ def compute(run, device: str) -> Tables:
 
     tables = measure(run, ["algorithm", "logit_spectrum", "losses"], device=device)
     frequencies, chosen_by = followed_frequencies(tables)
+    are_key = len(run_key_frequencies(tables)) > 0
     spectrum = tables.pop("logit_spectrum")
     if frequencies:
         probe = partial(algorithm_by_frequency, frequencies=frequencies)
         tables |= measure(run, {"algorithm_by_frequency": probe}, device=device)
     else:
         tables["algorithm_by_frequency"] = spectrum
-    return {**tables, "frequencies": pd.DataFrame({"frequency": frequencies, "chosen_by": chosen_by})}
+    chosen = {"frequency": frequencies, "is_key": are_key, "chosen_by": chosen_by}
+    return {**tables, "frequencies": pd.DataFrame(chosen)}
 
 
 def draw(tables: Tables) -> Figure:
@@ -64,9 +67,10 @@ def draw(tables: Tables) -> Figure:
         bracket_band(grokking, ax, lw=0.8, label="grokking")
     algorithm_curves(whole, clock_or_pizza.checkpoint_verdicts(tables), axes[0, 0])
     thresholds = (clock_or_pizza.PIZZA_IRRELEVANCE, clock_or_pizza.CLOCK_IRRELEVANCE)
-    irrelevance_curves(parts, axes[0, 1], colours=colours, thresholds=thresholds)
+    title = None if tables["frequencies"]["is_key"].any() else "none is key; the strongest:"
+    irrelevance_curves(parts, axes[0, 1], colours=colours, thresholds=thresholds, title=title)
     formula_curves(whole, axes[1, 0])
-    double_curves(parts, axes[1, 1], colours=colours)
+    double_curves(parts, axes[1, 1], colours=colours, title=title)
     style.label_panels(axes.flat)
     style.step_axes(axes, np.unique(whole["step"]), scale="linear")
     return figure
@@ -127,7 +131,7 @@ def _by_frequency(tables: Tables, step: int) -> dict[str, Any]:
         judged = frequencies[frequencies["frequency"] == k].set_index("step").loc[step]
         end = rows.loc[step]
         columns = (
-            "fraction", "distance_irrelevance", "coefficient_of_variation", "clock_fraction", "pizza_fraction",
+            "fraction", "null", "distance_irrelevance", "coefficient_of_variation", "clock_fraction", "pizza_fraction",
             "double", "double_fraction",
         )  # fmt: skip
         found[str(k)] = {

@@ -100,7 +100,12 @@ def summarize(tables: Tables) -> dict[str, Any]:
         f"checkpoint with test accuracy {ACCURACY} or more",
         "standing_out_at_last_step_by_selection": {name: sorted(ks.tolist()) for name, ks in selections},
         "emergence": {
-            str(row.frequency): {"before": row.before, "step": row.step, "threshold": LOGIT_FRACTION}
+            str(row.frequency): {
+                "before": row.before,
+                "step": row.step,
+                "threshold": f"more than {LOGIT_FRACTION} and than the null",
+                **({"relapses_passed_over": [list(ends) for ends in row.relapses]} if row.relapses else {}),
+            }
             for row in key.itertuples()
         },
         **_neurons(neurons),

@@ -81,12 +81,13 @@ def draw(tables: Tables) -> Figure:
     parts = {"left_embedding": "-", "unembedding": "--"}
     share_curves(spectrum, axes[0, 1], parts=parts, colours=colours)
     progress_curves(losses, axes[1, 0], key="key set" if _are_key(tables) else f"strongest {len(key)}")
-    similarity_curves(tables["character_similarity"], axes[1, 1], colours=colours)
-    single_loss_curves(losses, axes[2, 0], colours=colours)
+    title = None if _are_key(tables) else "none is key; the strongest:"
+    similarity_curves(tables["character_similarity"], axes[1, 1], colours=colours, title=title)
+    single_loss_curves(losses, axes[2, 0], colours=colours, title=title)
     if len(tables["coset_concentration"]) or not len(spectrum):
         concentration_curves(tables["coset_concentration"], axes[2, 1])
     else:
-        hidden_curves(spectrum, axes[2, 1], names=key)
+        hidden_curves(spectrum, axes[2, 1], names=key, are_key=_are_key(tables))
     found = _phases(tables)
     for ax in axes.flat:
         if ax.axison:
@@ -134,8 +135,8 @@ def _answer(tables: Tables, order: list[str]) -> str:
     if not len(tables["character_similarity"]):
         return f"{said} Its answers are no product in a group known here."
     return (
-        f"{said} It has no key representations. Those that are followed were chosen by "
-        f"{_chosen_by(tables)}: they say nothing about an algorithm."
+        f"{said} It has no key representations. Those that are followed were chosen by {_chosen_by(tables)}, and say "
+        "nothing about an algorithm."
     )
 
 
@@ -204,7 +205,8 @@ def _of_each(tables: Tables) -> list[dict[str, Any]]:
     logits = _at_end(tables["character_similarity"]).set_index("representation")
     single = _at_end(_losses(tables))
     single = single[single["selection"] == "single"]
-    emergence = _emergence(tables)
+    # Of a run without key representations a step would date nothing.
+    emergence = _emergence(tables) if _are_key(tables) else {}
     return [
         {
             "name": name,
@@ -215,7 +217,7 @@ def _of_each(tables: Tables) -> list[dict[str, Any]]:
             "embedding_share": _embedding_share(tables, name),
             "restricted_loss": _loss(single, "restricted_loss", "all", name),
             "excluded_loss": _loss(single, "excluded_loss", "train", name),
-            "emergence": bracket(emergence[name]),
+            "emergence": bracket(emergence[name]) if emergence else None,
         }
         for name in _followed(tables)
     ]

@@ -50,7 +50,7 @@ def phases(run: Any, *, device: str = "cpu") -> dict[str, Transition]:
 
 
 def memorization(run: Any, **rule: Any) -> Transition:
-    """When train accuracy reaches 0.95 for good, of a run, its history or its `losses`; short relapses passed over.
+    """When train accuracy reaches 0.95 for good, of a run, its tables or one of them; short relapses passed over.
 
     Args:
         rule: threshold and tolerated, as `interp.tables.transitions.memorization`.
@@ -59,7 +59,7 @@ def memorization(run: Any, **rule: Any) -> Transition:
 
 
 def grokking(run: Any, **rule: Any) -> Transition:
-    """When test accuracy reaches 0.95 for good, of a run, its history or its `losses`; short relapses passed over.
+    """When test accuracy reaches 0.95 for good, of a run, its tables or one of them; short relapses passed over.
 
     Args:
         rule: threshold and tolerated, as `interp.tables.transitions.grokking`.
@@ -71,6 +71,8 @@ def _answers(run: Any, column: str) -> pd.DataFrame:
     """The history where it holds the column, else the losses measured at the checkpoints."""
     if isinstance(run, pd.DataFrame):
         return run
+    if isinstance(run, Mapping):
+        return _of_tables(run, column)
     history = run.history()
     if column in history and history[column].notna().any():
         return history
@@ -82,3 +84,15 @@ def _answers(run: Any, column: str) -> pd.DataFrame:
         why = table.attrs.get("not_applicable", f"its {split} rows are not known. State the split on opening")
         raise ValueError(f"The {split} accuracy of run {run.name!r} is not known: {why}")
     return table
+
+
+def _of_tables(tables: Tables, column: str) -> pd.DataFrame:
+    """The history or the `losses` among the tables, the first that tells the accuracy."""
+    for name in ("history", "losses"):
+        table = tables.get(name)
+        if table is not None and len(table) and column in transitions.by_split(table):
+            return table
+    raise ValueError(
+        f"The {column.replace('_', ' ')} needs a table 'history' (run.history()) or 'losses' that holds it, got "
+        f"{sorted(tables) or 'none'}. With a run instead of tables it is measured."
+    )

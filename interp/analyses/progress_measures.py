@@ -91,6 +91,7 @@ def _phases(tables: Tables) -> dict[str, Transition]:
 def summarize(tables: Tables) -> dict[str, Any]:
     key, are_key = tables["key_frequencies"], _are_key(tables)
     of_set = _losses_at_end(tables["progress_measures"])
+    has_band = (tables["progress_measures"].get("selection") == "random").any() if of_set else False
     gini = tables["fourier_sparsity"]
     gini = gini[gini["step"] == gini["step"].max()].set_index("matrix") if len(gini) else gini
     headline = {
@@ -104,13 +105,15 @@ def summarize(tables: Tables) -> dict[str, Any]:
         "key_frequencies": key["frequency"].tolist() if are_key else [],
         "followed_frequencies": key["frequency"].tolist(),
         "followed_frequencies_chosen_by": key["chosen_by"].iloc[0] if len(key) else None,
-        # Without key frequencies these would be numbers of a set that was picked for being large.
+        # Without key frequencies these would be numbers of a set that was picked for being large, and where fewer
+        # frequencies remain than it has there are no random sets to compare it with.
         **{
-            name: of_set[measure][split][column]["set"] if are_key and of_set else None
+            name: of_set[measure][split][column]["set"] if are_key and of_set and has_band else None
             for name, (measure, split, column) in headline.items()
             if not of_set or split in of_set.get(measure, {})
         },
         "at_last_step": of_set,
+        "has_random_sets": bool(has_band),
         "train_share_of_all_pairs": _train_share(tables["losses"]),
         **{
             f"gini_{matrix}{suffix}": gini[column].get(matrix) if len(gini) else None

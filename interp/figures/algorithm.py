@@ -118,7 +118,9 @@ def double_curves(table: "pd.DataFrame", ax: Axes, *, colours: Mapping[int, str]
     """
     for k, colour in colours.items():
         rows = table[table["frequency"] == k]
-        label = f"{rows['double'].iloc[0]} of $k={k}$"
+        double = rows["double"].iloc[0]
+        # Of n/2 the double is the whole circle.
+        label = f"{double} of $k={k}$" if double else f"none of $k={k}$"
         ax.plot(rows["step"], rows["double_fraction"], color=colour, label=label)
     median = table.groupby("step")["median_fraction"].first()
     ax.plot(median.index, median, color="0.4", ls=":", label="median")

@@ -71,12 +71,15 @@ def similarity_curves(table: "pd.DataFrame", ax: Axes, *, colours: Mapping[str, 
     return ax
 
 
-def hidden_curves(spectrum: "pd.DataFrame", ax: Axes, *, names: Sequence[str], **legend: Any) -> Axes:
+def hidden_curves(
+    spectrum: "pd.DataFrame", ax: Axes, *, names: Sequence[str], are_key: bool = True, **legend: Any
+) -> Axes:
     """Share of the neurons along rho(a), rho(b) and rho(ab), the named representations together.
 
     Args:
         spectrum: of `representation_spectrum`.
-        names: of the key representations.
+        names: of the key representations, or of those that are followed where there are none.
+        are_key: whether they are key.
         legend: options of the legend.
     """
     if not len(spectrum):
@@ -93,7 +96,8 @@ def hidden_curves(spectrum: "pd.DataFrame", ax: Axes, *, names: Sequence[str], *
         if len(share):
             ax.plot(share.index, share, color=colour, label=label)
     ax.set_ylim(0, 1.02)
-    ax.set_ylabel("share of the neurons,\nkey representations")
+    what = "key representations" if are_key else f"strongest {len(names)} representations"
+    ax.set_ylabel(f"share of the neurons,\n{what}")
     style.legend_above(ax, n_columns=3, **legend)
     return ax
 

@@ -14,6 +14,7 @@ matplotlib.use(
 
 from matplotlib.figure import Figure
 from matplotlib.rcsetup import cycler
+from matplotlib.ticker import NullLocator
 
 from interp.ground.whole_files import write_bytes
 
@@ -93,7 +94,8 @@ def step_axis(axes: Any, steps: Any, scale: str = "log", *, n_ticks: int = 5) ->
             [0, *[10**e for e in range(10) if first <= 10**e <= last]],
             ["0", *[f"$10^{{{e}}}$" for e in range(10) if first <= 10**e <= last]],
         )
-        axes.minorticks_off()
+        # Of this axis alone: losses within one decade have no labels but those of minor ticks.
+        axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(0, max(last, 1))  # a run of one checkpoint has a figure too
     axes.set_xlabel("training step")
     if scale == "linear":
@@ -120,7 +122,7 @@ def legend_above(axes: Any, *, n_columns: int, **legend: Any) -> None:
     """A legend over the axes, where it lies on no curve; or "does not apply" as `legend_or_note`."""
     options = {
         "loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": n_columns, "fontsize": 6, "handlelength": 1.3,
-        "columnspacing": 0.9, "labelspacing": 0.25, "borderpad": 0.2,
+        "columnspacing": 0.9, "labelspacing": 0.25, "borderpad": 0.2, "title_fontsize": 6, "alignment": "left",
     }  # fmt: skip
     legend_or_note(axes, **options | legend)
 

@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.mathematics import fourier
+from interp.mathematics.relabelling import ROUNDED_UP
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,4 +87,5 @@ def one_frequency_null(
     if not len(names):
         return x.new_full((x.shape[2],), torch.inf)
     renamed = (x[order[:, None], order] for order in names)
-    return torch.stack([one_frequency_power(LineMeans.of(table)).amax(0) for table in renamed]).amax(0)
+    powers = [one_frequency_power(LineMeans.of(table)).amax(0) for table in renamed]
+    return ROUNDED_UP * torch.stack(powers).amax(0)

@@ -19,7 +19,8 @@ from interp.mathematics.fourier import cosines, sum_table
 N_DRAWS = 39
 # Fewer elements have too few operations to choose from: 6 of 5 residues, so that one in 6 random tables is the best.
 LEAST_ORDER = 7
-# A table of right answers alone has the same coefficients under all names, but for rounding.
+# A table of right answers alone has the same coefficients under all names, as have rows that are all alike to each
+# other, but for rounding: it must not decide.
 ROUNDED_UP = 1 + 1e-9
 
 
@@ -96,7 +97,7 @@ def spectrum_null(
     whole = n * gram.diagonal(dim1=-2, dim2=-1).sum(-1) - gram.sum((-2, -1))
     # Of a constant matrix nothing but rounding is left.
     is_constant = whole <= 1e-12 * n * gram.diagonal(dim1=-2, dim2=-1).sum(-1)
-    return torch.where(is_constant, 0.0, power.amax((-2, -1)) / whole)
+    return torch.where(is_constant, 0.0, ROUNDED_UP * power.amax((-2, -1)) / whole)
 
 
 def standing_out(

@@ -73,9 +73,10 @@ def emergence(spectrum: pd.DataFrame, frequencies: Sequence[int]) -> pd.DataFram
         frequency; fraction_explained, null: at the last checkpoint.
         before, step: last checkpoint at which it does not stand out (missing if it does from the first), first from
             which on it does (missing if it does not at the end: a frequency that has died).
+        relapses: first and last step of each short relapse that was passed over.
     """
     if not frequencies:
-        return pd.DataFrame(columns=["frequency", "fraction_explained", "null", "before", "step"])
+        return pd.DataFrame(columns=["frequency", "fraction_explained", "null", "before", "step", "relapses"])
     at_end = _at_end(spectrum).set_index("frequency")
     level = spectrum["null"].clip(lower=LOGIT_FRACTION)
     over = spectrum.assign(over_null=spectrum["fraction_explained"] / level)
@@ -90,6 +91,7 @@ def emergence(spectrum: pd.DataFrame, frequencies: Sequence[int]) -> pd.DataFram
                 "null": end["null"],
                 "before": rise.before,
                 "step": rise.step,
+                "relapses": rise.relapses,
             }
         )
     return pd.DataFrame(rows).sort_values(

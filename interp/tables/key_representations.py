@@ -1,6 +1,7 @@
 """Key representations of a whole run, chosen from its tables, and when each of them emerged."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -92,7 +93,7 @@ def representation_emergence(spectrum: pd.DataFrame, names: list[str]) -> dict[s
             rise = transition(shares[["step", name]], name, middle, "rise")
         else:
             rise = Transition(name, None, None, None)
-        found[name] = Transition("share of the embeddings", rise.threshold, rise.before, rise.step)
+        found[name] = replace(rise, quantity="share of the embeddings")
     return found
 
 

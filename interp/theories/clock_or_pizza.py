@@ -6,7 +6,8 @@ The rules are cautious, because each measure has a state in which it misleads:
   gradient symmetricity of 1, memorizers a distance irrelevance of 1 at every frequency. Below a test accuracy of 0.5
   the verdict is "neither", from there to 0.95 "undecided": this is the jump, where circuits that end as clocks are
   most like a pizza.
-- Above it, if neither formula explains half of the logits, "neither".
+- Above it, if neither formula explains half of the logits, "neither"; if none of the frequencies that were measured
+  stands out of the logits, "undecided": the network reduced to one of them is noise, which looks like a clock.
 - Each key frequency by the distance irrelevance of the network that keeps it alone: below 0.2 and half explained by
   cos(w(a+b-c)) "pizza"; above 0.9, or not defined because the right answer's logit is constant, "clock"; "undecided"
   between. Known pizza networks have 0.02 to 0.04, known clocks 0.97 to 1.
@@ -22,7 +23,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from interp.ground.thresholds import ACCURACY
+from interp.ground.thresholds import ACCURACY, stands_out
 
 LEARNS_NOTHING = 0.5  # test accuracy below which there is none
 EXPLAINED = 0.5  # share of the logits that a formula must explain
@@ -167,6 +168,8 @@ def _state(row) -> tuple[str, str] | None:
 
 
 def _judge_frequency(row) -> tuple[str, str]:
+    if not stands_out(row.fraction, row.null):
+        return "undecided", "it does not stand out of the logits"
     irrelevance = row.distance_irrelevance
     if irrelevance != irrelevance:
         if row.clock_fraction >= EXPLAINED:

@@ -212,6 +212,37 @@ def test_tables_of_another_version_are_told_as_such(short_run, tmp_path):
         frame.main("fourier", "", module.compute, module.draw, module.summarize, [*arguments, "--draw-only"])
 
 
+def test_a_number_of_a_key_set_is_given_beside_random_sets_alone():
+    from interp.probes import fourier_sparsity, logit_spectrum, losses, progress_measures, weight_norms
+    from tests import hand_built
+
+    def summary(frequencies):
+        snapshot = hand_built.clock([2, 5])
+        probes = (losses, fourier_sparsity, logit_spectrum, weight_norms)
+        tables = {probe.__name__: probe(snapshot).assign(step=0) for probe in probes}
+        measures = progress_measures(snapshot, frequencies=frequencies).assign(step=0)
+        key = pd.DataFrame({"frequency": frequencies, "is_key": True, "chosen_by": "hand"})
+        tables |= {"progress_measures": measures, "key_frequencies": key, "history": pd.DataFrame()}
+        return analyses.progress_measures.summarize(tables)
+
+    assert summary([2, 5])["restricted_accuracy"] == 1 and summary([2, 5])["has_random_sets"]
+    # Of six frequencies two remain, which are no set of four.
+    found = summary([1, 2, 3, 5])
+    assert (found["restricted_accuracy"], found["trig_loss"], found["has_random_sets"]) == (None, None, False)
+
+
+def test_where_no_names_can_tell_a_head_is_not_called_chance():
+    from interp.analyses.attention import _said
+
+    row = {"step": 0, "layer": 0, "head": 1, "frequency": 2, "fraction_explained": 0.8}
+    for null, said in (
+        (0.5, "$k=2$, 0.80"),
+        (0.9, "$k=2$, 0.80, chance"),
+        (float("inf"), "$k=2$, 0.80, no null"),
+    ):
+        assert _said(pd.DataFrame([row | {"null": null}]), "L0H1") == said
+
+
 def test_the_axes_of_attention_are_what_is_drawn_along_them(tmp_path):
     """Multiplication is drawn in the order of logarithms, in which its patterns are waves, and says so."""
     from interp.analyses.attention import axis_label
@@ -229,6 +260,7 @@ def test_the_axes_of_attention_are_what_is_drawn_along_them(tmp_path):
             tiny_config(5, task={"operation": operation}, schedule=schedule), tmp_path / operation, threads=1
         )
         tables = analyses.attention.compute(run, "cpu")
+        assert all(0 < head["qk_null"] < 1 for head in analyses.attention.summarize(tables)["heads"])
         assert tables["pattern_axes"]["label"].tolist() == labels
         # The cell of each pair is that pair's attention, whatever the order.
         structure, task = run.task.structure, run.task

@@ -103,6 +103,8 @@ def test_a_run_that_has_not_generalised_is_told_as_one():
     assert list(followed) == ["standard", "standard_sign"]
     # Each explains more than half a percent of the logits, and less than by chance.
     assert all(0.005 < entry["share"] < entry["null"] for entry in followed.values())
+    # Nothing that was picked for being large has a date.
+    assert all(entry["emergence"] is None for entry in summary["followed_representations"])
     random = summary["followed_set"]["random_sets_accuracy"]
     assert random["lowest"] <= random["mean"] <= random["highest"]
     assert summary["circuit_formation"]["step"] is None

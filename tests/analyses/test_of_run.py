@@ -22,6 +22,9 @@ def test_a_run_and_its_tables_give_the_same_answers(run):
     assert found["memorization"].step is not None
     assert found["grokking"] == interp.grokking(run)
     assert found["grokking"].step is None
+    tables = {"losses": pd.DataFrame(), "history": run.history()}
+    assert interp.memorization(tables) == found["memorization"]
+    assert interp.grokking(tables) == found["grokking"]
     # It has not generalised: it has no key frequencies, and nothing dates a circuit.
     assert found["circuit_formation"] == Transition("", None, None, None)
     assert interp.phases({"history": run.history()})["memorization"] == found["memorization"]
@@ -41,5 +44,7 @@ def test_a_run_without_recorded_accuracies_is_measured(run, monkeypatch):
 def test_what_nothing_can_tell_is_said(run):
     with pytest.raises(ValueError, match="phases needs a table 'history'"):
         interp.phases({"weight_norms": pd.DataFrame({"step": [0]})})
+    with pytest.raises(ValueError, match=r"The test accuracy needs a table 'history' .* got \['history'\]"):
+        interp.grokking({"history": run.history()[["step", "train_loss"]]})
     with pytest.raises(ValueError, match="The table has no column 'test_accuracy'; it has step, train_loss"):
         interp.grokking(run.history()[["step", "train_loss"]])

@@ -406,6 +406,27 @@ def test_steps_are_named_below_the_lowest_row_alone():
     assert all(ax.get_xlim() == (0, 100) for ax in axes.flat)
 
 
+def test_a_log_step_axis_leaves_the_other_axis_its_ticks(ax):
+    """Losses within a decade are labelled at minor ticks alone."""
+    ax.plot(STEPS, [2.0, 3.0, 6.0])
+    ax.set_yscale("log")
+    before = ax.yaxis.get_minor_locator()
+    style.step_axis(ax, STEPS)
+    assert ax.yaxis.get_minor_locator() is before
+    assert len(ax.xaxis.get_minorticklocs()) == 0
+
+
+def test_a_frequency_whose_double_is_the_whole_circle_has_none(ax):
+    figures.double_curves(PARTS.assign(double=0), ax, colours=K_COLOURS)
+    named = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert named == ["none of $k=3$", "none of $k=1$", "median"]
+
+
+def test_representations_that_are_followed_are_not_called_key(ax):
+    figures.hidden_curves(SHARES, ax, names=["standard"], are_key=False)
+    assert ax.get_ylabel().endswith("strongest 1 representations")
+
+
 def test_a_linear_step_axis_has_as_many_ticks_as_fit(ax):
     style.step_axis(ax, STEPS, scale="linear", n_ticks=2)
     assert ax.get_xticks().tolist() == [0, 50, 100]

@@ -517,7 +517,7 @@ def test_errors_say_what_is_needed():
 # The rules of the verdict
 
 
-def verdict_of(*, frequencies=((29, 0.9, 0.98, 0.6),), **numbers):
+def verdict_of(*, frequencies=((29, 0.9, 0.98, 0.6),), null=0.01, **numbers):
     """The verdict on one step; a frequency is (k, fraction, distance irrelevance, clock fraction)."""
     row = {
         "test_accuracy": 1.0,
@@ -528,6 +528,7 @@ def verdict_of(*, frequencies=((29, 0.9, 0.98, 0.6),), **numbers):
     parts = pd.DataFrame(
         frequencies, columns=["frequency", "fraction", "distance_irrelevance", "clock_fraction"]
     )
+    parts["null"] = null
     where = {"run": "x", "step": 5}
     tables = {"algorithm": pd.DataFrame([where | row]), "algorithm_by_frequency": parts.assign(**where)}
     return checkpoint_verdicts(tables).iloc[0], frequency_verdicts(tables)
@@ -548,6 +549,9 @@ def verdict_of(*, frequencies=((29, 0.9, 0.98, 0.6),), **numbers):
         ("undecided", "clock frequencies hold 0.75", {"frequencies": [(3, 0.6, 0.97, 0.7), (4, 0.2, 0.5, 0.7)]}),
         ("clock", "hold 0.92", {"frequencies": [(3, 0.6, 0.97, 0.1), (4, 0.05, 0.5, 0.7)]}),
         ("undecided", "hold nan", {"frequencies": []}),
+        # The strongest of a network that uses all frequencies alike: each alone is noise, as of less than 7 residues.
+        ("undecided", "clock frequencies hold 0.00", {"null": 0.91}),
+        ("undecided", "clock frequencies hold 0.00", {"null": float("inf")}),
     ],
 )  # fmt: skip
 def test_rules_of_the_network(verdict, why, numbers):

@@ -38,9 +38,15 @@ def test_emergence_is_for_good_and_the_strongest_comes_first():
     assert found["before"][:2].tolist() == [20, 20] and np.isnan(found["before"][2])
 
 
+def test_relapses_of_a_frequency_that_are_passed_over_are_named():
+    table = spectrum_of({step: {1: 0.01 if step in (0, 60) else 0.5} for step in range(0, 90, 10)})
+    row = emergence(table, [1]).iloc[0]
+    assert (row["before"], row["step"], row["relapses"]) == (0, 10, ((60, 60),))
+
+
 def test_emergence_of_nothing_is_an_empty_table():
     found = emergence(spectrum_of({0: {1: 0.004}, 10: {1: 0.005}}), [])
-    assert list(found.columns) == ["frequency", "fraction_explained", "null", "before", "step"]
+    assert list(found.columns) == ["frequency", "fraction_explained", "null", "before", "step", "relapses"]
     assert len(found) == 0
 
 

@@ -18,11 +18,11 @@ from interp.probes.fourier.logit_spectrum import logit_spectrum
 from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
-VERSION = 2
+VERSION = 3
 
 COLUMNS = [
-    "frequency", "fraction", "distance_irrelevance", "coefficient_of_variation", "clock_fraction", "pizza_fraction",
-    "double", "double_fraction", "median_fraction", "undefined",
+    "frequency", "fraction", "null", "distance_irrelevance", "coefficient_of_variation", "clock_fraction",
+    "pizza_fraction", "double", "double_fraction", "median_fraction", "undefined",
 ]  # fmt: skip
 
 
@@ -53,7 +53,8 @@ def algorithm_by_frequency(
 
     Columns:
         frequency: k.
-        fraction: share of the whole network's logits that cos(w_k(a+b-c)) explains.
+        fraction, null: share of the whole network's logits that cos(w_k(a+b-c)) explains, and its null, as in
+            `logit_spectrum`.
         distance_irrelevance, coefficient_of_variation: of the right answer's logit in the reduced network, logits
             centred for each pair. The first is NaN where that logit is constant, as in a perfect clock.
         clock_fraction, pizza_fraction: share of the reduced network's logits that each formula explains at k.
@@ -77,10 +78,10 @@ def algorithm_by_frequency(
         )
     n = snapshot.once(Residues).n
     spectrum = snapshot.once(logit_spectrum)
-    share = spectrum["fraction_explained"].to_numpy()
+    share, null = spectrum["fraction_explained"].to_numpy(), spectrum["null"].to_numpy()
     if frequencies is None:
         largest = (-share).argsort(kind="stable")[:max_frequencies]
-        is_key = stands_out(share, spectrum["null"].to_numpy())
+        is_key = stands_out(share, null)
         frequencies = (1 + largest[is_key[largest]]).tolist()
     frequencies = fourier.check_frequencies(frequencies, n)
     embedding = snapshot.once(embedding_spectrum)["fraction"].to_numpy()
@@ -89,7 +90,8 @@ def algorithm_by_frequency(
     rows: list[dict[str, float | str]] = []
     for k, measured in zip(frequencies, _measured(snapshot, frequencies, count), strict=True):
         double = min(2 * k % n, -2 * k % n)
-        row: dict[str, float | str] = {"frequency": k, "fraction": float(share[k - 1]), **measured}
+        row: dict[str, float | str] = {"frequency": k, "fraction": float(share[k - 1])}
+        row |= {"null": float(null[k - 1]), **measured}
         row |= {"double": double, "double_fraction": float(embedding[double - 1]) if double else float("nan")}
         row["median_fraction"] = median
         reasons = {
