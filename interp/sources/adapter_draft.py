@@ -11,7 +11,11 @@ from typing import Any
 
 from torch import Tensor
 
+from interp.ground.plain_text import shown
+
 _MOST = 40
+# A name is written twice in its line of code.
+_LONGEST = 120
 
 _HEAD = """\
 import interp
@@ -46,7 +50,7 @@ _USUAL: dict[str, Any] = {
 
 def listed(tensors: Mapping[str, Tensor]) -> str:
     """Every tensor with its shape, a line each; the first of very many."""
-    lines = [f"    {name!r:.80} {tuple(t.shape)}" for name, t in list(tensors.items())[:_MOST]]
+    lines = [f"    {name!r:.80} {shown(tuple(t.shape))}" for name, t in list(tensors.items())[:_MOST]]
     more = len(tensors) - _MOST
     return "\n".join([*lines, *([f"    and {more} more"] if more > 0 else [])])
 
@@ -57,13 +61,15 @@ def drafted(
     fields: Mapping[str, Any] | None = None,
     weights: Mapping[str, str] | None = None,
 ) -> str:
-    """The code of an adapter.
+    """The code of an adapter, or a comment in its place where a name is too long to be read in code.
 
     Args:
         where: the file that holds them, as errors name it.
         fields: of `transformer_config`, as far as known; the obligatory ones are `...` where they are not.
         weights: code for each parameter of the config, as `state['fc1.weight'].T`; without, every tensor is listed.
     """
+    if any(len(repr(name)) > _LONGEST for name in tensors):
+        return f"# No code for names of more than {_LONGEST} signs: give the tensors shorter ones first.\n"
     said = {name: value for name, value in (fields or {}).items() if _USUAL.get(name, ...) != value}
     arguments = {name: said.get(name, ...) for name in _NEEDED} | said
     listed_arguments = ", ".join(f"{k}={'...' if v is ... else repr(v)}" for k, v in arguments.items())
@@ -73,8 +79,8 @@ def drafted(
         entries = [
             "        # In place of each '?' the name of interp.networks.config.parameter_shapes(config)."
         ]
-        shown = list(tensors.items())[:_MOST]
-        entries += [f"        {_guess(n)!r}: state[{n!r}],  # {tuple(t.shape)}" for n, t in shown]
+        first = list(tensors.items())[:_MOST]
+        entries += [f"        {_guess(n)!r}: state[{n!r}],  # {shown(tuple(t.shape))}" for n, t in first]
     lines = [f"    config = transformer_config({listed_arguments})", "    weights = {", *entries, "    }", ""]
     head = "import torch\n\n" * any("torch." in entry for entry in entries) + _HEAD
     return head + "\n".join(lines) + _TAIL.format(source=repr(where) if Path(where).exists() else "...")

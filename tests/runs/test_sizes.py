@@ -11,6 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
+from safetensors.torch import save
 
 from interp.commands.cli import main
 from interp.ground import memory
@@ -18,6 +20,7 @@ from interp.ground.parquet_sizes import check_parquet
 from interp.measurement.steps import select_steps
 from interp.networks.config import initial_weights, n_parameters, parameter_shapes
 from interp.runs.run import open_run
+from interp.runs.saving import read_latest
 from interp.runs.schedule import make_schedule
 from interp.runs.tensor_files import RunError
 from interp.training.sizes import check_sizes
@@ -65,7 +68,7 @@ def altered(run, change):
         (["--set", "n_steps=1000000000000000"], "n_steps=1000000000000000: a run needs at most"),
         (["--steps", 10**9, "--save", "every:1"], "at most 1,000,000 saved steps, and 'every:1' names more"),
         (["--save", "log:999999999999999999999"], "at most 1,000,000 saved steps"),
-        (["--seed", "9" * 23], "needs (--)?seed of at most 18 digits, got"),
+        (["--seed", "9" * 23], "--seed: A generator needs seed of at most 18 digits, got"),
         (["--split-seed", "9" * 23], "needs --split-seed of at most 18 digits, got"),
         (["--set", "optimizer.batch_seed=" + "9" * 23], "needs --batch-seed of at most 18 digits, got"),
     ],
@@ -189,6 +192,16 @@ def test_deep_json_of_a_run_is_a_sentence(tiny_run_copy):
             RunError, match=rf"{name} is not readable JSON \(it is nested more than 50 levels deep\)"
         ):
             open_run(tiny_run_copy.path).steps
+
+
+def test_deep_json_in_the_header_of_a_state_is_a_sentence(tiny_run_copy):
+    file = tiny_run_copy.path / "latest.safetensors"
+    deep = "[" * 10**5 + "]" * 10**5
+    file.write_bytes(save({"weights/x": torch.ones(1)}, {"step": "1", "checksums": deep}))
+    with pytest.raises(
+        RunError, match=r"latest\.safetensors is damaged: it is nested more than 50 levels deep"
+    ):
+        read_latest(tiny_run_copy)
 
 
 @pytest.mark.parametrize("text", ["log:" + "9" * 20, "log:100000000", "every:1"])

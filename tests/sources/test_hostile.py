@@ -202,6 +202,44 @@ def test_numbers_under_any_number_of_names_are_few_columns(tmp_path):
     assert len(opened(tmp_path / "a.pt").recorded().columns) < 250
 
 
+def test_lists_of_rows_are_bounded_as_losses_are(tmp_path, monkeypatch):
+    from interp.sources.records import recorded
+
+    monkeypatch.setattr(recorded, "_MOST_NUMBERS", 10_000)
+    rows = list(range(1000))
+    content = {"train_rows": rows, "test_rows": {"inputs": rows}}
+    torch.save([{"model": state(), "epoch": i} | content for i in range(20)], tmp_path / "a.pt")
+    with pytest.raises(SourceError, match="records more than 10,000 numbers beside its weights"):
+        opened(tmp_path / "a.pt")
+
+
+def test_a_long_tensor_in_a_list_of_rows_is_no_row(tmp_path):
+    row = torch.zeros(10**6, dtype=torch.int64)
+    torch.save({"model": state(), "train_data": [row] * 2000}, tmp_path / "0.pt")
+    assert seconds(opened, tmp_path / "0.pt") < 3
+
+
+def test_lists_below_an_error_keep_their_lines_and_are_bounded(tmp_path):
+    odd = "x\x1b[2J\nforged: line"
+    torch.save({"a.b": torch.ones(3, 4), odd: torch.ones(5, 5)}, tmp_path / "0.pt")
+    with pytest.raises(SourceError, match=r"format:\n    'a\.b' \(3, 4\)\n") as caught:
+        opened(tmp_path / "0.pt")
+    text = str(caught.value)
+    assert (
+        repr(odd) in text and "\x1b" not in text and not any(x.startswith("forged") for x in text.split("\n"))
+    )
+    assert str(pickle.loads(pickle.dumps(caught.value))) == text
+    torch.save({f"n{i}." + "w" * 5000: torch.ones(2, 3) for i in range(60)}, tmp_path / "0.pt")
+    with pytest.raises(SourceError, match="No code for names of more than 120 signs") as caught:
+        opened(tmp_path / "0.pt")
+    assert len(str(caught.value)) < 6000
+    square = {name: torch.ones(18, 18) for name in ("red", "green", "blue", "pink", "grey")}
+    torch.save(square | {"o.w": torch.ones(18, 9)}, tmp_path / "0.pt")
+    with pytest.raises(SourceError, match=r"leave 480 readings:[^$]*    and 470 more\nState") as caught:
+        opened(tmp_path / "0.pt")
+    assert len(str(caught.value)) < 6000
+
+
 def test_a_short_list_that_claims_to_be_long_is_not_taken(tmp_path):
     huge = torch.zeros(1).expand(10**8)
     torch.save(

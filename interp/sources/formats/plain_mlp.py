@@ -26,6 +26,8 @@ from interp.sources.formats.network import Network, Tensors, network
 from interp.sources.formats.trainer_options import stated_by
 
 _MOST_LAYERS = 6
+# Six matrices of one shape are read in two thousand ways.
+_MOST_TOLD = 10
 _EMBEDDING = re.compile(r"(?<!un)emb|tok|W_E", re.IGNORECASE)
 _ROLES = (
     (0, re.compile(r"(^|[._])(w_?)?(in|inp|input|encoder)\d*($|[._])", re.IGNORECASE)),
@@ -250,7 +252,8 @@ def _undecided(found: Found, fitting: list[Reading]) -> SourceError:
     first = fitting[0]
     fields = {"p": first.n_outputs, **first.fields, "act_fn": "relu"}
     code = {name: code for name, (_, code) in first.parameters.items()}
-    told = "\n".join(f"    {reading}" for reading in fitting)
+    told = "\n".join(f"    {reading}" for reading in fitting[:_MOST_TOLD])
+    told += f"\n    and {len(fitting) - _MOST_TOLD} more" if len(fitting) > _MOST_TOLD else ""
     return SourceError(
         f"{found.where} holds an MLP whose shapes leave {len(fitting)} readings:",
         f"{listed(found.tensors)}\nIt may be\n{told}\nState the modulus (--p) if that decides. Otherwise an adapter "
