@@ -66,12 +66,12 @@ def steps_measured(run, folder, text, script=MEASURE):
     (folder / "own.py").write_text(text)
     (folder / "script.py").write_text(script)
     done = subprocess.run(
-        [sys.executable, "-B", folder / "script.py", run.path],
+        [sys.executable, "-X", "faulthandler", "-B", folder / "script.py", run.path],
         capture_output=True,
         text=True,
-        check=True,
         env={"PYTHONPATH": f"{ROOT}:{folder}", "PATH": ""},
     )
+    assert not done.returncode, f"ended with {done.returncode}: {done.stderr}"
     *measured, table = done.stdout.splitlines()
     return [int(line.split()[1]) for line in measured], table
 
