@@ -30,7 +30,7 @@ from interp.runs.schedule import Schedule, make_schedule
 from interp.runs.task_file import task_bytes
 from interp.training import loop
 from interp.training.train import resume, train
-from tests.faults import Killed, bytes_of, flipped, killed_at, refused
+from benchmarks.fault_parts.staged import Killed, bytes_of, flipped, killed_at, refused
 from tests.tiny import tiny_config
 
 A, B, C = (f"steps/{step:010d}.safetensors" for step in (100, 150, 200))

@@ -29,7 +29,7 @@ from interp.runs.run import open_run
 from interp.runs.saving import create_run, save_checkpoint
 from interp.runs.tensor_files import RunError
 from interp.snapshots.snapshot import NotApplicable, Snapshot
-from tests.faults import Killed, flipped, killed_at
+from benchmarks.fault_parts.staged import Killed, flipped, killed_at
 from tests.hand_built import addition, config_for
 
 VERSION = 1  # of the probes in this file

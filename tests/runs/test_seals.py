@@ -25,7 +25,7 @@ from interp.runs.saving import (
 from interp.runs.seal import MARK, is_sealed
 from interp.runs.table_files import read_table, table_bytes
 from interp.runs.tensor_files import RunError, safetensors_bytes
-from tests.faults import flipped
+from benchmarks.fault_parts.staged import flipped
 from tests.tiny import tiny_config
 
 BUNDLED = Path(__file__).parents[2] / "checkpoints" / "mainline"
