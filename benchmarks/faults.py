@@ -18,7 +18,7 @@ Exits with 1 if a trial failed.
 import os
 
 # Threads do not survive a fork; set before torch and numpy are loaded, which start them.
-os.environ |= {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 
 import argparse
@@ -35,7 +35,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.fault_parts.material import STATED, Material, made, training
+from benchmarks.fault_parts.material import STATED, made, training
 from benchmarks.fault_parts.processes import command, load_what_is_used
 from benchmarks.fault_parts.trials import Row, Trial, failures, sampled, table, tried
 

@@ -6,8 +6,16 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from benchmarks.fault_parts.material import N_LONGER, N_STEPS, RECIPES, Material, check_same, check_whole, saved_steps
-from benchmarks.fault_parts.material import training
+from benchmarks.fault_parts.material import (
+    N_LONGER,
+    N_STEPS,
+    RECIPES,
+    Material,
+    check_same,
+    check_whole,
+    saved_steps,
+    training,
+)
 from benchmarks.fault_parts.processes import Failed, Process, command, done
 from benchmarks.fault_parts.trials import Trial
 
@@ -21,7 +29,9 @@ def trials(material: Material) -> Iterator[Trial]:
         for n in range(N_EACH[name]):
             yield Trial(
                 f"kills/{name.replace(' ', '')}/{n}",
-                f"kill -9 of {name} at a random moment" if name != "five times" else "kill -9 five times in a run",
+                f"kill -9 of {name} at a random moment"
+                if name != "five times"
+                else "kill -9 five times in a run",
                 partial(act, material, list(RECIPES)[n % len(RECIPES)]),
             )
 

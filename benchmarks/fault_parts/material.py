@@ -27,7 +27,18 @@ RECIPES: dict[str, tuple[str, ...]] = {
 LONG = ("--save", "every:20", "--save-optimizer", "every:50")
 SHORT = ("--save", "every:2", "--save-optimizer", "4")
 N_STEPS, N_LONGER, STOPPED_AT = 150, 220, 80
-STATED = ("--task", "add", "--p", "11", "--activation", "relu", "--attention", "causal", "--normalization", "none")
+STATED = (
+    "--task",
+    "add",
+    "--p",
+    "11",
+    "--activation",
+    "relu",
+    "--attention",
+    "causal",
+    "--normalization",
+    "none",
+)
 
 
 @dataclass(frozen=True)
@@ -36,12 +47,10 @@ class Material:
 
     Attributes:
         seconds: that training took undisturbed, by recipe.
-        operations: file operations of every command that is killed at each, filled in by that part.
     """
 
     path: Path
     seconds: dict[str, float] = field(default_factory=dict)
-    operations: dict[str, int] = field(default_factory=dict)
 
     def run(self, name: str, recipe: str = "full-batch") -> Path:
         """whole, longer, interrupted: of a recipe; short, short-longer, short-interrupted, other, imported, foreign."""
@@ -51,7 +60,9 @@ class Material:
         return Path(shutil.copytree(self.run(name, recipe), to, symlinks=True))
 
 
-def training(path: Path, n_steps: int, recipe: str = "full-batch", saving: tuple[str, ...] = LONG) -> list[str]:
+def training(
+    path: Path, n_steps: int, recipe: str = "full-batch", saving: tuple[str, ...] = LONG
+) -> list[str]:
     """Arguments of `interp` that train a run."""
     return ["train", str(path), *SIZES, *RECIPES[recipe], *saving, "--steps", str(n_steps)]
 
@@ -180,7 +191,11 @@ def _digest(arrays: list[Any]) -> str:
 
 
 def _digest_of_table(table: Any) -> str:
-    return hashlib.sha256(table.drop(columns="run", errors="ignore").to_csv().encode()).hexdigest() if len(table) else ""
+    return (
+        hashlib.sha256(table.drop(columns="run", errors="ignore").to_csv().encode()).hexdigest()
+        if len(table)
+        else ""
+    )
 
 
 # How two runs are compared.

@@ -64,10 +64,9 @@ def _done_before(job: Job, n: int, folder: Path) -> int:
     from benchmarks.fault_parts.staged import killed_at
 
     with killed_at(n, folder, lambda what: os.kill(os.getpid(), signal.SIGKILL)) as done_before:
-        job.act(folder)
-    n_done = len(done_before)
-    os.write(1, f"{n_done}".encode())
-    return n_done
+        if code := job.act(folder):
+            raise Failed(f"exit code {code} although nothing disturbed it")
+    return len(done_before)
 
 
 # Training.
@@ -185,7 +184,9 @@ def _check_repaired(material: Material, folder: Path) -> None:
 
 
 JOBS = {
-    "train": Job(lambda material, folder: None, lambda f: command(*_short(f))(), partial(_ended, whole="short")),
+    "train": Job(
+        lambda material, folder: None, lambda f: command(*_short(f))(), partial(_ended, whole="short")
+    ),
     "resume": Job(
         lambda material, folder: material.copy("short-interrupted", folder / "run"),
         lambda folder: command("resume", folder / "run")(),

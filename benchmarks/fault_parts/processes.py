@@ -137,15 +137,18 @@ def value_of(act: Callable[[], Any], seconds: float = SECONDS) -> Any:
     Raises:
         Failed: with the last line of its traceback.
     """
-    ended = Process(act).wait(seconds)
-    if ended.code == CRASHED or ended.code < 0:
+    # In a list, so that a number is not taken for an exit code.
+    ended = Process(lambda: [act()]).wait(seconds)
+    if ended.value is None:
         raise Failed(last_line(ended))
-    return ended.value
+    return ended.value[0]
 
 
 def last_line(ended: Ended) -> str:
     lines = [line for line in ended.error.splitlines() if line.strip()]
-    return lines[-1][:400] if lines else f"killed by signal {-ended.code}" if ended.code < 0 else "nothing said"
+    return (
+        lines[-1][:400] if lines else f"killed by signal {-ended.code}" if ended.code < 0 else "nothing said"
+    )
 
 
 def check_sentence(ended: Ended, *named: str) -> None:

@@ -124,7 +124,9 @@ def table(rows: dict[str, Row], *, markdown: bool) -> str:
     n, bad = sum(row.tried for row in rows.values()), sum(len(row.failed) for row in rows.values())
     lines.append(("all", str(n), str(n - bad), str(bad)))
     if markdown:
-        return "\n".join(f"| {' | '.join(line)} |" for line in [head, ("---", "---:", "---:", "---:"), *lines])
+        return "\n".join(
+            f"| {' | '.join(line)} |" for line in [head, ("---", "---:", "---:", "---:"), *lines]
+        )
     width = max(len(line[0]) for line in [head, *lines])
     return "\n".join(f"{a:<{width}}  {b:>6} {c:>7} {d:>7}" for a, b, c, d in [head, *lines])
 
