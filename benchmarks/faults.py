@@ -10,7 +10,7 @@ json        every field of run.json and index.json altered
 arguments   every option of every command with every odd value
 races       two processes that want one directory
 
-python benchmarks/faults.py [--parts kills,files] [--scale small|full] [--seed N] [--only NAME] [--markdown] [--json FILE]
+python benchmarks/faults.py [--parts kills,files] [--scale small|full] [--seed N] [--only NAME]
 
 Exits with 1 if a trial failed.
 """
@@ -35,9 +35,9 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.fault_parts.material import STATED, made, training
-from benchmarks.fault_parts.processes import command, load_what_is_used
-from benchmarks.fault_parts.trials import Row, Trial, failures, sampled, table, tried
+from benchmarks.fault_parts.material import STATED, made, training  # noqa: E402
+from benchmarks.fault_parts.processes import command, load_what_is_used  # noqa: E402
+from benchmarks.fault_parts.trials import Row, Trial, failures, sampled, table, tried  # noqa: E402
 
 PARTS = ("kills", "operations", "files", "hostile", "json", "arguments", "races")
 # At most so many trials of a kind.

@@ -1,5 +1,6 @@
-"""kill -9 of trainers at random moments: nothing that was reported saved is lost, what is resumed ends as it would have."""
+"""kill -9 of trainers at random moments: nothing that was reported saved is lost, the resumed run is the whole one."""
 
+import json
 import random
 import time
 from collections.abc import Iterator
@@ -91,12 +92,8 @@ def _finished(arguments: list[str], path: Path) -> None:
 
 
 def _status(path: Path) -> str:
-    import json
-
     return json.loads((path / "run.json").read_text("utf-8"))["status"]
 
 
 def _n_steps(path: Path) -> int:
-    import json
-
     return json.loads((path / "run.json").read_text("utf-8"))["config"]["n_steps"]

@@ -1,5 +1,6 @@
 """A fault and what must come of it; many of them side by side, and the table of how they went."""
 
+import contextlib
 import hashlib
 import os
 import random
@@ -102,10 +103,8 @@ def _begun(trial: Trial, place: Path, seed: int) -> Process:
 def _problem(process: Process, end: float) -> str:
     """What went wrong, or nothing; what the trial has left running is ended."""
     is_late = not process.ended()
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     ended: Ended = process.wait()
     if is_late:
         return f"did not end within {SECONDS:g} seconds"
