@@ -13,6 +13,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+from benchmarks.fault_parts.staged import Killed, bytes_of, flipped, killed_at, refused
 from interp.checks import of_run
 from interp.checks.of_run import verify_run
 from interp.checks.repair import repair_run
@@ -30,7 +31,6 @@ from interp.runs.schedule import Schedule, make_schedule
 from interp.runs.task_file import task_bytes
 from interp.training import loop
 from interp.training.train import resume, train
-from tests.faults import Killed, bytes_of, flipped, killed_at, refused
 from tests.tiny import tiny_config
 
 A, B, C = (f"steps/{step:010d}.safetensors" for step in (100, 150, 200))

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import torch
 
+from benchmarks.fault_parts.staged import Killed, flipped, killed_at
 from interp import probes as probe_files
 from interp.measurement import cache, standard
 from interp.measurement import measure as measure_module
@@ -29,7 +30,6 @@ from interp.runs.run import open_run
 from interp.runs.saving import create_run, save_checkpoint
 from interp.runs.tensor_files import RunError
 from interp.snapshots.snapshot import NotApplicable, Snapshot
-from tests.faults import Killed, flipped, killed_at
 from tests.hand_built import addition, config_for
 
 VERSION = 1  # of the probes in this file

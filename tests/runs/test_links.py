@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from benchmarks.fault_parts.staged import bytes_of, flipped
 from interp.checks.of_run import verify_run
 from interp.checks.repair import repair_run
 from interp.ground.whole_files import within
@@ -15,7 +16,6 @@ from interp.runs.run import open_run
 from interp.runs.saving import save_checkpoint
 from interp.training.train import resume
 from tests.checks.test_faults import half_done
-from tests.faults import bytes_of, flipped
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links need a right of their own there")
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from benchmarks.fault_parts.staged import flipped
 from interp.checks.of_run import verify_run
 from interp.runs.config import config_to_json
 from interp.runs.record import RunRecord
@@ -25,7 +26,6 @@ from interp.runs.saving import (
 from interp.runs.seal import MARK, is_sealed
 from interp.runs.table_files import read_table, table_bytes
 from interp.runs.tensor_files import RunError, safetensors_bytes
-from tests.faults import flipped
 from tests.tiny import tiny_config
 
 BUNDLED = Path(__file__).parents[2] / "checkpoints" / "mainline"

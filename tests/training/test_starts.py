@@ -9,12 +9,12 @@ import pytest
 from filelock import FileLock
 
 import interp
+from benchmarks.fault_parts.staged import Killed, bytes_of, killed_at
 from interp.runs import saving
 from interp.runs.record import RunRecord
 from interp.runs.saving import create_run, put_in_place
 from interp.runs.tensor_files import RunError
 from interp.training.train import resume, train
-from tests.faults import Killed, bytes_of, killed_at
 from tests.tiny import tiny_config
 
 ARGUMENTS = ["--p", "11", "--steps", "3", "--d-model", "8", "--heads", "2", "--d-mlp", "8", "--threads", "1"]

@@ -3,7 +3,7 @@
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
@@ -14,6 +14,10 @@ _watchers: list = []
 
 class Killed(BaseException):
     """What a process feels that is killed: nothing, and nothing of it reaches the disk any more."""
+
+
+def _end(what: str) -> None:
+    raise Killed(what)
 
 
 def _hook(event: str, arguments: tuple) -> None:
@@ -42,16 +46,19 @@ def _changes(event: str, arguments: tuple, root: str) -> bool:
 
 
 @contextmanager
-def killed_at(n: int, root: Path) -> Iterator[list[str]]:
+def killed_at(n: int, root: Path, end: Callable[[str], None] = _end) -> Iterator[list[str]]:
     """Killed at the n-th operation (from 1) that changes anything below root, as a process is: no clean-up follows.
 
     A file that is killed while it is synced is left half written. What was done comes back, operation by operation.
+
+    Args:
+        end: what kills; `Killed` is raised by default, and whatever would still be changed raises it again.
     """
     done: list[str] = []
 
     def step(what: str) -> None:
         if len(done) >= n - 1:
-            raise Killed(what)
+            end(what)
         done.append(what)
 
     def watch(event: str, arguments: tuple) -> None:
@@ -61,13 +68,10 @@ def killed_at(n: int, root: Path) -> Iterator[list[str]]:
     fsync = os.fsync
 
     def half_synced(descriptor: int) -> None:
-        try:
-            step("fsync")
-        except Killed:
-            # A directory cannot be cut.
-            if len(done) == n - 1 and stat.S_ISREG(os.fstat(descriptor).st_mode):
-                os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
-            raise
+        # A directory cannot be cut.
+        if len(done) == n - 1 and stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
+        step("fsync")
         fsync(descriptor)
 
     with _watched(watch), patch("os.fsync", half_synced):

@@ -1,0 +1,279 @@
+"""The runs and files that faults are done to, all made on the spot; what a run must give, and how two are compared."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from benchmarks.fault_parts.processes import Failed, done, value_of
+
+SIZES = ("--p", "11", "--d-model", "16", "--heads", "2", "--d-mlp", "32", "--lr", "0.01", "--threads", "1")
+RECIPES: dict[str, tuple[str, ...]] = {
+    "full-batch": (),
+    "mini-batches": ("--optimizer", "adam", "--batch-size", "16"),
+    "momentum": ("--optimizer", "sgd", "--momentum", "0.9", "--batch-size", "10", "--layers", "2"),
+}
+# Of long runs, killed at random moments, and of short ones, killed at every file operation.
+LONG = ("--save", "every:20", "--save-optimizer", "every:50")
+SHORT = ("--save", "every:2", "--save-optimizer", "4")
+N_STEPS, N_LONGER, STOPPED_AT = 150, 220, 80
+STATED = (
+    "--task",
+    "add",
+    "--p",
+    "11",
+    "--activation",
+    "relu",
+    "--attention",
+    "causal",
+    "--normalization",
+    "none",
+)
+
+
+@dataclass(frozen=True)
+class Material:
+    """A folder with the runs that trials copy.
+
+    Attributes:
+        seconds: that training took undisturbed, by recipe.
+    """
+
+    path: Path
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self, name: str, recipe: str = "full-batch") -> Path:
+        """whole, longer, interrupted: of a recipe; short, short-longer, short-interrupted, other, imported, foreign."""
+        return self.path / recipe / name
+
+    def copy(self, name: str, to: Path, recipe: str = "full-batch") -> Path:
+        return Path(shutil.copytree(self.run(name, recipe), to, symlinks=True))
+
+
+def training(
+    path: Path, n_steps: int, recipe: str = "full-batch", saving: tuple[str, ...] = LONG
+) -> list[str]:
+    """Arguments of `interp` that train a run."""
+    return ["train", str(path), *SIZES, *RECIPES[recipe], *saving, "--steps", str(n_steps)]
+
+
+def made(path: Path) -> Material:
+    """All runs, each trained in a process of its own."""
+    material = Material(path)
+    for recipe in RECIPES:
+        start = time.monotonic()
+        done(*training(material.run("whole", recipe), N_STEPS, recipe))
+        material.seconds[recipe] = time.monotonic() - start
+        _longer(material.copy("whole", material.run("longer", recipe), recipe), N_LONGER)
+        value_of(partial(stopped, training(material.run("interrupted", recipe), N_STEPS, recipe), STOPPED_AT))
+    short = partial(training, recipe="mini-batches", saving=SHORT)
+    done(*short(material.run("short"), 6))
+    _longer(material.copy("short", material.run("short-longer")), 10, save="every:2")
+    value_of(partial(stopped, short(material.run("short-interrupted"), 6), 4))
+    done(*training(material.run("other"), N_STEPS), "--seed", "1")
+    value_of(partial(_foreign, material.run("whole"), material.run("foreign")))
+    done("import", material.run("foreign"), material.run("imported"), *STATED)
+    for name in ("whole", "imported"):
+        value_of(partial(_measured_and_packed, material.run(name)))
+    return material
+
+
+def _longer(path: Path, n_steps: int, save: str = "every:20") -> None:
+    done("resume", path, "--steps", n_steps, "--save", save)
+
+
+def stopped(arguments: list[str], step: int) -> None:
+    """Train, with a real signal to stop in the moment after this step was saved."""
+    from benchmarks.fault_parts.processes import command
+
+    loop = import_module("interp.training.loop")
+    save_checkpoint = loop.save_checkpoint
+
+    def save(run: Any, at: int, *rest: Any) -> None:
+        save_checkpoint(run, at, *rest)
+        if at == step:
+            signal.raise_signal(signal.SIGINT)
+
+    loop.save_checkpoint = save
+    command(*arguments)()
+
+
+def _foreign(run_path: Path, folder: Path) -> None:
+    """The run's checkpoints as another trainer would have left them, with losses and more beside the weights."""
+    import torch
+
+    from interp.runs.run import open_run
+
+    folder.mkdir()
+    run = open_run(run_path)
+    history = run.history().set_index("step")
+    for step in run.steps[:4]:
+        losses = {name: float(history.loc[step, name]) for name in ("train_loss", "test_loss")}
+        content = {"model": run.step_weights(step), "step": step, **losses, "grad_norm": 0.5 + step}
+        torch.save(content, folder / f"step_{step}.pt")
+
+
+def _measured_and_packed(path: Path) -> None:
+    import interp
+
+    run = interp.open_run(path)
+    for name in ("W_E", "W_U"):
+        run.weights(name)
+    interp.measure(run, ["losses", "weight_norms"])
+
+
+# What a run gives.
+
+
+def numbers(path: Path) -> dict[str, str]:
+    """All that is read from a run, each as a digest: "" where there is nothing, "refused: ..." where it is an error."""
+    import interp
+
+    found: dict[str, str] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found["run.json"] = _said(lambda: _opened(path))
+        if found["run.json"].startswith("refused"):
+            return found
+        run = interp.open_run(path)
+        readers: dict[str, Callable[[], object]] = {
+            "history": lambda: _digest_of_table(run.history()),
+            "recorded": lambda: _digest_of_table(run.recorded()),
+            "task": lambda: _digest([run.task.inputs, run.task.labels, run.task.is_train]),
+            "steps": lambda: json.dumps(run.steps) if run.steps else "",
+            "packed": lambda: _digest([run.weights("W_E")]),
+            "measured": lambda: _digest_of_table(interp.measure(run, ["losses"])["losses"]),
+        }
+        for name, read in readers.items():
+            found[name] = _said(read)
+        for step in () if found["steps"].startswith("refused") else run.steps:
+            found[f"weights {step}"] = _said(lambda step=step: _digest(_state(run.checkpoint(step))))
+            found[f"tensor {step}"] = _said(lambda step=step: _digest([run.tensor(step, "W_E")]))
+    return found
+
+
+def _opened(path: Path) -> str:
+    import interp
+    from interp.runs.config import config_to_json
+
+    return json.dumps(config_to_json(interp.open_run(path).config), sort_keys=True)
+
+
+def _said(read: Callable[[], object]) -> str:
+    try:
+        return str(read())
+    # What an error of the package is; a traceback is none of these.
+    except (ValueError, OSError) as error:
+        return f"refused: {error}"
+
+
+def _state(checkpoint: Any) -> list[Any]:
+    return [*checkpoint.weights.values(), *(checkpoint.optimizer or {}).values()]
+
+
+def _digest(arrays: list[Any]) -> str:
+    import numpy as np
+
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _digest_of_table(table: Any) -> str:
+    return (
+        hashlib.sha256(table.drop(columns="run", errors="ignore").to_csv().encode()).hexdigest()
+        if len(table)
+        else ""
+    )
+
+
+# How two runs are compared.
+
+
+def check_whole(path: Path, at_least: list[int]) -> None:
+    """Refuse unless everything that the index names is there and whole, these steps among it.
+
+    Raises:
+        Failed: otherwise, with the reason.
+    """
+
+    def act() -> str:
+        import interp
+
+        run = interp.open_run(path)
+        run.history()
+        for step in run.steps:
+            run.checkpoint(step)
+        lost = sorted(set(at_least) - set(run.steps))
+        return f"steps {lost} were saved and are gone" if lost else ""
+
+    if problem := value_of(act):
+        raise Failed(problem)
+
+
+def check_same(whole: Path, path: Path) -> None:
+    """Refuse unless two runs are equal bit for bit: checkpoints, optimizer states, history, the end, and nothing else.
+
+    Raises:
+        Failed: with what differs.
+    """
+    if problem := value_of(partial(_difference, whole, path)):
+        raise Failed(problem)
+
+
+def _difference(whole: Path, path: Path) -> str:
+    import interp
+
+    a, b = interp.open_run(whole), interp.open_run(path)
+    if b.record.status != "complete":
+        return f"ended as {b.record.status}"
+    if a.config != b.config:
+        return "another config"
+    if dict(a.index) != dict(b.index):
+        return "other checkpoints"
+    for step in b.steps:
+        # Their files really have the checksums.
+        b.checkpoint(step)
+    if not a.history().equals(b.history()):
+        return "another history"
+    if (whole / "latest.safetensors").read_bytes() != (path / "latest.safetensors").read_bytes():
+        return "another state at the end"
+    if left := [str(p.relative_to(path)) for p in path.rglob(".*")]:
+        return f"left behind: {', '.join(left)}"
+    return ""
+
+
+def saved_steps(path: Path) -> list[int]:
+    """The steps that index.json names at this moment: those that were reported saved."""
+    with contextlib.suppress(FileNotFoundError):
+        return [int(step) for step in json.loads((path / "index.json").read_text("utf-8"))]
+    return []
+
+
+def contents(folder: Path, leave_out: tuple[str, ...] = ()) -> dict[str, object]:
+    """Every file and link below a folder, by its place; locks are left out, and what lies below these names."""
+    return dict(_contents(folder, leave_out))
+
+
+def _contents(folder: Path, leave_out: tuple[str, ...]) -> Iterator[tuple[str, object]]:
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.name == "lock" or name.split(os.sep)[0] in leave_out:
+            continue
+        if path.is_symlink():
+            yield name, f"-> {os.readlink(path)}"
+        elif path.is_file():
+            yield name, path.read_bytes()
+        else:
+            yield name, "folder"
