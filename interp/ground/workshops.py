@@ -36,7 +36,8 @@ def workshop(dest: Path) -> Iterator[Path]:
             with FileLock(folder / _LOCK):
                 yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                _cleared(folder)
     finally:
         with suppress(OSError):
             for folder in missing:
@@ -51,17 +52,29 @@ def remove_abandoned(parent: Path) -> list[Path]:
             if _is_ours(folder):
                 with FileLock(folder / _LOCK, timeout=0):
                     pass
-                shutil.rmtree(folder)
+                _cleared(folder)
                 removed.append(folder)
     return removed
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether a folder is a workshop in which work had begun: its lock was taken before, and can say whose it is."""
+    """Whether a folder is a workshop with a lock that says whose it is, or so old that its maker would have taken one."""
     named = _OURS.fullmatch(folder.name)
     if named is None or folder.is_symlink() or not folder.is_dir():
         return False
     lock, made = folder / _LOCK, folder / named[1]
-    if not lock.is_file() or lock.is_symlink() or {*folder.iterdir()} - {lock, made}:
+    if lock.is_symlink() or {*folder.iterdir()} - {lock, made}:
         return False
-    return made.exists() or time.time() - lock.stat().st_mtime > _SECONDS_TO_BEGIN
+    if made.exists():
+        return lock.is_file()
+    return time.time() - folder.stat().st_mtime > _SECONDS_TO_BEGIN
+
+
+def _cleared(folder: Path) -> None:
+    # The lock goes last, else a kill in between leaves what nobody dares to remove.
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != _LOCK:
+            path.unlink()
+    shutil.rmtree(folder)

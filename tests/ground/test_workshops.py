@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 from filelock import FileLock
 
+from benchmarks.fault_parts.staged import Killed, killed_at
 from interp.ground import workshops
 from interp.ground.workshops import remove_abandoned, workshop
 
@@ -79,15 +80,45 @@ def test_nothing_that_is_not_ours_is_removed(tmp_path):
     assert remove_abandoned(parent) == [] and all(place.is_dir() for place in kept)
     assert len(list(parent.iterdir())) == 9 and (outside / "mine").read_text() == "mine"
     # A workshop in which nothing was begun goes once that is long ago.
-    old = kept[-1] / workshops._LOCK
-    os.utime(old, (time.time() - 7200,) * 2)
-    with FileLock(old):
-        assert remove_abandoned(parent) == []
+    empty = folder(".run.abcdefg8.importing", lock=False)
+    for place in [*kept, empty]:
+        os.utime(place, (time.time() - 7200,) * 2)
+    with FileLock(kept[-1] / workshops._LOCK):
+        assert remove_abandoned(parent) == [empty]
     assert remove_abandoned(parent) == [kept[-1]]
-    # Links inside are removed, not followed.
-    gone = folder(".run.abcdefg7.importing")
-    (gone / "run").mkdir()
+
+
+def test_a_kill_during_the_clean_up_leaves_what_the_next_call_removes(tmp_path):
+    made = "run"
+    for n in range(1, 20):
+        parent = tmp_path / str(n)
+        parent.mkdir()
+        try:
+            with killed_at(n, parent), workshop(parent / made) as folder:
+                for name in ("a", "b"):
+                    (folder / made / name).mkdir(parents=True)
+        except Killed:
+            pass
+        else:
+            break
+        for place in parent.iterdir():
+            os.utime(place, (time.time() - 7200,) * 2)
+        remove_abandoned(parent)
+        assert not list(parent.iterdir()), n
+    assert 8 < n < 19
+
+
+def test_links_inside_are_removed_and_not_followed(tmp_path):
+    outside, parent = tmp_path / "outside", tmp_path / "parent"
+    outside.mkdir()
+    (outside / "mine").write_text("mine")
+    gone = parent / ".run.abcdefg7.importing"
+    (gone / "run").mkdir(parents=True)
+    (gone / workshops._LOCK).touch()
     os.symlink(outside, gone / "run" / "packed")
+    os.symlink(outside, gone / "packed")
+    assert remove_abandoned(parent) == []
+    os.remove(gone / "packed")
     assert remove_abandoned(parent) == [gone] and (outside / "mine").exists()
 
 
