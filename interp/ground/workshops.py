@@ -58,7 +58,7 @@ def remove_abandoned(parent: Path) -> list[Path]:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether a folder is a workshop with a lock that says whose it is, or so old that its maker would have taken one."""
+    """Whether a folder is a workshop whose lock can say whose it is, or so old that its maker would have one."""
     named = _OURS.fullmatch(folder.name)
     if named is None or folder.is_symlink() or not folder.is_dir():
         return False
