@@ -42,7 +42,14 @@ def _changes(event: str, arguments: tuple, root: str) -> bool:
     if event == "open":
         writes = arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         return bool(writes) and isinstance(arguments[0], str) and arguments[0].startswith(root)
-    return event in CHANGING and str(arguments[0]).startswith(root)
+    return event in CHANGING and _place(event, arguments).startswith(root)
+
+
+def _place(event: str, arguments: tuple) -> str:
+    # Below a folder that is held open, as shutil.rmtree removes.
+    if event in ("os.remove", "os.rmdir") and arguments[1] != -1:
+        return os.path.join(os.readlink(f"/proc/self/fd/{arguments[1]}"), arguments[0])
+    return str(arguments[0])
 
 
 @contextmanager
