@@ -30,7 +30,7 @@ from interp.figures import (
 from interp.ground.thresholds import ACCURACY
 from interp.tables.folder import Tables
 from interp.tables.key_frequencies import by_strength, followed_frequencies, run_key_frequencies
-from interp.tables.outcome import outcome
+from interp.tables.outcome import accuracy_name, has_test_rows, outcome
 from interp.theories import clock_or_pizza
 
 
@@ -65,7 +65,8 @@ def draw(tables: Tables) -> Figure:
     grokking = outcome(tables).grokking
     for ax in axes.flat:
         bracket_band(grokking, ax, lw=0.8, label="grokking")
-    algorithm_curves(whole, clock_or_pizza.checkpoint_verdicts(tables), axes[0, 0])
+    accuracy = accuracy_name(has_test_rows(tables["losses"]))
+    algorithm_curves(whole, clock_or_pizza.checkpoint_verdicts(tables), axes[0, 0], accuracy=accuracy)
     thresholds = (clock_or_pizza.PIZZA_IRRELEVANCE, clock_or_pizza.CLOCK_IRRELEVANCE)
     title = None if tables["frequencies"]["is_key"].any() else "none is key; the strongest:"
     irrelevance_curves(parts, axes[0, 1], colours=colours, thresholds=thresholds, title=title)

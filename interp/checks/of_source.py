@@ -39,9 +39,12 @@ def verify_source(source: Path, *, losses: int = 12, stated: Mapping[str, Any] |
     report = Report(source, "checkpoints")
     series: SeriesCheck | None = None
     unit: str | None = None
+    alone: tuple[Mapping[str, torch.Tensor], Collection[str]] | None = None
+    without_step: list[str] = []
     for position, tensors, where, buffers in _foreign(source, report, stated or {}):
         if position is None:
-            report.say("note", "order", where, f"{where} does not say of which step it is: left out")
+            without_step.append(where)
+            alone = (tensors, buffers) if len(without_step) == 1 else None
             continue
         if unit is None or unit == "any":
             unit = position.unit
@@ -52,6 +55,13 @@ def verify_source(source: Path, *, losses: int = 12, stated: Mapping[str, Any] |
         series = series or SeriesCheck()
         series.unit = "step" if unit == "any" else unit
         series.add(position.step, tensors, buffers)
+    if series is None and alone:
+        # The only network that there is needs no step to be checked.
+        series = SeriesCheck()
+        series.add(0, *alone)
+        without_step.clear()
+    for where in without_step:
+        report.say("note", "order", where, f"{where} does not say of which step it is: left out")
     if series:
         report.n_steps = len(series.checksums)
         report.findings += series.findings()

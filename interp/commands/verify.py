@@ -73,7 +73,10 @@ def verify(
                 f"{difference.recorded:.8g}, recomputed {difference.recomputed:.8g} ({difference.n} checkpoints "
                 "compared)"
             )
-        n = len(report.problems)
-        say(f"{path}: {report.n_steps} checkpoints read, {n or 'no'} problem{'s' if n != 1 else ''}.")
+        n, read = len(report.problems), report.n_steps
+        say(
+            f"{path}: {read} checkpoint{'s' if read != 1 else ''} read, "
+            f"{n or 'no'} problem{'s' if n != 1 else ''}."
+        )
     if report.problems:
         raise Exit(1)

@@ -25,15 +25,23 @@ def frequency_colours(frequencies: Iterable[int]) -> dict[int, str]:
     return dict(zip(frequencies, style.PALETTE, strict=False))
 
 
-def algorithm_curves(table: "pd.DataFrame", verdicts: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
-    """What tells clock from pizza in the whole network, test accuracy, and a strip of verdicts on top.
+def algorithm_curves(
+    table: "pd.DataFrame",
+    verdicts: "pd.DataFrame",
+    ax: Axes,
+    *,
+    accuracy: str = "test accuracy",
+    **legend: Any,
+) -> Axes:
+    """What tells clock from pizza in the whole network, accuracy, and a strip of verdicts on top.
 
     Args:
         table: of `algorithm`.
         verdicts: columns step, verdict (`interp.theories.clock_or_pizza.checkpoint_verdicts`).
+        accuracy: what the table's accuracy is, where the split is not known.
         legend: options of the legend.
     """
-    accuracy = ax.plot(table["step"], table["test_accuracy"], color="0.6", lw=0.6, label="test accuracy")
+    grey = ax.plot(table["step"], table["test_accuracy"], color="0.6", lw=0.6, label=accuracy)
     lines = [
         ax.plot(table["step"], table[name], color=colour, label=name.replace("_", " "))[0]
         for name, colour in (
@@ -45,7 +53,7 @@ def algorithm_curves(table: "pd.DataFrame", verdicts: "pd.DataFrame", ax: Axes, 
     ax.set_ylim(min(0.0, table["gradient_symmetricity"].min()), 1.12)
     ax.set_ylabel("whole network")
     patches = _verdict_strip(verdicts, ax)
-    style.legend_above(ax, n_columns=3, **{"handles": [*lines, *accuracy, *patches]} | legend)
+    style.legend_above(ax, n_columns=3, **{"handles": [*lines, *grey, *patches]} | legend)
     return ax
 
 

@@ -66,7 +66,8 @@ def periodicity_curves(table: "pd.DataFrame", ax: Axes, *, colours: Mapping[str,
         name = head_name(layer, head)
         ax.plot(part["step"], part["fraction_explained"], color=colours[name], label=name)
     null = table[np.isfinite(table["null"])].groupby("step")["null"].max()
-    ax.plot(null.index, null, color=style.BLACK, ls=":", lw=0.8, label="null")
+    if len(null):
+        ax.plot(null.index, null, color=style.BLACK, ls=":", lw=0.8, label="null")
     ax.set_ylim(0, 1)
     ax.set_ylabel("share of the pattern\nin its best frequency")
     if len(colours) <= len(style.PALETTE):

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from interp.figures import style
@@ -32,15 +33,16 @@ def progress_curves(table: "pd.DataFrame", ax: Axes, *, key: str = "key set", **
         named, causal, random = (rows[rows["selection"] == s] for s in ("key", "causal", "random"))
         ax.plot(named["step"], named["loss"], color=colour, label=f"{label} loss, {key}")
         ax.plot(causal["step"], causal["loss"], color=colour, lw=0.8, ls=":", label="causal set")
-        ax.fill_between(
-            random["step"], random["loss_min"], random["loss_max"], color=colour, alpha=0.25, lw=0,
-            label="random sets",
-        )  # fmt: skip
+        if len(random):
+            ax.fill_between(
+                random["step"], random["loss_min"], random["loss_max"], color=colour, alpha=0.25, lw=0,
+                label="random sets",
+            )  # fmt: skip
     ax.set_yscale("log")
     ax.set_ylabel("loss (nats)")
     handles, labels = ax.get_legend_handles_labels()
     # Columns are filled first: whole key set, causal set, random sets, each with excluded above restricted.
-    order = [0, 3, 1, 4, 2, 5]
+    order = np.arange(len(handles)).reshape(2, -1).T.flatten()
     options: dict[str, Any] = {
         "loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 3, "fontsize": 5.5, "handlelength": 1.2,
         "columnspacing": 0.8, "labelspacing": 0.25, "borderpad": 0.2,

@@ -109,7 +109,8 @@ def feature_curves(
             color=colour if are_key else "0.6", label=f"$k={k}$" if are_key else None,
         )  # fmt: skip
     null = spectrum[np.isfinite(spectrum["null"])].groupby("step")["null"].max()
-    ax.plot(null.index, null, color=style.BLACK, ls=":", lw=0.8, label="null (dotted)")
+    if len(null):
+        ax.plot(null.index, null, color=style.BLACK, ls=":", lw=0.8, label="null (dotted)")
     ax.set_ylim(0, 1)
     ax.set_ylabel("Gini; share of logits")
     style.legend_above(ax, n_columns=3, **legend)
@@ -132,7 +133,7 @@ def sparsity_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
         part = table[table["matrix"] == matrix]
         if len(part):
             ax.plot(part["step"], part["gini"], color=colour, label=f"${matrix}$")
-            if "gini_null" in part:
+            if "gini_null" in part and part["gini_null"].notna().any():
                 ax.plot(
                     part["step"], part["gini_null"], color=colour, ls=":", lw=0.8, label=f"${matrix}$, null"
                 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from interp.ground.thresholds import ACCURACY, LOGIT_FRACTION, stands_out
-from interp.tables.outcome import generalising_steps
+from interp.tables.outcome import accuracy_name, generalising_steps, has_test_rows
 from interp.tables.transitions import transition
 
 # Frequencies that are followed in a run without key ones; as many as the mainline of Nanda et al. has.
@@ -46,16 +46,17 @@ def followed_frequencies(tables: Mapping[str, pd.DataFrame]) -> tuple[list[int],
     """
     if not len(tables["logit_spectrum"]):
         return [], "Fourier probes do not apply"
+    accuracy = accuracy_name(has_test_rows(tables["losses"]))
     if frequencies := run_key_frequencies(tables):
         return (
             frequencies,
-            f"standing out of the logits at a checkpoint with test accuracy {ACCURACY} or more",
+            f"standing out of the logits at a checkpoint with {accuracy} {ACCURACY} or more",
         )
     strongest = _at_end(tables["logit_spectrum"]).nlargest(N_STRONGEST, "fraction_explained")["frequency"]
     reason = (
         "no frequency stands out of the logits"
         if generalising_steps(tables["losses"])
-        else f"no checkpoint has test accuracy {ACCURACY}"
+        else f"no checkpoint has {accuracy} {ACCURACY}"
     )
     return sorted(
         int(k) for k in strongest

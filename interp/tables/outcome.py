@@ -49,16 +49,13 @@ class Outcome:
                 "Whether the run has generalised is not known: no accuracy on test rows, or on all, is there."
             )
         is_test = self.grokking.quantity == "test_accuracy"
-        which, threshold = (
-            "test accuracy" if is_test else "accuracy on all rows",
-            f"{self.grokking.threshold:g}",
-        )
+        which, threshold = accuracy_name(is_test), f"{self.grokking.threshold:g}"
         if self.grokking.step is None:
             lost = (
                 f" It had, from step {self.lost[0]} to {self.lost[1]}, and has lost it." if self.lost else ""
             )
             return (
-                f"The run has not generalised: its {which} ends at {self.accuracy:.3f} (step {self.step}), "
+                f"The run has not generalised by step {self.step}: its {which} is {self.accuracy:.3f} there, "
                 f"below {threshold}.{lost}"
             )
         since = (
@@ -110,8 +107,18 @@ def generalising_steps(losses: pd.DataFrame) -> list[int]:
     """
     if not len(losses):
         return []
-    part = "test" if (losses["split"] == "test").any() else "all"
+    part = "test" if has_test_rows(losses) else "all"
     return losses[(losses["split"] == part) & (losses["accuracy"] >= ACCURACY)]["step"].tolist()
+
+
+def has_test_rows(losses: pd.DataFrame) -> bool:
+    """Whether there are accuracies on test rows, by which a checkpoint is judged."""
+    return len(losses) > 0 and bool((losses["split"] == "test").any())
+
+
+def accuracy_name(is_test: bool) -> str:
+    """What an accuracy by which something was judged is called in a sentence: where there is no split, another one."""
+    return "test accuracy" if is_test else "accuracy on all rows"
 
 
 def relapses_said(found: Transition) -> str:

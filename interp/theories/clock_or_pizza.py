@@ -25,7 +25,7 @@ import pandas as pd
 
 from interp.ground.thresholds import ACCURACY, stands_out
 
-LEARNS_NOTHING = 0.5  # test accuracy below which there is none
+LEARNS_NOTHING = 0.5  # accuracy on test rows, or on all where there is no split, below which there is none
 EXPLAINED = 0.5  # share of the logits that a formula must explain
 SYMMETRIC = 0.98
 PIZZA_IRRELEVANCE = 0.2
@@ -155,11 +155,11 @@ def _tables(tables: Tables) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _state(row) -> tuple[str, str] | None:
     """The verdict that the network's state forces, if it does."""
     if not row.test_accuracy >= LEARNS_NOTHING:
-        return "neither", f"test accuracy {row.test_accuracy:.3f}: it does not generalise"
+        return "neither", f"accuracy {row.test_accuracy:.3f}: it does not generalise"
     if row.test_accuracy < ACCURACY:
         return (
             "undecided",
-            f"test accuracy {row.test_accuracy:.3f}: in the jump, where circuits are in between",
+            f"accuracy {row.test_accuracy:.3f}: in the jump, where circuits are in between",
         )
     explained = max(row.clock_fraction, row.pizza_fraction)
     if not explained >= EXPLAINED:

@@ -94,7 +94,7 @@ def test_a_run_that_has_not_generalised_is_told_as_one():
     tables = tables_of({0: untrained(0), 10: hand_built.group_memorizer()})
     summary = groups.summarize(tables)
     assert summary["generalised"] is False
-    assert summary["answer"].startswith("The run has not generalised: its test accuracy ends at 0.0")
+    assert summary["answer"].startswith("The run has not generalised by step 10: its test accuracy is 0.0")
     assert summary["followed_representations_chosen_by"] == (
         "strength at the last checkpoint, since no checkpoint has test accuracy 0.95: not key representations"
     )

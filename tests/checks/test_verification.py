@@ -563,6 +563,20 @@ def test_a_sound_folder_is_clean_and_stays_untouched(folder):
     assert bytes_of(folder) == before
 
 
+def test_the_only_network_there_is_needs_no_step_to_be_checked(tiny_run, tmp_path):
+    weights = dict(tiny_run.step_weights(300))
+    torch.save(weights, tmp_path / "final.pt")
+    report = verify_source(tmp_path / "final.pt")
+    assert report.findings == [] and report.n_steps == 1
+    torch.save(weights | {"unembed.W_U": weights["unembed.W_U"] * float("nan")}, tmp_path / "final.pt")
+    assert {finding[:2] for finding in found_in(tmp_path / "final.pt")} == {("problem", "not finite")}
+    # Of several none can be put in its place.
+    for name in ("one", "two"):
+        torch.save(weights, tmp_path / f"{name}.pt")
+    report = verify_source(tmp_path)
+    assert {finding.kind for finding in report.findings} == {"order"} and report.n_steps == 0
+
+
 def test_what_is_wrong_with_a_folder_is_named(folder):
     whole = (folder / "100.pth").read_bytes()
     (folder / "100.pth").write_bytes(whole[: len(whole) // 2])

@@ -291,6 +291,34 @@ def test_frequencies_that_are_not_key_are_grey_and_have_no_name(ax):
     assert [line.get_color() for line in ax.lines].count("0.6") == 2
 
 
+@pytest.mark.parametrize(
+    ("draw", "absent"),
+    [
+        (lambda ax: figures.feature_curves(SPARSITY, SPECTRUM.assign(null=np.inf), KEY, ax), "null"),
+        (lambda ax: figures.sparsity_curves(SPARSITY.assign(gini_null=np.nan), ax), "null"),
+        (lambda ax: figures.periodicity_curves(PERIODICITY.assign(null=np.inf), ax, colours=HEADS), "null"),
+        (lambda ax: figures.progress_curves(MEASURES[MEASURES["selection"] != "random"], ax), "random"),
+    ],
+    ids=["features", "sparsity", "periodicity", "progress"],
+)
+def test_a_legend_does_not_name_what_is_not_drawn(draw, absent, ax):
+    draw(ax)
+    named = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert named and not any(absent in name for name in named)
+
+
+def test_excluded_and_restricted_stand_below_each_other_in_the_legend(ax):
+    figures.progress_curves(MEASURES, ax)
+    named = [t.get_text().split()[0] for t in ax.get_legend().get_texts()]
+    assert named == ["excluded", "restricted", "causal", "causal", "random", "random"]
+
+
+def test_accuracy_on_all_rows_is_called_so(ax):
+    figures.algorithm_curves(ALGORITHM, VERDICTS, ax, accuracy="accuracy on all rows")
+    named = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert "accuracy on all rows" in named and "test accuracy" not in named
+
+
 LEGENDS_ABOVE = (
     "algorithm_curves", "direction_curves", "double_curves", "feature_curves", "formula_curves", "irrelevance_curves",
     "loss_curves", "neuron_histogram", "periodicity_curves", "progress_curves", "similarity_curves", "sparsity_curves",

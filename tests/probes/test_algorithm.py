@@ -538,7 +538,7 @@ def verdict_of(*, frequencies=((29, 0.9, 0.98, 0.6),), null=0.01, **numbers):
     ("verdict", "why", "numbers"),
     [
         ("clock", "clock frequencies hold 1.00", {}),
-        ("neither", "test accuracy 0.490", {"test_accuracy": 0.49}),
+        ("neither", "accuracy 0.490", {"test_accuracy": 0.49}),
         ("undecided", "in the jump", {"test_accuracy": 0.94}),
         ("clock", "clock frequencies hold 1.00", {"test_accuracy": 0.95}),
         ("neither", "the formulas explain 0.40", {"clock_fraction": 0.4, "pizza_fraction": 0.3}),

@@ -80,3 +80,14 @@ def test_frequencies_by_what_they_explain_at_the_end():
         {"step": [0, 0, 10, 10], "frequency": [1, 2, 1, 2], "fraction": [0.9, 0.1, 0.2, 0.3]}
     )
     assert by_strength(parts) == [2, 1]
+
+
+def test_where_the_split_is_unknown_the_accuracy_is_that_of_all_rows_and_called_so():
+    tables = {
+        "logit_spectrum": spectrum_of({0: {1: 0.3}}),
+        "losses": losses_of({0: 0.95}).assign(split="all"),
+    }
+    said = "standing out of the logits at a checkpoint with accuracy on all rows 0.95 or more"
+    assert followed_frequencies(tables) == ([1], said)
+    tables["losses"]["accuracy"] = 0.5
+    assert "no checkpoint has accuracy on all rows 0.95" in followed_frequencies(tables)[1]

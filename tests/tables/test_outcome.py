@@ -37,7 +37,7 @@ def test_a_run_that_does_not_is_said_not_to():
     found = outcome({"history": history([0.1, 0.2, 0.012])})
     assert found.generalised is False
     assert (
-        found.said == "The run has not generalised: its test accuracy ends at 0.012 (step 200), below 0.95."
+        found.said == "The run has not generalised by step 200: its test accuracy is 0.012 there, below 0.95."
     )
 
 
