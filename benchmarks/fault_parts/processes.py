@@ -50,6 +50,8 @@ class Process:
         try:
             os.dup2(self._files[0], 1)
             os.dup2(self._files[1], 2)
+            # Whoever forked may have put others in their place.
+            sys.stdout, sys.stderr = (open(n, "w", encoding="utf-8", closefd=False) for n in (1, 2))
             if memory is not None:
                 taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
                 resource.setrlimit(resource.RLIMIT_AS, (taken + memory, taken + memory))
