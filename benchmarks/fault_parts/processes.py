@@ -51,7 +51,7 @@ class Process:
             os.dup2(self._files[0], 1)
             os.dup2(self._files[1], 2)
             # Whoever forked may have put others in their place.
-            sys.stdout, sys.stderr = (open(n, "w", encoding="utf-8", closefd=False) for n in (1, 2))
+            sys.stdout, sys.stderr = (open(n, "w", encoding="utf-8", closefd=False) for n in (1, 2))  # noqa: SIM115
             if memory is not None:
                 taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
                 resource.setrlimit(resource.RLIMIT_AS, (taken + memory, taken + memory))
