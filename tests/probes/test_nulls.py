@@ -1,5 +1,7 @@
 """Every Fourier number beside its null: a clock stands out of it, memorizers and untrained networks do not."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 import torch
@@ -84,6 +86,19 @@ def test_neurons_and_heads_beside_what_random_names_of_both_operands_give():
     assert (circuits["fraction"] <= circuits["null"]).mean() > 0.9
     heads = attention_periodicity(hand_built.random_network(p=13))
     assert (heads["fraction_explained"] <= heads["null"]).mean() > 0.5
+
+
+@pytest.mark.parametrize("n_neurons", [63, 64, 65, 127, 128, 200])
+def test_the_null_of_neurons_is_taken_over_at_most_64_of_them(n_neurons, monkeypatch):
+    seen = []
+    module = import_module("interp.probes.fourier.neuron_frequencies")
+    one = module.one_frequency_null
+    monkeypatch.setattr(
+        module, "one_frequency_null", lambda table, names: seen.append(table.shape[2]) or one(table, names)
+    )
+    snapshot = hand_built.random_network(p=7, d_mlp=n_neurons, act_fn="gelu")
+    n_alive = (neuron_frequencies(snapshot)["frequency"] > 0).sum()
+    assert n_alive == n_neurons and seen == [{63: 63, 64: 64, 65: 33, 127: 64, 128: 64, 200: 50}[n_neurons]]
 
 
 def test_the_null_of_a_table_over_pairs_is_that_of_both_operands_renamed():

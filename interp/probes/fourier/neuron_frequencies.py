@@ -1,5 +1,7 @@
 """Which frequency each neuron computes with, and how much of the neuron that explains."""
 
+import math
+
 import pandas as pd
 import torch
 
@@ -7,7 +9,7 @@ from interp.mathematics.lines import one_frequency_null, one_frequency_power
 from interp.snapshots.residues import Residues, orders_of_residues
 from interp.snapshots.snapshot import Snapshot
 
-VERSION = 3
+VERSION = 4
 
 # Neurons and draws of the null: together as many as the neurons of the bundled run.
 N_NULL_NEURONS, N_NULL_DRAWS = 64, 4
@@ -24,8 +26,8 @@ def neuron_frequencies(snapshot: Snapshot) -> pd.DataFrame:
         neuron: 0 .. d_mlp-1.
         frequency: the k that explains most; 0 for a neuron that is constant (dead).
         fraction_explained: share of the neuron's variance over all pairs that this k explains, in [0, 1].
-        null: the largest such share of any of 64 evenly spaced neurons after the residues of both operands were given
-            random names, of 4 draws; infinite for n < 7.
+        null: the largest such share of any of at most 64 evenly spaced neurons after the residues of both operands were
+            given random names, of 4 draws; infinite for n < 7.
 
     Raises:
         NotApplicable: if the task has no algebra or the network no MLP.
@@ -44,7 +46,7 @@ def neuron_frequencies(snapshot: Snapshot) -> pd.DataFrame:
     is_dead = total <= 1e-6 * whole
     fraction = torch.where(is_dead, 0.0, best / total)
     some = (~is_dead).nonzero().squeeze(1)
-    some = some[:: max(len(some) // N_NULL_NEURONS, 1)]
+    some = some[:: max(math.ceil(len(some) / N_NULL_NEURONS), 1)]
     names = snapshot.of_task(orders_of_residues)[:N_NULL_DRAWS]
     null = (one_frequency_null(table[..., some], names) / total[some]).max().item() if len(some) else 0.0
     return pd.DataFrame(
