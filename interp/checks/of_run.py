@@ -140,7 +140,8 @@ def _open(path: Path, report: Report) -> Run | None:
         return None
     status = run.record.status
     if run.record.is_own and status != "complete" and not is_in_use(path):
-        report.say("note", "unfinished", "", f"the run is {status}; `interp resume {path}` continues it")
+        state = "interrupted: its trainer is gone" if status == "running" else status
+        report.say("note", "unfinished", "", f"the run is {state}; `interp resume {path}` continues it")
     return run
 
 

@@ -106,14 +106,18 @@ def describe(run: "Run") -> dict[str, str]:
     if run.record.source is not None:
         lines |= _source_lines(run.record.source)
     if len(history):
-        row = history.iloc[-1]
-        lines["at"] = f"{run.unit} {int(row['step'])}" + (f" of {config.n_steps}" if config.n_steps else "")
+        # The history of a run that is being trained is written less often than its checkpoints.
+        at = max(int(history["step"].iloc[-1]), *run.steps[-1:], -1)
+        lines["at"] = f"{run.unit} {at}" + (f" of {config.n_steps}" if config.n_steps else "")
         evaluated = history.dropna(subset=["test_accuracy"]) if "test_accuracy" in history else history[:0]
         if len(evaluated):
             row = evaluated.iloc[-1]
-            lines["train"] = f"loss {row['train_loss']:.3g}, accuracy {row['train_accuracy']:.4f}"
-            lines["test"] = f"loss {row['test_loss']:.3g}, accuracy {row['test_accuracy']:.4f}"
-        lines |= {name: told_transition(found, run.unit) for name, found in transitions(run).items()}
+            when = "" if row["step"] == at else f" (at {run.unit} {int(row['step'])})"
+            lines["train"] = f"loss {row['train_loss']:.3g}, accuracy {row['train_accuracy']:.4f}{when}"
+            lines["test"] = f"loss {row['test_loss']:.3g}, accuracy {row['test_accuracy']:.4f}{when}"
+        dated, lost = transitions(run)
+        for name, found in dated.items():
+            lines[name] = told_transition(found, run.unit, lost if name == "grokked" else None)
     if run.steps:
         lines["checkpoints"] = f"{len(run.steps)}, {run.unit}s {_shorten(run.steps)}"
         if run.optimizer_steps:

@@ -32,17 +32,18 @@ def _about(path: Path, name: str) -> dict[str, Any]:
     about: dict[str, Any] = {"run": name, "path": str(path)}
     try:
         run = open_run(path)
-        history = run.history()
-        found = transitions(run)
+        reached = [int(step) for step in (*run.history()["step"].iloc[-1:], *run.steps[-1:])]
+        found, lost = transitions(run)
     # A folder is listed with what is broken in it.
     except (ValueError, OSError) as error:
         return about | {"status": "unreadable", "error": str(error)}
     return about | {
         "task": run.config.task.description if run.config.task else None,
-        "step": int(history["step"].iloc[-1]) if len(history) else None,
+        "step": max(reached, default=None),
         "n_steps": run.config.n_steps,
         "unit": run.unit,
         **{name: dataclasses.asdict(transition) for name, transition in found.items()},
+        **({"lost": list(lost)} if lost else {}),
         "status": "interrupted" if is_abandoned(run) else run.record.status,
     }
 
@@ -77,7 +78,8 @@ def _row(about: dict[str, Any]) -> dict[str, str]:
         "run": about["run"],
         "task": about.get("task") or "-",
         "steps": reached if n_steps in (None, step) else f"{reached}/{n_steps}",
-        **{name: _when(about.get(name)) for name in ("memorized", "grokked")},
+        "memorized": _when(about.get("memorized")),
+        "grokked": f"{about['lost'][0]} (lost)" if "lost" in about else _when(about.get("grokked")),
         "status": about["status"],
     }
 

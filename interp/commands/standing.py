@@ -6,20 +6,25 @@ if TYPE_CHECKING:
     from interp.runs.run import Run
 
 
-def transitions(run: "Run") -> dict[str, Any]:
-    """When the run memorized and when it grokked, by its history; nothing where that does not say."""
+def transitions(run: "Run") -> tuple[dict[str, Any], tuple[int, int] | None]:
+    """When the run memorized and when it grokked, by its history, and from when to when it had grokked if it lost it.
+
+    Nothing where the history does not say.
+    """
     from interp.tables.outcome import outcome
 
     ended = outcome({"history": run.history()})
     found = {"memorized": ended.memorization, "grokked": ended.grokking}
-    return {name: when for name, when in found.items() if when is not None}
+    return {name: when for name, when in found.items() if when is not None}, ended.lost
 
 
-def told_transition(found: Any, unit: str) -> str:
+def told_transition(found: Any, unit: str, lost: tuple[int, int] | None = None) -> str:
     """A transition with its bracket and threshold, and the short relapses that were passed over."""
     from interp.tables.outcome import relapses_said
 
     reached = f"{found.quantity.replace('_', ' ')} {found.threshold:g}"
+    if found.step is None and lost:
+        return f"from {unit} {lost[0]} to {lost[1]}, and has lost it ({reached})"
     if found.step is None:
         return f"not by {unit} {found.before} ({reached})"
     if found.before is None:

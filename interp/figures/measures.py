@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from matplotlib.axes import Axes
 
 from interp.figures import style
@@ -28,25 +27,30 @@ def progress_curves(table: "pd.DataFrame", ax: Axes, *, key: str = "key set", **
         ("excluded_loss", "train", style.BLUE, "excluded"),
         ("restricted_loss", "all", style.VERMILION, "restricted"),
     )
+    sets: tuple[list[Any], ...] = ([], [], [])
     for measure, split, colour, label in curves:
         rows = table[(table["measure"] == measure) & (table["split"] == split)]
+        if not len(rows):
+            continue
         named, causal, random = (rows[rows["selection"] == s] for s in ("key", "causal", "random"))
-        ax.plot(named["step"], named["loss"], color=colour, label=f"{label} loss, {key}")
-        ax.plot(causal["step"], causal["loss"], color=colour, lw=0.8, ls=":", label="causal set")
+        sets[0].extend(ax.plot(named["step"], named["loss"], color=colour, label=f"{label} loss, {key}"))
+        sets[1].extend(
+            ax.plot(causal["step"], causal["loss"], color=colour, lw=0.8, ls=":", label="causal set")
+        )
         if len(random):
-            ax.fill_between(
-                random["step"], random["loss_min"], random["loss_max"], color=colour, alpha=0.25, lw=0,
+            # An edge, since of few frequencies there may be one such set alone, and a band without width.
+            band = ax.fill_between(
+                random["step"], random["loss_min"], random["loss_max"], color=colour, alpha=0.25, lw=0.8,
                 label="random sets",
             )  # fmt: skip
+            sets[2].append(band)
     ax.set_yscale("log")
     ax.set_ylabel("loss (nats)")
-    handles, labels = ax.get_legend_handles_labels()
-    # Columns are filled first: whole key set, causal set, random sets, each with excluded above restricted.
-    order = np.arange(len(handles)).reshape(2, -1).T.flatten()
     options: dict[str, Any] = {
         "loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 3, "fontsize": 5.5, "handlelength": 1.2,
         "columnspacing": 0.8, "labelspacing": 0.25, "borderpad": 0.2,
     }  # fmt: skip
     options |= legend
-    ax.legend([handles[i] for i in order], [labels[i] for i in order], **options)
+    # Columns are filled first: whole key set, causal set, random sets, each with excluded above restricted.
+    ax.legend(handles=[handle for handles in sets for handle in handles], **options)
     return ax

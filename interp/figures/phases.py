@@ -24,6 +24,8 @@ PHASE_COLOURS = {
 def bracket_band(found: "Transition | None", ax: Axes, **band: Any) -> Axes:
     """A grey band from the last checkpoint without it to the first with it; nothing where it never comes or is unknown.
 
+    Where there is none without it, from step 0: that is all that is known.
+
     Args:
         band: options of `axvspan` (color, alpha, lw).
     """
@@ -65,7 +67,7 @@ def bracket_text(found: "Transition") -> str:
     """
     if found.step is None:
         return "not known" if found.before is None else "not reached"
-    return f"from the first step, {found.step}" if found.before is None else f"{found.before} to {found.step}"
+    return f"by {found.step}" if found.before is None else f"{found.before} to {found.step}"
 
 
 def phase_legend(figure: Figure, found: "Mapping[str, Transition]") -> None:

@@ -38,7 +38,9 @@ def phases(
     circuit_formation  after memorization the excluded loss leaves its floor (up to FLOOR times its least value) for
                        good: `step` is the first checkpoint past the floor, `before` the last ahead of it, since
                        nothing on a floor tells where formation begins. On a flat curve the bracket is wide. Never, if
-                       the excluded loss ends within FLOOR of the train loss there: these frequencies are not used.
+                       the excluded loss ends within FLOOR of the train loss there (these frequencies are not used) or
+                       ends on its floor. All floor, and beyond FLOOR times the train loss at both of its ends: the
+                       circuit came with memorization.
     cleanup            within circuit formation the sum of squared weights begins to fall faster: of the change points
                        of its logarithm the one where the slope steepens most. The bracket spans the answers with
                        PIECES straight pieces.
@@ -86,8 +88,8 @@ def phases(
         _of_key_set(measures, "restricted_loss", "all"),
     )
     if found["memorization"] is not unknown and excluded is not None:
-        train_loss = _train_loss_beside(excluded, wide, tables.get("losses", _NOTHING))
-        found["circuit_formation"] = _circuit_formation(excluded, train_loss, found["memorization"])
+        train_losses = _train_losses_beside(excluded, wide, tables.get("losses", _NOTHING))
+        found["circuit_formation"] = _circuit_formation(excluded, train_losses, found["memorization"])
     norms = tables.get("weight_norms", _NOTHING)
     if len(norms):
         found["cleanup"] = _cleanup(norms[norms["matrix"] == "total"], found["circuit_formation"])
@@ -130,23 +132,24 @@ def _of_key_set(measures: pd.DataFrame, measure: str, split: str) -> pd.DataFram
     return rows if len(rows) else None
 
 
-def _train_loss_beside(excluded: pd.DataFrame, answers: pd.DataFrame, losses: pd.DataFrame) -> float:
-    """The train loss at the last step of the excluded loss, or the last one known before it.
+def _train_losses_beside(excluded: pd.DataFrame, answers: pd.DataFrame, losses: pd.DataFrame) -> np.ndarray:
+    """The train loss at every step of the excluded loss, or the last one known before it.
 
     The excluded loss leaves corrupted rows out. So does the train split of the losses table, unlike a history.
     """
     if len(losses) and {"train", "corrupted"} <= set(losses["split"]):
         answers = losses[losses["split"] == "train"].rename(columns={"loss": "train_loss"})
     steps, train_losses = curve(answers, "train_loss")
-    last = curve(excluded, "loss")[0][-1]
-    return float(train_losses[max(int(np.searchsorted(steps, last, side="right")) - 1, 0)])
+    at = np.searchsorted(steps, curve(excluded, "loss")[0], side="right") - 1
+    return np.maximum(train_losses[np.maximum(at, 0)], LEAST_LOSS)
 
 
-def _circuit_formation(excluded: pd.DataFrame, train_loss: float, memorized: Transition) -> Transition:
+def _circuit_formation(excluded: pd.DataFrame, train_losses: np.ndarray, memorized: Transition) -> Transition:
     steps, losses = curve(excluded, "loss")
     if memorized.step is None or steps[-1] < memorized.step:
         return Transition("excluded_loss", None, int(steps[-1]), None)
     after = steps >= memorized.step
+    uses_them = losses[after] > FLOOR * train_losses[after]
     steps, logs = steps[after], np.log(np.maximum(losses[after], LEAST_LOSS))
     smooth = pd.Series(logs).rolling(SMOOTHED, center=True).median().fillna(pd.Series(logs)).to_numpy()
     least = int(smooth.argmin())
@@ -154,8 +157,11 @@ def _circuit_formation(excluded: pd.DataFrame, train_loss: float, memorized: Tra
     threshold = float(np.exp(smooth[least]) * FLOOR)
     first = next(start for start, end in stretches(on_floor) if start <= least < end)
     last = int(np.flatnonzero(on_floor)[-1])
-    uses_them = losses[-1] > FLOOR * max(train_loss, LEAST_LOSS)
-    if last + 1 == len(steps) or not uses_them:
+    if on_floor.all() and uses_them[-1]:
+        # Nothing to leave: it was there already, or some time after the first checkpoint came without a mark.
+        began = (memorized.before, int(steps[0])) if uses_them[0] else (None, None)
+        return Transition("excluded_loss", threshold, *began)
+    if last + 1 == len(steps) or not uses_them[-1]:
         return Transition("excluded_loss", threshold, int(steps[-1]), None)
     before = int(steps[first - 1]) if first else memorized.before
     return Transition("excluded_loss", threshold, before, int(steps[last + 1]))

@@ -7,6 +7,7 @@ import shutil
 import pytest
 from typer.testing import CliRunner
 
+from interp.checks.of_run import verify_run
 from interp.commands.cli import app
 from interp.commands.info import print_lines
 from interp.runs.run import open_run
@@ -51,6 +52,29 @@ def test_it_says_when_it_memorized_and_grokked_with_bracket_and_threshold(tiny_r
     assert not {"memorized", "grokked"} & lines(run(tiny_run_copy.path)).keys()
 
 
+def test_a_run_that_has_lost_what_it_had_grokked_says_so(tiny_run_copy):
+    history = tiny_run_copy.history()
+    history["train_accuracy"] = 1.0
+    history["test_accuracy"] = [float(100 <= step <= 220) for step in history["step"]]
+    save_history(tiny_run_copy, history)
+    assert lines(run(tiny_run_copy.path))["grokked"] == (
+        "from step 100 to 220, and has lost it (test accuracy 0.95)"
+    )
+    (row,) = [line.split() for line in run(tiny_run_copy.path.parent).splitlines() if "complete" in line]
+    assert row[-3:] == ["100", "(lost)", "complete"]
+    (about,) = json.loads(run(tiny_run_copy.path.parent, "--json"))
+    assert about["lost"] == [100, 220] and about["grokked"]["step"] is None
+
+
+def test_a_history_that_lags_behind_the_checkpoints_says_of_which_step_it_is(tiny_run_copy):
+    history = tiny_run_copy.history()
+    assert lines(run(tiny_run_copy.path))["test"].count("step") == 0
+    save_history(tiny_run_copy, history[history["step"] <= 120])
+    told = lines(run(tiny_run_copy.path))
+    assert told["at"] == "step 300 of 300" and told["test"].endswith(" (at step 120)")
+    assert "300" in run(tiny_run_copy.path.parent)
+
+
 def test_a_run_whose_trainer_died_says_so(tiny_run_copy):
     record = dataclasses.replace(tiny_run_copy.record, status="running")
     update_record(tiny_run_copy, record)
@@ -59,7 +83,9 @@ def test_a_run_whose_trainer_died_says_so(tiny_run_copy):
     told = lines(run(tiny_run_copy.path))["status"]
     assert told.startswith("interrupted: its trainer is gone since 20")
     assert told.endswith(f". Continue with: interp resume {tiny_run_copy.path}")
-    # As the list of its folder has it, too.
+    # As the list of its folder has it, and verify, too.
+    (note,) = verify_run(tiny_run_copy.path, losses=0).findings
+    assert note.message.startswith("the run is interrupted: its trainer is gone; `interp resume ")
     assert "interrupted" in run(tiny_run_copy.path.parent)
 
 

@@ -313,6 +313,18 @@ def test_excluded_and_restricted_stand_below_each_other_in_the_legend(ax):
     assert named == ["excluded", "restricted", "causal", "causal", "random", "random"]
 
 
+def test_without_a_split_the_restricted_losses_are_drawn_alone(ax):
+    figures.progress_curves(MEASURES[MEASURES["split"] == "all"], ax)
+    named = [t.get_text() for t in ax.get_legend().get_texts()]
+    assert named == ["restricted loss, key set", "causal set", "random sets"]
+
+
+def test_a_band_of_one_random_set_is_seen(ax):
+    one = MEASURES.assign(loss_min=MEASURES["loss"], loss_max=MEASURES["loss"])
+    figures.progress_curves(one, ax)
+    assert all(band.get_linewidth()[0] > 0 for band in ax.collections) and len(ax.collections) == 2
+
+
 def test_accuracy_on_all_rows_is_called_so(ax):
     figures.algorithm_curves(ALGORITHM, VERDICTS, ax, accuracy="accuracy on all rows")
     named = [t.get_text() for t in ax.get_legend().get_texts()]
@@ -418,7 +430,7 @@ def test_a_bracket_in_words():
         figures.bracket_text(Transition("", None, before, step))
         for before, step in ((None, None), (100, None), (None, 0), (10, 100))
     ]
-    assert words == ["not known", "not reached", "from the first step, 0", "10 to 100"]
+    assert words == ["not known", "not reached", "by 0", "10 to 100"]
 
 
 def test_patches_of_a_legend_have_the_colours_of_the_bands(ax):

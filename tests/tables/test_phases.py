@@ -192,6 +192,27 @@ def test_missing_tables_leave_phases_unknown():
         assert all(found[n] == full[n] for n in found if n not in lost)
 
 
+def test_a_circuit_that_came_with_memorization_has_its_bracket():
+    """The excluded loss stays at 5 to 8 from there on, the train loss falls: the frequencies carry it all along."""
+    found = brackets(phases(tables(excluded=6.5 + 1.5 * np.sin(STEPS / 500))))
+    assert found["memorization"] == found["circuit_formation"] == (200, 400)
+    # What it was at first does not show where the train loss is as large there.
+    late = np.exp(piecewise((0, 2), (3000, 2), (20_000, -16)))
+    found = brackets(phases(tables(excluded=6.5 + 1.5 * np.sin(STEPS / 500), train_loss=late)))
+    assert found["circuit_formation"] == (None, None)
+    # A curve that has fallen to where it ends is no circuit yet.
+    falling = np.exp(piecewise((0, 5), (20_000, 0)))
+    assert brackets(phases(tables(excluded=falling)))["circuit_formation"] == (20_000, None)
+
+
+def test_a_floor_that_reaches_back_to_the_first_checkpoint_has_no_earlier_end():
+    found = phases({name: table[table["step"] >= 1000] for name, table in tables().items()})
+    assert found["memorization"].before is None and found["memorization"].step == 1000
+    deeper = tables(excluded=np.exp(piecewise((0, -9), (2000, -9), (8000, 2), (20_000, 1))))
+    found = phases({name: table[table["step"] >= 1000] for name, table in deeper.items()})
+    assert found["circuit_formation"].before is None and 2000 < found["circuit_formation"].step < 3000
+
+
 def test_tables_that_tell_nothing_are_refused(annotations_off):
     rest = tables()
     del rest["history"]
