@@ -16,7 +16,10 @@ def check_history(run: Run, report: Report) -> dict[int, float]:
     # Before the history, which a trainer writes first: it may be ahead of the resume state, never behind it.
     resumed_at = _resumed_at(run)
     if not (run.path / FILE).exists():
-        if run.record.is_own and (run.record.status == "complete" or resumed_at):
+        was_trained = run.record.is_own and (run.record.status == "complete" or resumed_at)
+        # Says what the losses of its source are, where that recorded any.
+        had_losses = run.record.status == "imported" and run.record.history_is is not None
+        if was_trained or had_losses:
             report.say("problem", "missing", FILE, f"{FILE} is missing: losses along the run are lost")
         return {}
     try:
