@@ -53,6 +53,9 @@ SIBLINGS = {
 FOLDERS = ("steps", "optimizer", "packed", "measures")
 LOCKS = ("lock", "packed/lock", "measures/lock")
 OUTSIDE = "outside"
+# What an altered entry says is found to be wrong where it meets the file that it is of; a weight whose name is no
+# longer there is one that nobody knows.
+NAMED_BY_INDEX = (".safetensors", "steps/", "optimizer/", "has no weight 'W_E'")
 
 
 def trials(material: Material) -> Iterator[Trial]:
@@ -143,7 +146,7 @@ def _flip(i: int, n: int, file: Path) -> tuple[str, ...] | None:
 
 def _told_by(file: Path) -> tuple[str, ...] | None:
     # What an altered entry says is found to be wrong where it meets the file that it is of.
-    return (".safetensors", "steps/", "optimizer/") if file.name == "index.json" else None
+    return NAMED_BY_INDEX if file.name == "index.json" else None
 
 
 def _cut(share: float, file: Path) -> None:

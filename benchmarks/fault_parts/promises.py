@@ -141,7 +141,9 @@ def check_kept(
             text = f"verify ends with {verified.code}, though {lost[0]} is lost"
             raise Failed(f"{text}: {found.get(lost[0]) or 'gone'}")
         if not any(text in verified.out + verified.error for text in named):
-            raise Failed(f"verify names none of {', '.join(named)}: {verified.out[:300]}{verified.error[-300:]}")
+            raise Failed(
+                f"verify names none of {', '.join(named)}: {verified.out[:300]}{verified.error[-300:]}"
+            )
 
 
 def _are_fewer(value: str, whole: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from interp.checks.file_damage import consistent, file_damage
+from interp.checks.file_damage import consistent, file_damage, resumed_at
 from interp.checks.findings import Report, listed
 from interp.ground.whole_files import TEMPORARY_SUFFIX, leftovers
 from interp.runs.packed_weights import packed_damage
@@ -44,7 +44,9 @@ def check_other_files(
         try:
             run.recorded()
             if (run.record.source or {}).get("recorded") and not (path / "recorded.parquet").exists():
-                report.say("problem", "missing", "recorded.parquet", "recorded.parquet is missing: it is lost")
+                report.say(
+                    "problem", "missing", "recorded.parquet", "recorded.parquet is missing: it is lost"
+                )
         except RunError as error:
             report.say("problem", "unreadable", "recorded.parquet", str(error))
         try:
@@ -64,7 +66,10 @@ def check_other_files(
 def _say_not_indexed(run: Run | None, name: str, file: Path, report: Report) -> None:
     schedule = run.config.schedule if run and run.record.is_own and run.record.status != "complete" else None
     found = consistent(file) if schedule else None
-    if schedule and found and found[0] in schedule.steps and file.name == f"{found[0]:010d}.safetensors":
+    # One before the state to resume from is not saved again.
+    is_ahead = found is not None and run is not None and found[0] >= resumed_at(run.path)
+    is_due = schedule is not None and found is not None and found[0] in schedule.steps
+    if found and is_ahead and is_due and file.name == f"{found[0]:010d}.safetensors":
         text = f"{name} was saved just before training stopped: resume saves it again, with its checksums"
         report.say("note", "not in the index", name, text, found[0])
     else:

@@ -1,5 +1,6 @@
 """Writing a run: every file whole or not at all, checksums with it."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable
@@ -116,8 +117,26 @@ def _clear(path: Path) -> None:
 
 def update_record(run: Run, record: RunRecord) -> None:
     """Replace what run.json says beside the config."""
+    if not run.states_checksum:
+        _make_own(run)
     run.record = record
     write_json(run.path / "run.json", _run_json(record, run.config))
+    run.states_checksum = True
+
+
+def _make_own(run: Run) -> None:
+    """Write anew what states whose it is, for a run.json that was taken at its word and is about to be vouched for.
+
+    They may be of the config before a change that was meant.
+    """
+    for read, save in ((run.history, save_history), (run.recorded, save_recorded)):
+        # What is damaged stays as it is, and is refused when it is read.
+        with contextlib.suppress(RunError):
+            if len(table := read()):
+                save(run, table)
+    with contextlib.suppress(RunError):
+        if latest := read_latest(run):
+            save_latest(run, latest.step, latest.weights, latest.optimizer or {})
 
 
 def _run_json(record: RunRecord, config: RunConfig) -> dict[str, Any]:

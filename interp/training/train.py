@@ -20,7 +20,7 @@ from interp.networks.devices import check_device
 from interp.runs.config import Recipe, RunConfig
 from interp.runs.record import RunRecord
 from interp.runs.run import Checkpoint, Run, open_run
-from interp.runs.saving import check_unused, create_run, read_latest, save_history, save_latest
+from interp.runs.saving import check_unused, create_run, read_latest, save_latest
 from interp.runs.tensor_files import RunError
 from interp.training.extension import check_longer, end_state, longer
 from interp.training.loop import continue_run
@@ -113,22 +113,9 @@ def resume(
                 # Before run.json says that the run is longer: after that it is continued from here.
                 save_latest(run, state.step, state.weights, state.optimizer or {})
             run.config = config
-        if not run.states_checksum:
-            _make_own(run, state)
         return continue_run(
             run, state.step, state.weights, state.optimizer, device, threads, extended_from=extended_from
         )
-
-
-def _make_own(run: Run, state: Checkpoint) -> None:
-    """Write history and state anew for a run.json that is taken at its word, before it is one that states a checksum.
-
-    They are of the config before the change: a run that was killed right after run.json was written could not use them.
-    """
-    if len(history := run.history()):
-        save_history(run, history)
-    if (run.path / "latest.safetensors").exists():
-        save_latest(run, state.step, state.weights, state.optimizer or {})
 
 
 def resume_state(run: Run) -> Checkpoint:
