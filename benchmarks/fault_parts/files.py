@@ -21,19 +21,19 @@ STATE, STATE_2 = (f"{step:010d}.safetensors" for step in (50, 100))
 LOSSES, NORMS = "measures/losses-*.parquet", "measures/weight_norms-*.parquet"
 # Flips, by run and file, and the row that they count in.
 FLIPS = {
-    "run.json": {"whole run.json": 150, "imported run.json": 100},
-    "index.json": {"whole index.json": 150, "imported index.json": 60},
-    "a table": {"whole history.parquet": 120, "imported history.parquet": 60, "imported recorded.parquet": 100},
+    "run.json": {"whole run.json": 75, "imported run.json": 50},
+    "index.json": {"whole index.json": 75, "imported index.json": 30},
+    "a table": {"whole history.parquet": 60, "imported history.parquet": 30, "imported recorded.parquet": 50},
     "the data or the state to resume from": {
-        "whole task.safetensors": 60, "imported task.safetensors": 60, "whole latest.safetensors": 120,
+        "whole task.safetensors": 30, "imported task.safetensors": 30, "whole latest.safetensors": 60,
     },
     "a checkpoint": {
-        f"whole steps/{STEP}": 80, f"whole steps/{LAST}": 40, f"imported steps/{STEP}": 60,
-        f"whole optimizer/{STATE}": 80,
+        f"whole steps/{STEP}": 40, f"whole steps/{LAST}": 20, f"imported steps/{STEP}": 30,
+        f"whole optimizer/{STATE}": 40,
     },
     "packed weights or a kept table": {
-        "whole packed/embed.W_E.npy": 60, "whole packed/embed.W_E.json": 40, f"whole {LOSSES}": 80,
-        f"imported {LOSSES}": 40,
+        "whole packed/embed.W_E.npy": 30, "whole packed/embed.W_E.json": 20, f"whole {LOSSES}": 40,
+        f"imported {LOSSES}": 20,
     },
 }  # fmt: skip
 FILES = [*dict.fromkeys(name for files in FLIPS.values() for name in files)]

@@ -41,7 +41,7 @@ VALUES = {
     },
 }  # fmt: skip
 # Of the values of a kind, so many a field; which ones goes round.
-N_EACH = {"of another type": 2, "absurd": 3}
+N_EACH = {"of another type": 1, "absurd": 2}
 DEEP = 100_000
 Place = tuple[str | int, ...]
 
