@@ -146,6 +146,17 @@ def test_a_config_that_was_changed_and_meant_is_resumed_after_a_kill_too(tiny_ru
     assert resume(run.path, threads=1).record.status == "complete"
 
 
+def test_a_config_without_a_network_is_said_to_be_of_run_json(tiny_run_copy):
+    half_done(tiny_run_copy, 200)
+    file = tiny_run_copy.path / "run.json"
+    value = json.loads(file.read_text("utf-8"))
+    del value["checksum"]
+    value["config"]["model"] = None
+    file.write_text(json.dumps(value), "utf-8")
+    with pytest.raises(RunError, match=r"run\.json does not say all that resume needs\. .* has no model"):
+        resume(tiny_run_copy.path)
+
+
 def test_a_damaged_history_does_not_keep_a_record_from_being_written(tiny_run_copy):
     run = tiny_run_copy
     (run.path / "history.parquet").write_bytes(b"PAR1")
