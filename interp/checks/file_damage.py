@@ -66,6 +66,12 @@ def header_metadata(file: Path) -> dict[str, str]:
         return {}
 
 
+def resumed_at(path: Path) -> int:
+    """The step of the state that resume continues a run from, 0 where there is none."""
+    text = header_metadata(path / "latest.safetensors").get("step", "0")
+    return int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 19 else 0
+
+
 def loaded(file: Path) -> Weights | None:
     """The tensors of a safetensors file whatever its checksum is, or None."""
     try:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-from interp.checks.file_damage import header_metadata
+from interp.checks.file_damage import resumed_at
 from interp.checks.findings import Report, listed
 from interp.runs.run import HISTORY_COLUMNS, Run
 from interp.runs.tensor_files import RunError
@@ -14,9 +14,12 @@ FILE = "history.parquet"
 def check_history(run: Run, report: Report) -> dict[int, float]:
     """Train loss by step, as recorded, {} where there is none; what is wrong goes into the report."""
     # Before the history, which a trainer writes first: it may be ahead of the resume state, never behind it.
-    resumed_at = _resumed_at(run)
+    reached = resumed_at(run.path)
     if not (run.path / FILE).exists():
-        if run.record.is_own and (run.record.status == "complete" or resumed_at):
+        was_trained = run.record.is_own and (run.record.status == "complete" or reached)
+        # Says what the losses of its source are, where that recorded any.
+        had_losses = run.record.status == "imported" and run.record.history_is is not None
+        if was_trained or had_losses:
             report.say("problem", "missing", FILE, f"{FILE} is missing: losses along the run are lost")
         return {}
     try:
@@ -29,7 +32,7 @@ def check_history(run: Run, report: Report) -> dict[int, float]:
     if any(b <= a for a, b in pairwise(steps)):
         report.say("problem", "history", FILE, "its steps do not ascend")
     elif run.record.is_own and steps:
-        _check_rows(run, steps, resumed_at, report)
+        _check_rows(run, steps, reached, report)
     if run.record.is_own and run.config.evaluation_interval and "test_loss" in numbers:
         due = history["step"] % run.config.evaluation_interval == 0
         lacking = due & numbers["test_loss"].isna() & numbers["train_loss"].notna()
@@ -41,16 +44,10 @@ def check_history(run: Run, report: Report) -> dict[int, float]:
     return dict(zip(steps, numbers["train_loss"], strict=True))
 
 
-def _resumed_at(run: Run) -> int:
-    """The step of the resume state, 0 where there is none."""
-    text = header_metadata(run.path / "latest.safetensors").get("step", "0")
-    return int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 19 else 0
-
-
-def _check_rows(run: Run, steps: Sequence[int], resumed_at: int, report: Report) -> None:
+def _check_rows(run: Run, steps: Sequence[int], reached: int, report: Report) -> None:
     complete = run.record.status == "complete"
     last = run.config.n_steps if complete and run.config.n_steps is not None else steps[-1]
-    last = max(last, resumed_at - 1)
+    last = max(last, reached - 1)
     first = min([*steps, *(run.config.schedule.steps if run.config.schedule else ())])
     gaps = [(a + 1, b - 1) for a, b in pairwise([first - 1, *steps, last + 1]) if b > a + 1]
     if gaps:

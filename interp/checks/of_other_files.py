@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from interp.checks.file_damage import consistent, file_damage
+from interp.checks.file_damage import consistent, file_damage, resumed_at
 from interp.checks.findings import Report, listed
 from interp.ground.whole_files import TEMPORARY_SUFFIX, leftovers
 from interp.runs.packed_weights import packed_damage
 from interp.runs.run import Run
+from interp.runs.saving import read_latest
 from interp.runs.seal import is_sealed
 from interp.runs.table_files import read_table
 from interp.runs.tensor_files import RunError
@@ -36,12 +37,16 @@ def check_other_files(
         name = file.relative_to(path).as_posix()
         if name not in indexed:
             _say_not_indexed(run, name, file, report)
-    _check_latest(path, report)
+    _check_latest(path, run, report)
     if run is not None:
         for name, kind, text in packed_damage(path, index):
             report.say("problem" if kind == "altered" else "note", kind, name, text)
         try:
             run.recorded()
+            if (run.record.source or {}).get("recorded") and not (path / "recorded.parquet").exists():
+                report.say(
+                    "problem", "missing", "recorded.parquet", "recorded.parquet is missing: it is lost"
+                )
         except RunError as error:
             report.say("problem", "unreadable", "recorded.parquet", str(error))
         try:
@@ -61,7 +66,10 @@ def check_other_files(
 def _say_not_indexed(run: Run | None, name: str, file: Path, report: Report) -> None:
     schedule = run.config.schedule if run and run.record.is_own and run.record.status != "complete" else None
     found = consistent(file) if schedule else None
-    if schedule and found and found[0] in schedule.steps and file.name == f"{found[0]:010d}.safetensors":
+    # One before the state to resume from is not saved again.
+    is_ahead = found is not None and run is not None and found[0] >= resumed_at(run.path)
+    is_due = schedule is not None and found is not None and found[0] in schedule.steps
+    if found and is_ahead and is_due and file.name == f"{found[0]:010d}.safetensors":
         text = f"{name} was saved just before training stopped: resume saves it again, with its checksums"
         report.say("note", "not in the index", name, text, found[0])
     else:
@@ -69,7 +77,7 @@ def _say_not_indexed(run: Run | None, name: str, file: Path, report: Report) -> 
         report.say("problem", "not in the index", name, text)
 
 
-def _check_latest(path: Path, report: Report) -> None:
+def _check_latest(path: Path, run: Run | None, report: Report) -> None:
     latest = path / "latest.safetensors"
     if not latest.exists():
         return
@@ -79,6 +87,11 @@ def _check_latest(path: Path, report: Report) -> None:
     if damage:
         kind, text = damage
         report.say("problem", kind, latest.name, f"{latest.name}, from which resume continues, {text}")
+    elif run is not None:
+        try:
+            read_latest(run)
+        except RunError as error:
+            report.say("problem", "altered", latest.name, str(error))
 
 
 def table_damage(path: Path) -> list[tuple[str, str]]:

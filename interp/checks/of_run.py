@@ -187,7 +187,7 @@ def _check_tensors(path: Path, step: int, part: str, about: dict[str, Any], repo
         return None
     if part == "steps":
         try:
-            check_weight_names(about["tensors"], f"step {step}")
+            check_weight_names(about["tensors"], f"step {step} in index.json")
         except RunError as error:
             report.say("problem", "index", "index.json", str(error), step)
             return None

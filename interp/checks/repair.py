@@ -28,7 +28,7 @@ from interp.runs.index import inside, read_altered_index
 from interp.runs.locks import run_lock
 from interp.runs.packed_weights import packed_damage
 from interp.runs.run import Run, open_run
-from interp.runs.saving import save_latest
+from interp.runs.saving import read_latest, save_latest
 from interp.runs.seal import is_sealed
 from interp.runs.task_file import task_bytes
 from interp.runs.tensor_files import RunError, read_tensors
@@ -267,7 +267,14 @@ def _config_explains_losses(run: Run, index: dict[int, dict[str, Any]]) -> bool:
 def _repair_latest(run: Run, index: dict[int, dict[str, Any]], done: list[Repair]) -> None:
     name = "latest.safetensors"
     file = run.path / name
-    if not file.exists() or consistent(file) is not None:
+    if not file.exists():
+        return
+    if consistent(file) is not None:
+        try:
+            read_latest(run)
+        # Whole, and another run's: it may be needed there.
+        except RunError as error:
+            done.append(Repair(name, False, f"not repairable: {error}"))
         return
     for step in sorted((s for s, entry in index.items() if "optimizer" in entry), reverse=True):
         try:

@@ -25,7 +25,8 @@ def system_error(error: OSError, path: object = None) -> str:
     'runs/p59: Read-only file system. Name a place on a disk that can be written'
     """
     if not error.strerror:
-        return str(error)
+        # As libraries make them that are not Python's own.
+        return str(error) if path is None else f"{path}: {error}"
     named = path if error.filename is None else error.filename
     if named is None:
         return error.strerror

@@ -117,7 +117,7 @@ def _check_source(source: Mapping[str, Any]) -> None:
         raise ValueError(f"A source needs texts by name as its task, got {shown(task)}.")
     if not isinstance(assumed, Mapping):
         raise ValueError(f"A source needs values by name as its assumed, got {shown(assumed)}.")
-    for name in ("logs", "unreadable"):
+    for name in ("logs", "recorded", "unreadable"):
         texts = source.get(name, ())
         if not isinstance(texts, list | tuple | dict) or not all(isinstance(text, str) for text in texts):
             raise ValueError(f"A source needs a list of names as its {name}, got {shown(texts)}.")

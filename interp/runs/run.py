@@ -1,7 +1,7 @@
 """A run on disk: a directory that explains itself. Opened lazily; written by `interp.runs.saving`."""
 
 import os
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from interp.networks.config import Weights
 from interp.runs.beginnings import is_beginning
+from interp.runs.belonging import check_belongs
 from interp.runs.config import RunConfig, config_from_json
 from interp.runs.index import read_index
 from interp.runs.packed_weights import packed_weight
@@ -156,7 +157,7 @@ class Run:
         the loss of the step's batch, except where the accuracies are given: there it is that of all train rows.
 
         Raises:
-            RunError: if the file is damaged.
+            RunError: if the file is damaged, or another's.
         """
         return self._table("history.parquet", HISTORY_COLUMNS)
 
@@ -164,7 +165,7 @@ class Run:
         """What the source of an imported run recorded beyond the history: column step, then one a quantity.
 
         Raises:
-            RunError: if the file is damaged.
+            RunError: if the file is damaged, or another's.
         """
         return self._table("recorded.parquet", ("step",))
 
@@ -175,12 +176,22 @@ class Run:
         path = self.path / name
         if not path.exists():
             return pd.DataFrame(columns=list(columns))
-        table = read_table(path)[0]
+        table, stated = read_table(path)
+        self.check_own(path, stated)
         if "step" not in table:
             raise RunError(
                 f"{path} is not a table of steps: it has no column of them. Restore it from a copy."
             )
         return table
+
+    def check_own(self, path: Path, stated: Mapping[str, Any]) -> None:
+        """Refuse a file of the run that states that it is another one, or another run's.
+
+        Raises:
+            RunError: with what it is.
+        """
+        # A run.json that was changed by hand, and meant, is taken at its word.
+        check_belongs(path, stated, self.config, by_name=not self.states_checksum)
 
     def checkpoint(self, step: int) -> Checkpoint:
         """The checkpoint of a saved step, its file checked against its checksum.

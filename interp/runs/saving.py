@@ -1,5 +1,6 @@
 """Writing a run: every file whole or not at all, checksums with it."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable
@@ -11,9 +12,11 @@ import xxhash
 from safetensors import SafetensorError
 
 from interp.ground.plain_json import json_value
+from interp.ground.plain_text import shown
 from interp.ground.whole_files import remove_leftovers, sync_directory, within, write_bytes, write_json
 from interp.networks.config import Weights
 from interp.runs.beginnings import is_beginning
+from interp.runs.belonging import belonging
 from interp.runs.config import RunConfig, config_to_json
 from interp.runs.locks import run_lock
 from interp.runs.record import FORMAT, FORMAT_VERSION, RunRecord, record_to_json
@@ -114,8 +117,26 @@ def _clear(path: Path) -> None:
 
 def update_record(run: Run, record: RunRecord) -> None:
     """Replace what run.json says beside the config."""
+    if not run.states_checksum:
+        _make_own(run)
     run.record = record
     write_json(run.path / "run.json", _run_json(record, run.config))
+    run.states_checksum = True
+
+
+def _make_own(run: Run) -> None:
+    """Write anew what states whose it is, for a run.json that was taken at its word and is about to be vouched for.
+
+    They may be of the config before a change that was meant.
+    """
+    for read, save in ((run.history, save_history), (run.recorded, save_recorded)):
+        # What is damaged stays as it is, and is refused when it is read.
+        with contextlib.suppress(RunError):
+            if len(table := read()):
+                save(run, table)
+    with contextlib.suppress(RunError):
+        if latest := read_latest(run):
+            save_latest(run, latest.step, latest.weights, latest.optimizer or {})
 
 
 def _run_json(record: RunRecord, config: RunConfig) -> dict[str, Any]:
@@ -160,17 +181,17 @@ def write_index(run: Run) -> None:
 
 def save_history(run: Run, table: "pd.DataFrame") -> None:
     """Replace history.parquet."""
-    _save_table(run.path / "history.parquet", table)
+    _save_table(run, "history.parquet", table)
 
 
 def save_recorded(run: Run, table: "pd.DataFrame") -> None:
     """Replace recorded.parquet."""
-    _save_table(run.path / "recorded.parquet", table)
+    _save_table(run, "recorded.parquet", table)
 
 
-def _save_table(path: Path, table: "pd.DataFrame") -> None:
-    """Replace a Parquet file by this table."""
-    write_bytes(path, table_bytes(table))
+def _save_table(run: Run, name: str, table: "pd.DataFrame") -> None:
+    """Replace a Parquet file of the run by this table."""
+    write_bytes(run.path / name, table_bytes(table, belonging(name, run.config)))
 
 
 def save_latest(run: Run, step: int, weights: Weights, optimizer: Weights) -> None:
@@ -178,14 +199,16 @@ def save_latest(run: Run, step: int, weights: Weights, optimizer: Weights) -> No
     tensors = {f"weights/{k}": v for k, v in weights.items()} | {
         f"optimizer/{k}": v for k, v in optimizer.items()
     }
-    write_bytes(run.path / "latest.safetensors", sealed(safetensors_bytes(tensors, step, seal=OPEN)))
+    name = "latest.safetensors"
+    data = safetensors_bytes(tensors, step, seal=OPEN, **belonging(name, run.config))
+    write_bytes(run.path / name, sealed(data))
 
 
 def read_latest(run: Run) -> Checkpoint | None:
     """What `resume` continues from, of a complete run its end; None where the run never got that far.
 
     Raises:
-        RunError: if the file is damaged.
+        RunError: if the file is damaged, or another run's.
     """
     path = run.path / "latest.safetensors"
     if not path.exists():
@@ -199,12 +222,15 @@ def read_latest(run: Run) -> Checkpoint | None:
         step, checksums = int(metadata["step"]), json_value(metadata["checksums"])
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise damaged(path, str(error)) from error
+    if other := [name for name in tensors if not name.startswith(("weights/", "optimizer/"))]:
+        raise damaged(path, f"it holds {shown(other[0])}, which is of no state to resume from")
     if {name: tensor_checksum(t) for name, t in tensors.items()} != checksums:
         raise damaged(path, "its tensors have other checksums than those recorded when it was saved")
     try:
         is_sealed(data)
     except ValueError as error:
         raise damaged(path, str(error)) from error
+    run.check_own(path, metadata)
 
     def part(prefix: str) -> Weights:
         return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

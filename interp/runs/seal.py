@@ -51,7 +51,7 @@ def with_checksum(value: Mapping[str, Any]) -> dict[str, Any]:
     """The value of a JSON file with the checksum of all else that it says, beside its format."""
     said = dict(value)
     first = {name: said.pop(name) for name in ("format", "format_version")}
-    return first | {"checksum": _json_checksum(value)} | said
+    return first | {"checksum": json_checksum(value)} | said
 
 
 def check_stated(value: Mapping[str, Any], where: Path | str) -> None:
@@ -60,13 +60,14 @@ def check_stated(value: Mapping[str, Any], where: Path | str) -> None:
     Raises:
         RunError: if it was changed after it was written.
     """
-    if "checksum" in value and value["checksum"] != _json_checksum(value):
+    if "checksum" in value and value["checksum"] != json_checksum(value):
         raise RunError(
             f"{where} says something else than when it was written: its checksum shows it. Restore it from a copy. If "
             'you changed it and mean it, delete its line "checksum" too: it is then taken at its word.'
         )
 
 
-def _json_checksum(value: Mapping[str, Any]) -> str:
+def json_checksum(value: Mapping[str, Any]) -> str:
+    """Checksum (xxh3, 64 bit) of a JSON value but its own "checksum", however it is laid out."""
     said = {name: x for name, x in value.items() if name != "checksum"}
     return xxhash.xxh3_64(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -58,7 +58,8 @@ def read_table(path: Path, *, needs_seal: bool = False) -> tuple["pd.DataFrame",
             raise ValueError("it states no checksum")
         check_parquet(data)
         rows = pq.read_table(BytesIO(data))
-        return rows.to_pandas(), json_value((rows.schema.metadata or {}).get(ABOUT, b"{}"))
+        about = json_value((rows.schema.metadata or {}).get(ABOUT, b"{}"))
+        return rows.to_pandas(), about if isinstance(about, dict) else {}
     # A damaged file of an earlier version, without a checksum, may fail in any part of the reader.
     except Exception as error:
         raise RunError(

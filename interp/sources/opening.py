@@ -149,10 +149,11 @@ def open_source(
     if recorded.unplaced:
         warn(f"Recorded, but left out since their steps are not known: {', '.join(recorded.unplaced)}.")
     run.config = dataclasses.replace(run.config, task=learned.config if learned else None)
+    has_history = history is not None and len(history) > 0
     run.record = dataclasses.replace(
         record,
         forward_path=path_for(config),
-        history_is="recorded by the source, not recomputed" if history is not None else None,
+        history_is="recorded by the source, not recomputed" if has_history else None,
         source=_record_of(source, found, placed, how),
     )
     run.describe(learned, history, recorded.others())
@@ -173,6 +174,7 @@ def _record_of(
         "unreadable": found.skipped.unreadable,
         "without_weights": len(found.skipped.without_weights),
         "logs": found.recorded.logs,
+        "recorded": found.recorded.other_names(),
         "in_percent": found.recorded.percent,
         "config": jsonable(found.recorded.config),
     }

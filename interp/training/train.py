@@ -93,6 +93,10 @@ def resume(
             raise RunError(
                 f"Run {run.name!r} was not trained by grokscope and cannot be continued: {run.record.status}."
             )
+        try:
+            run.config.recipe()
+        except ValueError as error:
+            raise RunError(f"{run.path / 'run.json'} does not say all that resume needs. {error}") from error
         for folder in ("steps", "optimizer"):
             within(run.path, run.path / folder / "a file")
         check_longer(run, n_steps, checkpoint_steps, optimizer_steps)

@@ -438,6 +438,8 @@ def test_an_unknown_split_is_a_note(tiny_run_copy):
     config["task"]["split"] = "unknown"
     run.config = config_from_json(config, "here")
     (run.path / "task.safetensors").write_bytes(task_bytes(run.config.task.task()))
+    # As where a config was changed and meant: the history is made this one's.
+    run.states_checksum = False
     update_record(run, replace(run.record, sessions=(), status="imported"))
     report = verify_run(run.path, losses=10)
     assert [f.level for f in report.findings] == ["note"] and "split is unknown" in report.findings[0].message

@@ -151,7 +151,11 @@ class Recorded:
 
     def others(self) -> "pd.DataFrame | None":
         """Every other quantity: a column each, step first."""
-        return self._table(sorted(set(self.rows) - set(COLUMNS)))
+        return self._table(self.other_names())
+
+    def other_names(self) -> list[str]:
+        """The names of those quantities."""
+        return sorted(set(self.rows) - set(COLUMNS))
 
     def _table(self, names: Sequence[str]) -> "pd.DataFrame | None":
         if not names:
