@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from interp import analyses
 from interp.analyses import frame
 from interp.commands.cli import app
 from interp.tables.folder import write_tables
+from tests import hand_built
 from tests.tiny import tiny_config
 
 ANALYSES = Path(__file__).parents[2] / "analyses"
@@ -215,7 +217,6 @@ def test_tables_of_another_version_are_told_as_such(short_run, tmp_path):
 
 def test_a_number_of_a_key_set_is_given_beside_random_sets_alone():
     from interp.probes import fourier_sparsity, logit_spectrum, losses, progress_measures, weight_norms
-    from tests import hand_built
 
     def summary(frequencies):
         snapshot = hand_built.clock([2, 5])
@@ -277,3 +278,25 @@ def test_the_axes_of_attention_are_what_is_drawn_along_them(tmp_path):
     maps = [ax for sub in figure.subfigs[:1] for ax in sub.axes]
     assert maps[0].get_ylabel() == labels[0] and maps[0].get_xlabel() == labels[1]
     assert axis_label("a", structure.first.numpy(), 10) == labels[0]
+
+
+@pytest.mark.filterwarnings("ignore::interp.sources.SourceWarning")
+@pytest.mark.parametrize(
+    "name", ["attention", "clock_pizza", "fourier", "groups", "progress_measures", "weight_norms"]
+)
+def test_a_run_whose_split_is_lost_is_analysed_all_the_same(name, tmp_path):
+    """A network that generalises and no record of its train pairs: what needs none is drawn, and named as it is."""
+    weights = hand_built.clock([2, 5]).weights
+    (tmp_path / "clock").mkdir()
+    for step, scale in ((100, 1.0), (200, 10.0)):
+        changed = {"unembed.W_U": weights["unembed.W_U"] * scale}
+        torch.save({**weights, **changed}, tmp_path / "clock" / f"step_{step}.pt")
+    module, out = script(name), tmp_path / "out"
+    frame.main(
+        name, "", module.compute, module.draw, module.summarize,
+        ["--run", str(tmp_path / "clock"), "--out", str(out), "--device", "cpu"],
+    )  # fmt: skip
+    assert (out / f"{name}.png").stat().st_size > 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert "accuracy on all rows" in summary["outcome"]["said"]
+    assert summary.get("test_accuracy") is None
