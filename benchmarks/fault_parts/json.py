@@ -71,20 +71,20 @@ def _altered(
     value: Any, name: str, *, is_first: bool = True, without_checksum: bool = False
 ) -> Iterator[tuple[str, str, bytes]]:
     """Name, row and content of every alteration of the value of a file; the config's once, which is much the same."""
-    of = f"{name}{', its checksum deleted' if without_checksum else ''}"
+    of = f"{name}{' without its checksum' if without_checksum else ''}"
     places = [place for place in _places(value) if is_first or place[0] != "config" or len(place) == 1]
     for n, place in enumerate(places):
         field = ".".join(map(str, place))
-        yield f"{field}/left out", f"a field of {of} left out", _text(value, place, None)
+        yield f"{field}/left out", f"{of}: a field left out", _text(value, place, None)
         if (other := _plausible(_at(value, place))) is not None:
-            yield f"{field}/plausible", f"a plausible other value in {of}", _text(value, place, other)
+            yield f"{field}/plausible", f"{of}: a plausible other value", _text(value, place, other)
         if isinstance(place[-1], str):
             twice = _text(value, place, f"{json.dumps(_at(value, place))}, {json.dumps(place[-1])}: 7")
-            yield f"{field}/twice", f"a field twice in {of}", twice
+            yield f"{field}/twice", f"{of}: a field twice", twice
         for kind, values in VALUES.items():
             for i in range(N_EACH[kind]):
                 said = list(values)[(n * N_EACH[kind] + i) % len(values)]
-                row = f"a value {kind} in {of}" if kind != "absurd" else f"an absurd value in {of}"
+                row = f"{of}: {'an absurd value' if kind == 'absurd' else f'a value {kind}'}"
                 yield f"{field}/{said}", row, _text(value, place, values[said])
 
 
