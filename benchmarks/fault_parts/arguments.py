@@ -207,6 +207,7 @@ def _names(flag: str, value: str, folder: Path) -> list[str]:
     *_, field = flag.split(".")
     long = [part[:40] for part in (text, visible(text)) if len(part) > 3]
     at = [str(folder / text), os.path.expanduser(text)] if len(text) < 1000 else []
+    field = field if len(field) > 3 else f"{field}="
     return [*flag.split(" "), field, repr(text)[:40], *long, *(visible(place) for place in at if len(place) > 3)]
 
 
