@@ -61,7 +61,9 @@ def trials(material: Material) -> Iterator[Trial]:
                 yield _trial(material, name, base, option, value)
     for field in _fields():
         for value in VALUES:
-            act = partial(_tried, material, BASES["train"], f"--set {field}", ("--set", f"{field}={VALUES[value]}"), {})
+            act = partial(
+                _tried, material, BASES["train"], f"--set {field}", ("--set", f"{field}={VALUES[value]}"), {}
+            )
             yield Trial(f"arguments/set/{field}/{value}", "odd values for --set", act)
 
 
@@ -144,7 +146,13 @@ def _paths(value: dict[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def _tried(
-    material: Material, base: Base, flag: str, words: tuple[str, ...], replaced: dict[str, str], folder: Path, draw: random.Random
+    material: Material,
+    base: Base,
+    flag: str,
+    words: tuple[str, ...],
+    replaced: dict[str, str],
+    folder: Path,
+    draw: random.Random,
 ) -> None:
     base.prepare(material, folder)
     (folder / "file.txt").write_text("mine")
@@ -208,7 +216,13 @@ def _names(flag: str, value: str, folder: Path) -> list[str]:
     long = [part[:40] for part in (text, visible(text)) if len(part) > 3]
     at = [str(folder / text), os.path.expanduser(text)] if len(text) < 1000 else []
     field = field if len(field) > 3 else f"{field}="
-    return [*flag.split(" "), field, repr(text)[:40], *long, *(visible(place) for place in at if len(place) > 3)]
+    return [
+        *flag.split(" "),
+        field,
+        repr(text)[:40],
+        *long,
+        *(visible(place) for place in at if len(place) > 3),
+    ]
 
 
 def _source(material: Material, folder: Path) -> None:

@@ -16,7 +16,11 @@ from benchmarks.fault_parts.strange import Hostile, Place, alone_and_beside, sav
 from benchmarks.fault_parts.trials import Trial
 
 SHARED, SHAPES = "containers that share and nest", "tensors that claim more than they hold"
-ARCHIVES, SIZES, JSON = "archives that unpack to far more", "networks of absurd sizes", "JSON and tables without end"
+ARCHIVES, SIZES, JSON = (
+    "archives that unpack to far more",
+    "networks of absurd sizes",
+    "JSON and tables without end",
+)
 ENDLESS = "devices, pipes and sparse files of a terabyte"
 LEVELS = (24, 40, 60)
 DEEP = 100_000
@@ -76,11 +80,17 @@ def _shared() -> Iterator[Hostile]:
     for n in (900, DEEP):
         for is_legacy in (False, True):
             deep = b"]" * n + b"a" * (n - 1)
-            yield Hostile(f"shared/deep{n}/{is_legacy:d}", SHARED, partial(_opcodes, opcodes=deep, is_legacy=is_legacy))
+            yield Hostile(
+                f"shared/deep{n}/{is_legacy:d}", SHARED, partial(_opcodes, opcodes=deep, is_legacy=is_legacy)
+            )
     for n in LEVELS:
-        twice = b"}(K\x01K\x02\x86r\x00\x00\x10\x00" + b"j\x00\x00\x10\x00\x86r\x00\x00\x10\x00" * n + b"K\x05u"
+        twice = (
+            b"}(K\x01K\x02\x86r\x00\x00\x10\x00" + b"j\x00\x00\x10\x00\x86r\x00\x00\x10\x00" * n + b"K\x05u"
+        )
         for is_legacy in (False, True):
-            yield Hostile(f"shared/keys{n}/{is_legacy:d}", SHARED, partial(_opcodes, opcodes=twice, is_legacy=is_legacy))
+            yield Hostile(
+                f"shared/keys{n}/{is_legacy:d}", SHARED, partial(_opcodes, opcodes=twice, is_legacy=is_legacy)
+            )
 
 
 def _contained(place: Place, value: Callable[[], Any], put: Callable) -> Path:
@@ -88,7 +98,9 @@ def _contained(place: Place, value: Callable[[], Any], put: Callable) -> Path:
 
 
 def _opcodes(place: Place, opcodes: bytes, is_legacy: bool = False) -> Path:
-    return written(place, "step_5.pt", as_torch(place.content | {"extra": MARK}, opcodes, is_legacy=is_legacy))
+    return written(
+        place, "step_5.pt", as_torch(place.content | {"extra": MARK}, opcodes, is_legacy=is_legacy)
+    )
 
 
 # Tensors.
@@ -106,12 +118,22 @@ def _shapes() -> Iterator[Hostile]:
     }  # fmt: skip
     for name, make in tensors.items():
         for is_new in (True, False):
-            yield Hostile(f"shapes/weight/{name}{is_new:d}", SHAPES, partial(_tensor, tensor=make, is_new=is_new, key=""))
+            yield Hostile(
+                f"shapes/weight/{name}{is_new:d}",
+                SHAPES,
+                partial(_tensor, tensor=make, is_new=is_new, key=""),
+            )
         for key in ("train_loss", "train_data", "step"):
             yield Hostile(f"shapes/{key}/{name}", SHAPES, partial(_tensor, tensor=make, is_new=True, key=key))
-    for n, sizes in enumerate((b"J\x00\x00\x00\x40", b"\x8a\x06\x00\x00\x00\x00\x00\x10", b"J\xff\xff\xff\xff")):
+    for n, sizes in enumerate(
+        (b"J\x00\x00\x00\x40", b"\x8a\x06\x00\x00\x00\x00\x00\x10", b"J\xff\xff\xff\xff")
+    ):
         for is_legacy in (False, True):
-            yield from alone_and_beside(f"shapes/storage{n}/{is_legacy:d}", SHAPES, partial(_storage, sizes=sizes, is_legacy=is_legacy))
+            yield from alone_and_beside(
+                f"shapes/storage{n}/{is_legacy:d}",
+                SHAPES,
+                partial(_storage, sizes=sizes, is_legacy=is_legacy),
+            )
     for name in _HEADERS:
         yield from alone_and_beside(f"shapes/header/{name}", SHAPES, partial(_header, name=name))
         yield Hostile(f"shapes/run/{name}", SHAPES, partial(_header_of_run, name=name), run="whole")
@@ -281,11 +303,21 @@ def _sizes() -> Iterator[Hostile]:
 
 
 def _hooked(
-    place: Place, n_tokens: int = 12, width: int = 4, n_ctx: int = 3, n_layers: int = 1, d_mlp: int = 2, n_heads: int = 1
+    place: Place,
+    n_tokens: int = 12,
+    width: int = 4,
+    n_ctx: int = 3,
+    n_layers: int = 1,
+    d_mlp: int = 2,
+    n_heads: int = 1,
 ) -> Path:
     import torch
 
-    shapes = {"embed.W_E": (n_tokens, width), "pos_embed.W_pos": (n_ctx, width), "unembed.W_U": (width, max(n_tokens - 1, 0))}
+    shapes = {
+        "embed.W_E": (n_tokens, width),
+        "pos_embed.W_pos": (n_ctx, width),
+        "unembed.W_U": (width, max(n_tokens - 1, 0)),
+    }
     for i in range(n_layers):
         head = {f"blocks.{i}.attn.W_{x}": (n_heads, width, 1) for x in "QKV"}
         mlp = {f"blocks.{i}.mlp.W_in": (width, d_mlp), f"blocks.{i}.mlp.b_in": (d_mlp,)}
@@ -320,7 +352,15 @@ _TEXTS: dict[str, Callable[[], str]] = {
     "word": lambda: json.dumps("x" * 10**7),
     "open": lambda: '{"a": "' + "\\u0000" * 10**5,
 }
-_LOGS = ("log.json", "trainer_state.json", "config.json", "metrics.jsonl", "split.json", "train_indices.json", "log.csv")
+_LOGS = (
+    "log.json",
+    "trainer_state.json",
+    "config.json",
+    "metrics.jsonl",
+    "split.json",
+    "train_indices.json",
+    "log.csv",
+)
 _RUN_JSON = ("run.json", "index.json", "packed/embed.W_E.json")
 
 
@@ -329,7 +369,9 @@ def _json() -> Iterator[Hostile]:
         for file in _LOGS:
             yield Hostile(f"json/{file}/{name}", JSON, partial(_log, name=name, file=file))
         for file in _RUN_JSON:
-            yield Hostile(f"json/{file}/{name}", JSON, partial(_json_of_run, name=name, file=file), run="whole")
+            yield Hostile(
+                f"json/{file}/{name}", JSON, partial(_json_of_run, name=name, file=file), run="whole"
+            )
     for file in ("history.parquet", "measures"):
         yield Hostile(f"json/table/{file}", JSON, partial(_table, name=file), run="whole")
 
@@ -364,10 +406,21 @@ def _endless() -> Iterator[Hostile]:
     for name, make in {"pipe": _pipe, "zeros": _zeros, "terabyte": _terabyte, "socket": _socket}.items():
         for file in ("step_5.pt", "log.json", "train_indices.npy", "config.json"):
             yield Hostile(f"endless/{name}/{file}", ENDLESS, partial(_beside, make=make, file=file))
-        for file in ("run.json", "index.json", "history.parquet", "latest.safetensors", "task.safetensors", "lock"):
-            yield Hostile(f"endless/{name}/run/{file}", ENDLESS, partial(_in_run, make=make, file=file), run="whole")
+        for file in (
+            "run.json",
+            "index.json",
+            "history.parquet",
+            "latest.safetensors",
+            "task.safetensors",
+            "lock",
+        ):
+            yield Hostile(
+                f"endless/{name}/run/{file}", ENDLESS, partial(_in_run, make=make, file=file), run="whole"
+            )
         for file in ("steps/0000000020.safetensors", "packed/embed.W_E.npy", "packed/embed.W_E.json"):
-            yield Hostile(f"endless/{name}/run/{file}", ENDLESS, partial(_in_run, make=make, file=file), run="whole")
+            yield Hostile(
+                f"endless/{name}/run/{file}", ENDLESS, partial(_in_run, make=make, file=file), run="whole"
+            )
         yield Hostile(f"endless/{name}/itself", ENDLESS, partial(_itself_opened, make=make))
 
 

@@ -36,7 +36,11 @@ RUN_FILES = (
     "run.json", "index.json", "task.safetensors", "latest.safetensors", "history.parquet",
     "steps/0000000020.safetensors", "packed/embed.W_E.npy", "packed/embed.W_E.json", "measures",
 )  # fmt: skip
-PICKLE, BESIDE, RUN = "a pickle that runs code", "code in a file beside checkpoints", "code in a file of a run"
+PICKLE, BESIDE, RUN = (
+    "a pickle that runs code",
+    "code in a file beside checkpoints",
+    "code in a file of a run",
+)
 ODD, SCRIPT = "torch's own calls with odd arguments", "TorchScript, and modules as a whole"
 
 
@@ -75,7 +79,8 @@ def _pickles() -> Iterator[Hostile]:
             n += 1
             ending = ENDINGS[n % len(ENDINGS)]
             make = partial(_carried, carrier=carrier, payload=name, ending=ending)
-            yield from alone_and_beside(f"{carrier}/{_plain(name)}{ending}", PICKLE, make)
+            # By turns, and every protocol and ending both ways.
+            yield list(alone_and_beside(f"{carrier}/{_plain(name)}{ending}", PICKLE, make))[n % 2]
     for protocol in PROTOCOLS:
         for ending in ENDINGS:
             make = partial(_pickled, protocol=protocol, ending=ending)
@@ -146,7 +151,13 @@ def _extension(place: Place, name: str, is_sealed: bool) -> Path:
     table = pq.read_table(file)
     kind = {b"ARROW:extension:name": b"arrow.py_extension_type", b"ARROW:extension:metadata": code}
     fields = [field.with_metadata(kind) for field in table.schema]
-    column = {"name": "x", "field_name": "x", "pandas_type": "object", "numpy_type": "object", "metadata": {"x": 1}}
+    column = {
+        "name": "x",
+        "field_name": "x",
+        "pandas_type": "object",
+        "numpy_type": "object",
+        "metadata": {"x": 1},
+    }
     kept = {b"pandas": json.dumps({"columns": [column], "index_columns": [], "x": code.hex()}).encode()}
     metadata = {**(table.schema.metadata or {}), **kept, b"seal": OPEN.encode(), b"pickle": code}
     table = table.cast(pa.schema(fields)).replace_schema_metadata(metadata)
@@ -241,7 +252,9 @@ def _module(place: Place) -> Path:
 def _optimizer(place: Place) -> Path:
     import torch
 
-    return saved(place, {"model": place.state, "optimizer": torch.optim.SGD(list(place.state.values()), lr=1.0)})
+    return saved(
+        place, {"model": place.state, "optimizer": torch.optim.SGD(list(place.state.values()), lr=1.0)}
+    )
 
 
 def _constants(place: Place) -> Path:

@@ -135,11 +135,11 @@ def _odd_tensors() -> dict[str, Callable[[Any], Any]]:
 
 
 def _forms() -> Iterator[Hostile]:
-    for name in _odd_tensors():
-        for key in ("weight", "all", "loss", "rows", "step"):
-            for is_new in (True, False):
-                make = partial(_odd, name=name, key=key, is_new=is_new)
-                yield Hostile(f"forms/{name}/{key}{is_new:d}", FORMS, make)
+    for n, name in enumerate(_odd_tensors()):
+        for m, key in enumerate(("weight", "all", "loss", "rows", "step")):
+            # The older format by turns.
+            make = partial(_odd, name=name, key=key, is_new=bool((n + m) % 2))
+            yield Hostile(f"forms/{name}/{key}", FORMS, make)
 
 
 def _odd(place: Place, name: str, key: str, is_new: bool) -> Path:
@@ -153,7 +153,8 @@ def _odd(place: Place, name: str, key: str, is_new: bool) -> Path:
         content = {
             "weight": {"model": place.state | {"embed.W_E": tensor}, "step": 5},
             "all": dict.fromkeys(place.state, tensor),
-            "loss": place.content | {"train_loss": tensor, "test_losses": [tensor, tensor], "lr": {"x": tensor}},
+            "loss": place.content
+            | {"train_loss": tensor, "test_losses": [tensor, tensor], "lr": {"x": tensor}},
             "rows": place.content | {"train_data": tensor, "is_train": tensor, "test_indices": [tensor]},
             "step": place.content | {"step": tensor, "epoch": tensor},
         }[key]
@@ -183,8 +184,15 @@ def _links() -> Iterator[Hostile]:
                  "task.safetensors", "steps/0000000020.safetensors", "packed/embed.W_E.npy", "packed/lock", "measures/lock",
                  "beginning"):  # fmt: skip
         for to in ("notes.txt", "", "missing"):
-            yield Hostile(f"links/run/{name}/{to or 'folder'}", LINKS, partial(_link_in_run, name=name, to=to), run="whole")
-    for n, name in enumerate(("../victim/notes.txt", "/etc/evil", "archive/../../victim/notes.txt", "..\\x", "C:\\x")):
+            yield Hostile(
+                f"links/run/{name}/{to or 'folder'}",
+                LINKS,
+                partial(_link_in_run, name=name, to=to),
+                run="whole",
+            )
+    for n, name in enumerate(
+        ("../victim/notes.txt", "/etc/evil", "archive/../../victim/notes.txt", "..\\x", "C:\\x")
+    ):
         yield from alone_and_beside(f"links/archive{n}", LINKS, partial(_archive, name=name))
     yield Hostile("links/shards", LINKS, _shards)
 
@@ -234,14 +242,19 @@ def _shards(place: Place) -> Path:
 # Hugging Face.
 
 MODULE = "modeling_evil.py"
-AUTO = {kind: "modeling_evil.Evil" for kind in ("AutoConfig", "AutoModel", "AutoModelForCausalLM", "AutoTokenizer")}
+AUTO = dict.fromkeys(
+    ("AutoConfig", "AutoModel", "AutoModelForCausalLM", "AutoTokenizer"), "modeling_evil.Evil"
+)
 CONFIGS: dict[str, dict[str, Any]] = {
     "auto_map": {"auto_map": AUTO},
     "auto_map-unknown": {"auto_map": AUTO, "model_type": "evil"},
     "auto_map-elsewhere": {"auto_map": {key: f"evil/repo--{value}" for key, value in AUTO.items()}},
     "trust": {"auto_map": AUTO, "trust_remote_code": True, "model_type": "evil"},
     "attention": {"attn_implementation": "evil/kernel", "_attn_implementation": "evil/kernel"},
-    "attention-internal": {"_attn_implementation_internal": "evil/kernel:f", "_attn_implementation_autoset": True},
+    "attention-internal": {
+        "_attn_implementation_internal": "evil/kernel:f",
+        "_attn_implementation_autoset": True,
+    },
     "experts": {"_experts_implementation": "evil/kernel", "use_kernels": True},
     "elsewhere": {"_name_or_path": "../victim", "name_or_path": "../victim"},
     "architectures": {"architectures": ["__import__('os').mkdir('canary')", "Evil"]},
@@ -295,7 +308,14 @@ def _config(place: Place, changes: dict[str, Any]) -> Path:
     config = json.loads((folder / "config.json").read_text("utf-8"))
     (folder / "config.json").write_text(json.dumps(config | changes), "utf-8")
     code = f"open({str(place.canary)!r}, 'w').close()\nclass Evil: pass\n"
-    for name in (MODULE, "configuration_evil.py", "setup.py", "__init__.py", "conftest.py", "custom_generate/generate.py"):
+    for name in (
+        MODULE,
+        "configuration_evil.py",
+        "setup.py",
+        "__init__.py",
+        "conftest.py",
+        "custom_generate/generate.py",
+    ):
         written(place, f"series/checkpoint-5/{name}", code.encode())
         written(place, f"series/{name}", code.encode())
     return folder.parent

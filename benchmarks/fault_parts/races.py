@@ -101,7 +101,9 @@ def _at_least_one(ended: tuple[Ended, Ended]) -> None:
 def _train_and_resume(material: Material, recipe: str, folder: Path, draw: random.Random) -> None:
     """A resume never harms a trainer, from before there is a run until after its end."""
     path = folder / "run"
-    trained, _ = _both(training(path, N_STEPS, recipe), ["resume", path], material.seconds[recipe], draw, "run")
+    trained, _ = _both(
+        training(path, N_STEPS, recipe), ["resume", path], material.seconds[recipe], draw, "run"
+    )
     if trained.code:
         raise Failed(f"the trainer was disturbed: {last_line(trained)}")
     check_same(material.run("whole", recipe), path)
@@ -131,17 +133,26 @@ def _end_longer(material: Material, recipe: str, path: Path) -> None:
     check_same(material.run("longer", recipe), path)
 
 
-def _train_and_read(command_name: str, material: Material, recipe: str, folder: Path, draw: random.Random) -> None:
+def _train_and_read(
+    command_name: str, material: Material, recipe: str, folder: Path, draw: random.Random
+) -> None:
     """Reading a run that grows: there is nothing yet, or it is as it should be."""
-    path, rest = folder / "run", ("--probes", "losses", "--out", folder / "tables") if command_name == "measure" else ()
+    path, rest = (
+        folder / "run",
+        ("--probes", "losses", "--out", folder / "tables") if command_name == "measure" else (),
+    )
     trained, read = _both(
         training(path, N_STEPS, recipe), [command_name, path, *rest], material.seconds[recipe], draw, "run"
     )
     if trained.code:
         raise Failed(f"the trainer was disturbed: {last_line(trained)}")
-    is_early = any(text in read.error for text in ("nothing at", "neither a run", "no checkpoint", "no run", "starting"))
+    is_early = any(
+        text in read.error for text in ("nothing at", "neither a run", "no checkpoint", "no run", "starting")
+    )
     if read.code and not is_early:
-        raise Failed(f"{command_name} of a run that grows ended with {read.code}: {read.error}{read.out}"[:600])
+        raise Failed(
+            f"{command_name} of a run that grows ended with {read.code}: {read.error}{read.out}"[:600]
+        )
     check_same(material.run("whole", recipe), path)
     _none_left(folder)
 
@@ -188,9 +199,13 @@ def _check_numbers(whole: Path, path: Path) -> None:
 # Measuring, packing and repairing.
 
 
-def _two_measures(probes: tuple[str, str], material: Material, recipe: str, folder: Path, draw: random.Random) -> None:
+def _two_measures(
+    probes: tuple[str, str], material: Material, recipe: str, folder: Path, draw: random.Random
+) -> None:
     path = _unmeasured(material, recipe, folder / "run")
-    lines = [["measure", path, "--probes", names, "--out", folder / f"tables{n}"] for n, names in enumerate(probes)]
+    lines = [
+        ["measure", path, "--probes", names, "--out", folder / f"tables{n}"] for n, names in enumerate(probes)
+    ]
     _all_done(_both(lines[0], lines[1], 0.3, draw, "run"))
     alone = _unmeasured(material, recipe, folder / "alone" / "run")
     for n, names in enumerate(probes):

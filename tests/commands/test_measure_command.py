@@ -264,3 +264,17 @@ def test_help_shows_an_example():
     assert "interp measure checkpoints/mainline --probes losses,weight_norms" in " ".join(
         call("--help").split()
     )
+
+
+def test_a_source_that_records_no_losses_and_has_no_task(tmp_path):
+    """Nothing says when it memorized: the tables are written all the same."""
+    import torch
+
+    from tests import foreign
+
+    state = foreign.random_state(foreign.hooked_shapes(3001, 3, 2, 2, 4, 16, 1, 3000))
+    torch.save(state, tmp_path / "step_5.pt")
+    options = ("--activation", "relu", "--attention", "causal", "--normalization", "none", "--no-cache")
+    call(tmp_path / "step_5.pt", "--probes", "weight_norms", "--out", tmp_path / "tables", *options)
+    summary = json.loads((tmp_path / "tables" / "summary.json").read_text())
+    assert summary["phases"] == {} and summary["probes"]["weight_norms"]["steps"] == [5]
