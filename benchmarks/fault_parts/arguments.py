@@ -216,6 +216,8 @@ def _names(flag: str, value: str, folder: Path) -> list[str]:
     long = [part[:40] for part in (text, visible(text)) if len(part) > 3]
     at = [str(folder / text), os.path.expanduser(text)] if len(text) < 1000 else []
     field = field if len(field) > 3 else f"{field}="
+    # Errors of what states something may name the argument in Python, which is the same for scripts.
+    field = next((option.field.rpartition(".")[2] for option in STATED_OPTIONS if option.flag == flag), field)
     return [
         *flag.split(" "),
         field,

@@ -57,8 +57,8 @@ CONTAINERS: dict[str, Callable[[], Any]] = {
     **{f"tuples{n}": partial(chain, n, tuple) for n in LEVELS},
     **{f"dicts{n}": partial(chain, n, _dict) for n in LEVELS},
     "itself": _itself,
-    "long": lambda: list(range(2 * 10**6)),
-    "keys": lambda: {f"k{i}": i for i in range(300_000)},
+    "long": lambda: list(range(200_000)),
+    "keys": lambda: {f"k{i}": i for i in range(100_000)},
     "digits": lambda: [10**5000 + i for i in range(2000)],
     "word": lambda: "x" * 10**7,
 }
@@ -293,7 +293,7 @@ def _sizes() -> Iterator[Hostile]:
             make = partial(_hooked, n_tokens=n_tokens, width=width)
             yield Hostile(f"sizes/{name}/{stated:d}", SIZES, make, stated=stated)
     for name, options in {
-        "positions": {"n_ctx": 10**6}, "layers": {"n_layers": 2000}, "neurons": {"d_mlp": 10**6},
+        "positions": {"n_ctx": 10**6}, "layers": {"n_layers": 200}, "neurons": {"d_mlp": 10**6},
         "heads": {"n_heads": 4000}, "no-width": {"width": 0}, "nothing": {"n_tokens": 0}, "one": {"n_tokens": 1},
     }.items():  # fmt: skip
         yield Hostile(f"sizes/{name}", SIZES, partial(_hooked, **options))
@@ -334,7 +334,7 @@ def _many_names(place: Place, n: int) -> Path:
 
 
 def _many_files(place: Place) -> Path:
-    for n in range(3000):
+    for n in range(1000):
         written(place, f"log_{n}.pt", b"PK\x03\x04")
     return saved(place, place.content).parent
 

@@ -160,7 +160,7 @@ def test_a_trainer_that_is_starting_is_no_failed_start(tmp_path):
 
 
 def test_one_who_asks_whether_a_run_is_in_use_stops_no_trainer(tmp_path):
-    asking = FileLock(tmp_path / "lock")
+    asking = FileLock(tmp_path / "lock", thread_local=False)
     asking.acquire()
     threading.Timer(0.05, asking.release).start()
     with run_lock(tmp_path):
