@@ -160,6 +160,8 @@ def _tried(
     line = [*(typed.get(word, word) for word in base.words), *words]
     ended = _ended(base, line)
     names = _names(flag, (*words, *replaced.values())[-1], folder)
+    # What does not go together may be said of the other, and a number that is no fault may make training diverge.
+    names += [f"'{word}'" for word in base.words[2:]] + ["The loss of run", "No such option: -"]
     check_sentence(ended, *names)
     if ended.code == 2 and not any(name in ended.error for name in names):
         raise Failed(f"names none of {', '.join(names)}: {last_line(ended)}")

@@ -93,7 +93,7 @@ BAD = [
     ({"optimizer": {"betas": (math.nan, 0.9)}}, r"betas of at least 0 and below 1, got \[nan, 0.9\]"),
     ({"optimizer": {"eps": math.nan}}, "a finite eps >= 0, got nan"),
     ({"optimizer": {"eps": -1.0}}, "a finite eps >= 0, got -1.0"),
-    ({"optimizer": {"momentum": math.inf}}, "a finite momentum >= 0, got inf"),
+    ({"optimizer": {"momentum": math.inf}}, "momentum finite and at least 0, got momentum=inf"),
     ({"optimizer": {"lr": math.nan}}, "finite lr > 0"),
     ({"model": {"init_scale": math.inf}}, "a finite init_scale, got inf"),
     ({"model": {"attention_rate": math.nan}}, "a finite attention_rate, got nan"),
