@@ -6,6 +6,7 @@ from typing import Any
 from interp.checks.findings import listed
 from interp.ground.plain_json import json_value
 from interp.ground.system_errors import system_error
+from interp.ground.whole_reading import read_whole
 from interp.networks.config import Weights
 from interp.runs.seal import is_sealed
 from interp.runs.tensor_files import (
@@ -43,6 +44,8 @@ def _damage(file: Path, checksum: str | None) -> tuple[str, str] | None:
         return ("truncated" if is_cut else "altered"), "has no readable header"
     if size < expected:
         return "truncated", f"has {size} of {expected} bytes"
+    if size > expected:
+        return "altered", f"has {size} bytes where its header says {expected}"
     if checksum is None:
         return None
     try:
@@ -87,7 +90,7 @@ def consistent(file: Path) -> tuple[int, Weights] | None:
         return None
     try:
         step, checksums = int(metadata["step"]), json_value(metadata["checksums"])
-        is_sealed(file.read_bytes())
+        is_sealed(read_whole(file))
     except (OSError, KeyError, ValueError, TypeError):
         return None
     if {name: tensor_checksum(t) for name, t in tensors.items()} != checksums:

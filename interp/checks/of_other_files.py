@@ -7,6 +7,7 @@ from typing import Any
 from interp.checks.file_damage import consistent, file_damage, resumed_at
 from interp.checks.findings import Report, listed
 from interp.ground.whole_files import TEMPORARY_SUFFIX, leftovers
+from interp.ground.whole_reading import read_whole
 from interp.runs.packed_weights import packed_damage
 from interp.runs.run import Run
 from interp.runs.saving import read_latest
@@ -116,7 +117,7 @@ def _tables(path: Path, *, sealed: bool = True) -> list[Path]:
 
     def has_seal(file: Path) -> bool:
         try:
-            return is_sealed(file.read_bytes())
+            return is_sealed(read_whole(file))
         except (OSError, ValueError):
             return True
 
@@ -160,7 +161,7 @@ def _note_unprotected(run: Run, report: Report) -> None:
 
 def _states_nothing(file: Path) -> bool:
     try:
-        return not is_sealed(file.read_bytes())
+        return not is_sealed(read_whole(file))
     # Not there, or not readable or damaged, which is said elsewhere.
     except (OSError, ValueError):
         return False

@@ -21,6 +21,7 @@ from interp.checks.of_other_files import REPAIRING_SUFFIX, checkpoint_files, tab
 from interp.checks.restoring import how_to_retrain, repair_checkpoints
 from interp.ground.system_errors import system_error
 from interp.ground.whole_files import remove_leftovers, within, write_bytes, write_json
+from interp.ground.whole_reading import read_whole
 from interp.networks import objective
 from interp.networks.answers import answer_logits
 from interp.networks.config import check_weights
@@ -236,7 +237,7 @@ def _repair_task(run: Run, index: dict[int, dict[str, Any]], done: list[Repair])
 def _says_what_was_written(file: Path) -> bool:
     """Whether a file's own checksum, if it states one, does not show that the file is the one that changed."""
     try:
-        is_sealed(file.read_bytes())
+        is_sealed(read_whole(file))
         return True
     except ValueError:
         return False

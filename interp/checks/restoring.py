@@ -15,6 +15,7 @@ from interp.checks.findings import Repair
 from interp.checks.of_other_files import REPAIRING_SUFFIX
 from interp.ground.plain_json import json_value
 from interp.ground.whole_files import TEMPORARY_SUFFIX, within, write_json, write_together
+from interp.ground.whole_reading import read_whole
 from interp.networks.config import Weights
 from interp.runs.index import inside
 from interp.runs.packed_weights import packed_tensor
@@ -74,7 +75,7 @@ def _plan(
     for name, (step, about) in damaged.items():
         found = whole.get(about["checksum"])
         if found is not None:
-            text, data = f"restored from {found.relative_to(path).as_posix()}", found.read_bytes()
+            text, data = f"restored from {found.relative_to(path).as_posix()}", read_whole(found)
         elif not about["tensors"] and Path(name).parts[0] == "steps":
             # An optimizer without state has none.
             text = f"not repairable: its entry in the index lists no tensors; {how_to_retrain(path)}"
@@ -128,7 +129,7 @@ def _search(path: Path, about: dict[str, Any]) -> tuple[Weights, set[str]]:
 def _from_packed(path: Path, name: str, checksum: str) -> Any:
     """The tensor of this checksum in the packed weights, which may be of an earlier set of steps."""
     try:
-        checksums = json_value((path / "packed" / f"{name}.json").read_text("utf-8"))["tensors"]
+        checksums = json_value(read_whole(path / "packed" / f"{name}.json"))["tensors"]
         row = checksums.index(checksum)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

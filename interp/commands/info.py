@@ -134,7 +134,8 @@ def _source_lines(source: Mapping[str, Any]) -> dict[str, str]:
     if logs := source.get("logs"):
         lines["  losses from"] = ", ".join(logs)
     if unreadable := source.get("unreadable"):
-        lines["  left out"] = ", ".join(unreadable)
+        more = f" and {len(unreadable) - 20} more" if len(unreadable) > 20 else ""
+        lines["  left out"] = ", ".join(list(unreadable)[:20]) + more
     return lines
 
 

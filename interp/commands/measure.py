@@ -193,7 +193,10 @@ def _summary(
     from interp.runs.config import config_to_json
     from interp.tables.phases import phases
 
-    found = phases({"history": run.history(), **tables})
+    answers = {"history": run.history(), **tables}
+    # Of a source without a task and a log, nothing tells.
+    can_tell = any(name in answers and len(answers[name]) for name in ("history", "losses"))
+    found = phases(answers) if can_tell else {}
     return {
         "run": run.name,
         "config": config_to_json(run.config),

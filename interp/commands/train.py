@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from typer import Argument, Option
 
 from interp.commands.wording import errors_as_typed
-from interp.ground.plain_text import say
+from interp.ground.plain_text import say, shown, visible
 
 if TYPE_CHECKING:
     from interp.runs.config import Recipe
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 Device = Annotated[str, Option(help="cpu, cuda or mps; recorded.")]
 Threads = Annotated[
     int | None,
-    Option(help="CPU threads; recorded, as equal numbers need equal threads. [default: torch's]", min=1),
+    Option(
+        help="CPU threads; recorded, as equal numbers need equal threads. [default: torch's]", min=1, max=1024
+    ),
 ]
 
 TASK, MODEL, OPTIMIZER, SAVING = "Task", "Network", "Optimizer", "Length and saving"
@@ -184,6 +186,7 @@ def option_of(name: str) -> str:
 OPTIONS = {path.rpartition(".")[-1]: option_of(name) for name, path in FIELD_OF.items()} | {
     "n_steps": "--steps",
     "checkpoint_steps": "--save",
+    "betas": "--beta1 and --beta2",
     "optimizer_steps": "--save-optimizer",
 }
 
@@ -215,6 +218,9 @@ def assembled(
         if not equals or not path:
             raise ValueError(f"--set {text}: needs FIELD=VALUE, as --set task.p=59.")
         settings[path], typed[path] = value_of(value), f"--set {text}"
+    for path, value in settings.items():
+        if isinstance(value, str) and visible(value) != value:
+            raise ValueError(f"{typed[path]} needs a name, got {shown(value)}.")
     n_steps = settings.pop("n_steps", steps)
     if n_steps is not None and (type(n_steps) is not int or n_steps < 1):
         raise ValueError(
@@ -231,7 +237,10 @@ def assembled(
     if cayley_table is not None:
         from interp.mathematics.cayley_tables import read_cayley_table
 
-        group = read_cayley_table(cayley_table)
+        try:
+            group = read_cayley_table(cayley_table)
+        except ValueError as error:
+            raise ValueError(f"--cayley-table: {visible(str(error))}") from error
         settings["task.cayley_table"], typed["task.cayley_table"] = group.table.tolist(), "--cayley-table"
         settings.setdefault("task.group", group.name)
     recipe = with_settings(base, settings, typed)
@@ -292,7 +301,9 @@ def resume(
         list[str] | None, Option(help="With --steps: the same with optimizer state; repeatable.")
     ] = None,
     device: Annotated[str | None, Option(help="Default: the device that the run was started on.")] = None,
-    threads: Annotated[int | None, Option(help="Default: the thread count of its start.", min=1)] = None,
+    threads: Annotated[
+        int | None, Option(help="Default: the thread count of its start.", min=1, max=1024)
+    ] = None,
 ) -> None:
     """Continue a run after Ctrl-C, kill or a crash, bit for bit as if it had never stopped.
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from interp.ground.plain_json import json_value
 from interp.ground.whole_files import is_temporary
+from interp.ground.whole_reading import read_whole
 from interp.runs.seal import is_sealed
 
 
@@ -24,7 +25,7 @@ def _is_ours(file: Path) -> bool:
         return file.name.startswith((".task.safetensors.", ".index.json.", ".run.json."))
     try:
         if file.name == "index.json":
-            return json_value(file.read_bytes()) == {}
-        return file.name == "task.safetensors" and is_sealed(file.read_bytes())
+            return json_value(read_whole(file)) == {}
+        return file.name == "task.safetensors" and is_sealed(read_whole(file))
     except ValueError:
         return False

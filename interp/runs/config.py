@@ -54,10 +54,14 @@ class OptimizerConfig:
             raise ValueError(f"An optimizer needs betas of at least 0 and below 1, got {list(self.betas)}.")
         for name in ("eps", "momentum"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"An optimizer needs a finite {name} >= 0, got {getattr(self, name)}.")
+                raise ValueError(
+                    f"An optimizer needs {name} finite and at least 0, got {name}={getattr(self, name)}."
+                )
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"A mini-batch needs at least one row, got batch_size={self.batch_size}.")
         check_seed("batch_seed", self.batch_seed)
+        if self.batch_size is not None and self.batch_seed < 0:
+            raise ValueError(f"Mini-batches need batch_seed of at least 0, got {self.batch_seed}.")
         if self.warmup_steps < 0:
             raise ValueError(f"Warm-up needs warmup_steps of at least 0, got {self.warmup_steps}.")
 

@@ -10,15 +10,19 @@ import filelock
 from interp.ground.whole_files import is_temporary, within
 
 
+# Whoever asks whether a run is in use has its lock for a moment: no reason to refuse a trainer.
+_A_MOMENT = 0.2
+
+
 @contextmanager
-def run_lock(path: Path) -> Iterator[None]:
+def run_lock(path: Path, timeout: float = _A_MOMENT) -> Iterator[None]:
     """A run for oneself.
 
     Raises:
-        filelock.Timeout: at once, if another process has it.
+        filelock.Timeout: if another process has it, and still has it after a moment.
         OSError: if nothing can be written there.
     """
-    with filelock.FileLock(_lock_file(path), timeout=0):
+    with filelock.FileLock(_lock_file(path), timeout=timeout):
         yield
 
 
@@ -48,7 +52,7 @@ def is_in_use(path: Path) -> bool:
     if not (path / "lock").exists():
         return False
     try:
-        with run_lock(path):
+        with run_lock(path, timeout=0.0):
             return False
     except filelock.Timeout:
         return True

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from interp.ground.plain_json import json_value
 from interp.ground.whole_files import write_bytes, write_json
+from interp.ground.whole_reading import check_regular, read_whole
 from interp.runs.locks import folder_lock
 from interp.runs.tensor_files import RunError, array_checksum, check_weight_names, tensor_checksum
 
@@ -56,7 +57,7 @@ def packed_weight(
 def _stamp(file: Path) -> Any:
     """What a stamp says, None where it cannot be read: not packed yet, or half packed."""
     try:
-        return json_value(file.read_text("utf-8"))
+        return json_value(read_whole(file).decode("utf-8"))
     except (OSError, ValueError):
         return None
 
@@ -64,6 +65,7 @@ def _stamp(file: Path) -> Any:
 def _mapped(file: Path) -> np.memmap | None:
     """A packed array, None where the file is none (missing, cut, empty, something else)."""
     try:
+        check_regular(file)
         array = np.lib.format.open_memmap(file, mode="r")
     except (OSError, ValueError, TypeError, EOFError, SyntaxError, OverflowError, MemoryError):
         return None

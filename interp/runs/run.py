@@ -15,6 +15,7 @@ from interp.runs.beginnings import is_beginning
 from interp.runs.belonging import check_belongs
 from interp.runs.config import RunConfig, config_from_json
 from interp.runs.index import read_index
+from interp.runs.locks import is_in_use
 from interp.runs.packed_weights import packed_weight
 from interp.runs.record import RunRecord, record_from_json
 from interp.runs.seal import check_stated
@@ -310,6 +311,8 @@ def open_run(path: str | os.PathLike) -> Run:
             f"There is no run at {path}: no such directory. Runs that grokscope made hold a run.json."
         )
     if not file.exists() and is_beginning(path):
+        if is_in_use(path):
+            raise RunError(f"A trainer is starting in {path}: there is no run yet. Try again in a moment.")
         raise RunError(
             f"{path} holds only the beginning of a run, whose start failed before anything was trained. Start it again "
             "with `interp train`, in the same place."

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from interp.ground.plain_json import json_value
 from interp.ground.plain_text import shown
 from interp.ground.whole_files import remove_leftovers, sync_directory, within, write_bytes, write_json
+from interp.ground.whole_reading import read_whole
 from interp.networks.config import Weights
 from interp.runs.beginnings import is_beginning
 from interp.runs.belonging import belonging
@@ -214,7 +215,7 @@ def read_latest(run: Run) -> Checkpoint | None:
     if not path.exists():
         return None
     try:
-        data = path.read_bytes()
+        data = read_whole(path)
     except OSError as error:
         raise not_readable(path, error) from error
     try:

@@ -136,6 +136,8 @@ def longer_schedule(
 
 
 def _expand(text: str, n_steps: int) -> list[int]:
+    if any(len(number) > 100 for number in re.findall(r"\d+", text)):
+        raise ValueError(f"A schedule needs steps of at most 100 digits, got {shown(text)}.")
     if match := re.fullmatch(r"every:([1-9]\d*)", text):
         return _few(text, range(0, n_steps + 1, int(match[1])))
     if match := re.fullmatch(r"log:([1-9]\d*)", text):

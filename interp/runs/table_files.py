@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from interp.ground.parquet_sizes import check_parquet
 from interp.ground.plain_json import json_value
+from interp.ground.whole_reading import read_whole
 from interp.runs.seal import OPEN, is_sealed, sealed
 from interp.runs.tensor_files import RunError, not_readable
 
@@ -50,7 +51,7 @@ def read_table(path: Path, *, needs_seal: bool = False) -> tuple["pd.DataFrame",
     import pyarrow.parquet as pq
 
     try:
-        data = path.read_bytes()
+        data = read_whole(path)
     except OSError as error:
         raise not_readable(path, error) from error
     try:

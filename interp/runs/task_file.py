@@ -7,6 +7,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
+from interp.ground.whole_reading import read_whole
 from interp.runs.seal import OPEN, is_sealed, sealed
 from interp.runs.tensor_files import RunError, damaged, not_readable, safetensors_bytes
 from interp.tasks.task import Task, TaskConfig
@@ -39,7 +40,7 @@ def read_task(path: Path, config: TaskConfig) -> Task:
         RunError: if the file is missing or damaged, or holds other data.
     """
     try:
-        data = path.read_bytes()
+        data = read_whole(path)
         stored = load_safetensors(data)
     except OSError as error:
         raise not_readable(path, error) from error

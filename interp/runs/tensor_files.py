@@ -16,6 +16,7 @@ from torch import Tensor
 from interp.ground.plain_json import json_value
 from interp.ground.plain_text import sentence, shown, visible, visible_lines
 from interp.ground.system_errors import system_error
+from interp.ground.whole_reading import check_fits, check_regular, read_whole
 from interp.networks.config import Weights
 
 # What a system adds to a name (temporary files, endings) fits beside these.
@@ -90,6 +91,7 @@ def file_checksum(path: Path) -> str:
         RunError: if the file is missing or empty.
     """
     try:
+        check_fits(path)
         return xxhash.xxh3_64(np.memmap(path, dtype=np.uint8, mode="r").data).hexdigest()
     except OSError as error:
         raise not_readable(path, error) from error
@@ -104,7 +106,7 @@ def read_tensors(path: Path, checksum: str) -> Weights:
         RunError: if the file is missing, truncated or altered.
     """
     try:
-        data = path.read_bytes()
+        data = read_whole(path)
     except OSError as error:
         raise not_readable(path, error) from error
     found = xxhash.xxh3_64(data).hexdigest()
@@ -123,6 +125,7 @@ def read_tensor(path: Path, name: str, checksum: str) -> Tensor:
         RunError: if the file is missing or damaged, or the tensor is not the one that was saved.
     """
     try:
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             tensor = file.get_tensor(name)
     except FileNotFoundError as error:
@@ -190,7 +193,7 @@ def read_json(path: Path) -> Any:
         RunError: if it is missing or not JSON.
     """
     try:
-        return json_value(path.read_text("utf-8"))
+        return json_value(read_whole(path).decode("utf-8"))
     except FileNotFoundError as error:
         raise RunError(f"{path} is missing. {_advice(path)}") from error
     except OSError as error:

@@ -68,7 +68,7 @@ def find_task(
         kind, fields = fitted_family(model, shown, stated)
     except ValueError as error:
         if stated:
-            raise
+            raise SourceError(f"Run {run.name!r} has no task: {error}") from error
         return None, {"none": str(error)}
     candidates = kind.candidates(fields)
     largest = max(config.n_answers for config in candidates.values())

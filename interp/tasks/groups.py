@@ -60,7 +60,7 @@ class GroupConfig:
         check_split(self.split, self.train_fraction)
         check_seed("split_seed", self.split_seed)
         if not 0 <= self.corrupted_fraction <= 1:
-            raise ValueError(f"A task needs a corrupted fraction in [0, 1], got {self.corrupted_fraction}.")
+            raise ValueError(f"A task needs corrupted_fraction in [0, 1], got {self.corrupted_fraction}.")
         if self.cayley_table is not None:
             self._check_name()
         if self.finite_group.order < 2:

@@ -138,7 +138,7 @@ class ModularConfig:
         if self.n_unused_tokens < 0:
             raise ValueError(f"A vocabulary needs n_unused_tokens of at least 0, got {self.n_unused_tokens}.")
         if not 0 <= self.corrupted_fraction <= 1:
-            raise ValueError(f"A task needs a corrupted fraction in [0, 1], got {self.corrupted_fraction}.")
+            raise ValueError(f"A task needs corrupted_fraction in [0, 1], got {self.corrupted_fraction}.")
 
     @property
     def row(self) -> str:

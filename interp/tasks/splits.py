@@ -22,7 +22,7 @@ def check_split(split: Split, fraction: float | None) -> None:
             raise ValueError(f"Split {split!r} needs a train fraction; only split 'unknown' can do without.")
     elif not 0 < fraction < 1:
         raise ValueError(
-            f"A task needs a train fraction strictly between 0 and 1, got {fraction}. "
+            f"A task needs train_fraction strictly between 0 and 1, got {fraction}. "
             "Grokking is seen between about 0.25 and 0.5."
         )
 

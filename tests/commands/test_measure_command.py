@@ -16,6 +16,7 @@ from interp.measurement.measure import measure
 from interp.measurement.standard import STANDARD
 from interp.measurement.stream import MeasureError
 from interp.runs.tensor_files import RunError
+from interp.sources import SourceWarning
 from tests.commands.test_train_command import QUICK
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -264,3 +265,18 @@ def test_help_shows_an_example():
     assert "interp measure checkpoints/mainline --probes losses,weight_norms" in " ".join(
         call("--help").split()
     )
+
+
+def test_a_source_that_records_no_losses_and_has_no_task(tmp_path):
+    """Nothing says when it memorized: the tables are written all the same."""
+    import torch
+
+    from tests import foreign
+
+    state = foreign.random_state(foreign.hooked_shapes(3001, 3, 2, 2, 4, 16, 1, 3000))
+    torch.save(state, tmp_path / "step_5.pt")
+    options = ("--activation", "relu", "--attention", "causal", "--normalization", "none", "--no-cache")
+    with pytest.warns(SourceWarning, match="No task"):
+        call(tmp_path / "step_5.pt", "--probes", "weight_norms", "--out", tmp_path / "tables", *options)
+    summary = json.loads((tmp_path / "tables" / "summary.json").read_text())
+    assert summary["phases"] == {} and summary["probes"]["weight_norms"]["steps"] == [5]

@@ -1,5 +1,7 @@
 """`interp train`: from options to a recipe, of any family."""
 
+import re
+
 import pytest
 from typer.testing import CliRunner
 
@@ -107,3 +109,32 @@ def test_the_help_names_every_preset_and_family():
     text = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200"}).output
     for name in (*PRESETS, *FAMILIES):
         assert name in text
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--threads", 10**9], 2, r"Invalid value for '--threads': 1000000000 is not in the range"),
+        (["--threads", 10**15], 2, r"Invalid value for '--threads': 1000000000000000 is not in the range"),
+        (["--batch-seed", -1, "--batch-size", 4], 1, "Mini-batches need --batch-seed of at least 0, got -1"),
+        (["--momentum", "nan"], 1, "needs momentum finite and at least 0, got --momentum nan"),
+        (["--eps", "inf"], 1, "needs --eps finite and at least 0, got --eps inf"),
+        (["--beta1", 2], 1, r"needs --beta1 and --beta2 of at least 0 and below 1, got \[2\.0, "),
+        (["--corrupted-fraction", -1], 1, r"needs --corrupted-fraction in \[0, 1\], got -1\.0"),
+        (["--train-fraction", -1], 1, "needs --train-fraction strictly between 0 and 1, got -1"),
+        (["--save", "1" * 5000], 1, "A schedule needs steps of at most 100 digits, got '111"),
+        (["--cayley-table", "x\nforged"], 1, r"^interp: --cayley-table: x\\nforged is no Cayley table"),
+        (["--operation", "a\udcff"], 1, r"--operation needs a name, got 'a\\udcff'"),
+    ],
+)
+def test_odd_values_are_refused_by_the_name_of_their_option(
+    tmp_path, options, code, message, capsys, monkeypatch
+):
+    from interp.commands.cli import main
+
+    monkeypatch.setattr("sys.argv", ["interp", "train", str(tmp_path / "run"), *map(str, options)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr().err
+    assert end.value.code == code and re.search(message, said), said
+    assert not (tmp_path / "run").exists()

@@ -424,3 +424,26 @@ def test_losses_of_parts_are_those_of_the_whole(tmp_path, monkeypatch):
     assert torch.equal(
         learned._answers(run.config.model, run.step_weights(5), run.task.questions, 7), answers
     )
+
+
+def test_a_thousand_files_that_cannot_be_read_are_not_said_one_by_one(tmp_path, capsys):
+    from interp.commands.info import describe
+
+    torch.save(state(), tmp_path / "step_5.pt")
+    for i in range(100):
+        (tmp_path / f"log_{i}.pt").write_bytes(b"PK\x03\x04")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        run = open_run(tmp_path, **KNOWN)
+    texts = [str(warning.message) for warning in said if "Left out" in str(warning.message)]
+    assert len(texts) == 21 and texts[-1] == "Left out: 80 more files that cannot be read."
+    assert describe(run)["  left out"].endswith("log_19.pt and 80 more")
+    assert len(run.record.source["unreadable"]) == 100
+
+
+def test_a_stated_task_that_no_network_of_this_size_learned_names_the_source(tmp_path):
+    torch.save(foreign.random_state(foreign.hooked_shapes(8, 50, 8, 2, 4, 16, 1, 7)), tmp_path / "step_5.pt")
+    with pytest.raises(
+        SourceError, match=r"Run 'step_5\.pt' has no task: The network reads 50 tokens at once"
+    ):
+        opened(tmp_path / "step_5.pt")

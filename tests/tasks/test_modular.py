@@ -230,7 +230,7 @@ def test_errors(annotations_off):
         ({"train_fraction": 1.0}, r"strictly between 0 and 1, got 1\.0"),
         ({"train_fraction": -0.3}, "strictly between 0 and 1, got -0.3"),
         ({"train_fraction": float("nan")}, "strictly between 0 and 1, got nan"),
-        ({"corrupted_fraction": 1.5}, r"corrupted fraction in \[0, 1\], got 1.5"),
+        ({"corrupted_fraction": 1.5}, r"corrupted_fraction in \[0, 1\], got 1.5"),
         ({"split": "random"}, "split to be one of 'shuffle', 'unordered', .*, got 'random'"),
     ]
     for changes, message in cases:

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import subprocess
 import sys
+import threading
 
 import pytest
 from filelock import FileLock
@@ -11,6 +12,7 @@ from filelock import FileLock
 import interp
 from benchmarks.fault_parts.staged import Killed, bytes_of, killed_at
 from interp.runs import saving
+from interp.runs.locks import run_lock
 from interp.runs.record import RunRecord
 from interp.runs.saving import create_run, put_in_place
 from interp.runs.tensor_files import RunError
@@ -91,7 +93,7 @@ BAD = [
     ({"optimizer": {"betas": (math.nan, 0.9)}}, r"betas of at least 0 and below 1, got \[nan, 0.9\]"),
     ({"optimizer": {"eps": math.nan}}, "a finite eps >= 0, got nan"),
     ({"optimizer": {"eps": -1.0}}, "a finite eps >= 0, got -1.0"),
-    ({"optimizer": {"momentum": math.inf}}, "a finite momentum >= 0, got inf"),
+    ({"optimizer": {"momentum": math.inf}}, "momentum finite and at least 0, got momentum=inf"),
     ({"optimizer": {"lr": math.nan}}, "finite lr > 0"),
     ({"model": {"init_scale": math.inf}}, "a finite init_scale, got inf"),
     ({"model": {"attention_rate": math.nan}}, "a finite attention_rate, got nan"),
@@ -146,3 +148,20 @@ def test_what_the_system_refuses_names_the_file(tmp_path):
     )
     code, told = command("verify", tmp_path / "file" / "run")
     assert code == 1 and str(tmp_path / "file" / "run") in told and "Traceback" not in told
+
+
+def test_a_trainer_that_is_starting_is_no_failed_start(tmp_path):
+    path = begun(tmp_path / "r")
+    with (
+        FileLock(path / "lock"),
+        pytest.raises(RunError, match=r"A trainer is starting in .*r: there is no run yet\. Try again"),
+    ):
+        interp.open_run(path)
+
+
+def test_one_who_asks_whether_a_run_is_in_use_stops_no_trainer(tmp_path):
+    asking = FileLock(tmp_path / "lock", thread_local=False)
+    asking.acquire()
+    threading.Timer(0.05, asking.release).start()
+    with run_lock(tmp_path):
+        assert not asking.is_locked

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from interp.ground.plain_json import json_value
+from interp.ground.whole_reading import check_regular
 from interp.networks.config import Weights
 from interp.sources.files.archives import can_be_mapped
 from interp.sources.files.arrays import ArrayError, StoredConfig, stand_ins, with_arrays
@@ -48,6 +49,7 @@ def _allowed_types() -> list[Any]:
 def kind_of(path: Path) -> Kind | None:
     """What a file is by its first bytes, or None where it holds no tensors."""
     try:
+        check_regular(path)
         with path.open("rb") as file:
             head = file.read(32)
     except OSError as error:
@@ -183,7 +185,11 @@ def read_json(path: Path) -> Any:
     Raises:
         SourceError: if it is larger, or not JSON.
     """
-    if path.stat().st_size > 64 * 2**20:
+    try:
+        size = check_regular(path)
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}.") from error
+    if size > 64 * 2**20:
         raise SourceError(f"{path} is larger than any config or log. Leave it out.")
     try:
         return json_value(path.read_text("utf-8"))

@@ -17,6 +17,9 @@ from interp.sources.files.places import Place, places_in
 from interp.sources.files.tensors import check_tensors, form_of
 from interp.sources.files.wrapping import STATE_KEYS, State, is_state, states_of
 
+# Files that are left out are said one by one, so many of them.
+MOST_SAID = 20
+
 
 @dataclass(eq=False)
 class Skipped:
@@ -55,7 +58,8 @@ def states_in(
             if source.is_file():
                 raise
             skipped.unreadable[label] = str(error)
-            warnings.warn(f"Left out: {error}", SourceWarning, stacklevel=2)
+            if len(skipped.unreadable) <= MOST_SAID:
+                warnings.warn(f"Left out: {error}", SourceWarning, stacklevel=2)
             continue
         if not found:
             skipped.without_weights.append(label)
@@ -63,6 +67,8 @@ def states_in(
             continue
         any_found = True
         yield from found
+    if (more := len(skipped.unreadable) - MOST_SAID) > 0:
+        warnings.warn(f"Left out: {more:,} more files that cannot be read.", SourceWarning, stacklevel=2)
     if unknown and not any_found:
         # Nothing else is there: whoever takes it says which tensors these are.
         for state in unknown:
