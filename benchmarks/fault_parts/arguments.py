@@ -216,7 +216,7 @@ def _names(flag: str, value: str, folder: Path) -> list[str]:
     text = value.partition("=")[2] if value.startswith("--") else value
     *_, field = flag.split(".")
     long = [part[:40] for part in (text, visible(text)) if len(part) > 3]
-    at = [str(folder / text), os.path.expanduser(text)] if len(text) < 1000 else []
+    at = [str(folder / text), os.path.dirname(text), os.path.expanduser(text)] if len(text) < 1000 else []
     field = field if len(field) > 3 else f"{field}="
     # Errors of what states something may name the argument in Python, which is the same for scripts.
     field = next(
@@ -227,6 +227,7 @@ def _names(flag: str, value: str, folder: Path) -> list[str]:
         field,
         repr(text)[:40],
         *long,
+        f"step {text[:40]}",
         *(visible(place) for place in at if len(place) > 3),
     ]
 

@@ -15,10 +15,7 @@ from benchmarks.fault_parts.strange import Hostile, Place, alone_and_beside, sav
 from benchmarks.fault_parts.trials import Trial
 
 SHARED, SHAPES = "containers that share and nest", "tensors that claim more than they hold"
-ARCHIVES, SIZES = (
-    "archives that unpack to far more",
-    "networks of absurd sizes",
-)
+ARCHIVES, SIZES = "archives that unpack to far more", "networks of absurd sizes"
 LEVELS = (24, 40, 60)
 DEEP = 100_000
 
