@@ -87,7 +87,7 @@ def _trial(material: Material, name: str, base: Base, option: Option, value: str
     else:
         # In one word, as values that begin with a hyphen need.
         words, replaced = (f"{option.flags[0]}={text}",), {}
-    act = partial(_tried, material, base, option.flags[0], words, replaced)
+    act = partial(_tried, material, base, " ".join(option.flags), words, replaced)
     return Trial(f"arguments/{name}/{option.name}/{value}", f"odd values for {_kind(base)}", act)
 
 
@@ -216,15 +216,18 @@ def _names(flag: str, value: str, folder: Path) -> list[str]:
     text = value.partition("=")[2] if value.startswith("--") else value
     *_, field = flag.split(".")
     long = [part[:40] for part in (text, visible(text)) if len(part) > 3]
-    at = [str(folder / text), os.path.expanduser(text)] if len(text) < 1000 else []
+    at = [str(folder / text), os.path.dirname(text), os.path.expanduser(text)] if len(text) < 1000 else []
     field = field if len(field) > 3 else f"{field}="
     # Errors of what states something may name the argument in Python, which is the same for scripts.
-    field = next((option.field.rpartition(".")[2] for option in STATED_OPTIONS if option.flag == flag), field)
+    field = next(
+        (option.field.rpartition(".")[2] for option in STATED_OPTIONS if option.flag in flag.split()), field
+    )
     return [
         *flag.split(" "),
         field,
         repr(text)[:40],
         *long,
+        f"step {text[:40]}",
         *(visible(place) for place in at if len(place) > 3),
     ]
 

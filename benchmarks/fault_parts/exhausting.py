@@ -1,8 +1,7 @@
-"""Files that claim more than they hold: memory, time and endless reading."""
+"""Files that claim more than they hold: memory and time."""
 
 import io
 import json
-import os
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
@@ -16,18 +15,13 @@ from benchmarks.fault_parts.strange import Hostile, Place, alone_and_beside, sav
 from benchmarks.fault_parts.trials import Trial
 
 SHARED, SHAPES = "containers that share and nest", "tensors that claim more than they hold"
-ARCHIVES, SIZES, JSON = (
-    "archives that unpack to far more",
-    "networks of absurd sizes",
-    "JSON and tables without end",
-)
-ENDLESS = "devices, pipes and sparse files of a terabyte"
+ARCHIVES, SIZES = "archives that unpack to far more", "networks of absurd sizes"
 LEVELS = (24, 40, 60)
 DEEP = 100_000
 
 
 def trials(material: Material) -> Iterator[Trial]:
-    for hostile in (*_shared(), *_shapes(), *_archives(), *_sizes(), *_json(), *_endless()):
+    for hostile in (*_shared(), *_shapes(), *_archives(), *_sizes()):
         yield trial(material, hostile)
 
 
@@ -173,7 +167,7 @@ _HEADERS: dict[str, Callable[[], bytes]] = {
     "negative": lambda: json.dumps({"a": _one(shape=(-2,), ends=(-8, 0))}).encode(),
     "empty": lambda: json.dumps({f"a{i}": _one(shape=(10**12, 0), ends=(0, 0)) for i in range(100)}).encode(),
     "deep": lambda: b'{"__metadata__": ' + b"[" * DEEP + b"]" * DEEP + b"}",
-    "many": lambda: json.dumps({f"a{i}": _one(shape=(0,), ends=(0, 0)) for i in range(200_000)}).encode(),
+    "many": lambda: json.dumps({f"a{i}": _one(shape=(0,), ends=(0, 0)) for i in range(20_000)}).encode(),
     "metadata": lambda: json.dumps({"__metadata__": {str(i): "x" for i in range(200_000)}, "a": _one()}).encode(),
     "spaces": lambda: b"{" + b" " * 50_000_000 + b"}",
     "types": lambda: json.dumps({"a": _one("F8_E4M3", (8,)), "b": _one("Q9")}).encode(),
@@ -337,125 +331,3 @@ def _many_files(place: Place) -> Path:
     for n in range(1000):
         written(place, f"log_{n}.pt", b"PK\x03\x04")
     return saved(place, place.content).parent
-
-
-# JSON, tables.
-
-
-_TEXTS: dict[str, Callable[[], str]] = {
-    "deep": lambda: "[" * DEEP + "]" * DEEP,
-    "deep-dict": lambda: '{"a":' * 5000 + "1" + "}" * 5000,
-    "keys": lambda: json.dumps({f"k{i}": i for i in range(500_000)}),
-    "digits": lambda: '{"step": 1' + "0" * 10**6 + "}",
-    "float": lambda: '{"step": 1e400, "loss": NaN, "lr": -Infinity}',
-    "rows": lambda: json.dumps([{"step": i, "loss": 0.5} for i in range(300_000)]),
-    "word": lambda: json.dumps("x" * 10**7),
-    "open": lambda: '{"a": "' + "\\u0000" * 10**5,
-}
-_LOGS = (
-    "log.json",
-    "trainer_state.json",
-    "config.json",
-    "metrics.jsonl",
-    "split.json",
-    "train_indices.json",
-    "log.csv",
-)
-_RUN_JSON = ("run.json", "index.json", "packed/embed.W_E.json")
-
-
-def _json() -> Iterator[Hostile]:
-    for name in _TEXTS:
-        for file in _LOGS:
-            yield Hostile(f"json/{file}/{name}", JSON, partial(_log, name=name, file=file))
-        for file in _RUN_JSON:
-            yield Hostile(
-                f"json/{file}/{name}", JSON, partial(_json_of_run, name=name, file=file), run="whole"
-            )
-    for file in ("history.parquet", "measures"):
-        yield Hostile(f"json/table/{file}", JSON, partial(_table, name=file), run="whole")
-
-
-def _log(place: Place, name: str, file: str) -> Path:
-    written(place, file, _TEXTS[name]().encode())
-    return saved(place, place.content).parent
-
-
-def _json_of_run(place: Place, name: str, file: str) -> Path:
-    return written(place, file, _TEXTS[name]().encode()) and place.source
-
-
-def _table(place: Place, name: str) -> Path:
-    """Thirty million equal rows in a small file."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from benchmarks.fault_parts.hostile import file_of_run
-
-    equal = pa.DictionaryArray.from_arrays(pa.array(np.zeros(3 * 10**7, dtype=np.int8)), pa.array([0.5]))
-    columns = dict.fromkeys(("step", "train_loss", "test_loss", "train_accuracy", "test_accuracy"), equal)
-    pq.write_table(pa.table(columns), file_of_run(place, name))
-    return place.source
-
-
-# What never ends.
-
-
-def _endless() -> Iterator[Hostile]:
-    for name, make in {"pipe": _pipe, "zeros": _zeros, "terabyte": _terabyte, "socket": _socket}.items():
-        for file in ("step_5.pt", "log.json", "train_indices.npy", "config.json"):
-            yield Hostile(f"endless/{name}/{file}", ENDLESS, partial(_beside, make=make, file=file))
-        for file in (
-            "run.json",
-            "index.json",
-            "history.parquet",
-            "latest.safetensors",
-            "task.safetensors",
-            "lock",
-        ):
-            yield Hostile(
-                f"endless/{name}/run/{file}", ENDLESS, partial(_in_run, make=make, file=file), run="whole"
-            )
-        for file in ("steps/0000000020.safetensors", "packed/embed.W_E.npy", "packed/embed.W_E.json"):
-            yield Hostile(
-                f"endless/{name}/run/{file}", ENDLESS, partial(_in_run, make=make, file=file), run="whole"
-            )
-        yield Hostile(f"endless/{name}/itself", ENDLESS, partial(_itself_opened, make=make))
-
-
-def _pipe(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def _zeros(path: Path) -> None:
-    path.symlink_to("/dev/zero")
-
-
-def _terabyte(path: Path) -> None:
-    with path.open("wb") as file:
-        file.write(b"PK\x03\x04" if path.suffix == ".pt" else b"{")
-        file.truncate(2**40)
-
-
-def _socket(path: Path) -> None:
-    import socket
-
-    os.chdir(path.parent)
-    socket.socket(socket.AF_UNIX).bind(path.name)
-
-
-def _beside(place: Place, make: Callable[[Path], None], file: str) -> Path:
-    make(place.source / file)
-    return saved(place, place.content, "step_1.pt").parent
-
-
-def _in_run(place: Place, make: Callable[[Path], None], file: str) -> Path:
-    (place.source / file).unlink(missing_ok=True)
-    make(place.source / file)
-    return place.source
-
-
-def _itself_opened(place: Place, make: Callable[[Path], None]) -> Path:
-    make(place.source / "step_5.pt")
-    return place.source / "step_5.pt"

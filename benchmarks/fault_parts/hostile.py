@@ -1,6 +1,6 @@
 """Files that would run code: as anyone's checkpoint, beside one, as a file of a run, as a folder of Hugging Face.
 
-The other files that do harm are in exhausting.py and misleading.py.
+The other files that do harm are in exhausting.py, unending.py and misleading.py.
 """
 
 import json
@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fault_parts import exhausting, misleading
+from benchmarks.fault_parts import exhausting, misleading, unending
 from benchmarks.fault_parts.material import Material
 from benchmarks.fault_parts.pickled import (
     MARK,
@@ -24,7 +24,15 @@ from benchmarks.fault_parts.pickled import (
     payloads,
     text,
 )
-from benchmarks.fault_parts.strange import Hostile, Place, alone_and_beside, saved, trial, written
+from benchmarks.fault_parts.strange import (
+    Hostile,
+    Place,
+    alone_and_beside,
+    file_of_run,
+    saved,
+    trial,
+    written,
+)
 from benchmarks.fault_parts.trials import Trial
 
 ENDINGS = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".npy", ".npz", ".safetensors", "")
@@ -48,6 +56,7 @@ def trials(material: Material) -> Iterator[Trial]:
     for hostile in (*_pickles(), *_splits(), *_runs(), *_odd_calls(), *_scripts()):
         yield trial(material, hostile)
     yield from exhausting.trials(material)
+    yield from unending.trials(material)
     yield from misleading.trials(material)
 
 
@@ -126,11 +135,6 @@ def _runs() -> Iterator[Hostile]:
         for name in ("history.parquet", "measures"):
             make = partial(_extension, name=name, is_sealed=sealed)
             yield Hostile(f"run/extension{sealed:d}/{name}", RUN, make, run="whole")
-
-
-def file_of_run(place: Place, name: str) -> Path:
-    """A file of the run; of measures, the first."""
-    return sorted((place.source / name).glob("*.parquet"))[0] if name == "measures" else place.source / name
 
 
 def _in_run(place: Place, name: str, carrier: str) -> Path:

@@ -1,4 +1,4 @@
-"""Pickles that call what they like when they are opened: opcodes, for every way to say it, and the files that carry them.
+"""Pickles that call what they like when they are opened: opcodes for every way to say it, and files that carry them.
 
 Each creates a file, the canary, where it runs; tests open them with plain pickle to see that they would.
 """

@@ -93,6 +93,11 @@ def saved(place: Place, content: Any, name: str = "step_5.pt", **options: Any) -
     return place.source / name
 
 
+def file_of_run(place: Place, name: str) -> Path:
+    """A file of the run; of measures, the first."""
+    return sorted((place.source / name).glob("*.parquet"))[0] if name == "measures" else place.source / name
+
+
 def _tried(material: Material, hostile: Hostile, folder: Path, draw: random.Random) -> None:
     opened = _made(material, hostile, folder)
     before = _stamps(folder, hostile.run)

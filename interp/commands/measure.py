@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from interp.commands.stated import takes_statements
+from interp.commands.wording import errors_as_typed
 from interp.ground.plain_text import say
 from interp.ground.stated_options import typed
 
@@ -107,14 +108,16 @@ def measure(
         from interp.tables.key_frequencies import run_key_frequencies
 
         # One key set for all steps, from the whole run, whatever steps are asked for now.
-        first = measure_run(opened, ["losses", "logit_spectrum"], **options)
+        with errors_as_typed({"n_jobs": "--jobs"}):
+            first = measure_run(opened, ["losses", "logit_spectrum"], **options)
         if len(first["logit_spectrum"]):
             frequencies = run_key_frequencies(first)
             chosen["progress_measures"] = partial(progress_measures, frequencies=frequencies)
 
     tables: dict[str, pd.DataFrame] = {}
-    for group, at in groups:
-        tables |= measure_run(opened, group, at, **options)
+    with errors_as_typed({"n_jobs": "--jobs"}):
+        for group, at in groups:
+            tables |= measure_run(opened, group, at, **options)
     folder = out or Path("figures") / opened.name / "measure"
     summary = _summary(opened, tables, frequencies, options) | {"stated": typed(stated)}
     # A table without rows is left out; the summary says why.

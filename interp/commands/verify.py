@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from typer import Argument, Exit, Option
 
 from interp.commands.stated import takes_statements
-from interp.ground.plain_text import say
+from interp.ground.plain_text import say, shown
 from interp.ground.stated_options import check_no_run, stated_arguments
 
 
@@ -34,6 +34,10 @@ def verify(
     """
     is_run = (path / "run.json").exists() or (path / "index.json").exists()
     check_no_run(path, is_run, stated)
+    if json is not None and json.is_dir():
+        raise ValueError(
+            f"--json needs a file to write, got {shown(str(json))}, which is a folder. Name a file in it."
+        )
     repairs = []
     if repair:
         if not is_run:

@@ -7,6 +7,7 @@ _ADVICE = {
     errno.EPERM: "Ask for the right to it, or change its permissions",
     errno.EROFS: "Name a place on a disk that can be written",
     errno.ENOTDIR: "A part of this path is a file where a folder is needed: name another",
+    errno.EEXIST: "Something lies there that is no folder: name another place",
     errno.EISDIR: "A folder lies where a file is needed: move it away, or name another",
     errno.ENOSPC: "Free some space and try again",
     errno.EIO: "The disk does not give it back: restore it from a copy",

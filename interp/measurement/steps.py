@@ -1,9 +1,11 @@
 """Which saved steps are meant: all, every:N, log:N, near:S, A-B."""
 
+import re
 from collections.abc import Iterable
 
 import numpy as np
 
+from interp.ground.plain_text import shown
 from interp.runs.run import Run
 from interp.runs.tensor_files import RunError
 
@@ -35,13 +37,15 @@ def select_steps(run: Run, steps: Iterable[int | np.integer] | str | None = None
     def nearest(targets: np.ndarray) -> list[int]:
         return saved[np.abs(saved[None, :] - targets[:, None]).argmin(1)].tolist()
 
+    if any(len(number) > 100 for number in re.findall(r"\d+", steps)):
+        raise ValueError(f"Steps have at most 100 digits, got {shown(steps)}.")
     found: set[int] = set()
     for part in filter(None, (p.strip() for p in steps.split(","))):
         kind, _, number = part.partition(":")
         first, _, last = part.partition("-")
         if part == "all":
             found |= set(run.steps)
-        elif kind in ("every", "log") and number.isdigit() and int(number) > 0:
+        elif kind in ("every", "log") and number.isdecimal() and int(number) > 0:
             low, high = max(saved[0], 1), max(saved[-1], 1)
             n = int(number) if kind == "log" else run.steps[-1] // int(number)
             if n * len(saved) > _MOST:
@@ -54,11 +58,11 @@ def select_steps(run: Run, steps: Iterable[int | np.integer] | str | None = None
                 else np.geomspace(low, high, int(number))
             )
             found |= {*nearest(wanted), run.steps[0], run.steps[-1]}
-        elif kind == "near" and number.isdigit():
+        elif kind == "near" and number.isdecimal():
             found |= set(nearest(np.array([int(number)])))
-        elif first.isdigit() and last.isdigit():
+        elif first.isdecimal() and last.isdecimal():
             found |= {step for step in run.steps if int(first) <= step <= int(last)}
-        elif part.isdigit():
+        elif part.isdecimal():
             found.add(_saved(run, int(part)))
         else:
             raise ValueError(

@@ -9,7 +9,6 @@ import filelock
 
 from interp.ground.whole_files import is_temporary, within
 
-
 # Whoever asks whether a run is in use has its lock for a moment: no reason to refuse a trainer.
 _A_MOMENT = 0.2
 

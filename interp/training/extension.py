@@ -28,8 +28,9 @@ def check_longer(
     """
     now = run.config.n_steps or 0
     if n_steps is None and (checkpoint_steps or optimizer_steps):
+        what = "checkpoint_steps" if checkpoint_steps else "optimizer_steps"
         raise ValueError(
-            f"resume needs n_steps with checkpoint_steps, got none: run {run.name!r} has {now} steps and saves those "
+            f"resume needs n_steps with {what}, got none: run {run.name!r} has {now} steps and saves those "
             "of its schedule. Say how long it is to be."
         )
     if n_steps is not None and n_steps < now:

@@ -280,3 +280,21 @@ def test_a_source_that_records_no_losses_and_has_no_task(tmp_path):
         call(tmp_path / "step_5.pt", "--probes", "weight_norms", "--out", tmp_path / "tables", *options)
     summary = json.loads((tmp_path / "tables" / "summary.json").read_text())
     assert summary["phases"] == {} and summary["probes"]["weight_norms"]["steps"] == [5]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--jobs", 0), "measure needs --jobs of at least 1, or -1 for one a core, got 0"),
+        (("--steps", "1" * 5000), "Steps have at most 100 digits, got '111"),
+        (("--steps", "near:\u00b2"), "Steps are all, every:N, log:N, near:S, A-B or S"),
+    ],
+)
+def test_odd_values_are_refused_in_words(tiny_run_copy, options, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        call(tiny_run_copy.path, "--probes", "losses", "--out", tmp_path / "tables", *options)
+
+
+def test_findings_are_not_written_over_a_folder(tiny_run_copy, tmp_path):
+    result = CliRunner().invoke(cli, ["verify", str(tiny_run_copy.path), "--json", str(tmp_path)])
+    assert f"--json needs a file to write, got {str(tmp_path)!r}"[:60] in str(result.exception)

@@ -198,3 +198,13 @@ def test_the_next_steps_apply_to_every_task(tmp_path):
             ["analyse", analysis],
         ]
         assert run(*commands[0]).exit_code == 0
+
+
+def test_steps_of_the_optimizer_to_save_are_named_as_typed(tiny_run_copy, monkeypatch, capsys):
+    from interp.commands.cli import main
+
+    line = ["interp", "resume", str(tiny_run_copy.path), "--save-optimizer", "every:2"]
+    monkeypatch.setattr("sys.argv", line)
+    with pytest.raises(SystemExit):
+        main()
+    assert "resume needs --steps with --save-optimizer, got none" in capsys.readouterr().err

@@ -447,3 +447,46 @@ def test_a_stated_task_that_no_network_of_this_size_learned_names_the_source(tmp
         SourceError, match=r"Run 'step_5\.pt' has no task: The network reads 50 tokens at once"
     ):
         opened(tmp_path / "step_5.pt")
+
+
+def test_arrays_of_rows_that_claim_more_than_there_is(tmp_path):
+    torch.save(state(), tmp_path / "step_5.pt")
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000, 3), }\n"
+    array = b"\x93NUMPY\x02\x00" + len(header).to_bytes(4, "little") + header
+    with zipfile.ZipFile(tmp_path / "indices.npy", "w") as archive:
+        archive.writestr("train.npy", array + bytes(1000))
+    (tmp_path / "train_indices.npy").write_bytes(array)
+    with pytest.warns(SourceWarning, match=r"indices\.npy is no array of numbers that can be read"):
+        assert open_run(tmp_path, **KNOWN).steps == [5]
+
+
+def test_an_array_whose_header_does_not_fit_into_memory(tmp_path, monkeypatch):
+    def none_left(*arguments, **options):
+        raise MemoryError
+
+    torch.save(state(), tmp_path / "step_5.pt")
+    np.save(tmp_path / "train_indices.npy", np.arange(3))
+    monkeypatch.setattr(np.lib.format, "open_memmap", none_left)
+    with pytest.warns(SourceWarning, match=r"train_indices\.npy is no array .* be read: MemoryError"):
+        open_run(tmp_path, **KNOWN)
+
+
+def test_torch_prints_no_traceback_of_a_negative_storage(tmp_path):
+    import subprocess
+    import sys
+
+    torch.save({"w.x": torch.arange(6.0)}, tmp_path / "b.pt", _use_new_zipfile_serialization=False)
+    data = (tmp_path / "b.pt").read_bytes()
+    (tmp_path / "b.pt").write_bytes(data.replace(b"K\x06", b"J\xff\xff\xff\xff"))
+    command = [sys.executable, "-m", "interp", "info", str(tmp_path / "b.pt")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and "b.pt is damaged or truncated" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_name_of_the_hub_without_one_is_named(monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(SourceError, match="^hf:// cannot be had from the hub"):
+        open_run("hf://")

@@ -91,8 +91,8 @@ def test_a_start_that_has_not_failed_yet_is_not_taken_over(tmp_path):
 BAD = [
     ({"optimizer": {"betas": (0.9, 2.0)}}, r"betas of at least 0 and below 1, got \[0.9, 2.0\]"),
     ({"optimizer": {"betas": (math.nan, 0.9)}}, r"betas of at least 0 and below 1, got \[nan, 0.9\]"),
-    ({"optimizer": {"eps": math.nan}}, "a finite eps >= 0, got nan"),
-    ({"optimizer": {"eps": -1.0}}, "a finite eps >= 0, got -1.0"),
+    ({"optimizer": {"eps": math.nan}}, "eps finite and at least 0, got eps=nan"),
+    ({"optimizer": {"eps": -1.0}}, "eps finite and at least 0, got eps=-1.0"),
     ({"optimizer": {"momentum": math.inf}}, "momentum finite and at least 0, got momentum=inf"),
     ({"optimizer": {"lr": math.nan}}, "finite lr > 0"),
     ({"model": {"init_scale": math.inf}}, "a finite init_scale, got inf"),

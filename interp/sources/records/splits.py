@@ -135,10 +135,11 @@ def _content(file: Path) -> Any:
 
 def _of_npy(file: Path) -> np.ndarray:
     try:
-        # Mapped: a header that claims more than the file holds is refused before memory is taken.
-        return np.load(file, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        first = str(error).partition("\n")[0]
+        # Mapped: a header that claims more than the file holds is refused before memory is taken. An archive of arrays
+        # under this name is none.
+        return np.lib.format.open_memmap(file, mode="r")
+    except (ValueError, TypeError, OSError, EOFError, SyntaxError, OverflowError, MemoryError) as error:
+        first = str(error).partition("\n")[0] or type(error).__name__
         raise SourceError(f"{file} is no array of numbers that can be read: {first}") from error
 
 

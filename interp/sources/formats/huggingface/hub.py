@@ -58,7 +58,7 @@ def download(name: str, cache: Path | None = None) -> Path:
             raise
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SourceError(
-            f"{repository} cannot be had from the hub: {first} Without a network, name a folder on disk."
+            f"{repository or name} cannot be had from the hub: {first} Without a network, name a folder on disk."
         ) from error
     return Path(folder).parent.parent
 
