@@ -40,8 +40,8 @@ _CONTRAST = 10.0
 # its outputs once it learns, 1.3 at initialization. On rows that it was not trained on, 5 to 200 times.
 _SURPRISE = 4.0
 _SHARE_WRONG = 0.05
-# Corrupted labels make the right train rows surprising too, but their losses lie this many standard errors below: a list
-# that is wrong gets there once in a thousand.
+# Corrupted labels make the right train rows surprising too, but their losses lie this many standard errors below, where
+# a list that is wrong lies once in a thousand.
 _IN_DOUBT = 3.0
 
 
@@ -111,8 +111,8 @@ def _warn_of_surprise(
                 f"{where} seems not to list the rows that the network was trained on: at {run.unit} {step} it answers "
                 f"{right:.1%} of them and {others:.1%} of the others right (loss {loss:.3g} and {test:.3g}), and is as "
                 f"certain of its answers on them as at a loss of {expected:.2g}. A network is not certain of wrong "
-                "answers on its own train rows, unless their labels were corrupted. Check the list and the task (--task, "
-                "--p)"
+                "answers on its own train rows, unless their labels were corrupted. Check the list and the task "
+                "(--task, --p)"
             )
             return
 
