@@ -5,39 +5,27 @@ checkpoint answers. The split is listed in the source or stated by the user, or 
 whose train rows have a far smaller loss than all rows cannot be a coincidence. What cannot be found is left open.
 """
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from interp.networks import objective
 from interp.networks.answers import answer_logits
 from interp.networks.config import ModelConfig, Weights
 from interp.runs.run import Run
 from interp.sources.files.reading import SourceError
 from interp.sources.formats.format import Format
-from interp.sources.listed import check_log, check_memorized, check_statement, split_of
+from interp.sources.listed import check_statement, split_of
+from interp.sources.memorized import check_listed, found_split, losses_along, question_parts, seeds_in
 from interp.sources.records.recorded import Recorded
 from interp.tasks.families import families_with
 from interp.tasks.recognition import Sizes
-from interp.tasks.splits import split_order
 from interp.tasks.task import Questions, Task, TaskConfig
-
-# Splits that published trainers draw: Python's shuffle (progress-measures and its heirs), torch.randperm (the
-# TransformerLens demo, seed 598), with the seeds that people take.
-_SEEDS = (0, 1, 2, 3, 4, 5, 42, 598, 999, 1337)
 
 # Beyond these nothing is tried that nobody states: a file of kilobytes can have a vocabulary of thousands.
 _MOST_PAIRS = 2**20
-# Logits that are held at a time, in numbers.
-_MOST_LOGITS = 2**26
-
-# Train rows of a wrong split are a random sample of all rows: their mean log loss lies more than six standard errors
-# below that of all rows with a probability of 1e-9, for each of the some hundred orders and fractions tried.
-_SIGNIFICANCE = 6.0
 
 
 def find_task(
@@ -94,14 +82,16 @@ def find_task(
         how["operation"] = f"answered by the last checkpoint on {share:.1%} of the pairs"
 
     unsplit = base.task()
-    listed = split_of(unsplit, recorded.listed)
-    if (drawn := _stated_split(base, fields, stated, train_indices)) is not None:
+    drawn = _stated_split(base, fields, stated, train_indices)
+    # What counts less is not looked at: a list that is wrong in itself is in nobody's way then.
+    listed = None if drawn and override_split else split_of(unsplit, recorded.listed)
+    if drawn is not None:
         task, what, told = drawn
-        check_statement(listed, task.split, what, overrides=override_split)
+        check_statement(listed, task.split, what)
         return task, how | told
-    losses = _losses(run, model, unsplit)
+    losses = losses_along(run, model, unsplit)
     if listed is not None:
-        _check_listed(run, listed, losses, recorded, unsplit, model)
+        check_listed(run, listed, losses, recorded, unsplit, model)
     made = listed or _made_again(base, recorded, format)
     if made is not None:
         is_train, where = made
@@ -111,7 +101,7 @@ def find_task(
         return unsplit, how | {
             "split": f"not looked for among {unsplit.n_examples:,} pairs: state it if you know it"
         }
-    found = found_split(unsplit, losses, fields.get("train_fraction"), _seeds(recorded))
+    found = found_split(unsplit, list(losses.values()), fields.get("train_fraction"), seeds_in(recorded))
     if found is None:
         return unsplit, how | {
             "split": "not found: state --split, --split-seed and --train-fraction if you know them"
@@ -153,52 +143,6 @@ def _made_again(base: Any, recorded: Recorded, format: Format | None) -> tuple[T
     """The split that the trainer's own generator gives, where the format knows it."""
     made = format.train_pairs(recorded.config) if format else None
     return None if made is None else (rows_of_pairs(base, *made), made[1])
-
-
-def _check_listed(
-    run: Run,
-    listed: tuple[Tensor, str],
-    losses: Sequence[Tensor],
-    recorded: Recorded,
-    task: Task,
-    model: ModelConfig,
-) -> None:
-    """Refuse listed rows that are not those which the network was trained on, as far as losses show it."""
-    check_memorized(*listed, losses)
-    train, test = (recorded.rows.get(f"{part}_loss", {}) for part in ("train", "test"))
-    both = [s for s in run.steps if min(train.get(s, 0.0), test.get(s, 0.0)) > 0]
-    if both:
-        step = max(both, key=lambda s: test[s] / train[s])
-        log = ", ".join(recorded.logs) or "the recorded loss"
-        ours = example_losses(model, run.step_weights(step), task)
-        check_log(*listed, (train[step], test[step]), ours, f"{run.unit} {step}", log)
-    elif max(_separation(x.clamp_min(1e-300).log(), *_order(listed[0])) for x in losses) < _SIGNIFICANCE:
-        found = found_split(task, losses, None, _seeds(recorded))
-        if found is not None:
-            split = found[0]
-            raise SourceError(
-                f"{listed[1]} does not list the rows that the network has memorized: those are "
-                f"{split.train_fraction:.0%} drawn by split={split.split!r} with seed {split.split_seed}. "
-                "Move it away, or state that split with override_split=True (--override-split)."
-            )
-
-
-def _order(is_train: Tensor) -> tuple[Tensor, int]:
-    return is_train.nonzero().squeeze(1), int(is_train.sum())
-
-
-def _seeds(recorded: Recorded) -> list[int]:
-    named = (recorded.config.get(key) for key in ("seed", "data_seed", "split_seed", "random_seed"))
-    return [
-        seed for seed in named if isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**32
-    ]
-
-
-def _losses(run: Run, model: ModelConfig, task: Task) -> list[Tensor]:
-    """Losses of every example at a few checkpoints, where memorization may show."""
-    chosen = sorted({run.steps[round(q * (len(run.steps) - 1))] for q in (0.05, 0.1, 0.2, 0.4, 1.0)})
-    losses = [example_losses(model, run.step_weights(step), task) for step in chosen]
-    return [x for x in losses if bool(torch.isfinite(x).all())] or [torch.zeros(task.n_examples)]
 
 
 def fitted_family(
@@ -260,7 +204,7 @@ def recognized(
 @torch.no_grad()
 def _answers(model: ModelConfig, weights: Weights, questions: Questions, n_answers: int) -> Tensor:
     """The largest of the logits that are answers, at each question."""
-    parts = _parts(questions, model.d_vocab_out)
+    parts = question_parts(questions, model.d_vocab_out)
     return torch.cat([answer_logits(model, part)(weights)[:, :n_answers].argmax(-1) for part in parts])
 
 
@@ -281,69 +225,3 @@ def rows_of_pairs(config: Any, pairs: Sequence[tuple[int, int]], where: str) -> 
             f"{where} names as train rows {what} of {config.description}. Check the task (--task, --p)."
         )
     return is_train
-
-
-@torch.no_grad()
-def example_losses(model: ModelConfig, weights: Weights, task: Task) -> Tensor:
-    """Cross-entropy of every question in float64, over all outputs as the trainer took it."""
-    parts = _parts(task.questions, model.d_vocab_out)
-    return torch.cat(
-        [objective.losses(answer_logits(model, q)(weights), q.labels, torch.float64) for q in parts]
-    )
-
-
-def _parts(questions: Questions, n_outputs: int) -> Iterator[Questions]:
-    """The questions, all at once where their logits fit, otherwise so many examples at a time."""
-    n, at_once = len(questions.inputs), max(_MOST_LOGITS // n_outputs, 1)
-    if n <= at_once:
-        yield questions
-        return
-    for start in range(0, n, at_once):
-        yield questions.of(torch.arange(start, min(start + at_once, n)))
-
-
-def found_split(
-    task: Task, losses: Sequence[Tensor], fraction: float | None, seeds: Sequence[int] = ()
-) -> tuple[Any, float] | None:
-    """The known generator, seed and fraction whose train rows are those that the network has memorized.
-
-    A fraction that is no multiple of a percent (nor a third) is found as the nearest one that is.
-
-    Args:
-        losses: of every example at some checkpoints; one at which train is memorized and test is not decides.
-        fraction: where it is known.
-        seeds: seeds that the source names, tried beside the usual ones.
-
-    Returns: the config and by how many standard errors its train loss lies below that of all rows, or None where no
-        split stands out.
-    """
-
-    def separation(order: Tensor, share: float) -> float:
-        return max(_separation(x, order, int(share * task.n_examples)) for x in log_losses)
-
-    # Of log losses, since a few huge ones would hide the rest.
-    log_losses = [x.clamp_min(1e-300).log() for x in losses]
-    kinds: tuple[Literal["shuffle", "torch"], ...] = ("shuffle", "torch")
-    candidates = [(split, seed) for split in kinds for seed in dict.fromkeys((*seeds, *_SEEDS))]
-    orders = {(split, seed): split_order(split, seed, task.n_examples) for split, seed in candidates}
-    # A quarter of the rows in the right order are train rows, or enough of them, whatever the fraction is.
-    split, seed = max(candidates, key=lambda candidate: separation(orders[candidate], fraction or 0.25))
-    order, share = orders[split, seed], fraction
-    if share is None:
-        share = max((i / 20 for i in range(1, 20)), key=lambda s: separation(order, s))
-        near = [round(share + i / 100, 2) for i in range(-4, 5)] + [1 / 3, 2 / 3]
-        share = max((s for s in near if 0 < s < 1), key=lambda s: separation(order, s))
-    errors = separation(order, share)
-    if errors < _SIGNIFICANCE:
-        return None
-    config: Any = task.config
-    return replace(config, split=split, split_seed=seed, train_fraction=share), errors
-
-
-def _separation(x: Tensor, order: Tensor, n_train: int) -> float:
-    """By how many standard errors (of a sample without replacement) the mean over train lies below that over all."""
-    n = len(x)
-    if not 0 < n_train < n:
-        return 0.0
-    error = x.std().item() * math.sqrt((1 - n_train / n) / n_train)
-    return (x.mean() - x[order[:n_train]].mean()).item() / error if error > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Lists of train and test rows against the task, each other, what the user states and what the network has memorized.
+"""Lists of train and test rows against the task, each other and what the user states.
 
 A list that is wrong makes every number of train and test wrong, and nothing would show it: each contradiction is an
 error that names both sides.
@@ -15,16 +15,20 @@ from interp.sources.files.reading import SourceError, warn
 from interp.sources.records.splits import ListedRows
 from interp.tasks.task import Task
 
-# The log says that train and test differ this much, and the listed rows must show at least the root of it.
-_CONTRAST = 10.0
-
 
 def split_of(task: Task, listed: Sequence[ListedRows]) -> tuple[Tensor, str] | None:
     """The split that the lists agree on, and where they are; None where nothing is listed.
 
     Raises:
-        SourceError: if a list does not fit the task, two lists contradict each other, or train or test would be empty.
+        SourceError: if a list is none, or does not fit the task, two contradict each other, or train or test would be
+            empty.
     """
+    for rows in listed:
+        if rows.wrong is not None:
+            raise SourceError(
+                f"{rows.where} should list {rows.part} rows and {rows.wrong}. Mend it or move it away, or state the "
+                "split with override_split=True (--override-split)."
+            )
     found = {"train": _of_part(task, listed, "train"), "test": _of_part(task, listed, "test")}
     (train, tests) = found["train"], found["test"]
     for (one, where), (other, elsewhere) in pairwise(train):
@@ -105,55 +109,16 @@ def _check_answers(task: Task, rows: ListedRows, index: Tensor) -> None:
         )
 
 
-def check_statement(listed: tuple[Tensor, str] | None, stated: Tensor, what: str, *, overrides: bool) -> None:
-    """Refuse a stated split that is not the listed one, unless it is said to override it.
+def check_statement(listed: tuple[Tensor, str] | None, stated: Tensor, what: str) -> None:
+    """Refuse a stated split that is not the listed one.
 
     Raises:
         SourceError: if they differ.
     """
-    if listed is not None and not overrides and not torch.equal(listed[0], stated):
+    if listed is not None and not torch.equal(listed[0], stated):
         same = int((listed[0] & stated).sum())
         raise SourceError(
             f"{listed[1]} lists {int(listed[0].sum())} train rows, of which {what} has {same} among its "
             f"{int(stated.sum())}: they are different splits. Leave {what} out, or say that it counts more: "
             "override_split=True (--override-split)."
-        )
-
-
-def check_memorized(is_train: Tensor, where: str, losses: Sequence[Tensor]) -> None:
-    """Refuse train rows that are the ones which the network has *not* memorized.
-
-    Raises:
-        SourceError: if at some checkpoint the other rows have far smaller losses than these.
-    """
-    for x in losses:
-        train, test = x[is_train], x[~is_train]
-        # Both in the mean and for the typical row: one huge loss makes no contradiction.
-        if train.mean() > _CONTRAST * test.mean() and train.median() > _CONTRAST * test.median():
-            raise SourceError(
-                f"{where} lists as train rows those that the network has not memorized: its loss is "
-                f"{train.mean():.3g} on them and {test.mean():.3g} on the others. Train and test may be exchanged, or "
-                "the task is another one (--task, --p)."
-            )
-
-
-def check_log(
-    is_train: Tensor, where: str, recorded: tuple[float, float], losses: Tensor, at: str, log: str
-) -> None:
-    """Refuse train rows whose losses do not differ from the others as the recorded losses do.
-
-    Args:
-        recorded: train and test loss that the source recorded for these weights.
-        losses: of every row at the same checkpoint.
-        at, log: where the checkpoint is and who recorded, for the error.
-
-    Raises:
-        SourceError: if train and test differ by a factor of ten in the log, and by less than its root here.
-    """
-    ours = (losses[is_train].mean().item(), losses[~is_train].mean().item())
-    if recorded[1] > _CONTRAST * recorded[0] and ours[1] < _CONTRAST**0.5 * ours[0]:
-        raise SourceError(
-            f"{where} does not list the rows that the network was trained on: at {at} its loss is {ours[0]:.3g} on "
-            f"them and {ours[1]:.3g} on the others, {log} says {recorded[0]:.3g} (train) and {recorded[1]:.3g} (test). "
-            "Move the wrong one away."
         )

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from interp.runs.tensor_files import RunError
-from interp.sources import SourceError, SourceWarning, import_run, learned
+from interp.sources import SourceError, SourceWarning, import_run, learned, memorized
 from interp.sources.files.pickles import check_keys
 from interp.sources.opening import open_run
 from tests import foreign
@@ -416,10 +416,10 @@ def test_a_vocabulary_of_a_small_file_takes_no_memory(tmp_path):
 def test_losses_of_parts_are_those_of_the_whole(tmp_path, monkeypatch):
     torch.save(state(), tmp_path / "step_5.pt")
     run = opened(tmp_path / "step_5.pt")
-    whole = learned.example_losses(run.config.model, run.step_weights(5), run.task)
+    whole = memorized.example_losses(run.config.model, run.step_weights(5), run.task)
     answers = learned._answers(run.config.model, run.step_weights(5), run.task.questions, 7)
-    monkeypatch.setattr(learned, "_MOST_LOGITS", 70)
-    parts = learned.example_losses(run.config.model, run.step_weights(5), run.task)
+    monkeypatch.setattr(memorized, "_MOST_LOGITS", 70)
+    parts = memorized.example_losses(run.config.model, run.step_weights(5), run.task)
     torch.testing.assert_close(parts, whole, rtol=1e-6, atol=1e-7)
     assert torch.equal(
         learned._answers(run.config.model, run.step_weights(5), run.task.questions, 7), answers

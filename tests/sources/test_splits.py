@@ -1,6 +1,9 @@
 """Lists of train and test rows beside checkpoints: they give the split, in every form, and contradictions are named."""
 
 import json
+import math
+import re
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -9,8 +12,11 @@ import torch
 
 import interp
 from interp.checks.of_source import verify_source
-from interp.sources import SourceError, SourceWarning, import_run
+from interp.sources import SourceError, SourceWarning, import_run, memorized
 from interp.sources.records.splits import split_files
+from interp.training.train import train
+from tests.hand_built import clock, memorizer, random_network
+from tests.tiny import tiny_config
 
 pytestmark = pytest.mark.filterwarnings("ignore::interp.sources.files.reading.SourceWarning")
 P = 11
@@ -179,6 +185,90 @@ def test_other_rows_are_seen_by_the_log(tiny_run, source, split):
     assert verify_source(source).problems == []
 
 
+SEEMS_NOT = "seems not to list the rows that the network was trained on"
+
+
+@pytest.fixture
+def unknown_split(monkeypatch):
+    """The generator and seed of the tiny run's split are none of those that are tried."""
+    monkeypatch.setattr(memorized, "_SEEDS", (999,))
+
+
+def warned(source, values):
+    """What is warned of the list when the source is opened with it."""
+    np.save(source / "train_indices.npy", values.numpy())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run = interp.open_run(source, task={"operation": "add"})
+    assert torch.equal(run.task.split.nonzero().squeeze(1), values.sort().values)
+    return [str(w.message) for w in caught if SEEMS_NOT in str(w.message)]
+
+
+def test_other_rows_are_seen_by_certainty_where_nothing_names_the_right_ones(
+    tiny_run, source, split, unknown_split
+):
+    (text,) = warned(source, other_rows(split))
+    step = int(re.search(r"train_indices\.npy seems not .*: at step (\d+)", text)[1])
+    task = tiny_run.config.task.task()
+    is_right = tiny_run.model(step)(task.inputs)[:, -1].argmax(-1) == task.labels
+    is_listed = torch.zeros(P * P, dtype=torch.bool).index_fill(0, other_rows(split), True)
+    share, rest = (is_right[m].double().mean() for m in (is_listed, ~is_listed))
+    assert f"answers {share:.1%} of them and {rest:.1%} of the others right" in text
+    assert warned(source, split["train_rows"]) == []
+
+
+def test_rows_are_not_doubted_before_a_network_has_memorized(tiny_run, source, split, unknown_split):
+    for step in tiny_run.steps[1:]:
+        (source / f"step_{step}.pt").unlink()
+    assert warned(source, other_rows(split)) == []
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "share"),
+    [(clock([1, 2, 3, 4], p=P), 0.46), (memorizer(p=P), 0.46), (random_network(p=P), 0.1)],
+)
+def test_rows_are_not_doubted_where_a_network_is_unsure_of_what_it_gets_wrong(
+    tmp_path, split, unknown_split, snapshot, share
+):
+    torch.save(dict(snapshot.weights), tmp_path / "step_5.pt")
+    assert warned(tmp_path, other_rows(split)) == []
+    run = interp.open_run(tmp_path, task={"operation": "add"})
+    is_right = memorized._certainty(run.config.model, run.step_weights(5), run.task)[1]
+    assert float(is_right.mean()) == pytest.approx(share, abs=0.08)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [{"train_fraction": 0.9}, {"train_fraction": 0.8, "corrupted_fraction": 0.3}],
+    ids=["together", "corrupted"],
+)
+def test_the_right_rows_are_not_doubted_at_any_checkpoint(tmp_path, unknown_split, task):
+    run = train(tiny_config(200, task=task | {"split_seed": 77}), tmp_path / "own", threads=1)
+    rows = run.task.split.nonzero().squeeze(1)
+    for steps in ([*run.steps], *([step] for step in run.steps[1:])):
+        folder = tmp_path / f"from_{steps[0]}_to_{steps[-1]}"
+        folder.mkdir()
+        for step in steps:
+            torch.save(run.step_weights(step), folder / f"step_{step}.pt")
+        assert warned(folder, rows) == []
+
+
+@pytest.mark.parametrize(("wrong_of_others", "is_doubted"), [(0.0, False), (0.2, True)])
+def test_corrupted_train_rows_make_no_list_doubtful_once_the_others_are_right(
+    tiny_run, split, monkeypatch, wrong_of_others, is_doubted
+):
+    is_wrong = torch.zeros(P * P, dtype=torch.bool)
+    for rows, share in ((split["train_rows"], 0.2), (split["test_rows"], wrong_of_others)):
+        is_wrong[rows[: int(share * len(rows))]] = True
+    certain = (torch.full((P * P,), 0.01), (~is_wrong).double())
+    monkeypatch.setattr(memorized, "_certainty", lambda *_: certain)
+    listed, losses = (split["is_train"], "the list"), {50: torch.where(is_wrong, 9.0, 0.001)}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        memorized._warn_of_surprise(tiny_run, listed, losses, tiny_run.task, tiny_run.config.model)
+    assert len(caught) == is_doubted
+
+
 def test_a_statement_agrees_or_is_said_to_override(source, split):
     np.save(source / "train_indices.npy", split["train_rows"].numpy())
     rows = split["train_rows"].tolist()
@@ -200,6 +290,74 @@ def test_a_statement_agrees_or_is_said_to_override(source, split):
     assert run.config.task.split_seed == 1 and not torch.equal(run.task.split, split["is_train"])
     with pytest.raises(ValueError, match="State either train_indices or split='shuffle'"):
         interp.open_run(source, task=same, train_indices=rows)
+
+
+def column(*values):
+    return torch.tensor(values)
+
+
+WRONG = {
+    "half bad": ({"train": [0, 1, "x"], "test": [3]}, r"split\.json \(train\) .* train rows and holds 'x' at place 2,"),
+    "two kinds": ({"train": [0, [1, 2]]}, r"split\.json \(train\) .* holds both 0 and \[1, 2\]"),
+    "huge": ({"train": [0, 10**30]}, r"split\.json \(train\) .* holds numbers of dtype object"),
+    "bad test rows": ({"train": [0, 1], "test": [3, -1]}, r"split\.json \(test\) .* test rows and holds -1, which"),
+    "fractions": (column(0.5, 1.5), r"train_indices\.pt .* train rows and holds 0\.5, which is no whole number from 0"),
+    "negative": (column(0, 5, -1), r"train_indices\.pt .* holds -1, which is no whole number from 0"),
+    "infinite": (column(0, math.inf), r"train_indices\.pt .* holds inf, which is no whole number from 0"),
+    "half floats": (column(0, 1).bfloat16(), r"train_indices\.pt .* holds numbers of dtype torch\.bfloat16"),
+    "across": (torch.zeros(2, 40, dtype=torch.long), r"has the shape \(2, 40\), where each row .*: transpose it\."),
+    "four columns": (torch.zeros(40, 4, dtype=torch.long), r"has the shape \(40, 4\), where each row .* \(a, b\)\."),
+    "empty": (column(), r"train_indices\.pt should list train rows and is empty"),
+}  # fmt: skip
+
+
+def write_listed(folder, content):
+    if isinstance(content, dict):
+        (folder / "split.json").write_text(json.dumps(content))
+    else:
+        torch.save(content, folder / "train_indices.pt")
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_called_a_list_of_rows_and_is_none_is_refused_unless_overridden(source, split, case):
+    content, message = WRONG[case]
+    write_listed(source, content)
+    refused(source, message)
+    rows = split["train_rows"].tolist()
+    refused(source, message, train_indices=rows)
+    run = interp.open_run(source, train_indices=rows, override_split=True)
+    assert torch.equal(run.task.split, split["is_train"])
+
+
+def test_a_list_inside_a_checkpoint_that_is_none_is_refused(tiny_run, source):
+    content = {"model": tiny_run.step_weights(0), "train_indices": [0, 1.5], "step": 0}
+    torch.save(content, source / "step_0.pt")
+    refused(source, r"step_0\.pt \(train_indices\) should list train rows and holds 1\.5")
+
+
+def test_what_may_be_something_else_is_no_error(tiny_run, source):
+    content = {"model": tiny_run.step_weights(0), "train": [0.5, 0.25], "test_data": "path", "step": 0}
+    torch.save(content, source / "step_0.pt")
+    (source / "train.csv").write_text("step,train_loss\n50,0.5\n")
+    (source / "data.json").write_text('{"train": [2.5, 0.25], "name": "x"}')
+    torch.save(torch.rand(7, 5), source / "test_data.pt")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run = interp.open_run(source, task={"operation": "add"})
+    said = sorted(str(w.message) for w in caught if "Not taken as the split" in str(w.message))
+    assert len(said) == 2 and "data.json (train) holds 2.5" in said[0] and "test_data.pt holds 0." in said[1]
+    assert run.config.task.split == "shuffle" and run.steps == tiny_run.steps
+
+
+def test_a_split_that_lists_nothing_is_said(source, split):
+    (source / "split.json").write_text('{"train": 0.5, "seed": 3}')
+    with pytest.warns(
+        SourceWarning, match=r"Not taken as the split: .*split\.json holds no list of rows under a name"
+    ):
+        interp.open_run(source, task={"operation": "add"})
+    lists = {part: split[part].tolist() for part in ("train", "test")}
+    (source / "split.json").write_text(json.dumps(lists | {"val": []}))
+    assert torch.equal(interp.open_run(source).task.split, split["is_train"])
 
 
 def test_what_cannot_be_read_is_said_and_is_no_checkpoint(tiny_run, source):

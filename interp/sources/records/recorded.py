@@ -90,7 +90,7 @@ class Recorded:
             elif key == "metrics" and isinstance(value, Mapping):
                 self._learn_numbers(value, step, every_epoch)
         self._learn_numbers(content, step, every_epoch)
-        self.list_rows(rows_in(content, where, self._spend))
+        self.list_rows(rows for rows in rows_in(content, where, self._spend) if not rows.is_doubtful)
 
     def list_rows(self, listed: Iterable[ListedRows]) -> None:
         """Take in lists of rows; a series says the same again with every checkpoint."""

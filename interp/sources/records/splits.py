@@ -5,8 +5,11 @@
     split.json, data.pt, indices.npy, ...                  several of these under their names
 
 A file is one of these by its name and its content: .pt, .pth (read as all files of strangers are), .npy, .csv,
-.json.
-What is listed is only read here; `interp.sources.learned` compares it with the task, the losses and each other.
+.json. Names of rows (indices, rows, mask, pairs, split, ...) say that they list some: what cannot be understood there
+is kept with the reason, and refused where the split is looked for. Names of data (train, test_data, data, ...) may mean
+something else: of a file a warning says why it was not taken, inside a checkpoint it is passed over.
+What is listed is only read here; `interp.sources.listed` compares it with the task and each other, and
+`interp.sources.memorized` with the losses.
 """
 
 import re
@@ -19,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from interp.ground.plain_text import shown
 from interp.sources.files import reading
 from interp.sources.files.reading import SourceError
 from interp.sources.files.tensors import is_plain
@@ -29,6 +33,10 @@ _NAME = re.compile(
     r"(_?(data|dataset|set|pairs|triples|inputs|indices|idx|index|ids|rows|mask|split|x))?"
 )
 _SEVERAL = re.compile(r"(data_?)?(split|splits|indices|split_indices|train_test_split|data|dataset)")
+# Names that can mean nothing but rows.
+_SURELY = re.compile(
+    r"is_.*|.*(pairs|triples|indices|idx|index|ids|rows|mask|split)|(data_?)?(split|splits|train_test_split)"
+)
 _INSIDE = ("inputs", "pairs", "data", "x", "indices", "rows")
 _ENDINGS = (".pt", ".pth", ".bin", ".npy", ".csv", ".json", ".pkl", ".pickle")
 _FOLDERS = ("", "data", "splits", "checkpoints")
@@ -44,17 +52,20 @@ class ListedRows:
     Attributes:
         where: the file, and what it is called there, for errors.
         kind: "rows" (numbers a * p + b), "pairs" (a, b and perhaps a third number), "mask" (one boolean a row).
+        wrong: what keeps a list that is called so from being one; it has no values then.
+        is_doubtful: whether it is wrong, and its name may mean something else.
     """
 
     where: str
     part: Part
     kind: Literal["rows", "pairs", "mask"]
     values: np.ndarray
+    wrong: str | None = None
+    is_doubtful: bool = False
 
     def is_same(self, other: "ListedRows") -> bool:
-        return (self.part, self.kind) == (other.part, other.kind) and np.array_equal(
-            self.values, other.values
-        )
+        mine, its = (self.part, self.kind, self.wrong), (other.part, other.kind, other.wrong)
+        return mine == its and np.array_equal(self.values, other.values)
 
 
 @dataclass(eq=False)
@@ -84,29 +95,53 @@ def split_files(source: Path) -> SplitFiles:
             found.files.add(file)
             found.unreadable[name] = str(error)
             continue
-        listed = list(rows_in({file.stem: content}, str(file)))
-        if _SEVERAL.fullmatch(file.stem.lower()) and isinstance(content, Mapping):
-            listed = list(rows_in(content, str(file)))
-        if listed:
+        if is_several := _SEVERAL.fullmatch(file.stem.lower()) and isinstance(content, Mapping):
+            listed = list(rows_in(content, str(file), is_sure=_is_sure(file.stem)))
+        else:
+            listed = list(rows_in({file.stem: content}, str(file)))
+        if doubtful := next((rows for rows in listed if rows.is_doubtful), None):
+            found.unreadable[name] = f"{doubtful.where} {doubtful.wrong}."
+        if listed := [rows for rows in listed if not rows.is_doubtful]:
             found.listed += listed
             found.files.add(file)
+        elif _is_sure(file.stem):
+            under = " under a name of train or test rows" if is_several else ""
+            found.files.add(file)
+            found.unreadable[name] = f"{file} holds no list of rows{under}."
     return found
 
 
 def rows_in(
-    content: Mapping[Any, Any], where: str, spend: Callable[[Any], None] = lambda value: None
+    content: Mapping[Any, Any],
+    where: str,
+    spend: Callable[[Any], None] = lambda value: None,
+    is_sure: bool = False,
 ) -> Iterator[ListedRows]:
-    """What a mapping lists under names of splits.
+    """What a mapping lists under names of splits, and what is wrong with a list there that can be nothing else.
 
     Args:
         spend: told each value before it is looked through.
+        is_sure: whether the mapping is a split by its name, so that any name of a part in it means rows.
     """
     for key, value in content.items():
         match = _NAME.fullmatch(key.lower()) if isinstance(key, str) else None
-        if match and (rows := _rows(value, key.lower(), spend)) is not None:
-            part: Part = "train" if match["part"] == "train" else "test"
-            stem = Path(where).stem
-            yield ListedRows(where if key == stem else f"{where} ({key})", part, *rows)
+        if match is None or (rows := _inner(value)) is None:
+            continue
+        part: Part = "train" if match["part"] == "train" else "test"
+        named = where if key == Path(where).stem else f"{where} ({key})"
+        if part == "test" and not len(rows):
+            # No validation rows beside train and test rows.
+            continue
+        spend(rows)
+        try:
+            yield ListedRows(named, part, *_rows(rows, key.lower()))
+        except _NoRowsError as error:
+            is_doubtful = not (is_sure or _is_sure(key))
+            yield ListedRows(named, part, "rows", np.empty(0, np.int64), str(error), is_doubtful)
+
+
+def _is_sure(name: str) -> bool:
+    return _SURELY.fullmatch(name.lower()) is not None
 
 
 def _candidates(source: Path) -> Iterator[Path]:
@@ -161,18 +196,34 @@ def _of_csv(file: Path) -> Any:
     return None
 
 
-def _rows(
-    value: Any, name: str, spend: Callable[[Any], None]
-) -> tuple[Literal["rows", "pairs", "mask"], np.ndarray] | None:
-    """The rows that a value lists, or None where it lists none."""
+class _NoRowsError(ValueError):
+    """Why something is no list of rows: the end of a sentence that begins with where it lies."""
+
+
+def _inner(value: Any) -> list | tuple | np.ndarray | Tensor | None:
+    """The list or array that may list rows, in a mapping or beside labels too; None where there is none."""
     if isinstance(value, Mapping):
         value = next((value[key] for key in _INSIDE if key in value), None)
     if isinstance(value, list | tuple) and len(value) == 2 and (inputs := _numpy(value[0])) is not None:
         value = inputs if inputs.ndim == 2 else value  # inputs and labels
-    spend(value)
+    if isinstance(value, Tensor):
+        # Tensors of other forms are left out wherever they are no weights.
+        return value if is_plain(value) and value.ndim else None
+    is_array = isinstance(value, np.ndarray) and value.ndim > 0
+    return value if is_array or isinstance(value, list | tuple) else None
+
+
+def _rows(value: Any, name: str) -> tuple[Literal["rows", "pairs", "mask"], np.ndarray]:
+    """The rows that a list or an array lists.
+
+    Raises:
+        _NoRowsError: if it lists none.
+    """
     array = _array(value)
-    if array is None or not 0 < len(array) <= _MOST:
-        return None
+    if not len(array):
+        raise _NoRowsError("is empty")
+    if len(array) > _MOST:
+        raise _NoRowsError(_too_many(len(array)))
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     is_mask = array.dtype == bool or (
@@ -180,7 +231,11 @@ def _rows(
     )
     if array.ndim == 1:
         return ("mask", array.astype(bool)) if is_mask else ("rows", array.astype(np.int64))
-    return ("pairs", array.astype(np.int64)) if array.ndim == 2 and array.shape[1] in (2, 3) else None
+    if array.ndim != 2 or array.shape[1] not in (2, 3):
+        hint = ": transpose it" if array.ndim == 2 and array.shape[0] in (2, 3) else ""
+        needs = f"where each row is one number or a pair (a, b){hint}"
+        raise _NoRowsError(f"has the shape {tuple(array.shape)}, {needs}")
+    return "pairs", array.astype(np.int64)
 
 
 def _numpy(value: Any) -> np.ndarray | None:
@@ -190,35 +245,58 @@ def _numpy(value: Any) -> np.ndarray | None:
     return value if isinstance(value, np.ndarray) else None
 
 
-def _array(value: Any) -> np.ndarray | None:
-    """Whole numbers from 0, or booleans, however they were kept; None for anything else."""
-    value = _of_list(value) if isinstance(value, list | tuple) else _numpy(value)
-    if value is None or value.dtype.kind not in "biuf" or value.ndim not in (1, 2):
-        return None
-    if value.dtype.kind != "b" and not _are_counts(value):
-        return None
-    return np.asarray(value)
+def _array(value: Any) -> np.ndarray:
+    """Whole numbers from 0, or booleans, however they were kept.
+
+    Raises:
+        _NoRowsError: for anything else.
+    """
+    array = _of_list(value) if isinstance(value, list | tuple) else _numpy(value)
+    if array is None or array.dtype.kind not in "biuf":
+        dtype = value.dtype if array is None else array.dtype
+        raise _NoRowsError(f"holds numbers of dtype {dtype}, where whole numbers are needed")
+    if array.dtype.kind != "b" and not (is_count := _are_counts(array)).all():
+        raise _NoRowsError(f"holds {array[~is_count][0]}, which is no whole number from 0")
+    return np.asarray(array)
 
 
-def _are_counts(values: np.ndarray) -> bool:
-    # In this order: of infinity there is no remainder.
-    return bool(np.all((values >= 0) & (values < 2**62))) and bool(np.all(values % 1 == 0))
+def _are_counts(values: np.ndarray) -> np.ndarray:
+    within = (values >= 0) & (values < 2**62)
+    # Of infinity there is no remainder.
+    return within & (np.where(within, values, 0) % 1 == 0)
 
 
-def _of_list(rows: list | tuple) -> np.ndarray | None:
-    """A list of numbers, or of rows of two or three; a list of anything deeper is none."""
+def _of_list(rows: list | tuple) -> np.ndarray:
+    """A list of numbers, or of rows of two or three.
+
+    Raises:
+        _NoRowsError: if it is of anything else or deeper.
+    """
     if len(rows) > _MOST:
-        return None
+        raise _NoRowsError(_too_many(len(rows)))
     arrays = (_numpy(row) for row in rows)
     plain = [
         row if array is None or array.ndim > 1 or array.size > 3 else array.tolist()
         for row, array in zip(rows, arrays, strict=True)
     ]
-    if not all(_is_number(row) or _is_row(row) for row in plain):
-        return None
-    if len({_is_number(row) or len(row) for row in plain}) != 1:
-        return None
+    for place, row in enumerate(plain):
+        if not _is_number(row) and not _is_row(row):
+            needs = "where each row is one number or a pair (a, b)"
+            raise _NoRowsError(f"holds {shown(row)} at place {place}, {needs}")
+        if _length(row) != _length(plain[0]):
+            raise _NoRowsError(
+                f"holds both {shown(plain[0])} and {shown(row)}, which are not rows of one kind"
+            )
     return np.array(plain)
+
+
+def _too_many(n: int) -> str:
+    return f"has {n:,} entries, more than any task has rows"
+
+
+def _length(row: Any) -> int:
+    """How many numbers a row is; 0 for one that is a number itself."""
+    return 0 if _is_number(row) else len(row)
 
 
 def _is_row(row: Any) -> bool:
