@@ -329,10 +329,13 @@ def test_what_is_called_a_list_of_rows_and_is_none_is_refused_unless_overridden(
     assert torch.equal(run.task.split, split["is_train"])
 
 
-def test_a_list_inside_a_checkpoint_that_is_none_is_refused(tiny_run, source):
-    content = {"model": tiny_run.step_weights(0), "train_indices": [0, 1.5], "step": 0}
+@pytest.mark.parametrize("value", [1.5, math.nan, math.inf])
+def test_a_list_inside_a_checkpoint_that_is_none_is_refused(tiny_run, source, value):
+    content = {"model": tiny_run.step_weights(0), "train_indices": [0, value], "step": 0}
     torch.save(content, source / "step_0.pt")
-    refused(source, r"step_0\.pt \(train_indices\) should list train rows and holds 1\.5")
+    refused(
+        source, rf"step_0\.pt \(train_indices\) should list train rows and holds {value}, which is no whole"
+    )
 
 
 def test_what_may_be_something_else_is_no_error(tiny_run, source):
