@@ -40,7 +40,7 @@ from interp.figures import (
 from interp.figures.geometry import rows_where
 from interp.ground.plain_text import say
 from interp.tables.folder import Tables
-from interp.tables.outcome import bracket, outcome
+from interp.tables.outcome import bracket, dated, outcome
 from interp.tables.transitions import Transition
 
 N_LOG_SPACED = 5
@@ -109,7 +109,7 @@ def draw(tables: Tables) -> Figure:
     complexity_curves(tables["local_complexity"], axes[2, 0])
     size_curves(tables["compressibility"], axes[2, 1])
     coefficient_curve(coefficients(tables), axes[2, 2])
-    found = _boundaries(tables)
+    found = dated(_boundaries(tables), steps)
     for ax in axes.flat:
         phase_bands(found, ax)
     style.label_panels(axes.flat)
