@@ -86,12 +86,12 @@ def _kernel_curves(rows: "pd.DataFrame", ax: Axes, name: str, third: tuple[str, 
 
 
 def complexity_curves(table: "pd.DataFrame", ax: Axes) -> Axes:
-    """Neurons that switch within a ball around train and test rows.
+    """Neurons that switch within a ball around train and test rows, or around all where the split is not known.
 
     Args:
         table: of `local_complexity`.
     """
-    for split, colour in (("train", style.TRAIN), ("test", style.TEST)):
+    for split, colour in (("train", style.TRAIN), ("test", style.TEST), ("all", style.BLACK)):
         _curve(rows_where(table, split=split, radius="relative"), ax, "mean", split, colour)
     ax.set_ylim(bottom=0)
     return _named(ax, "switching neurons")

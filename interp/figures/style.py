@@ -130,7 +130,7 @@ def _curves(axes: Axes) -> list[Line2D]:
 
 
 def _curve_places(axes: Axes) -> set[float]:
-    return {float(x) for line in _curves(axes) for x in line.get_xdata()}
+    return {x for line in _curves(axes) for x in np.asarray(line.get_xdata(), dtype=float).tolist()}
 
 
 def _spans(axes: Axes) -> list[tuple[Any, Any]]:
@@ -159,7 +159,7 @@ def show_lone_points(axes: Axes) -> None:
     for line in _curves(axes):
         lone = _lone(line)
         if len(lone) and line.get_marker() in ("", "None"):
-            line.set(marker=LONE_MARKERS.get(line.get_linestyle(), "o"), markersize=3.5, markevery=lone)
+            line.set(marker=LONE_MARKERS.get(str(line.get_linestyle()), "o"), markersize=3.5, markevery=lone)
     for fill in axes.collections:
         if isinstance(fill, PolyCollection) and not np.ptp(fill.get_datalim(axes.transData).intervalx):
             fill.set_linewidth(4)
