@@ -5,6 +5,7 @@ failure takes nothing else with it.
 """
 
 import ctypes
+import inspect
 import math
 import os
 import pickle
@@ -16,6 +17,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import takewhile
 
 import pandas as pd
@@ -25,7 +27,6 @@ import torch
 from interp.ground import parent_watch
 from interp.runs.run import Run
 from interp.runs.tensor_files import RunError
-from interp.snapshots import snapshot as snapshot_module
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.tasks.task import UnknownSplit
 
@@ -190,7 +191,7 @@ def _measure_step(run: Run, step: int, probes: dict[str, Probe], device: str) ->
         except (Exception, SystemExit) as error:
             outcome.failures[name] = told_exit(error) if isinstance(error, SystemExit) else error
             # Here, as an error comes back from another process without its frames.
-            if place := _place(error):
+            if place := _place(error, probe):
                 outcome.places[name] = place
     return outcome
 
@@ -200,11 +201,14 @@ def told_exit(stop: SystemExit) -> RuntimeError:
     return RuntimeError(f"it calls sys.exit({'' if stop.code is None else repr(stop.code)})")
 
 
-def _place(error: BaseException) -> str:
-    """The innermost frame in the file of the probe, which is the first one that is called from here."""
+def _place(error: BaseException, probe: Probe) -> str:
+    """The innermost frame in the file of the probe."""
+    function = probe.func if isinstance(probe, partial) else probe
+    code = getattr(inspect.unwrap(function), "__code__", None) or getattr(
+        type(function).__call__, "__code__", None
+    )
     frames = traceback.extract_tb(error.__traceback__)
-    called = [frame for frame in frames if frame.filename not in (__file__, snapshot_module.__file__)]
-    own = [frame for frame in called if frame.filename == called[0].filename]
+    own = [frame for frame in frames if code and frame.filename == code.co_filename]
     return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
 
 
