@@ -107,3 +107,8 @@ def test_the_help_names_every_preset_and_family():
     text = CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200"}).output
     for name in (*PRESETS, *FAMILIES):
         assert name in text
+
+
+def test_what_cannot_be_started_is_refused_before_anything_is_promised(tiny_run_copy):
+    out = CliRunner().invoke(app, ["train", str(tiny_run_copy.path), *QUICK])
+    assert out.exit_code != 0 and "Saves" not in out.output
