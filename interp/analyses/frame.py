@@ -24,7 +24,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from interp.figures import style
-from interp.ground.plain_text import say
+from interp.ground.plain_text import number_of, say
 from interp.ground.plain_warnings import plain_warnings
 from interp.ground.provenance import versions
 from interp.ground.stated_options import STATED_OPTIONS, typed
@@ -152,7 +152,8 @@ def answer(
     style.save_figure(figure, out / name)
     summary = {"outcome": ended.summary(), "does_not_apply": reasons, **summary}
     write_about(out, {**about, **summary}, file="summary.json")
-    return "\n".join([ended.said, *reasons, f"{out / name}.pdf, .png, summary.json and {len(tables)} tables"])
+    written = f"{out / name}.pdf, .png, summary.json and {number_of(len(tables), 'table')}"
+    return "\n".join([ended.said, *reasons, written])
 
 
 def _reasons(tables: Tables) -> list[str]:
@@ -183,6 +184,7 @@ def _compute(
     # None of it with --draw-only.
     import torch
 
+    from interp.measurement.stream import MeasureError
     from interp.networks.devices import check_device
     from interp.runs.config import config_to_json
     from interp.sources.opening import open_stated
@@ -193,7 +195,11 @@ def _compute(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     check_device(device)
-    tables = with_answers(run, analysis.compute(run, device), device)
+    try:
+        tables = with_answers(run, analysis.compute(run, device), device)
+    except MeasureError as error:
+        # What a caller of `measure` could do to go on past it, an analysis cannot.
+        raise MeasureError(error.failed, error.kept) from error
     about = {
         "analysis": analysis.name,
         "run": run.name,

@@ -40,7 +40,7 @@ from interp.figures import (
 from interp.figures.geometry import rows_where
 from interp.ground.plain_text import say
 from interp.tables.folder import Tables
-from interp.tables.outcome import bracket, outcome
+from interp.tables.outcome import bracket, dated, outcome
 from interp.tables.transitions import Transition
 
 N_LOG_SPACED = 5
@@ -99,7 +99,7 @@ def chosen_steps(run, history: pd.DataFrame) -> list[int]:
 
 def draw(tables: Tables) -> Figure:
     figure, axes = style.new_figure(3, 3, height=6.2, sharex=True)
-    steps = np.unique(np.concatenate([tables[name]["step"] for name in PROBES if len(tables[name])]))
+    steps = _steps(tables) or [0]
     loss_curves(tables, axes[0, 0], line={"lw": 1, "clip_on": False})
     sharpness_curves(tables["sharpness"], axes[0, 1])
     noise_curve(tables["gradient_statistics"], axes[0, 2])
@@ -109,7 +109,7 @@ def draw(tables: Tables) -> Figure:
     complexity_curves(tables["local_complexity"], axes[2, 0])
     size_curves(tables["compressibility"], axes[2, 1])
     coefficient_curve(coefficients(tables), axes[2, 2])
-    found = _boundaries(tables)
+    found = dated(_boundaries(tables), steps)
     for ax in axes.flat:
         phase_bands(found, ax)
     style.label_panels(axes.flat)
@@ -118,6 +118,12 @@ def draw(tables: Tables) -> Figure:
         labels = [f"{name}, {bracket_text(begins)}" for name, begins in found.items()]
         figure.legend(phase_patches(found), labels, loc="outside upper center", ncols=2)
     return figure
+
+
+def _steps(tables: Tables) -> list[int]:
+    """The checkpoints that were looked at; those of the losses where none of the probes applies."""
+    filled = [tables[name] for name in PROBES if len(tables[name])] or [tables["losses"]]
+    return sorted({int(step) for table in filled if len(table) for step in table["step"]})
 
 
 def _boundaries(tables: Tables) -> dict[str, Transition]:
@@ -147,7 +153,7 @@ def summarize(tables: Tables) -> dict[str, Any]:
     summary = {
         "memorization": bracket(ended.memorization),
         "grokking": bracket(ended.grokking),
-        "steps": sorted({int(step) for name in PROBES if len(tables[name]) for step in tables[name]["step"]}),
+        "steps": _steps(tables),
         "probes_that_do_not_apply": [name for name in PROBES if not len(tables[name])],
     }
     curves: dict[str, tuple[str, dict, list[str]]] = {

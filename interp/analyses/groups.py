@@ -45,7 +45,7 @@ from interp.tables.key_representations import (
     representation_sparsity,
     run_key_representations,
 )
-from interp.tables.outcome import bracket, outcome
+from interp.tables.outcome import bracket, dated, outcome
 from interp.tables.phases import phases
 from interp.tables.transitions import Transition
 
@@ -88,12 +88,13 @@ def draw(tables: Tables) -> Figure:
         concentration_curves(tables["coset_concentration"], axes[2, 1])
     else:
         hidden_curves(spectrum, axes[2, 1], names=key, are_key=_are_key(tables))
-    found = _phases(tables)
+    steps = np.unique(tables["weight_norms"]["step"])
+    found = dated(_phases(tables), steps)
     for ax in axes.flat:
         if ax.axison:
             phase_bands(found, ax, alpha=0.3, lw=0.0, edge=True)
     style.label_panels(axes.flat)
-    style.step_axes(axes, np.unique(tables["weight_norms"]["step"]), scale="linear")
+    style.step_axes(axes, steps, scale="linear")
     phase_legend(figure, found)
     return figure
 

@@ -29,7 +29,7 @@ from interp.figures import (
 )
 from interp.tables.folder import Tables
 from interp.tables.key_frequencies import followed_frequencies, run_key_frequencies
-from interp.tables.outcome import bracket
+from interp.tables.outcome import bracket, dated
 from interp.tables.phases import phases
 from interp.tables.transitions import Transition
 
@@ -66,12 +66,13 @@ def draw(tables: Tables) -> Figure:
     progress_curves(tables["progress_measures"], axes[0, 1], key=name)
     sparsity_curves(tables["fourier_sparsity"], axes[1, 0])
     total_norm_curve(tables["weight_norms"], axes[1, 1])
-    found = _phases(tables)
+    steps = np.unique(tables["weight_norms"]["step"])
+    found = dated(_phases(tables), steps)
     for ax in axes.flat:
         if ax.axison:
             phase_bands(found, ax, alpha=0.3, lw=0.0, edge=True)
     style.label_panels(axes.flat)
-    style.step_axes(axes, np.unique(tables["weight_norms"]["step"]), scale="linear")
+    style.step_axes(axes, steps, scale="linear")
     phase_legend(figure, found)
     return figure
 

@@ -26,7 +26,7 @@ from interp.figures import (
     style,
 )
 from interp.tables.folder import Tables
-from interp.tables.outcome import outcome
+from interp.tables.outcome import dated, outcome
 from interp.tables.transitions import Transition
 
 LEAST_SHARE = 0.01  # of the sum of squares, at some checkpoint: others are left out of the figure
@@ -47,11 +47,12 @@ def draw(tables: Tables) -> Figure:
     direction_curves(distances, axes[0, 1])
     speed_curve(distances, norms, axes[1, 0])
     rank_curves(tables["weight_spectra"], axes[1, 1], lines=lines)
-    found = _phases(tables)
+    steps = np.unique(norms["step"])
+    found = dated(_phases(tables), steps)
     for ax in axes.flat:
         phase_bands(found, ax)
     style.label_panels(axes.flat)
-    style.step_axes(axes, np.unique(norms["step"]), scale="linear")
+    style.step_axes(axes, steps, scale="linear")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(
         [*handles, *phase_patches(found)],

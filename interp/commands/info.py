@@ -8,7 +8,7 @@ from typer import Argument, Option
 
 from interp.commands.standing import told_status, told_transition, transitions
 from interp.commands.stated import takes_statements
-from interp.ground.plain_text import say, visible
+from interp.ground.plain_text import number_of, say, visible
 
 if TYPE_CHECKING:
     from interp.runs.run import Run
@@ -84,7 +84,8 @@ def describe(run: "Run") -> dict[str, str]:
         lines["task"] = f"{config.task.description}, {described_split(config.task)}"
     if config.model:
         m = config.model
-        kind = f"{m.n_layers}-layer MLP" if m.is_mlp else f"{m.n_layers}-layer transformer, {m.n_heads} heads"
+        heads = number_of(m.n_heads, "head")
+        kind = f"{m.n_layers}-layer MLP" if m.is_mlp else f"{m.n_layers}-layer transformer, {heads}"
         lines["network"] = (
             f"{kind}, d_model {m.d_model}, d_mlp {m.d_mlp}, {m.act_fn}, norm {m.normalization_type or 'none'}"
         )

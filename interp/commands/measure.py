@@ -7,7 +7,7 @@ from typer import Argument, Option
 
 from interp.commands.stated import takes_statements
 from interp.commands.wording import errors_as_typed
-from interp.ground.plain_text import say
+from interp.ground.plain_text import number_of, say
 from interp.ground.stated_options import typed
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def measure(
     from interp.measurement.measure import measure as measure_run
     from interp.measurement.probe_files import probes_of_files
     from interp.measurement.steps import select_steps
+    from interp.measurement.stream import MeasureError
     from interp.sources.opening import open_stated
     from interp.tables.folder import write_tables
 
@@ -115,18 +116,24 @@ def measure(
             chosen["progress_measures"] = partial(progress_measures, frequencies=frequencies)
 
     tables: dict[str, pd.DataFrame] = {}
-    with errors_as_typed({"n_jobs": "--jobs"}):
-        for group, at in groups:
-            tables |= measure_run(opened, group, at, **options)
+    try:
+        with errors_as_typed({"n_jobs": "--jobs"}):
+            for group, at in groups:
+                tables |= measure_run(opened, group, at, **options)
+    except MeasureError as error:
+        raise MeasureError(
+            error.failed, error.kept, error.to_go_on and "To go on past it use --keep-going."
+        ) from error
     folder = out or Path("figures") / opened.name / "measure"
     summary = _summary(opened, tables, frequencies, options) | {"stated": typed(stated)}
     # A table without rows is left out; the summary says why.
     write_tables(folder, {k: t for k, t in tables.items() if len(t)}, summary, file="summary.json")
-    for line in _left_out(tables):
+    for line in _left_out(tables, {name: len(at) for group, at in groups for name in group}):
         say(line)
     filled = [table for table in tables.values() if len(table)]
     n_steps = len({step for table in filled for step in table["step"].unique()})
-    say(f"{folder}: {len(filled)} tables over {n_steps} checkpoints, summary.json")
+    written = f"{number_of(len(filled), 'table')} over {number_of(n_steps, 'checkpoint')}"
+    say(f"{folder}: {written}, summary.json")
 
 
 def _asked(probes: str | None, own: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -157,19 +164,24 @@ def _print_probes() -> None:
     print_lines({name: (probes.named(name).__doc__ or "").partition("\n")[0] for name in probes.available()})
 
 
-def _left_out(tables: "dict[str, pd.DataFrame]") -> list[str]:
-    """What was not measured and why, each reason once, however many probes and steps it concerns."""
+def _left_out(tables: "dict[str, pd.DataFrame]", n_steps: dict[str, int]) -> list[str]:
+    """What was not measured and why, each reason once, however many probes and steps it concerns; what has no rows."""
     by_reason: dict[str, list[str]] = {}
     failures: dict[str, int] = {}
+    empty: dict[int, list[str]] = {}
     for name, table in tables.items():
+        failed = table.attrs.get("failed", {})
         if reason := table.attrs.get("not_applicable"):
             by_reason.setdefault(reason, []).append(name)
-        for message in table.attrs.get("failed", {}).values():
+        elif not len(table) and n_steps[name] > len(failed):
+            empty.setdefault(n_steps[name] - len(failed), []).append(name)
+        for message in failed.values():
             failures[message] = failures.get(message, 0) + 1
     lines = [
         f"{', '.join(names)}: {'does' if len(names) == 1 else 'do'} not apply. {reason}"
         for reason, names in by_reason.items()
     ]
+    lines += [f"{', '.join(names)}: no rows at {number_of(n, 'checkpoint')}." for n, names in empty.items()]
     return lines + [f"{text}{f' ({n} probes)' if n > 1 else ''}" for text, n in failures.items()]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from typer import Argument, Option
 
 from interp.commands.wording import errors_as_typed
-from interp.ground.plain_text import say, shown, visible
+from interp.ground.plain_text import number_of, say, shown, visible
 
 if TYPE_CHECKING:
     from interp.runs.config import Recipe
@@ -145,6 +145,7 @@ def train(
     # Before anything else is a local variable: the options by name.
     given = locals()
 
+    from interp.training.train import check_start
     from interp.training.train import train as train_run
 
     settings = {path: given[name] for name, path in FIELD_OF.items() if given[name] is not None}
@@ -154,9 +155,10 @@ def train(
             preset=preset, family=task, settings=settings, typed=typed, set_texts=set or [], betas=(beta1, beta2),
             cayley_table=cayley_table, steps=steps, save=save or [], save_optimizer=save_optimizer or [],
         )  # fmt: skip
+    check_start(recipe, run, device)
     say(f"{run}: {planned(recipe)}", flush=True)
     done = train_run(recipe, run, device=device, threads=threads)
-    say(f"{done.path}: {len(done.steps)} checkpoints. Next:")
+    say(f"{done.path}: {number_of(len(done.steps), 'checkpoint')}. Next:")
     for command in next_steps(done):
         say(f"  {command}")
 
@@ -262,7 +264,7 @@ def planned(recipe: "Recipe") -> str:
     # One state more, at the end or from which resume continues.
     n_bytes = 4 * n_parameters * (n_saved + 1 + per_parameter * (n_states + 1))
     return (
-        f"{recipe.task.description}, {recipe.n_steps} steps. Saves {n_saved} checkpoints, "
+        f"{recipe.task.description}, {number_of(recipe.n_steps, 'step')}. Saves {number_of(n_saved, 'checkpoint')}, "
         f"{n_states or 'none'} of them with the optimizer's state: {n_bytes / 1e6:.3g} MB."
     )
 
@@ -324,4 +326,4 @@ def resume(
             device=device,
             threads=threads,
         )
-    say(f"{done.path}: complete, {len(done.steps)} checkpoints.")
+    say(f"{done.path}: complete, {number_of(len(done.steps), 'checkpoint')}.")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from typer import Argument, Exit, Option
 
 from interp.commands.stated import takes_statements
-from interp.ground.plain_text import say, shown
+from interp.ground.plain_text import number_of, say, shown
 from interp.ground.stated_options import check_no_run, stated_arguments
 
 
@@ -74,13 +74,12 @@ def verify(
         for difference in report.losses:
             say(
                 f"largest difference of {difference.column}, at step {difference.step}: recorded "
-                f"{difference.recorded:.8g}, recomputed {difference.recomputed:.8g} ({difference.n} checkpoints "
-                "compared)"
+                f"{difference.recorded:.8g}, recomputed {difference.recomputed:.8g} "
+                f"({number_of(difference.n, 'checkpoint')} compared)"
             )
         n, read = len(report.problems), report.n_steps
         say(
-            f"{path}: {read} checkpoint{'s' if read != 1 else ''} read, "
-            f"{n or 'no'} problem{'s' if n != 1 else ''}."
+            f"{path}: {number_of(read, 'checkpoint')} read, {number_of(n, 'problem') if n else 'no problems'}."
         )
     if report.problems:
         raise Exit(1)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
@@ -60,8 +59,7 @@ def algorithm_curves(
 def _verdict_strip(verdicts: "pd.DataFrame", ax: Axes) -> list[Patch]:
     """The verdicts that occur, for a legend."""
     steps = verdicts["step"].to_numpy(dtype=float)
-    # Each checkpoint's verdict reaches half-way to its neighbours.
-    edges = np.concatenate([steps[:1], (steps[1:] + steps[:-1]) / 2, steps[-1:]])
+    edges = style.cell_edges(steps)
     for left, right, verdict in zip(edges[:-1], edges[1:], verdicts["verdict"], strict=True):
         ax.axvspan(left, right, ymin=0.94, ymax=1, color=VERDICT_COLOURS[verdict], lw=0)
     found = [name for name in VERDICT_COLOURS if name in set(verdicts["verdict"])]

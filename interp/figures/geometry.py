@@ -62,7 +62,9 @@ def tangent_kernel_curves(table: "pd.DataFrame", ax: Axes) -> Axes:
         table: of `kernel_distance`.
     """
     rows = rows_where(table, kernel="tangent")
-    return _kernel_curves(rows, ax, "tangent kernel", ("linearization_error", "linearization error"))
+    return _kernel_curves(
+        rows, ax, "distance of tangent kernel", ("linearization_error", "linearization error")
+    )
 
 
 def feature_kernel_curves(table: "pd.DataFrame", ax: Axes) -> Axes:
@@ -72,11 +74,11 @@ def feature_kernel_curves(table: "pd.DataFrame", ax: Axes) -> Axes:
         table: of `kernel_distance`.
     """
     rows = rows_where(table, kernel="features")
-    return _kernel_curves(rows, ax, "feature kernel", ("label_alignment", "CKA with labels"))
+    return _kernel_curves(rows, ax, "distance of features", ("label_alignment", "CKA with labels"))
 
 
 def _kernel_curves(rows: "pd.DataFrame", ax: Axes, name: str, third: tuple[str, str]) -> Axes:
-    columns = (("initial_distance", "distance from first"), ("final_distance", "distance to last"), third)
+    columns = (("initial_distance", "from first"), ("final_distance", "to last"), third)
     for (column, label), colour in zip(columns, (style.BLUE, style.VERMILION, style.GREEN), strict=True):
         _curve(rows, ax, column, label, colour)
     ax.set_ylim(bottom=-0.03)
@@ -84,12 +86,12 @@ def _kernel_curves(rows: "pd.DataFrame", ax: Axes, name: str, third: tuple[str, 
 
 
 def complexity_curves(table: "pd.DataFrame", ax: Axes) -> Axes:
-    """Neurons that switch within a ball around train and test rows.
+    """Neurons that switch within a ball around train and test rows, or around all where the split is not known.
 
     Args:
         table: of `local_complexity`.
     """
-    for split, colour in (("train", style.TRAIN), ("test", style.TEST)):
+    for split, colour in (("train", style.TRAIN), ("test", style.TEST), ("all", style.BLACK)):
         _curve(rows_where(table, split=split, radius="relative"), ax, "mean", split, colour)
     ax.set_ylim(bottom=0)
     return _named(ax, "switching neurons")
@@ -125,7 +127,9 @@ def coefficient_curve(table: "pd.DataFrame", ax: Axes) -> Axes:
         )
         ax.plot(table["step"], table["llc"], **dots)
         doubtful = table[~(table["r_hat"] <= R_HAT)]
-        ax.plot(doubtful["step"], doubtful["llc"], **{**dots, "mfc": "white"})
+        if len(doubtful):
+            hollow = {**dots, "mfc": "white", "label": rf"$\hat{{R}} > {R_HAT}$"}
+            ax.plot(doubtful["step"], doubtful["llc"], **hollow)
     return _named(ax, "learning coefficient")
 
 
@@ -144,5 +148,7 @@ def _curve(table: "pd.DataFrame", ax: Axes, column: str, label: str, colour: str
 
 def _named(ax: Axes, name: str) -> Axes:
     ax.set_ylabel(name)
-    style.legend_above(ax, n_columns=2, fontsize=5.5)
+    # Three panels side by side: a legend wider than its panel would take its width from it.
+    compact = {"fontsize": 5.5, "handlelength": 1.0, "handletextpad": 0.4, "columnspacing": 0.6}
+    style.legend_above(ax, n_columns=2, **compact)
     return ax

@@ -112,6 +112,9 @@ def speed_curve(distances: "pd.DataFrame", norms: "pd.DataFrame", ax: Axes) -> A
     """
     total, l2 = (table[table["matrix"] == "total"] for table in (distances, norms))
     moved = total[total["update_steps"] > 0].merge(l2[["step", "l2"]], on="step")
+    if not len(moved):
+        style.note_instead(ax, "a single checkpoint\nhas no update")
+        return ax
     rate = moved["update_norm"] / moved["update_steps"] / moved["l2"]
     ax.plot(moved["step"], rate, color=style.BLACK)
     if (rate > 0).any():

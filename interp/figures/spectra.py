@@ -41,14 +41,12 @@ def spectrum_map(table: "pd.DataFrame", ax: Axes, *, matrix: str = "$W_E$") -> A
         style.note_instead(ax, f"no spectrum of {matrix}")
         return ax
     grid = table.pivot(index="frequency", columns="step", values="fraction")
-    # Each checkpoint's column reaches half-way to its neighbours.
     steps = grid.columns.to_numpy(dtype=float)
-    middle = (steps[1:] + steps[:-1]) / 2
-    edges = np.concatenate([steps[:1], middle, steps[-1:]])
     frequency_edges = np.arange(len(grid) + 1) + 0.5
     top = max(min(OVER_EVEN / len(grid), 1.0), float(np.nanmax(grid.to_numpy())))
     image = ax.pcolormesh(
-        edges, frequency_edges, grid.to_numpy(), cmap="cividis", vmin=0, vmax=top, rasterized=True, shading="flat"
+        style.cell_edges(steps), frequency_edges, grid.to_numpy(), cmap="cividis", vmin=0, vmax=top, rasterized=True,
+        shading="flat",
     )  # fmt: skip
     style.step_axis(ax, steps)
     ax.set_ylabel("frequency $k$")

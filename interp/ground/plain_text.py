@@ -46,6 +46,15 @@ def say(*parts: object, **how: Any) -> None:
     print(*(visible_lines(str(part)) for part in parts), **how)
 
 
+def number_of(n: int, noun: str) -> str:
+    """A number of things, with the noun as the number wants it.
+
+    >>> number_of(1, "table"), number_of(0, "table"), number_of(12_000, "step")
+    ('1 table', '0 tables', '12000 steps')
+    """
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
 def shown(value: Any, depth: int = 2) -> str:
     """A value in a few words: bounded in length, depth and work, whatever it is.
 

@@ -18,13 +18,14 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from interp import probes as probe_files
 from interp.ground.plain_text import visible
 from interp.ground.progress_bar import bar
 from interp.measurement.cache import CacheKey, Kept, Measured, remove_leftovers
 from interp.measurement.steps import select_steps
-from interp.measurement.stream import MeasureError, Probe, outcomes
+from interp.measurement.stream import MeasureError, Outcome, Probe, odd_column, outcomes
 from interp.runs.run import Run
 
 SECONDS_BETWEEN_SAVES = 10.0
@@ -85,6 +86,7 @@ def measure(
     failed: dict[str, dict[int, str]] = {name: {} for name in kept}
     first_error: Exception | None = None
 
+    has_keys = any(table.key for table in kept.values())
     stream = outcomes(run, todo, by_name, device, n_jobs, is_over=lambda: first_error is not None)
     to_disk, saved_at, unsaved = cache, time.monotonic(), 0
     display = bar() if progress else None
@@ -95,8 +97,8 @@ def measure(
                 for name, result in outcome.results.items():
                     kept[name].put(outcome.step, result)
                 for name, error in outcome.failures.items():
-                    told = error if outcome.is_damaged else _failure(run, outcome.step, name, error)
-                    failed[name][outcome.step] = str(told)
+                    told = error if outcome.is_damaged else _failure(run, outcome, name, to_disk and has_keys)
+                    failed[name][outcome.step] = getattr(told, "failed", str(told))
                     if on_error == "raise":
                         first_error = first_error or told
                 if display and shown is not None:
@@ -140,25 +142,40 @@ def _named(probes: Sequence[Probe | str] | Mapping[str, Probe | str]) -> dict[st
     return found
 
 
-def _failure(run: Run, step: int, name: str, error: Exception) -> MeasureError:
+def _failure(run: Run, outcome: Outcome, name: str, is_kept: bool) -> MeasureError:
+    error, place = outcome.failures[name], outcome.places.get(name)
+    what = f"{type(error).__name__}: {str(error).rstrip('.')}{f' ({place})' if place else ''}"
     told = MeasureError(
-        f"Probe {name!r} failed at step {step} of run {run.name!r}: {type(error).__name__}: {error}. What was measured "
-        "before is kept: the same call goes on from there. To go on past it use on_error='skip' (--keep-going)."
+        f"Probe {name!r} failed at step {outcome.step} of run {run.name!r}: {what}.",
+        "What was measured before is kept: once this is mended, the same call goes on from there."
+        if is_kept
+        else "",
+        "To go on past it use on_error='skip'.",
     )
     told.__cause__ = error
     return told
 
 
 def _save(run: Run, kept: dict[str, Kept], to_disk: bool) -> bool:
-    """Join new tables to the others and keep them on disk; whether the disk takes them."""
-    for tables in kept.values():
+    """Join new tables to the others and keep them on disk; whether the disk takes them.
+
+    Raises:
+        MeasureError: if a column holds values of one kind at some steps and of another at others; the rest is kept.
+    """
+    mixed: MeasureError | None = None
+    for name, tables in kept.items():
         try:
             tables.save(to_disk)
+        except (pa.ArrowException, OverflowError):
+            odd = odd_column(tables.measured.table)
+            mixed = MeasureError(f"Probe {name!r} returned, over the steps of run {run.name!r}, {odd}.")
         except OSError as error:
             to_disk = False
             warnings.warn(
                 f"The tables of run {run.name!r} are not kept for the next call: {error}.", stacklevel=3
             )
+    if mixed:
+        raise mixed
     return to_disk
 
 

@@ -11,7 +11,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-from interp.measurement.stream import Probe
+from interp.measurement.stream import Probe, told_exit
 
 
 def probes_of_files(texts: list[str]) -> dict[str, Probe]:
@@ -48,12 +48,13 @@ def _executed(path: Path) -> ModuleType:
     module = module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == path.resolve()]
         line = getattr(error, "lineno", None) or (lines[-1] if lines else None)
+        what = told_exit(error) if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
         raise ValueError(
-            f"{path} could not be run{f', at line {line}' if line else ''}: {type(error).__name__}: {error}. --probe "
+            f"{path} could not be run{f', at line {line}' if line else ''}: {what}. --probe "
             "runs the whole file to get at its probe."
         ) from error
     return module
@@ -66,11 +67,27 @@ def _probe(module: ModuleType, path: str, name: str) -> Callable:
         if inspect.isfunction(value) and value.__module__ == module.__name__ and _takes_a_snapshot(value)
     }
     value = getattr(module, name, None)
-    if value is not None and callable(value) and _takes_a_snapshot(value):
+    if callable(value) and not isinstance(value, type) and _takes_a_snapshot(value):
         return value
-    what = "has none of that name" if value is None else "has one that is no function of a snapshot alone"
+    if not hasattr(module, name):
+        got = f"and {path} has none of the name {name!r}"
+    else:
+        got = f"and {name!r} in {path} is {_what_it_is(value)}"
     there = f" Its probes could be {', '.join(own)}." if own else ""
-    raise ValueError(f"--probe needs a function {name!r} of one snapshot in {path}, which {what}.{there}")
+    raise ValueError(f"--probe needs a function of one snapshot, {got}.{there}")
+
+
+def _what_it_is(value: object) -> str:
+    """A value that is no probe, in words."""
+    if isinstance(value, type):
+        return "a class"
+    if not callable(value):
+        return f"of type {type(value).__name__}"
+    try:
+        return f"called with {inspect.signature(value)}"
+    # A function of C has no signature.
+    except (TypeError, ValueError):
+        return "called in a way that it does not tell"
 
 
 def _takes_a_snapshot(value: Callable) -> bool:

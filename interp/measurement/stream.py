@@ -5,25 +5,30 @@ failure takes nothing else with it.
 """
 
 import ctypes
+import inspect
 import math
 import os
 import pickle
 import signal
 import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import takewhile
 
 import pandas as pd
+import pyarrow as pa
 import torch
 
 from interp.ground import parent_watch
 from interp.runs.run import Run
 from interp.runs.tensor_files import RunError
 from interp.snapshots.snapshot import NotApplicable, Snapshot
+from interp.tasks.task import UnknownSplit
 
 Probe = Callable[[Snapshot], pd.DataFrame]
 
@@ -33,7 +38,16 @@ LARGE = 4 * 2**20
 
 
 class MeasureError(ValueError):
-    """A probe failed; the message names the probe, the step and what is kept. The cause is the probe's own error."""
+    """A probe failed; the message names the probe, the step and what is kept. The cause is the probe's own error.
+
+    Attributes:
+        failed, kept: what went wrong, and what is not lost by it.
+        to_go_on: what to do, which differs between doors.
+    """
+
+    def __init__(self, failed: str, kept: str = "", to_go_on: str = ""):
+        super().__init__(" ".join(filter(None, (failed, kept, to_go_on))))
+        self.failed, self.kept, self.to_go_on = failed, kept, to_go_on
 
 
 @dataclass(frozen=True)
@@ -41,12 +55,14 @@ class Outcome:
     """What one step gave: for each probe a table, or why it does not apply, or the error that it raised.
 
     Attributes:
+        places: where a failing probe was when it failed, as "my_probes.py:3", in its own file.
         is_damaged: the checkpoint cannot be read; no probe was tried, and all have its error.
     """
 
     step: int
     results: dict[str, pd.DataFrame | str]
     failures: dict[str, Exception]
+    places: dict[str, str] = field(default_factory=dict)
     is_damaged: bool = False
 
 
@@ -170,11 +186,30 @@ def _measure_step(run: Run, step: int, probes: dict[str, Probe], device: str) ->
     for name, probe in probes.items():
         try:
             outcome.results[name] = _tidy(snapshot.once(probe), name)
-        except NotApplicable as error:
+        except (NotApplicable, UnknownSplit) as error:
             outcome.results[name] = str(error)
-        except Exception as error:
-            outcome.failures[name] = error
+        except (Exception, SystemExit) as error:
+            outcome.failures[name] = told_exit(error) if isinstance(error, SystemExit) else error
+            # Here, as an error comes back from another process without its frames.
+            if place := _place(error, probe):
+                outcome.places[name] = place
     return outcome
+
+
+def told_exit(stop: SystemExit) -> RuntimeError:
+    """In place of what would end the program without a word."""
+    return RuntimeError(f"it calls sys.exit({'' if stop.code is None else repr(stop.code)})")
+
+
+def _place(error: BaseException, probe: Probe) -> str:
+    """The innermost frame in the file of the probe."""
+    function = probe.func if isinstance(probe, partial) else probe
+    code = getattr(inspect.unwrap(function), "__code__", None) or getattr(
+        type(function).__call__, "__code__", None
+    )
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if code and frame.filename == code.co_filename]
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
 
 
 def _tidy(table: object, name: str) -> pd.DataFrame:
@@ -186,7 +221,27 @@ def _tidy(table: object, name: str) -> pd.DataFrame:
         raise ValueError(
             f"probe {name!r} returned columns {sorted(taken)}; measure puts run and step in front"
         )
+    if odd := odd_column(table):
+        raise TypeError(f"probe {name!r} returned {odd}")
     return table
+
+
+def odd_column(table: pd.DataFrame) -> str:
+    """A column that no file of a table holds, in words; empty where there is none."""
+    if not table.columns.is_unique:
+        return (
+            f"two columns {table.columns[table.columns.duplicated()][0]!r}; a column needs a name of its own"
+        )
+    for name in table.columns[list(map(pd.api.types.is_object_dtype, table.dtypes))]:
+        try:
+            pa.array(table[name], from_pandas=True)
+        except (pa.ArrowException, OverflowError):
+            kinds = " and ".join(sorted({type(value).__name__ for value in table[name]}))
+            return (
+                f"a column {name!r} of {kinds}; a column holds numbers, or words, of one kind (of a tensor with one "
+                "number: .item())"
+            )
+    return ""
 
 
 def _sendable(error: Exception) -> Exception:

@@ -220,7 +220,7 @@ class Snapshot:
         """Questions of train examples.
 
         Raises:
-            ValueError: if an imported run has lost its split.
+            UnknownSplit: if an imported run has lost its split.
         """
         return self.known_task.split[self.known_task.example].to(self.device)
 

@@ -5,10 +5,11 @@ recorded, which lie closest, or else from the checkpoints. A checkpoint generali
 ACCURACY. Where the split is not known, the accuracy on all rows stands for that on test rows, and is named.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from interp.ground.thresholds import ACCURACY
@@ -109,6 +110,17 @@ def generalising_steps(losses: pd.DataFrame) -> list[int]:
         return []
     part = "test" if has_test_rows(losses) else "all"
     return losses[(losses["split"] == part) & (losses["accuracy"] >= ACCURACY)]["step"].tolist()
+
+
+def dated(found: Mapping[str, Transition], steps: Sequence[int] | np.ndarray) -> dict[str, Transition]:
+    """Without what holds at a run's only checkpoint already: nothing says since when.
+
+    Args:
+        steps: of the run's checkpoints.
+    """
+    if len(steps) > 1:
+        return dict(found)
+    return {name: t for name, t in found.items() if t.step is None or t.before is not None}
 
 
 def has_test_rows(losses: pd.DataFrame) -> bool:

@@ -22,6 +22,10 @@ from interp.tasks.structure import Structure
 OMITTED = {"omitted": True}
 
 
+class UnknownSplit(ValueError):
+    """The split was asked of a task that has lost it: what needs it does not apply."""
+
+
 @runtime_checkable
 class TaskConfig(Protocol):
     """What every family's config has: a frozen dataclass whose `family` says which one it is."""
@@ -150,10 +154,10 @@ class Task:
         """`is_train`, where it is known.
 
         Raises:
-            ValueError: if an imported run has lost its split.
+            UnknownSplit: if an imported run has lost its split.
         """
         if self.is_train is None:
-            raise ValueError(
+            raise UnknownSplit(
                 "This needs the train/test split, which the run does not have. If you know it, state it where its "
                 "source is opened or imported: --train-fraction, --split and --split-seed, or train_indices= in Python."
             )
@@ -168,7 +172,7 @@ class Task:
         """The questions of the "train" or the "test" examples.
 
         Raises:
-            ValueError: if the split is not known.
+            UnknownSplit: if the split is not known.
         """
         is_wanted = self.split if split == "train" else ~self.split
         return self.questions.of(is_wanted.nonzero().squeeze(1))

@@ -48,9 +48,7 @@ def train(
     """
     if isinstance(recipe, RunConfig):
         recipe = recipe.recipe()
-    check_device(device)
-    check_sizes(recipe, device)
-    check_unused(Path(path).expanduser().resolve())  # before the lock makes a file there
+    check_start(recipe, path, device)  # before the lock makes a file there
     # What cannot be made leaves no directory behind.
     task, weights = recipe.task.task(), initial_weights(recipe.model, recipe.seed)
     forward_path = path_for(recipe.model, task.questions)
@@ -58,6 +56,17 @@ def train(
         record = RunRecord(status="running", unit="step", created=now(), forward_path=forward_path)
         run = create_run(Path(path), recipe.config(), record, task)
         return continue_run(run, 0, weights, None, device, threads)
+
+
+def check_start(recipe: Recipe, path: str | os.PathLike, device: str) -> None:
+    """Refuse a run that cannot be started: no such device, sizes that do not fit, a directory that holds something.
+
+    Raises:
+        ValueError, RunError: as `train`.
+    """
+    check_device(device)
+    check_sizes(recipe, device)
+    check_unused(Path(path).expanduser().resolve())
 
 
 def resume(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from matplotlib.axes import Axes
 from typer.testing import CliRunner
 
 from interp import analyses
@@ -300,3 +301,91 @@ def test_a_run_whose_split_is_lost_is_analysed_all_the_same(name, tmp_path):
     summary = json.loads((out / "summary.json").read_text())
     assert "accuracy on all rows" in summary["outcome"]["said"]
     assert summary.get("test_accuracy") is None
+
+
+@pytest.fixture(scope="module")
+def lone_checkpoint(tmp_path_factory):
+    """A file of weights of a network that generalises, and nothing beside it: no step, no split."""
+    from safetensors.torch import save_file
+
+    from tests import hand_built
+
+    snapshot = hand_built.clock([2, 5])
+    file = tmp_path_factory.mktemp("downloaded") / "model.safetensors"
+    save_file({name: w.contiguous() for name, w in snapshot.weights.items()}, file)
+    return file
+
+
+def texts_of(figure):
+    """All that a figure says."""
+    from matplotlib.text import Text
+
+    return [text.get_text() for text in figure.findobj(Text)]
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.*does not say of which step|ignore:Tensors do not show|ignore:.*is assumed"
+)
+@pytest.mark.parametrize("name", ["attention", "clock_pizza", "fourier", "geometry", "weight_norms"])
+def test_a_lone_checkpoint_of_an_unknown_split_is_drawn_at_its_step(name, lone_checkpoint):
+    from interp.sources.opening import open_stated
+
+    module = analyses.named(name)
+    run = open_stated(lone_checkpoint, {"activation": "quadratic"})
+    tables = frame.with_answers(run, module.compute(run, "cpu"), "cpu")
+    figure = module.draw(tables)
+    figure.draw_without_rendering()
+    assert not any("grokking" in text or "memorization" in text for text in texts_of(figure))
+    along = [ax for ax in figure.findobj(Axes) if ax.axison and ax.get_xlabel() == "training step"]
+    assert along
+    for ax in along:
+        assert (ax.get_xlim(), ax.get_xticks().tolist()) == ((-0.5, 0.5), [0])
+    module.summarize(tables)
+    if name == "geometry":
+        reasons = tables["does_not_apply"].set_index("table")["reason"]
+        assert reasons["sharpness"].startswith(
+            "This needs the train/test split, which the run does not have."
+        )
+        # What needs no split is there.
+        assert len(tables["kernel_distance"]) == 2
+        assert module.summarize(tables)["steps"] == [0]
+
+
+def test_legends_of_the_geometry_fit_their_panels():
+    """Also where the ticks of a panel are wide; what does not fit takes width from the panels at each drawing."""
+    from tests.figures import test_figures as made
+
+    tables = {
+        "history": made.HISTORY,
+        "sharpness": made.SHARPNESS,
+        "gradient_statistics": made.GRADIENTS.assign(noise_scale=[260.0, 330.0, 380.0]),
+        "kernel_distance": made.KERNELS,
+        "local_complexity": made.COMPLEXITY,
+        "compressibility": made.SIZES,
+        "learning_coefficient": made.COEFFICIENTS.assign(chain=0, acceptance=1.0),
+    }
+    figure = analyses.geometry.draw(tables)
+    figure.draw_without_rendering()
+    width = figure.axes[5].get_position().width
+    for ax in figure.axes:
+        assert ax.get_legend().get_window_extent().x1 <= figure.bbox.x1
+    figure.draw_without_rendering()
+    assert figure.axes[5].get_position().width > 0.95 * width > 0.18
+
+
+def test_a_failing_probe_of_an_analysis_gives_no_advice_of_another_door(short_run, monkeypatch):
+    from interp.measurement.measure import measure
+    from interp.measurement.stream import MeasureError
+
+    def broken(snapshot):
+        raise ZeroDivisionError("here.")
+
+    def compute(run, device):
+        return measure(run, {"broken": broken})
+
+    options = {"draw_only": False, "device": "cpu", "program": "interp analyse f", "stated": {}}
+    with pytest.raises(
+        MeasureError, match=r"Probe 'broken' failed .*: ZeroDivisionError: here \(.*:\d+\)\. What"
+    ) as caught:
+        frame.answer(frame.Analysis("f", compute, unused, unused), str(short_run.path), None, **options)
+    assert "on_error" not in str(caught.value) and "--keep-going" not in str(caught.value)

@@ -94,7 +94,9 @@ def test_a_failing_probe_is_told(tiny_run_copy, tmp_path, monkeypatch):
         raise ZeroDivisionError("here")
 
     monkeypatch.setattr(interp.probes, "named", lambda name: broken)
-    with pytest.raises(MeasureError, match="Probe 'losses' failed at step 0"):
+    with pytest.raises(
+        MeasureError, match="Probe 'losses' failed at step 0.* To go on past it use --keep-going.$"
+    ):
         call(tiny_run_copy.path, "--probes", "losses", "--out", tmp_path)
 
 
@@ -119,6 +121,14 @@ def rows(snapshot, k=2):
 
 def no_probe(a, b):
     return a
+
+def empty(snapshot):
+    return pd.DataFrame()
+
+class Probe:
+    pass
+
+number = 3
 """
 
 
@@ -183,12 +193,21 @@ def test_a_probe_of_ones_own_beside_others_and_in_processes(tiny_run_copy, tmp_p
     [
         ("size", r"--probe needs FILE.py:FUNCTION, as my_probes.py:largest_share, got 'size'"),
         ("nowhere.py:size", "needs a file of Python, and there is none at nowhere.py"),
-        ("{own}:nothing", "which has none of that name. Its probes could be counted, size, rows"),
+        (
+            "{own}:nothing",
+            "one snapshot, and .* has none of the name 'nothing'. Its probes could be counted, size, rows, empty",
+        ),
         (
             "{own}:no_probe",
-            "which has one that is no function of a snapshot alone. Its probes could be counted, size, rows",
+            r"and 'no_probe' in .* is called with \(a, b\). Its probes could be counted, size, rows",
         ),
-        ("{own}:pd", "is no function of a snapshot"),
+        ("{own}:pd", "and 'pd' in .* is of type module"),
+        ("{own}:Probe", "and 'Probe' in .* is a class"),
+        ("{own}:number", "and 'number' in .* is of type int"),
+        (
+            "{exits}:size",
+            r"exits.py could not be run, at line 2: it calls sys.exit\(3\). --probe runs the whole",
+        ),
         (
             "{broken}:size",
             r"broken.py could not be run, at line 3: ZeroDivisionError: division by zero. --probe",
@@ -197,16 +216,28 @@ def test_a_probe_of_ones_own_beside_others_and_in_processes(tiny_run_copy, tmp_p
     ],
 )
 def test_what_is_no_probe_is_said(tiny_run_copy, tmp_path, own, text, message):
-    broken, unwritten = tmp_path / "broken.py", tmp_path / "unwritten.py"
+    broken, unwritten, exits = (tmp_path / f"{name}.py" for name in ("broken", "unwritten", "exits"))
+    exits.write_text("import sys\nsys.exit(3)\n")
     broken.write_text("def half(n):\n\n    return 1 / n\n\nhalf(0)\n")
     unwritten.write_text("def (:\n")
     with pytest.raises(ValueError, match=message):
-        call(tiny_run_copy.path, "--probe", text.format(own=own, broken=broken, unwritten=unwritten))
+        call(
+            tiny_run_copy.path,
+            "--probe",
+            text.format(own=own, broken=broken, unwritten=unwritten, exits=exits),
+        )
     with pytest.raises(ValueError, match="different names, got 'size' twice"):
         call(tiny_run_copy.path, "--probe", f"{own}:size", "--probe", f"{own}:size")
     own.write_text("def losses(snapshot):\n    return 1\n")
     with pytest.raises(ValueError, match="a name that no probe of --probes has, got 'losses'"):
         call(tiny_run_copy.path, "--probes", "losses", "--probe", f"{own}:losses")
+
+
+def test_a_probe_without_rows_is_said(tiny_run_copy, tmp_path, own):
+    arguments = [tiny_run_copy.path, "--probe", f"{own}:empty", "--out", tmp_path / "tables", "--steps"]
+    assert "empty: no rows at 2 checkpoints.\n" in call(*arguments, "0,50")
+    told = call(*arguments, "0", "--probes", "losses")
+    assert "empty: no rows at 1 checkpoint.\n" in told and "1 table over 1 checkpoint, summary" in told
 
 
 def test_probes_are_listed_with_a_line_each():

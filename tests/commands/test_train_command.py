@@ -146,3 +146,8 @@ def test_odd_values_are_refused_by_the_name_of_their_option(
     said = capsys.readouterr().err
     assert end.value.code == code and re.search(message, said), said
     assert not (tmp_path / "run").exists()
+
+
+def test_what_cannot_be_started_is_refused_before_anything_is_promised(tiny_run_copy):
+    out = CliRunner().invoke(app, ["train", str(tiny_run_copy.path), *QUICK])
+    assert out.exit_code != 0 and "Saves" not in out.output

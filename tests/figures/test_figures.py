@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from interp import figures
 from interp.figures import style
@@ -216,6 +217,108 @@ def ax():
     figure, axes = style.new_figure()
     yield axes[0, 0]
     figure.draw_without_rendering()  # what is drawn can be rendered, without a warning
+
+
+@pytest.fixture
+def lone_step(monkeypatch):
+    """Every table of this module at its last step alone, as of a single checkpoint."""
+    here = sys.modules[__name__]
+    for name, table in list(vars(here).items()):
+        if isinstance(table, pd.DataFrame) and "step" in table and table is not KEY:
+            monkeypatch.setattr(here, name, table[table["step"] == STEPS[-1]])
+    return STEPS[-1]
+
+
+def drawn_within(ax):
+    """The pixels inside the axes."""
+    canvas = FigureCanvasAgg(ax.figure)
+    canvas.draw()
+    box, height = ax.get_window_extent(), int(ax.figure.bbox.height)
+    rows = slice(height - int(box.y1), height - int(box.y0))
+    return np.asarray(canvas.buffer_rgba())[rows, int(box.x0) : int(box.x1)].copy()
+
+
+ALONG_STEPS = sorted(set(DRAWN) - {"attention_map", "component_map", "neuron_histogram", "qk_bars"})
+
+
+@pytest.mark.parametrize("name", sorted(set(ALONG_STEPS) - {"speed_curve"}))
+def test_a_single_checkpoint_is_seen(name, ax, lone_step):
+    DRAWN[name](ax)
+    style.step_axis(ax, [lone_step])
+    curves = [line for line in ax.lines if list(line.get_xdata()) == [lone_step]]
+    assert all(line.get_marker() != "None" for line in curves)
+    seen = drawn_within(ax)
+    for artist in [*curves, *ax.collections]:
+        artist.set_visible(False)
+    assert (seen != drawn_within(ax)).any()
+
+
+def test_an_update_needs_two_checkpoints(ax, lone_step):
+    figures.speed_curve(DISTANCES.assign(update_steps=0), NORMS, ax)
+    assert [t.get_text() for t in ax.texts] == ["a single checkpoint\nhas no update"]
+
+
+def test_the_axis_of_a_single_checkpoint_is_its_step(ax, lone_step):
+    figures.total_norm_curve(NORMS, ax)
+    for scale in ("log", "linear"):
+        style.step_axis(ax, [lone_step], scale)
+        assert (ax.get_xlim(), ax.get_xticks().tolist()) == ((99.5, 100.5), [100])
+        assert [t.get_text() for t in ax.get_xticklabels()] == ["100"]
+
+
+def test_a_single_checkpoint_beside_a_history_keeps_its_axis():
+    """Also where another panel of the same axis draws the history."""
+    _, axes = style.new_figure(2, 1, sharex=True)
+    figures.loss_curves({"history": HISTORY}, axes[0, 0])
+    figures.total_norm_curve(NORMS[NORMS["step"] == 100], axes[1, 0])
+    style.step_axes(axes, [100], scale="linear")
+    assert axes[1, 0].get_xlim() == (0, 100)
+    assert axes[1, 0].lines[0].get_marker() == "o" and axes[0, 0].lines[0].get_marker() in ("", "None")
+
+
+def test_a_single_checkpoint_says_not_since_when(ax, lone_step):
+    """Neither a band nor a name of it; a bracket that the history gives stays."""
+    figures.bracket_band(Transition("test_accuracy", 0.95, None, lone_step), ax, label="grokking")
+    figures.formula_curves(ALGORITHM, ax)
+    assert not ax.patches
+    assert "grokking" not in [t.get_text() for t in ax.get_legend().get_texts()]
+    ax.clear()
+    figures.bracket_band(Transition("test_accuracy", 0.95, 50, 60), ax, label="grokking")
+    figures.formula_curves(ALGORITHM, ax)
+    style.step_axis(ax, [lone_step], "linear")
+    assert len(ax.patches) == 1 and ax.get_xlim() == (0, 100)
+    assert "grokking" in [t.get_text() for t in ax.get_legend().get_texts()]
+
+
+def test_a_point_without_neighbours_is_marked_and_its_kind_of_line_told(ax):
+    nan = float("nan")
+    for dashes, values in (
+        ("-", [0, nan, 2, 3]),
+        ("--", [0, nan, 2, nan]),
+        (":", [nan, 1, nan, nan]),
+        ("-", [0, 1, 2, 3]),
+    ):
+        ax.plot(range(4), values, ls=dashes, label="curve")
+    style.legend_above(ax, n_columns=1)
+    marks = [(line.get_marker(), line.get_markevery()) for line in ax.lines]
+    assert marks == [("o", [0]), ("s", [0, 2]), ("_", [1]), ("None", None)]
+    assert [handle.get_marker() for handle in ax.get_legend().legend_handles] == ["o", "s", "_", "None"]
+
+
+def test_the_lowest_panel_that_has_an_axis_names_the_steps():
+    _, axes = style.new_figure(2, 2, sharex=True)
+    style.note_instead(axes[1, 0])
+    style.step_axes(axes, STEPS, scale="linear")
+    assert [ax.get_xlabel() for ax in axes.flat] == ["training step", "", "", "training step"]
+    assert [ax.xaxis.get_tick_params()["labelbottom"] for ax in axes[0]] == [True, False]
+
+
+def test_hollow_points_are_named_where_there_are_some(ax):
+    figures.coefficient_curve(COEFFICIENTS, ax)
+    assert r"$\hat{R} > 1.1$" in [t.get_text() for t in ax.get_legend().get_texts()]
+    ax.clear()
+    figures.coefficient_curve(COEFFICIENTS.assign(r_hat=1.0), ax)
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["mean of 4 chains"]
 
 
 def n_artists(ax):

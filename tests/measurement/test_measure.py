@@ -1,9 +1,11 @@
 """Streaming, keeping and failing: what `measure` promises whatever the probes are."""
 
+import dataclasses
 import functools
 import gc
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -65,6 +67,14 @@ def fails_at_ten(snapshot: Snapshot) -> pd.DataFrame:
     if snapshot.step == 10 and not os.environ.get("MENDED"):
         raise ZeroDivisionError("no such luck")
     return pd.DataFrame({"step_again": [snapshot.step]})
+
+
+def mixed(snapshot: Snapshot) -> pd.DataFrame:
+    return pd.DataFrame({"x": ["zero" if snapshot.step == 0 else 1.0]})
+
+
+def asks_for_what_is_not_there(snapshot: Snapshot) -> pd.DataFrame:
+    return pd.DataFrame({"x": [snapshot.W_EE.norm()]})
 
 
 def does_not_apply(snapshot: Snapshot) -> pd.DataFrame:
@@ -533,11 +543,74 @@ def test_long_work_is_saved_as_it_goes(run, monkeypatch):
     [
         (pd.DataFrame({"step": [1]}), r"returned columns \['step'\]; measure puts run and step in front"),
         ({"a": 1}, "returned a dict; a probe returns a pandas DataFrame"),
+        (
+            pd.DataFrame({"x": [torch.ones(3)]}),
+            r"Probe 'odd' failed at step 0 .* column 'x' of Tensor; .*\.item\(\)",
+        ),
+        (
+            pd.DataFrame({"x": [torch.tensor(1.0), "a"]}),
+            "column 'x' of Tensor and str; a column holds numbers, or",
+        ),
+        (pd.DataFrame([[1, 2]], columns=["x", "x"]), "two columns 'x'; a column needs a name of its own"),
     ],
 )
 def test_a_probe_that_returns_no_tidy_table(run, value, message):
     with pytest.raises(MeasureError, match=message):
         measure(run, {"odd": lambda snapshot: value})
+
+
+def test_a_column_of_one_kind_at_some_steps_and_of_another_at_others_is_told(run):
+    with pytest.raises(
+        MeasureError,
+        match="Probe 'mixed' returned, over the steps of run 'small', a column 'x' of float and str",
+    ):
+        measure(run, [mixed, norms])
+    calls.clear()
+    measure(run, [norms])
+    assert not calls
+
+
+def test_a_failure_says_where_in_the_probes_own_file(run):
+    """Also where the error is raised deeper, and comes from another process."""
+    line = next(
+        i for i, text in enumerate(Path(__file__).read_text().splitlines(), 1) if "snapshot.W_EE" in text
+    )
+    place = rf"'Snapshot' object has no attribute 'W_EE' \({re.escape(__file__)}:{line}\)\. What was"
+    for n_jobs in (1, 2):
+        with pytest.raises(MeasureError, match=place):
+            measure(run, [asks_for_what_is_not_there], n_jobs=n_jobs)
+
+
+def test_a_probe_that_ends_the_program_is_told(run):
+    with pytest.raises(MeasureError, match=r"step 0 of run 'small': RuntimeError: it calls sys.exit\(3\) \("):
+        measure(run, {"ends": lambda snapshot: sys.exit(3)})
+
+
+def test_the_advice_after_a_failure_is_true(run):
+    def ends_in_a_full_stop(snapshot):
+        raise ValueError("No such luck.")
+
+    def told(**options):
+        with pytest.raises(MeasureError) as caught:
+            measure(run, {"ends": ends_in_a_full_stop}, **options)
+        return str(caught.value)
+
+    kept = "What was measured before is kept: once this is mended, the same call goes on from there."
+    assert kept in told() and told().endswith(" To go on past it use on_error='skip'.")
+    assert ".." not in told()
+    assert kept not in told(cache=False)
+    messages = measure(run, {"ends": ends_in_a_full_stop}, on_error="skip")["ends"].attrs["failed"]
+    assert len(messages) == len(STEPS) and not any("go on" in m or "is kept" in m for m in messages.values())
+
+
+def test_what_needs_an_unknown_split_does_not_apply(run):
+    assert run.task.is_train is not None
+    lost = dataclasses.replace(run.task, is_train=None)
+    object.__setattr__(run, "task", lost)
+    tables = measure(
+        run, {"by_hand": lambda snapshot: pd.DataFrame({"n": [snapshot.task.n_train]})}, cache=False
+    )
+    assert tables["by_hand"].attrs["not_applicable"].startswith("This needs the train/test split")
 
 
 def test_wrong_arguments_are_told(run, annotations_off):

@@ -469,3 +469,17 @@ def test_a_task_without_train_rows_is_refused(tiny_run):
     snapshot = Snapshot(0, tiny_run.step_weights(0), DescribedNetwork(tiny_run.config.model), nothing)
     with pytest.raises(NotApplicable, match=r"needs train rows, and the split of this task has none"):
         sharpness(snapshot)
+
+
+def test_without_a_known_split_the_rows_of_all_are_counted():
+    snapshot = hand_built.random_network(7, d_model=8, d_mlp=16)
+    lost = dataclasses.replace(snapshot, task=dataclasses.replace(snapshot.known_task, is_train=None))
+    of_each, of_all = (
+        local_complexity(s).query("radius == 'relative'").set_index("split") for s in (snapshot, lost)
+    )
+    assert of_all.index.tolist() == ["all"] and of_all.loc["all", "n"] == 49 == of_each["n"].sum()
+    weighted = (of_each["mean"] * of_each["n"]).sum() / 49
+    assert of_all.loc["all", "mean"] == pytest.approx(weighted)
+    rows = sample_rows(lost, 20, seed=0)
+    assert len(rows.unique()) == 20 and rows.tolist() == sorted(rows.tolist())
+    assert len(sample_rows(lost, 1000, seed=0)) == 49

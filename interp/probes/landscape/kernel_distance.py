@@ -80,7 +80,7 @@ def kernel_distance(snapshot: Snapshot, *, n_examples: int = 200, seed: int = 0)
 
 
 def sample_rows(snapshot: Snapshot, n_examples: int, seed: int) -> Int[Tensor, " example"]:
-    """Rows of the task, half of them train as far as they last, ascending.
+    """Rows of the task, half of them train as far as they last, ascending; of an unknown split any rows.
 
     Raises:
         ValueError: if n_examples is smaller than 2.
@@ -88,9 +88,13 @@ def sample_rows(snapshot: Snapshot, n_examples: int, seed: int) -> Int[Tensor, "
     if n_examples < 2:
         raise ValueError(f"A kernel needs a sample of at least 2 examples, got n_examples={n_examples}.")
     generator = torch.Generator().manual_seed(seed)
-    is_train = snapshot.known_task.split
+    task = snapshot.known_task
+    if task.is_train is None:
+        halves = [(torch.ones(task.n_examples, dtype=torch.bool), n_examples)]
+    else:
+        halves = [(task.is_train, n_examples - n_examples // 2), (~task.is_train, n_examples // 2)]
     parts = []
-    for mask, n in ((is_train, n_examples - n_examples // 2), (~is_train, n_examples // 2)):
+    for mask, n in halves:
         rows = mask.nonzero().squeeze(1)
         parts.append(rows[torch.randperm(len(rows), generator=generator)[:n]])
     return torch.cat(parts).sort().values.to(snapshot.device)

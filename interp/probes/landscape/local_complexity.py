@@ -2,7 +2,7 @@
 
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interp.networks.layers import joined, layer_norm
@@ -34,7 +34,7 @@ def local_complexity(
         seed: of the directions.
 
     Columns:
-        split: "train" or "test"; a split without rows is left out.
+        split: "train" or "test", or "all" where the split is not known; a split without rows is left out.
         radius: "absolute" or "relative".
         mean: mean number of switching neurons, 0 .. d_mlp.
         standard_error: of that mean over the examples of the split (their spread only: the directions are fixed).
@@ -63,14 +63,14 @@ def local_complexity(
         generator=torch.Generator().manual_seed(seed),
     )
     directions = torch.linalg.qr(noise).Q.T.to(x)
-    is_train = snapshot.is_train
+    splits = _splits(snapshot)
     rows = []
     for radius, r in (
         ("absolute", torch.full_like(x[:, 0], absolute_radius)),
         ("relative", relative_radius * x.norm(dim=1)),
     ):
         counts = switching_neurons(x @ w_in + b_in, directions @ w_in, r)
-        for split, mask in (("train", is_train), ("test", ~is_train)):
+        for split, mask in splits.items():
             n = int(mask.sum())
             if n:
                 some = counts[mask].double() if counts.device.type != "mps" else counts[mask].float()
@@ -85,6 +85,12 @@ def local_complexity(
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def _splits(snapshot: Snapshot) -> dict[str, Bool[Tensor, " question"]]:
+    if snapshot.known_task.is_train is None:
+        return {"all": torch.ones_like(snapshot.labels, dtype=torch.bool)}
+    return {"train": snapshot.is_train, "test": ~snapshot.is_train}
 
 
 def switching_neurons(
