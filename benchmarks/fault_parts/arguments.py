@@ -30,7 +30,8 @@ VALUES = {
     "10e9": str(10**9), "1e308": "1e308", "nan": "nan", "inf": "inf", "-inf": "-inf", "letter": "a",
     "long": "x" * 100_000, "digits": "1" * 5000, "escapes": "x\x1b[2J\nforged: line", "percent": "%s{0}$HOME",
     "unicode": "\u202e\U0001d7d9\u00e9", "surrogate": "a\udcff", "comma": ",,", "colon": ":", "folder": ".",
-    "null": "/dev/null", "below": "file.txt/x", "missing": "nowhere/x/y", "home": "~nobody/x", "hub": "hf://", "name": "x" * 300,
+    "null": "/dev/null", "below": "file.txt/x", "missing": "nowhere/x/y", "home": "~nobody/x", "hub": "hf://",
+    "name": "x" * 300,
 }  # fmt: skip
 SOME = ("empty", "-1", "10e15", "letter", "escapes")
 
