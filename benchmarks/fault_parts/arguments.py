@@ -29,8 +29,9 @@ VALUES = {
     "empty": "", "space": " ", "-1": "-1", "0": "0", "1": "1", "2": "2", "half": "0.5", "10e15": str(10**15),
     "10e9": str(10**9), "1e308": "1e308", "nan": "nan", "inf": "inf", "-inf": "-inf", "letter": "a",
     "long": "x" * 100_000, "digits": "1" * 5000, "escapes": "x\x1b[2J\nforged: line", "percent": "%s{0}$HOME",
-    "unicode": "\u202e\U0001d7d9\u00e9", "surrogate": "a\udcff", "comma": ",,", "colon": ":", "folder": ".", "null": "/dev/null",
-    "below": "file.txt/x", "missing": "nowhere/x/y", "home": "~nobody/x", "hub": "hf://", "name": "x" * 300,
+    "unicode": "\u202e\U0001d7d9\u00e9", "surrogate": "a\udcff", "comma": ",,", "colon": ":", "folder": ".",
+    "null": "/dev/null", "below": "file.txt/x", "missing": "nowhere/x/y", "home": "~nobody/x", "hub": "hf://",
+    "name": "x" * 300,
 }  # fmt: skip
 SOME = ("empty", "-1", "10e15", "letter", "escapes")
 
@@ -216,7 +217,8 @@ def _names(flag: str, value: str, folder: Path) -> list[str]:
     text = value.partition("=")[2] if value.startswith("--") else value
     *_, field = flag.split(".")
     long = [part[:40] for part in (text, visible(text)) if len(part) > 3]
-    at = [str(folder / text), os.path.dirname(text), os.path.expanduser(text)] if len(text) < 1000 else []
+    places = (folder / text, f"{Path(text)} ", os.path.dirname(text), os.path.expanduser(text))
+    at = map(str, places) if len(text) < 1000 else ()
     field = field if len(field) > 3 else f"{field}="
     # Errors of what states something may name the argument in Python, which is the same for scripts.
     field = next(

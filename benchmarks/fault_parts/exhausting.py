@@ -108,7 +108,9 @@ def _shapes() -> Iterator[Hostile]:
         "many": lambda t: t.zeros(1).expand(*[1] * 60),
         "meta": lambda t: t.empty(10**9, 10**6, device="meta"),
         "sparse": lambda t: t.sparse_coo_tensor(t.zeros(2, 1, dtype=t.int64), t.ones(1), (10**9, 10**6)),
-        "rows": lambda t: t.sparse_csr_tensor(t.zeros(2, dtype=t.int64), t.zeros(0, dtype=t.int64), t.zeros(0), (1, 10**12)),
+        "rows": lambda t: t.sparse_csr_tensor(
+            t.zeros(2, dtype=t.int64), t.zeros(0, dtype=t.int64), t.zeros(0), (1, 10**12)
+        ),
     }  # fmt: skip
     for name, make in tensors.items():
         for is_new in (True, False):
@@ -202,7 +204,9 @@ _ARRAYS: dict[str, Callable[[], bytes]] = {
     "deep": lambda: _numpy("(" * 5000 + ")" * 5000),
     "long": lambda: _numpy("{'descr': '<i8', 'fortran_order': False, 'shape': (" + "1, " * 10**6 + "), }"),
     "nothing": lambda: _numpy("{'descr': '|V0', 'fortran_order': False, 'shape': (1000000000000,), }"),
-    "records": lambda: _numpy("{'descr': [('a', '|O'), ('b', '<f4', (1000000,))], 'fortran_order': False, 'shape': (1,), }"),
+    "records": lambda: _numpy(
+        "{'descr': [('a', '|O'), ('b', '<f4', (1000000,))], 'fortran_order': False, 'shape': (1,), }"
+    ),
     "claims": lambda: b"\x93NUMPY\x02\x00\xff\xff\xff\xff{",
 }  # fmt: skip
 

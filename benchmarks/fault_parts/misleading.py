@@ -22,8 +22,8 @@ TENSOR_NAMES = (
     ESCAPE, "a..b", "x\nforged: line", "x\r\nforged", "\u202egnp.exe", "\u2028x", "{0.__class__}", "%s%n", "~", "$HOME",
 )  # fmt: skip
 FILE_NAMES = (
-    f"step_5{ESCAPE}.pt", "step_5\nforged.pt", "-rf.pt", "--help.pt", "step_5 .pt", "\u202estep_5.pt", "{0}.pt", "%s.pt",
-    "step_5;touch canary.pt", "$(touch canary).pt", "~.pt", "hf:x.pt", "step_99999999999999999999999.pt",
+    f"step_5{ESCAPE}.pt", "step_5\nforged.pt", "-rf.pt", "--help.pt", "step_5 .pt", "\u202estep_5.pt", "{0}.pt",
+    "%s.pt", "step_5;touch canary.pt", "$(touch canary).pt", "~.pt", "hf:x.pt", "step_99999999999999999999999.pt",
     "step_-5.pt", "step_1e9.pt", "s" * 240 + ".pt", b"step_5\xff\xfe.pt",
 )  # fmt: skip
 
@@ -168,6 +168,12 @@ def _odd(place: Place, name: str, key: str, is_new: bool) -> Path:
 # Links.
 
 
+LINKED = (
+    "steps", "packed", "measures", "lock", "run.json", "index.json", "history.parquet", "latest.safetensors",
+    "task.safetensors", "steps/0000000020.safetensors", "packed/embed.W_E.npy", "packed/lock", "measures/lock",
+)  # fmt: skip
+
+
 def _links() -> Iterator[Hostile]:
     for name, make in {
         "file": lambda place: (place.source / "step_5.pt").symlink_to(place.victim / "notes.txt"),
@@ -180,9 +186,7 @@ def _links() -> Iterator[Hostile]:
         "shard": lambda place: written(place, "model.safetensors.index.json", _index(place)),
     }.items():
         yield Hostile(f"links/source/{name}", LINKS, partial(_linked, link=make))
-    for name in ("steps", "packed", "measures", "lock", "run.json", "index.json", "history.parquet", "latest.safetensors",
-                 "task.safetensors", "steps/0000000020.safetensors", "packed/embed.W_E.npy", "packed/lock", "measures/lock",
-                 "beginning"):  # fmt: skip
+    for name in LINKED:
         for to in ("notes.txt", "", "missing"):
             yield Hostile(
                 f"links/run/{name}/{to or 'folder'}",

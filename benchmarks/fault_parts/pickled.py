@@ -54,10 +54,9 @@ def payloads(canary: Path) -> dict[str, bytes]:
         "builtins.eval": called("builtins", "eval", code),
         "builtins.exec": called("builtins", "exec", code),
         "eval of Python 2": called("__builtin__", "eval", code),
-        "getattr of an import": called("builtins", "getattr", called("builtins", "__import__", text("os")), text("system"))
-        + b"("
-        + shell
-        + b"tR",
+        "getattr of an import": called(
+            "builtins", "getattr", called("builtins", "__import__", text("os")), text("system")
+        ) + b"(" + shell + b"tR",
         "io.open": called("io", "open", text(str(canary)), text("w")),
         "os.mkdir": called("os", "mkdir", text(str(canary))),
         "subprocess.check_call": called("subprocess", "check_call", b"(" + text("touch") + text(str(canary)) + b"l"),
@@ -74,7 +73,8 @@ def payloads(canary: Path) -> dict[str, bytes]:
         "INST": b"(" + shell + b"ios\nsystem\n",
         "OBJ": b"(" + system + shell + b"o",
         "STACK_GLOBAL": text("os") + text("system") + b"\x93(" + shell + b"tR",
-        "NEWOBJ": named("builtins", "map") + b"(" + system + b"(" + shell + b"lt\x81" + b"q\x010" + called("builtins", "list", b"h\x01"),
+        "NEWOBJ": named("builtins", "map") + b"(" + system + b"(" + shell + b"lt\x81q\x010"
+        + called("builtins", "list", b"h\x01"),
         "BUILD": built,
     }  # fmt: skip
 

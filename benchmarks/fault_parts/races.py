@@ -49,12 +49,11 @@ def trials(material: Material) -> Iterator[Trial]:
 def _both(
     first: list[object], second: list[object], seconds: float, draw: random.Random, *named: str
 ) -> tuple[Ended, Ended]:
-    """How two commands ended, the second begun within so many seconds of the first; each said a sentence if it failed."""
-    # Half of them at once.
-    delay = draw.choice((0.0, 1.0)) * draw.uniform(0, seconds)
-    processes = [Process(command(*first))]
-    time.sleep(delay)
-    processes.append(Process(command(*second)))
+    """How two commands ended, the second begun within so many seconds of the first; who failed said a sentence."""
+    # A third at once, a third in the moments of a start, a third at any time.
+    delay = draw.uniform(0, draw.choice((0.0, 0.05, seconds)))
+    begin = time.monotonic() + 0.05
+    processes = [Process(partial(_at, begin, first)), Process(partial(_at, begin + delay, second))]
     one, other = (process.wait() for process in processes)
     for arguments, ended in ((first, one), (second, other)):
         try:
@@ -62,6 +61,12 @@ def _both(
         except Failed as failed:
             raise Failed(f"{arguments[0]}, {delay:.3f} s apart: {failed}") from failed
     return one, other
+
+
+def _at(moment: float, arguments: list[object]) -> int:
+    """A command, from this moment on: what a fork takes is over then."""
+    time.sleep(max(0.0, moment - time.monotonic()))
+    return command(*arguments)()
 
 
 def _one_wins(ended: tuple[Ended, Ended]) -> None:
@@ -89,7 +94,7 @@ def _two_trainers(material: Material, recipe: str, folder: Path, draw: random.Ra
 def _two_resumes(material: Material, recipe: str, folder: Path, draw: random.Random) -> None:
     path = material.copy("interrupted", folder / "run", recipe)
     line = ["resume", path]
-    _at_least_one(_both(line, line, material.seconds[recipe] / 2, draw, "run"))
+    _one_wins(_both(line, line, material.seconds[recipe] / 2, draw, "run"))
     check_same(material.run("whole", recipe), path)
 
 
@@ -120,7 +125,7 @@ def _resume_and_longer(material: Material, recipe: str, folder: Path, draw: rand
 def _two_longer(material: Material, recipe: str, folder: Path, draw: random.Random) -> None:
     path = material.copy("whole", folder / "run", recipe)
     line = ["resume", path, *LONGER]
-    _at_least_one(_both(line, line, material.seconds[recipe] / 2, draw, "run"))
+    _one_wins(_both(line, line, material.seconds[recipe] / 2, draw, "run"))
     _end_longer(material, recipe, path)
 
 
