@@ -74,6 +74,22 @@ def test_a_pipe_in_place_of_a_file_of_a_run(tiny_run_copy, name, read):
         read(tiny_run_copy)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "run.json",
+        "index.json",
+        "history.parquet",
+        "task.safetensors",
+        "latest.safetensors",
+        "steps/0000000100.safetensors",
+    ],
+)
+def test_verify_does_not_wait_for_a_pipe(tiny_run_copy, name):
+    pipe(tiny_run_copy.path / name)
+    assert any(name in f"{f.where} {f.message}" for f in verify_run(tiny_run_copy.path, losses=0).problems)
+
+
 def test_pipes_in_place_of_what_is_derived_are_found_and_made_anew(tiny_run_copy):
     whole = tiny_run_copy.weights("W_E").copy()
     for ending in ("npy", "json"):

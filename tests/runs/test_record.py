@@ -126,7 +126,10 @@ def test_a_run_killed_before_its_first_session_is_own_everywhere(tiny_run, tmp_p
     record = RunRecord(status="running", unit="step", forward_path="factorized")
     run = create_run(tmp_path / "r", tiny_run.config, record, tiny_run.task)
     (note,) = verify_run(run.path, losses=1).findings
-    assert note.message == f"the run is interrupted: its trainer is gone; `interp resume {run.path}` continues it"
+    assert (
+        note.message
+        == f"the run is interrupted: its trainer is gone; `interp resume {run.path}` continues it"
+    )
     assert resume(run.path, threads=1).index == tiny_run.index
 
 
