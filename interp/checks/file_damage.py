@@ -6,7 +6,7 @@ from typing import Any
 from interp.checks.findings import listed
 from interp.ground.plain_json import json_value
 from interp.ground.system_errors import system_error
-from interp.ground.whole_reading import read_whole
+from interp.ground.whole_reading import check_regular, read_whole
 from interp.networks.config import Weights
 from interp.runs.seal import is_sealed
 from interp.runs.tensor_files import (
@@ -60,6 +60,7 @@ def _damage(file: Path, checksum: str | None) -> tuple[str, str] | None:
 def header_metadata(file: Path) -> dict[str, str]:
     """Metadata in the header of a safetensors file; {} where there is none that can be read."""
     try:
+        check_regular(file)
         with file.open("rb") as opened:
             length = int.from_bytes(opened.read(8), "little")
             header = json_value(opened.read(min(length, 100_000_000)))

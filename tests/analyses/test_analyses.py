@@ -276,3 +276,10 @@ def test_the_axes_of_attention_are_what_is_drawn_along_them(tmp_path):
     maps = [ax for sub in figure.subfigs[:1] for ax in sub.axes]
     assert maps[0].get_ylabel() == labels[0] and maps[0].get_xlabel() == labels[1]
     assert axis_label("a", structure.first.numpy(), 10) == labels[0]
+
+
+def test_what_terminals_obey_is_shown_as_text(tiny_run, tmp_path):
+    options = ["--run", str(tiny_run.path), "--out", str(tmp_path), "--unit", "x\x1b[2J"]
+    with pytest.raises(SystemExit, match=r"f: .* leave out --unit x\\x1b\[2J") as end:
+        frame.main("f", "", unused, unused, unused, options)
+    assert "\x1b" not in str(end.value.code)
