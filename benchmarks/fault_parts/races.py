@@ -152,7 +152,8 @@ def _train_and_read(
     if trained.code:
         raise Failed(f"the trainer was disturbed: {last_line(trained)}")
     is_early = any(
-        text in read.error for text in ("nothing at", "neither a run", "no checkpoint", "no run", "starting")
+        text in read.error + read.out
+        for text in ("nothing at", "neither a run", "no checkpoint", "no run", "starting")
     )
     if read.code and not is_early:
         raise Failed(

@@ -24,7 +24,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from interp.figures import style
-from interp.ground.plain_text import number_of, say
+from interp.ground.plain_text import number_of, say, visible_lines
 from interp.ground.plain_warnings import plain_warnings
 from interp.ground.provenance import versions
 from interp.ground.stated_options import STATED_OPTIONS, typed
@@ -68,7 +68,7 @@ def main(
             )
         )
     except (ValueError, OSError) as error:
-        sys.exit(f"{name}: {error}")
+        sys.exit(visible_lines(f"{name}: {error}"))
 
 
 def _parser(name: str, description: str | None) -> argparse.ArgumentParser:

@@ -150,7 +150,9 @@ def train(
 
     settings = {path: given[name] for name, path in FIELD_OF.items() if given[name] is not None}
     typed = {path: option_of(name) for name, path in FIELD_OF.items() if path in settings}
-    with errors_as_typed(OPTIONS):
+    set_paths = [text.partition("=")[0] for text in set or []]
+    set_options = {path.rpartition(".")[-1]: f"--set {path}" for path in set_paths if path}
+    with errors_as_typed(OPTIONS | set_options):
         recipe = assembled(
             preset=preset, family=task, settings=settings, typed=typed, set_texts=set or [], betas=(beta1, beta2),
             cayley_table=cayley_table, steps=steps, save=save or [], save_optimizer=save_optimizer or [],

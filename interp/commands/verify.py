@@ -32,6 +32,13 @@ def verify(
 
     interp verify downloads/some_series --json findings.json
     """
+    from interp.runs.beginnings import is_beginning
+
+    if is_beginning(path):
+        from interp.runs.run import open_run
+
+        # Which refuses it, and says why.
+        open_run(path)
     is_run = (path / "run.json").exists() or (path / "index.json").exists()
     check_no_run(path, is_run, stated)
     if json is not None and json.is_dir():

@@ -19,7 +19,8 @@ def as_typed(message: str, options: Mapping[str, str]) -> str:
     for field, option in options.items():
         # Not inside a path as task.p, a quoted name or another option, nor as it was typed after --set.
         start = rf"(?<![\w.'-])(?<!--set ){field}"
-        message = re.sub(rf"{start}=(?=\S)", f"{option} ", message)
+        given = f"{option}{'=' if option.startswith('--set ') else ' '}"
+        message = re.sub(rf"{start}=(?=\S)", given, message)
         if "_" in field or field in ABBREVIATIONS:
             message = re.sub(rf"{start}(?![\w='])", option, message)
     return message

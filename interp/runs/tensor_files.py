@@ -64,7 +64,7 @@ def tensor_checksum(tensor: Tensor) -> str:
     >>> tensor_checksum(torch.zeros(2)) == tensor_checksum(torch.zeros(2, 1))
     False
     """
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    flat = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous().reshape(-1)
     return _checksum(str(tensor.dtype), tuple(tensor.shape), flat.view(torch.uint8).numpy())
 
 

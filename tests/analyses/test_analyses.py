@@ -389,3 +389,10 @@ def test_a_failing_probe_of_an_analysis_gives_no_advice_of_another_door(short_ru
     ) as caught:
         frame.answer(frame.Analysis("f", compute, unused, unused), str(short_run.path), None, **options)
     assert "on_error" not in str(caught.value) and "--keep-going" not in str(caught.value)
+
+
+def test_what_terminals_obey_is_shown_as_text(tiny_run, tmp_path):
+    options = ["--run", str(tiny_run.path), "--out", str(tmp_path), "--unit", "x\x1b[2J"]
+    with pytest.raises(SystemExit, match=r"f: .* leave out --unit x\\x1b\[2J") as end:
+        frame.main("f", "", unused, unused, unused, options)
+    assert "\x1b" not in str(end.value.code)

@@ -151,3 +151,19 @@ def test_odd_values_are_refused_by_the_name_of_their_option(
 def test_what_cannot_be_started_is_refused_before_anything_is_promised(tiny_run_copy):
     out = CliRunner().invoke(app, ["train", str(tiny_run_copy.path), *QUICK])
     assert out.exit_code != 0 and "Saves" not in out.output
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("task.train_fraction=-1", "needs --set task.train_fraction strictly between 0 and 1, got -1"),
+        ("optimizer.momentum=-1", "got --set optimizer.momentum=-1"),
+    ],
+)
+def test_what_was_set_is_named_as_it_was_typed(tmp_path, setting, message, capsys, monkeypatch):
+    from interp.commands.cli import main
+
+    monkeypatch.setattr("sys.argv", ["interp", "train", str(tmp_path / "run"), "--set", setting])
+    with pytest.raises(SystemExit):
+        main()
+    assert message in capsys.readouterr().err

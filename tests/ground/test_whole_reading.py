@@ -112,3 +112,9 @@ def test_a_checkpoint_longer_than_its_header_says_is_not_read_to_its_end(tiny_ru
         opened.truncate(2**40)
     found = [f.message for f in verify_run(tiny_run_copy.path, losses=0).findings]
     assert any(f"has {2**40} bytes where its header says {size}" in message for message in found), found
+
+
+@pytest.mark.parametrize("name", ["latest.safetensors", "steps/0000000100.safetensors", "task.safetensors"])
+def test_a_pipe_is_a_finding(tiny_run_copy, name):
+    pipe(tiny_run_copy.path / name)
+    assert any(name in f"{f.where} {f.message}" for f in verify_run(tiny_run_copy.path, losses=0).findings)

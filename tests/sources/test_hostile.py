@@ -490,3 +490,28 @@ def test_a_name_of_the_hub_without_one_is_named(monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(SourceError, match="^hf:// cannot be had from the hub"):
         open_run("hf://")
+
+
+def test_one_double_among_floats_makes_all_of_them_doubles(tmp_path):
+    weights = state()
+    torch.save(weights | {"embed.W_E": weights["embed.W_E"].double()}, tmp_path / "step_5.pt")
+    found = opened(tmp_path / "step_5.pt").step_weights(5)
+    assert {w.dtype for w in found.values()} == {torch.float64}
+    torch.testing.assert_close(found, {k: w.double() for k, w in weights.items()}, rtol=0, atol=0)
+
+
+def test_negated_views_have_checksums():
+    from interp.runs.tensor_files import tensor_checksum
+
+    assert tensor_checksum(torch._neg_view(torch.ones(3))) == tensor_checksum(-torch.ones(3))
+    value = torch.full((3,), 1 + 2j)
+    assert tensor_checksum(value.conj()) == tensor_checksum(torch.full((3,), 1 - 2j))
+
+
+def test_text_on_one_line_is_no_log(tmp_path):
+    torch.save(state(), tmp_path / "step_5.pt")
+    (tmp_path / "log.csv").write_text(json.dumps({f"k{i}": i for i in range(300_000)}))
+    start = time.monotonic()
+    with pytest.warns(SourceWarning, match="log.csv .it claims 300,000 columns in 0 rows"):
+        open_run(tmp_path, **KNOWN)
+    assert time.monotonic() - start < 5

@@ -165,3 +165,14 @@ def test_one_who_asks_whether_a_run_is_in_use_stops_no_trainer(tmp_path):
     threading.Timer(0.05, asking.release).start()
     with run_lock(tmp_path):
         assert not asking.is_locked
+
+
+def test_verify_of_a_beginning_says_what_it_is(tmp_path, monkeypatch, capsys):
+    from interp.commands.cli import main
+
+    path = begun(tmp_path / "r")
+    monkeypatch.setattr("sys.argv", ["interp", "verify", str(path)])
+    with FileLock(path / "lock"), pytest.raises(SystemExit):
+        main()
+    captured = capsys.readouterr()
+    assert "A trainer is starting in" in captured.out + captured.err

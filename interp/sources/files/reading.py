@@ -205,8 +205,7 @@ def read_json(path: Path) -> Any:
 
 
 def as_weights(tensors: Mapping[str, Tensor]) -> Weights:
-    """Float tensors of their own, in float32 unless they are float64 (half precision is widened, exactly)."""
-    return {
-        name: t.detach().to(torch.float64 if t.dtype == torch.float64 else torch.float32).clone()
-        for name, t in tensors.items()
-    }
+    """Float tensors of their own, all in float32, or in float64 where one is (what is narrower is widened, exactly)."""
+    is_double = any(t.dtype == torch.float64 for t in tensors.values())
+    dtype = torch.float64 if is_double else torch.float32
+    return {name: t.detach().to(dtype).clone() for name, t in tensors.items()}

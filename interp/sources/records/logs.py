@@ -36,6 +36,8 @@ _COUNTED = {name for names in _COUNTS.values() for name in names}
 _LARGEST = 256 * 2**20
 # Objects take far more memory than their text.
 _LARGEST_OF_OBJECTS = 64 * 2**20
+# Of text on one line, which is no log.
+_MOST_COLUMNS = 20_000
 _MOST_QUANTITIES = 200
 # A table can be far larger than its file: rows that say nothing are as long as all others.
 _MOST_CELLS = 5 * 10**7
@@ -160,7 +162,7 @@ def _check_cells(file: Path) -> None:
     header = text.split(b"\n", 1)[0]
     columns = 1 + max(header.count(separator) for separator in (b",", b";", b"\t"))
     rows = max(text.count(b"\n"), text.count(b"\r"))
-    if columns * rows > _MOST_CELLS:
+    if columns * rows > _MOST_CELLS or columns > _MOST_COLUMNS:
         raise SourceError(f"it claims {columns:,} columns in {rows:,} rows, more than any log has")
 
 
