@@ -10,7 +10,7 @@ json        every field of run.json and index.json altered
 arguments   every option of every command with every odd value
 races       two processes that want one directory
 
-python benchmarks/faults.py [--parts kills,files] [--scale small|full] [--seed N] [--only NAME]
+python benchmarks/faults.py [--parts kills,files] [--scale SCALE] [--seed N] [--only NAME]
 
 Exits with 1 if a trial failed.
 """
@@ -44,6 +44,15 @@ PARTS = ("kills", "operations", "files", "hostile", "json", "arguments", "races"
 SCALES = {
     "sample": {"kills": 1, "operations": 2, "files": 1, "hostile": 1, "json": 1, "arguments": 2, "races": 1},
     "small": {"kills": 4, "operations": 6, "files": 5, "hostile": 4, "json": 40, "arguments": 20, "races": 2},
+    "large": {
+        "kills": 40,
+        "operations": 40,
+        "files": 40,
+        "hostile": 30,
+        "json": 25,
+        "arguments": 60,
+        "races": 5,
+    },
     "full": dict.fromkeys(PARTS),
 }
 LOADED = (
