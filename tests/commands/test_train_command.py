@@ -153,6 +153,7 @@ def test_odd_values_are_refused_by_the_name_of_their_option(
     [
         ("task.train_fraction=-1", "needs --set task.train_fraction strictly between 0 and 1, got -1"),
         ("optimizer.momentum=-1", "got --set optimizer.momentum=-1"),
+        ("x[\\1_=1", "--set x[\\1_=1: "),
     ],
 )
 def test_what_was_set_is_named_as_it_was_typed(tmp_path, setting, message, capsys, monkeypatch):
