@@ -18,11 +18,11 @@ def as_typed(message: str, options: Mapping[str, str]) -> str:
     """
     for field, option in options.items():
         # Not inside a path as task.p, a quoted name or another option, nor as it was typed after --set.
-        start = rf"(?<![\w.'-])(?<!--set ){field}"
+        start = rf"(?<![\w.'-])(?<!--set ){re.escape(field)}"
         given = f"{option}{'=' if option.startswith('--set ') else ' '}"
-        message = re.sub(rf"{start}=(?=\S)", given, message)
+        message = re.sub(rf"{start}=(?=\S)", given.replace("\\", r"\\"), message)
         if "_" in field or field in ABBREVIATIONS:
-            message = re.sub(rf"{start}(?![\w='])", option, message)
+            message = re.sub(rf"{start}(?![\w='])", option.replace("\\", r"\\"), message)
     return message
 
 

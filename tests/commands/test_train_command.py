@@ -158,6 +158,7 @@ def test_what_cannot_be_started_is_refused_before_anything_is_promised(tiny_run_
     [
         ("task.train_fraction=-1", "needs --set task.train_fraction strictly between 0 and 1, got -1"),
         ("optimizer.momentum=-1", "got --set optimizer.momentum=-1"),
+        ("x[\\1_=1", "--set x[\\1_=1: "),
     ],
 )
 def test_what_was_set_is_named_as_it_was_typed(tmp_path, setting, message, capsys, monkeypatch):
