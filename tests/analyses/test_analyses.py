@@ -323,9 +323,7 @@ def texts_of(figure):
     return [text.get_text() for text in figure.findobj(Text)]
 
 
-@pytest.mark.filterwarnings(
-    "ignore:.*does not say of which step|ignore:Tensors do not show|ignore:.*is assumed"
-)
+@pytest.mark.filterwarnings("ignore::interp.sources.SourceWarning")
 @pytest.mark.parametrize("name", ["attention", "clock_pizza", "fourier", "geometry", "weight_norms"])
 def test_a_lone_checkpoint_of_an_unknown_split_is_drawn_at_its_step(name, lone_checkpoint):
     from interp.sources.opening import open_stated
