@@ -1,6 +1,8 @@
 """A probe without VERSION is measured anew when anything that its code names has changed, and only then."""
 
 import functools
+import importlib
+import os
 import re
 import subprocess
 import sys
@@ -283,3 +285,23 @@ print("measured", len(list(run.measures.glob("largest_share-*.parquet"))))
 print(table["share"].between(0, 1).all())
 """
     assert steps_measured(run, tmp_path, "", script) == ([1], "True")
+
+
+def test_workers_of_an_earlier_call_do_not_measure_with_the_file_as_it_was(run, tmp_path, monkeypatch):
+    """In a notebook: the file of a probe is edited and loaded again, and joblib would keep its workers."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    text = "import pandas as pd\ndef value(snapshot):\n    return pd.DataFrame({'value': [%d]})\n"
+    found = []
+    for value in (1, 22):
+        (tmp_path / "edited_probe.py").write_text(text % value)
+        module = (
+            importlib.reload(sys.modules["edited_probe"])
+            if found
+            else importlib.import_module("edited_probe")
+        )
+        tables = measure(run, [module.value], n_jobs=2, cache=False, progress=False)
+        found.append(set(tables["value"]["value"]))
+    del sys.modules["edited_probe"]
+    assert found == [{1}, {22}]

@@ -70,7 +70,10 @@ def altered(run, change):
         (["--save", "log:999999999999999999999"], "at most 1,000,000 saved steps"),
         (["--seed", "9" * 23], "--seed: A generator needs seed of at most 18 digits, got"),
         (["--split-seed", "9" * 23], "needs --split-seed of at most 18 digits, got"),
-        (["--set", "optimizer.batch_seed=" + "9" * 23], "needs --set optimizer.batch_seed of at most 18 digits, got"),
+        (
+            ["--set", "optimizer.batch_seed=" + "9" * 23],
+            "needs --set optimizer.batch_seed of at most 18 digits, got",
+        ),
     ],
 )
 def test_options_that_cannot_be(tmp_path, options, message, capsys, monkeypatch):
