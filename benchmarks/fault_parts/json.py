@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fault_parts.files import NAMED_BY_INDEX
-from benchmarks.fault_parts.material import Material, check_same
+from benchmarks.fault_parts.material import Material, check_same, run_json
 from benchmarks.fault_parts.processes import Failed, check_sentence, ran, value_of
 from benchmarks.fault_parts.promises import REFUSED, check_kept, readings
 from benchmarks.fault_parts.trials import Trial
@@ -57,7 +57,7 @@ def trials(material: Material) -> Iterator[Trial]:
         for what, data in _no_json(text):
             act = partial(_tried, material, run, whole, name, data)
             yield Trial(f"json/{run}/{name}/{what}", "a file that is no JSON, or none of a run", act)
-    value = json.loads((material.run("interrupted") / "run.json").read_text("utf-8"))
+    value = run_json(material.run("interrupted"))
     del value["checksum"]
     for what, kind, changed in _altered(value, "run.json", without_checksum=True):
         act = partial(_meant, material, whole["interrupted"], changed)

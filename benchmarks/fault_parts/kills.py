@@ -1,6 +1,5 @@
 """kill -9 of trainers at random moments: nothing that was reported saved is lost, the resumed run is the whole one."""
 
-import json
 import random
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from benchmarks.fault_parts.material import (
     Material,
     check_same,
     check_whole,
+    run_json,
     saved_steps,
     training,
 )
@@ -55,7 +55,7 @@ def _resume(material: Material, recipe: str, folder: Path, draw: random.Random) 
 def _longer(material: Material, recipe: str, folder: Path, draw: random.Random) -> None:
     path = material.copy("whole", folder / "run", recipe)
     _killed(["resume", path, *LONGER], path, draw.uniform(0, material.seconds[recipe] / 2))
-    if _n_steps(path) == N_STEPS:
+    if run_json(path)["config"]["n_steps"] == N_STEPS:
         done("resume", path, *LONGER)
     _finished([], path)
     check_same(material.run("longer", recipe), path)
@@ -87,13 +87,5 @@ def _finished(arguments: list[str], path: Path) -> None:
     """The run as the same user would end it: the same start where there is no run yet, else `interp resume`."""
     if not (path / "run.json").exists():
         done(*arguments)
-    elif _status(path) != "complete":
+    elif run_json(path)["status"] != "complete":
         done("resume", path)
-
-
-def _status(path: Path) -> str:
-    return json.loads((path / "run.json").read_text("utf-8"))["status"]
-
-
-def _n_steps(path: Path) -> int:
-    return json.loads((path / "run.json").read_text("utf-8"))["config"]["n_steps"]

@@ -1,14 +1,12 @@
 """The runs and files that faults are done to, all made on the spot; what a run must give, and how two are compared."""
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
 import signal
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -58,6 +56,13 @@ class Material:
 
     def copy(self, name: str, to: Path, recipe: str = "full-batch") -> Path:
         return Path(shutil.copytree(self.run(name, recipe), to, symlinks=True))
+
+    def unmeasured(self, name: str, to: Path, recipe: str = "full-batch") -> Path:
+        """A copy without what can be made anew."""
+        path = self.copy(name, to, recipe)
+        for derived in ("packed", "measures"):
+            shutil.rmtree(path / derived, ignore_errors=True)
+        return path
 
 
 def training(
@@ -132,72 +137,6 @@ def _measured_and_packed(path: Path) -> None:
     interp.measure(run, ["losses", "weight_norms"])
 
 
-# What a run gives.
-
-
-def numbers(path: Path) -> dict[str, str]:
-    """All that is read from a run, each as a digest: "" where there is nothing, "refused: ..." where it is an error."""
-    import interp
-
-    found: dict[str, str] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found["run.json"] = _said(lambda: _opened(path))
-        if found["run.json"].startswith("refused"):
-            return found
-        run = interp.open_run(path)
-        readers: dict[str, Callable[[], object]] = {
-            "history": lambda: _digest_of_table(run.history()),
-            "recorded": lambda: _digest_of_table(run.recorded()),
-            "task": lambda: _digest([run.task.inputs, run.task.labels, run.task.is_train]),
-            "steps": lambda: json.dumps(run.steps) if run.steps else "",
-            "packed": lambda: _digest([run.weights("W_E")]),
-            "measured": lambda: _digest_of_table(interp.measure(run, ["losses"])["losses"]),
-        }
-        for name, read in readers.items():
-            found[name] = _said(read)
-        for step in () if found["steps"].startswith("refused") else run.steps:
-            found[f"weights {step}"] = _said(lambda step=step: _digest(_state(run.checkpoint(step))))
-            found[f"tensor {step}"] = _said(lambda step=step: _digest([run.tensor(step, "W_E")]))
-    return found
-
-
-def _opened(path: Path) -> str:
-    import interp
-    from interp.runs.config import config_to_json
-
-    return json.dumps(config_to_json(interp.open_run(path).config), sort_keys=True)
-
-
-def _said(read: Callable[[], object]) -> str:
-    try:
-        return str(read())
-    # What an error of the package is; a traceback is none of these.
-    except (ValueError, OSError) as error:
-        return f"refused: {error}"
-
-
-def _state(checkpoint: Any) -> list[Any]:
-    return [*checkpoint.weights.values(), *(checkpoint.optimizer or {}).values()]
-
-
-def _digest(arrays: list[Any]) -> str:
-    import numpy as np
-
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-def _digest_of_table(table: Any) -> str:
-    return (
-        hashlib.sha256(table.drop(columns="run", errors="ignore").to_csv().encode()).hexdigest()
-        if len(table)
-        else ""
-    )
-
-
 # How two runs are compared.
 
 
@@ -252,6 +191,11 @@ def _difference(whole: Path, path: Path) -> str:
     if left := [str(p.relative_to(path)) for p in path.rglob(".*")]:
         return f"left behind: {', '.join(left)}"
     return ""
+
+
+def run_json(path: Path) -> Any:
+    """What run.json says."""
+    return json.loads((path / "run.json").read_text("utf-8"))
 
 
 def saved_steps(path: Path) -> list[int]:

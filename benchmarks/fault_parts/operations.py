@@ -6,7 +6,6 @@ A file that is killed while it is synced is left half written.
 import json
 import os
 import random
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +14,9 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.fault_parts.material import STATED, Material, check_same, contents, numbers, training
+from benchmarks.fault_parts.material import STATED, Material, check_same, contents, run_json, training
 from benchmarks.fault_parts.processes import Failed, Process, command, done, last_line, value_of
+from benchmarks.fault_parts.promises import check_numbers
 from benchmarks.fault_parts.trials import Trial
 
 ENOUGH = 10**9
@@ -86,7 +86,7 @@ def _ended(material: Material, folder: Path, whole: str, *again: object) -> None
     path = folder / "run"
     if not (path / "run.json").exists():
         done(*_short(folder))
-    value = json.loads((path / "run.json").read_text("utf-8"))
+    value = run_json(path)
     if again and value["config"]["n_steps"] == 6:
         done("resume", path, *again)
     elif value["status"] != "complete":
@@ -103,18 +103,12 @@ def _measure(folder: Path) -> int:
     return command("measure", folder / "run", "--probes", "losses", "--out", folder / "tables")()
 
 
-def _unmeasured(material: Material, folder: Path) -> None:
-    path = material.copy("short", folder / "run")
-    for name in ("packed", "measures"):
-        shutil.rmtree(path / name, ignore_errors=True)
-
-
 def _check_measured(material: Material, folder: Path) -> None:
     done("measure", folder / "run", "--probes", "losses", "--out", folder / "tables")
     left = [path.name for path in (folder / "run").rglob(".*")]
     if left or len(list((folder / "run" / "measures").glob("*.parquet"))) != 1:
         raise Failed(f"left behind in measures: {left}")
-    _check_numbers(material.run("short"), folder / "run")
+    check_numbers(material.run("short"), folder / "run")
 
 
 def _pack(folder: Path) -> None:
@@ -127,13 +121,7 @@ def _check_packed(material: Material, folder: Path) -> None:
     value_of(partial(_pack, folder))
     if left := [path.name for path in (folder / "run").rglob(".*")]:
         raise Failed(f"left behind in packed: {left}")
-    _check_numbers(material.run("short"), folder / "run")
-
-
-def _check_numbers(whole: Path, path: Path) -> None:
-    want, found = (value_of(partial(numbers, at)) for at in (whole, path))
-    if differ := [name for name in want if found.get(name) != want[name]]:
-        raise Failed(f"other numbers: {', '.join(differ)}")
+    check_numbers(material.run("short"), folder / "run")
 
 
 # Importing.
@@ -155,7 +143,7 @@ def _check_imported(material: Material, folder: Path) -> None:
         left = [path.name for path in folder.rglob(".*")]
         if left:
             raise Failed(f"left behind by imports: {', '.join(left)}")
-    _check_numbers(material.run("imported"), folder / "run")
+    check_numbers(material.run("imported"), folder / "run")
 
 
 # Repairing.
@@ -203,8 +191,12 @@ JOBS = {
         lambda folder: command("resume", folder / "run", *LONGER)(),
         lambda material, folder: _ended(material, folder, "short-longer", *LONGER),
     ),
-    "measure": Job(_unmeasured, _measure, _check_measured),
-    "packing": Job(_unmeasured, _pack, _check_packed),
+    "measure": Job(
+        lambda material, folder: material.unmeasured("short", folder / "run"), _measure, _check_measured
+    ),
+    "packing": Job(
+        lambda material, folder: material.unmeasured("short", folder / "run"), _pack, _check_packed
+    ),
     "import": Job(lambda m, folder: m.copy("foreign", folder / "foreign"), _import, _check_imported),
     "verify --repair": Job(_swapped, _repair, _check_repaired),
 }

@@ -55,6 +55,17 @@ def readings(path: Path) -> dict[str, str]:
     return found
 
 
+def check_numbers(whole: Path, path: Path) -> None:
+    """Refuse unless all that is read from two runs is the same.
+
+    Raises:
+        Failed: with what differs.
+    """
+    want, found = (value_of(partial(readings, at)) for at in (whole, path))
+    if differ := [name for name in want if found.get(name) != want[name]]:
+        raise Failed(f"other numbers: {', '.join(differ)}")
+
+
 def _of_step(run: Any, step: int) -> Iterator[tuple[str, Callable[[], str]]]:
     yield "weights", lambda: _digest(run.step_weights(step).values())
     yield "optimizer", lambda: _digest((run.checkpoint(step).optimizer or {}).values())

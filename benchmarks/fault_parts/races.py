@@ -18,7 +18,7 @@ from benchmarks.fault_parts.material import (
     Material,
     check_same,
     contents,
-    numbers,
+    run_json,
     training,
 )
 from benchmarks.fault_parts.operations import _swapped as swapped
@@ -30,8 +30,8 @@ from benchmarks.fault_parts.processes import (
     command,
     done,
     last_line,
-    value_of,
 )
+from benchmarks.fault_parts.promises import check_numbers
 from benchmarks.fault_parts.trials import Trial
 
 N_EACH = 15
@@ -131,9 +131,8 @@ def _two_longer(material: Material, recipe: str, folder: Path, draw: random.Rand
 
 def _end_longer(material: Material, recipe: str, path: Path) -> None:
     """As the one who was refused would go on."""
-    import json
 
-    if json.loads((path / "run.json").read_text("utf-8"))["config"]["n_steps"] != N_LONGER:
+    if run_json(path)["config"]["n_steps"] != N_LONGER:
         done("resume", path, *LONGER)
     check_same(material.run("longer", recipe), path)
 
@@ -178,7 +177,7 @@ def _train_and_repair(material: Material, recipe: str, folder: Path, draw: rando
 def _two_imports(material: Material, recipe: str, folder: Path, draw: random.Random) -> None:
     line = ["import", material.run("foreign"), folder / "run", *STATED]
     _one_wins(_both(line, line, 0.3, draw, "run"))
-    _check_numbers(material.run("imported"), folder / "run")
+    check_numbers(material.run("imported"), folder / "run")
     _none_left(folder)
 
 
@@ -192,14 +191,8 @@ def _import_and_train(material: Material, recipe: str, folder: Path, draw: rando
     if winner == "train":
         check_same(material.run("whole", recipe), path)
     else:
-        _check_numbers(material.run("imported"), path)
+        check_numbers(material.run("imported"), path)
     _none_left(folder)
-
-
-def _check_numbers(whole: Path, path: Path) -> None:
-    want, found = (value_of(partial(numbers, at)) for at in (whole, path))
-    if differ := [name for name in want if found.get(name) != want[name]]:
-        raise Failed(f"other numbers: {', '.join(differ)}")
 
 
 # Measuring, packing and repairing.
@@ -208,12 +201,12 @@ def _check_numbers(whole: Path, path: Path) -> None:
 def _two_measures(
     probes: tuple[str, str], material: Material, recipe: str, folder: Path, draw: random.Random
 ) -> None:
-    path = _unmeasured(material, recipe, folder / "run")
+    path = material.unmeasured("whole", folder / "run", recipe)
     lines = [
         ["measure", path, "--probes", names, "--out", folder / f"tables{n}"] for n, names in enumerate(probes)
     ]
     _all_done(_both(lines[0], lines[1], 0.3, draw, "run"))
-    alone = _unmeasured(material, recipe, folder / "alone" / "run")
+    alone = material.unmeasured("whole", folder / "alone" / "run", recipe)
     for n, names in enumerate(probes):
         done("measure", alone, "--probes", names, "--out", folder / "alone" / f"tables{n}")
     for tables in ("tables0", "tables1"):
@@ -223,15 +216,6 @@ def _two_measures(
     if kept != wanted:
         raise Failed(f"kept {', '.join(kept)}, not {', '.join(wanted)}")
     _none_left(folder)
-
-
-def _unmeasured(material: Material, recipe: str, to: Path) -> Path:
-    import shutil
-
-    path = material.copy("whole", to, recipe)
-    for name in ("packed", "measures"):
-        shutil.rmtree(path / name, ignore_errors=True)
-    return path
 
 
 def _all_done(ended: tuple[Ended, Ended]) -> None:
@@ -252,7 +236,7 @@ def _measure_and_repair(material: Material, recipe: str, folder: Path, draw: ran
     done("verify", path, "--repair")
     if contents(path, ("packed", "measures")) != contents(whole, ("packed", "measures")):
         raise Failed("the run is not as it was")
-    _check_numbers(whole, path)
+    check_numbers(whole, path)
 
 
 def _two_repairs(material: Material, recipe: str, folder: Path, draw: random.Random) -> None:
@@ -266,14 +250,14 @@ def _two_repairs(material: Material, recipe: str, folder: Path, draw: random.Ran
 
 
 def _two_packers(material: Material, recipe: str, folder: Path, draw: random.Random) -> None:
-    path = _unmeasured(material, recipe, folder / "run")
+    path = material.unmeasured("whole", folder / "run", recipe)
     names = ["W_E", draw.choice(("W_E", "W_U"))]
     processes = [Process(partial(_pack, path, name)) for name in names]
     ended = [process.wait() for process in processes]
     if bad := [each for each in ended if each.code]:
         raise Failed(f"packing ended with {bad[0].code}: {last_line(bad[0])}")
     _none_left(folder)
-    _check_numbers(_unmeasured(material, recipe, folder / "alone" / "run"), path)
+    check_numbers(material.unmeasured("whole", folder / "alone" / "run", recipe), path)
 
 
 def _pack(path: Path, name: str) -> int:

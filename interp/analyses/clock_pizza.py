@@ -65,7 +65,7 @@ def draw(tables: Tables) -> Figure:
     grokking = outcome(tables).grokking
     for ax in axes.flat:
         bracket_band(grokking, ax, lw=0.8, label="grokking")
-    accuracy = accuracy_name(has_test_rows(tables["losses"]))
+    accuracy = accuracy_name(tables["losses"])
     algorithm_curves(whole, clock_or_pizza.checkpoint_verdicts(tables), axes[0, 0], accuracy=accuracy)
     thresholds = (clock_or_pizza.PIZZA_IRRELEVANCE, clock_or_pizza.CLOCK_IRRELEVANCE)
     title = None if tables["frequencies"]["is_key"].any() else "none is key; the strongest:"

@@ -30,7 +30,7 @@ from interp.figures import (
 from interp.ground.thresholds import ACCURACY, LOGIT_FRACTION, NEURON_FRACTION
 from interp.tables.folder import Tables
 from interp.tables.key_frequencies import emergence, followed_frequencies, run_key_frequencies
-from interp.tables.outcome import accuracy_name, has_test_rows
+from interp.tables.outcome import accuracy_name
 
 
 def compute(run, device: str) -> Tables:
@@ -98,7 +98,7 @@ def summarize(tables: Tables) -> dict[str, Any]:
         "accuracy_all_pairs": accuracy.get("all"),
         "key_frequencies": sorted(key["frequency"].tolist()),
         "key_frequencies_are": f"those that explain more of the logits than {LOGIT_FRACTION} and than their null at a "
-        f"checkpoint with {accuracy_name(has_test_rows(tables['losses']))} {ACCURACY} or more",
+        f"checkpoint with {accuracy_name(tables['losses'])} {ACCURACY} or more",
         "standing_out_at_last_step_by_selection": {name: sorted(ks.tolist()) for name, ks in selections},
         "emergence": {
             str(row.frequency): {

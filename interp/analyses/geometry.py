@@ -40,8 +40,7 @@ from interp.figures import (
 from interp.figures.geometry import rows_where
 from interp.ground.plain_text import say
 from interp.tables.folder import Tables
-from interp.tables.outcome import bracket, dated, outcome
-from interp.tables.transitions import Transition
+from interp.tables.outcome import bracket, outcome
 
 N_LOG_SPACED = 5
 AROUND_GROKKING = (0.75, 1.0, 1.25)
@@ -109,7 +108,7 @@ def draw(tables: Tables) -> Figure:
     complexity_curves(tables["local_complexity"], axes[2, 0])
     size_curves(tables["compressibility"], axes[2, 1])
     coefficient_curve(coefficients(tables), axes[2, 2])
-    found = dated(_boundaries(tables), steps)
+    found = outcome(tables).begun(steps)
     for ax in axes.flat:
         phase_bands(found, ax)
     style.label_panels(axes.flat)
@@ -124,13 +123,6 @@ def _steps(tables: Tables) -> list[int]:
     """The checkpoints that were looked at; those of the losses where none of the probes applies."""
     filled = [tables[name] for name in PROBES if len(tables[name])] or [tables["losses"]]
     return sorted({int(step) for table in filled if len(table) for step in table["step"]})
-
-
-def _boundaries(tables: Tables) -> dict[str, Transition]:
-    """Memorization and grokking, as far as they come."""
-    ended = outcome(tables)
-    found = {"memorization": ended.memorization, "grokking": ended.grokking}
-    return {name: begins for name, begins in found.items() if begins is not None and begins.step is not None}
 
 
 def coefficients(tables: Tables) -> pd.DataFrame:

@@ -26,8 +26,7 @@ from interp.figures import (
     style,
 )
 from interp.tables.folder import Tables
-from interp.tables.outcome import dated, outcome
-from interp.tables.transitions import Transition
+from interp.tables.outcome import outcome
 
 LEAST_SHARE = 0.01  # of the sum of squares, at some checkpoint: others are left out of the figure
 
@@ -48,7 +47,7 @@ def draw(tables: Tables) -> Figure:
     speed_curve(distances, norms, axes[1, 0])
     rank_curves(tables["weight_spectra"], axes[1, 1], lines=lines)
     steps = np.unique(norms["step"])
-    found = dated(_phases(tables), steps)
+    found = outcome(tables).begun(steps)
     for ax in axes.flat:
         phase_bands(found, ax)
     style.label_panels(axes.flat)
@@ -70,13 +69,6 @@ def _shown(norms: pd.DataFrame) -> list[str]:
     """Weights that matter for the sum of squares, the one with the largest share first."""
     share = norms[norms["matrix"] != "total"].groupby("matrix")["share"].max()
     return share[share >= LEAST_SHARE].sort_values(ascending=False).index.tolist()
-
-
-def _phases(tables: Tables) -> dict[str, Transition]:
-    """Memorization and grokking, as far as they come."""
-    ended = outcome(tables)
-    found = {"memorization": ended.memorization, "grokking": ended.grokking}
-    return {name: begins for name, begins in found.items() if begins is not None and begins.step is not None}
 
 
 def summarize(tables: Tables) -> dict[str, Any]:

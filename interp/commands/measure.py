@@ -1,5 +1,7 @@
 """`interp measure`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -86,7 +88,6 @@ def measure(
     from interp.measurement.measure import measure as measure_run
     from interp.measurement.probe_files import probes_of_files
     from interp.measurement.steps import select_steps
-    from interp.measurement.stream import MeasureError
     from interp.sources.opening import open_stated
     from interp.tables.folder import write_tables
 
@@ -109,21 +110,16 @@ def measure(
         from interp.tables.key_frequencies import run_key_frequencies
 
         # One key set for all steps, from the whole run, whatever steps are asked for now.
-        with errors_as_typed({"n_jobs": "--jobs"}):
+        with _errors_at_this_door():
             first = measure_run(opened, ["losses", "logit_spectrum"], **options)
         if len(first["logit_spectrum"]):
             frequencies = run_key_frequencies(first)
             chosen["progress_measures"] = partial(progress_measures, frequencies=frequencies)
 
     tables: dict[str, pd.DataFrame] = {}
-    try:
-        with errors_as_typed({"n_jobs": "--jobs"}):
-            for group, at in groups:
-                tables |= measure_run(opened, group, at, **options)
-    except MeasureError as error:
-        raise MeasureError(
-            error.failed, error.kept, error.to_go_on and "To go on past it use --keep-going."
-        ) from error
+    with _errors_at_this_door():
+        for group, at in groups:
+            tables |= measure_run(opened, group, at, **options)
     folder = out or Path("figures") / opened.name / "measure"
     summary = _summary(opened, tables, frequencies, options) | {"stated": typed(stated)}
     # A table without rows is left out; the summary says why.
@@ -134,6 +130,19 @@ def measure(
     n_steps = len({step for table in filled for step in table["step"].unique()})
     written = f"{number_of(len(filled), 'table')} over {number_of(n_steps, 'checkpoint')}"
     say(f"{folder}: {written}, summary.json")
+
+
+@contextmanager
+def _errors_at_this_door() -> Iterator[None]:
+    """Errors of `interp.measure` with what is typed here in place of its arguments."""
+    from interp.measurement.stream import MeasureError
+
+    try:
+        with errors_as_typed({"n_jobs": "--jobs"}):
+            yield
+    except MeasureError as error:
+        to_go_on = error.to_go_on and "To go on past it use --keep-going."
+        raise MeasureError(error.failed, error.kept, to_go_on) from error
 
 
 def _asked(probes: str | None, own: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -206,12 +215,10 @@ def _summary(
 
     from interp.ground.provenance import versions
     from interp.runs.config import config_to_json
-    from interp.tables.phases import phases
+    from interp.tables.phases import can_tell, phases
 
     answers = {"history": run.history(), **tables}
-    # Of a source without a task and a log, nothing tells.
-    can_tell = any(name in answers and len(answers[name]) for name in ("history", "losses"))
-    found = phases(answers) if can_tell else {}
+    found = phases(answers) if can_tell(answers) else {}
     return {
         "run": run.name,
         "config": config_to_json(run.config),

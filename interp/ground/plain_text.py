@@ -55,6 +55,11 @@ def number_of(n: int, noun: str) -> str:
     return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
+def has_long_numbers(text: str) -> bool:
+    """Whether a number in a text has more digits than any step, which Python is slow or unwilling to read."""
+    return re.search(r"\d{101}", text) is not None
+
+
 def shown(value: Any, depth: int = 2) -> str:
     """A value in a few words: bounded in length, depth and work, whatever it is.
 

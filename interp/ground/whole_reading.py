@@ -8,6 +8,8 @@ import os
 import stat
 from pathlib import Path
 
+import numpy as np
+
 from interp.ground.memory import machine_memory
 
 
@@ -48,6 +50,21 @@ def read_whole(path: Path) -> bytes:
         return path.read_bytes()
     except MemoryError:
         raise _too_large(path) from None
+
+
+def mapped_array(path: Path) -> np.ndarray:
+    """The array in a .npy file, mapped: a header that claims more than is there is refused before memory is taken.
+
+    Raises:
+        OSError: if it cannot be read, or is no file on a disk.
+        ValueError: if it is none, or one of objects.
+    """
+    check_regular(path)
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    # What a damaged header, which is text of Python, makes of itself.
+    except (TypeError, EOFError, SyntaxError, OverflowError, MemoryError) as error:
+        raise ValueError(str(error) or type(error).__name__) from error
 
 
 def _too_large(path: Path) -> OSError:

@@ -13,7 +13,6 @@ import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -25,7 +24,7 @@ from interp.ground.plain_text import visible
 from interp.ground.progress_bar import bar
 from interp.measurement.cache import CacheKey, Kept, Measured, remove_leftovers
 from interp.measurement.steps import select_steps
-from interp.measurement.stream import MeasureError, Outcome, Probe, odd_column, outcomes
+from interp.measurement.stream import MeasureError, Outcome, Probe, function_of, odd_column, outcomes
 from interp.runs.run import Run
 
 SECONDS_BETWEEN_SAVES = 10.0
@@ -132,7 +131,7 @@ def _named(probes: Sequence[Probe | str] | Mapping[str, Probe | str]) -> dict[st
     found: dict[str, Probe] = {}
     for item in probes:
         probe = probe_files.named(item) if isinstance(item, str) else item
-        function = probe.func if isinstance(probe, partial) else probe
+        function = function_of(probe)
         name = getattr(function, "__name__", type(function).__name__)
         if name in found:
             raise ValueError(

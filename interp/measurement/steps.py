@@ -1,11 +1,10 @@
 """Which saved steps are meant: all, every:N, log:N, near:S, A-B."""
 
-import re
 from collections.abc import Iterable
 
 import numpy as np
 
-from interp.ground.plain_text import shown
+from interp.ground.plain_text import has_long_numbers, shown
 from interp.runs.run import Run
 from interp.runs.tensor_files import RunError
 
@@ -37,7 +36,7 @@ def select_steps(run: Run, steps: Iterable[int | np.integer] | str | None = None
     def nearest(targets: np.ndarray) -> list[int]:
         return saved[np.abs(saved[None, :] - targets[:, None]).argmin(1)].tolist()
 
-    if any(len(number) > 100 for number in re.findall(r"\d+", steps)):
+    if has_long_numbers(steps):
         raise ValueError(f"Steps have at most 100 digits, got {shown(steps)}.")
     found: set[int] = set()
     for part in filter(None, (p.strip() for p in steps.split(","))):

@@ -118,13 +118,17 @@ def outcomes(
             chunks.close()
 
 
+def function_of(probe: Probe) -> Callable:
+    """The function to which a probe may have bound parameters."""
+    return probe.func if isinstance(probe, partial) else probe
+
+
 _CALLS = count(1)
 
 
 def _workers(probes: dict[str, Probe]) -> int:
     """Which workers may measure these: those of former calls hold a file of one's own as it was when they loaded it."""
-    functions = [probe.func if isinstance(probe, partial) else probe for probe in probes.values()]
-    modules = [str(getattr(function, "__module__", "")) for function in functions]
+    modules = [str(getattr(function_of(probe), "__module__", "")) for probe in probes.values()]
     return 0 if all(module.startswith("interp.") for module in modules) else next(_CALLS)
 
 
@@ -214,7 +218,7 @@ def told_exit(stop: SystemExit) -> RuntimeError:
 
 def _place(error: BaseException, probe: Probe) -> str:
     """The innermost frame in the file of the probe."""
-    function = probe.func if isinstance(probe, partial) else probe
+    function = function_of(probe)
     code = getattr(inspect.unwrap(function), "__code__", None) or getattr(
         type(function).__call__, "__code__", None
     )

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from interp.ground.plain_json import json_value
 from interp.ground.whole_files import write_bytes, write_json
-from interp.ground.whole_reading import check_regular, read_whole
+from interp.ground.whole_reading import mapped_array, read_whole
 from interp.runs.locks import folder_lock
 from interp.runs.tensor_files import RunError, array_checksum, check_weight_names, tensor_checksum
 
@@ -65,9 +65,8 @@ def _stamp(file: Path) -> Any:
 def _mapped(file: Path) -> np.memmap | None:
     """A packed array, None where the file is none (missing, cut, empty, something else)."""
     try:
-        check_regular(file)
-        array = np.lib.format.open_memmap(file, mode="r")
-    except (OSError, ValueError, TypeError, EOFError, SyntaxError, OverflowError, MemoryError):
+        array = mapped_array(file)
+    except (OSError, ValueError):
         return None
     return array if isinstance(array, np.memmap) and array.ndim else None
 

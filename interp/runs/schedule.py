@@ -18,7 +18,7 @@ from itertools import accumulate, repeat, takewhile
 
 import numpy as np
 
-from interp.ground.plain_text import shown
+from interp.ground.plain_text import has_long_numbers, shown
 
 # At a millisecond a step, four months.
 LARGEST_STEP = 10**10
@@ -136,7 +136,7 @@ def longer_schedule(
 
 
 def _expand(text: str, n_steps: int) -> list[int]:
-    if any(len(number) > 100 for number in re.findall(r"\d+", text)):
+    if has_long_numbers(text):
         raise ValueError(f"A schedule needs steps of at most 100 digits, got {shown(text)}.")
     if match := re.fullmatch(r"every:([1-9]\d*)", text):
         return _few(text, range(0, n_steps + 1, int(match[1])))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from interp.ground.thresholds import ACCURACY, LOGIT_FRACTION, stands_out
-from interp.tables.outcome import accuracy_name, generalising_steps, has_test_rows
+from interp.tables.outcome import accuracy_name, generalising_steps
 from interp.tables.transitions import transition
 
 # Frequencies that are followed in a run without key ones; as many as the mainline of Nanda et al. has.
@@ -46,7 +46,7 @@ def followed_frequencies(tables: Mapping[str, pd.DataFrame]) -> tuple[list[int],
     """
     if not len(tables["logit_spectrum"]):
         return [], "Fourier probes do not apply"
-    accuracy = accuracy_name(has_test_rows(tables["losses"]))
+    accuracy = accuracy_name(tables["losses"])
     if frequencies := run_key_frequencies(tables):
         return (
             frequencies,

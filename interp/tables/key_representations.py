@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from interp.ground.thresholds import ACCURACY, stands_out
-from interp.tables.outcome import accuracy_name, generalising_steps, has_test_rows
+from interp.tables.outcome import accuracy_name, generalising_steps
 from interp.tables.transitions import Transition, transition
 
 # Representations that are followed in a run without key ones; as many as S5 of Chughtai et al. has.
@@ -46,7 +46,7 @@ def followed_representations(tables: Mapping[str, pd.DataFrame]) -> tuple[list[s
     """
     if not len(tables["character_similarity"]):
         return [], "the answers are no product in a group"
-    accuracy = accuracy_name(has_test_rows(tables["losses"]))
+    accuracy = accuracy_name(tables["losses"])
     if names := run_key_representations(tables):
         return names, f"standing out of the logits at a checkpoint with {accuracy} {ACCURACY} or more"
     similarity = tables["character_similarity"]

@@ -18,6 +18,8 @@ from interp.tables.transitions import Transition, by_split, spells, transition
 
 Tables = Mapping[str, pd.DataFrame]
 
+_NAMES = {"test_accuracy": "test accuracy", "all_accuracy": "accuracy on all rows"}
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -49,8 +51,7 @@ class Outcome:
             return (
                 "Whether the run has generalised is not known: no accuracy on test rows, or on all, is there."
             )
-        is_test = self.grokking.quantity == "test_accuracy"
-        which, threshold = accuracy_name(is_test), f"{self.grokking.threshold:g}"
+        which, threshold = _NAMES[self.grokking.quantity], f"{self.grokking.threshold:g}"
         if self.grokking.step is None:
             lost = (
                 f" It had, from step {self.lost[0]} to {self.lost[1]}, and has lost it." if self.lost else ""
@@ -68,6 +69,15 @@ class Outcome:
             f"The run has generalised: its {which} stays at {threshold} or above {since}"
             f"{relapses_said(self.grokking)}."
         )
+
+    def begun(self, steps: Sequence[int] | np.ndarray) -> dict[str, Transition]:
+        """Memorization and grokking, as far as they come and can be dated.
+
+        Args:
+            steps: of the run's checkpoints.
+        """
+        found = {"memorization": self.memorization, "grokking": self.grokking}
+        return dated({name: t for name, t in found.items() if t is not None and t.step is not None}, steps)
 
     def summary(self) -> dict[str, Any]:
         """For summary.json: the sentence, the threshold, and the brackets with their relapses."""
@@ -128,9 +138,9 @@ def has_test_rows(losses: pd.DataFrame) -> bool:
     return len(losses) > 0 and bool((losses["split"] == "test").any())
 
 
-def accuracy_name(is_test: bool) -> str:
-    """What an accuracy by which something was judged is called in a sentence: where there is no split, another one."""
-    return "test accuracy" if is_test else "accuracy on all rows"
+def accuracy_name(losses: pd.DataFrame) -> str:
+    """What the accuracy is called by which a checkpoint is judged: without a split it is another one."""
+    return _NAMES["test_accuracy" if has_test_rows(losses) else "all_accuracy"]
 
 
 def relapses_said(found: Transition) -> str:

@@ -103,6 +103,11 @@ def phases(
 _NOTHING = pd.DataFrame()
 
 
+def can_tell(tables: Mapping[str, pd.DataFrame]) -> bool:
+    """Whether `phases` has a table by which it can date anything: those of a source without task and log have none."""
+    return any(len(tables.get(name, _NOTHING)) for name in ("history", "losses"))
+
+
 def _check_can_tell(tables: Mapping[str, pd.DataFrame]) -> None:
     """Refuse what is not a mapping of tables, and tables of which none can date a phase."""
     if not isinstance(tables, Mapping):
@@ -110,7 +115,7 @@ def _check_can_tell(tables: Mapping[str, pd.DataFrame]) -> None:
             f"phases needs a mapping of tables by name, got {type(tables).__name__}. `interp.phases(run)` measures the "
             "tables of a run first."
         )
-    if not any(len(tables.get(name, _NOTHING)) for name in ("history", "losses")):
+    if not can_tell(tables):
         raise ValueError(
             f"phases needs a table 'history' (run.history()) or 'losses' with rows, got {sorted(tables) or 'none'}. "
             "Memorization and grokking are read from them; circuit_formation needs 'progress_measures' with a key set "

@@ -89,15 +89,21 @@ def test_damage_stops_it_unless_told_to_keep_going(tiny_run_copy, tmp_path):
     assert "is damaged" in summary["probes"]["losses"]["failed"]["100"]
 
 
-def test_a_failing_probe_is_told(tiny_run_copy, tmp_path, monkeypatch):
-    def broken(snapshot):
-        raise ZeroDivisionError("here")
+# The key set of progress_measures is measured before all else.
+@pytest.mark.parametrize("asked", ["losses", "progress_measures"])
+def test_a_failing_probe_is_told(asked, tiny_run_copy, tmp_path, monkeypatch):
+    def named(name):
+        def broken(snapshot):
+            raise ZeroDivisionError("here")
 
-    monkeypatch.setattr(interp.probes, "named", lambda name: broken)
+        broken.__name__ = name
+        return broken
+
+    monkeypatch.setattr(interp.probes, "named", named)
     with pytest.raises(
         MeasureError, match="Probe 'losses' failed at step 0.* To go on past it use --keep-going.$"
     ):
-        call(tiny_run_copy.path, "--probes", "losses", "--out", tmp_path)
+        call(tiny_run_copy.path, "--probes", asked, "--out", tmp_path)
 
 
 def test_no_cache_leaves_the_run_as_it_was(tiny_run_copy, tmp_path):

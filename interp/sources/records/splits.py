@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from interp.ground.plain_text import shown
+from interp.ground.whole_reading import mapped_array
 from interp.sources.files import reading
 from interp.sources.files.reading import SourceError
 from interp.sources.files.tensors import is_plain
@@ -170,11 +171,10 @@ def _content(file: Path) -> Any:
 
 def _of_npy(file: Path) -> np.ndarray:
     try:
-        # Mapped: a header that claims more than the file holds is refused before memory is taken. An archive of arrays
-        # under this name is none.
-        return np.lib.format.open_memmap(file, mode="r")
-    except (ValueError, TypeError, OSError, EOFError, SyntaxError, OverflowError, MemoryError) as error:
-        first = str(error).partition("\n")[0] or type(error).__name__
+        return mapped_array(file)
+    # An archive of arrays under this name, too.
+    except (ValueError, OSError) as error:
+        first = str(error).partition("\n")[0]
         raise SourceError(f"{file} is no array of numbers that can be read: {first}") from error
 
 
