@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from interp.ground.plain_text import visible
 
@@ -12,12 +12,51 @@ Item = TypeVar("Item")
 # Of a terminal that nobody widened: what a line must fit in.
 NARROW = 80
 
+# In a worker process: where its displays tell how far they are, since only one process may draw.
+_listener: Callable[[dict[str, Any]], None] | None = None
 
-def bar(*columns: str):
+
+def tell(listener: Callable[[dict[str, Any]], None]) -> None:
+    """From now on displays of this process draw nothing and tell this function their fields."""
+    global _listener
+    _listener = listener
+
+
+class _Told:
+    """A display that draws nothing: what it is told goes to the listener."""
+
+    def __init__(self, listener: Callable[[dict[str, Any]], None]):
+        self._listener = listener
+        self._fields: dict[str, Any] = {}
+
+    def __enter__(self) -> "_Told":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        self._listener({**self._fields, "is_over": True})
+
+    def add_task(self, description: str, **fields: Any) -> int:
+        self.update(0, description=description, **fields)
+        return 0
+
+    def update(self, shown: int, **fields: Any) -> None:
+        self._fields |= fields
+        self._listener(self._fields)
+
+
+def bar(*columns: str) -> Any:
     """A `rich` progress display on one line: text, bar, count, the given task fields and the time left.
 
     Where the line is too long, what stands last among the fields is left out, and the text is cut.
     """
+    if _listener is not None:
+        return _Told(_listener)
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Column

@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from interp.networks.config import ModelConfig
 from interp.runs.schedule import LARGEST_STEP, Schedule
 from interp.runs.tensor_files import RunError
 from interp.tasks.families import AnyTaskConfig
+from interp.tasks.task import OMITTED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,8 @@ class RunConfig:
             initialization; the split has its own in `task`.
         schedule: which steps are saved.
         evaluation_interval: steps between evaluations of test loss and accuracies.
+        first_step: of a branch, the step at which it left its parent; its checkpoint there is where it starts.
+        branch: what makes a branch another run than its parent, as `interp.training.arms` writes it; None otherwise.
     """
 
     task: AnyTaskConfig | None
@@ -88,6 +92,8 @@ class RunConfig:
     schedule: Schedule | None
     seed: int | None
     evaluation_interval: int | None
+    first_step: int = field(default=0, metadata=OMITTED)
+    branch: Mapping[str, Any] | None = field(default=None, metadata=OMITTED)
 
     def __post_init__(self):
         if self.task and self.model:
@@ -109,6 +115,10 @@ class RunConfig:
         if self.schedule and self.n_steps is not None and self.schedule.steps[-1] > self.n_steps:
             raise ValueError(
                 f"The schedule saves step {self.schedule.steps[-1]}, but the run ends at {self.n_steps}."
+            )
+        if self.first_step < 0 or (self.n_steps is not None and self.first_step >= self.n_steps):
+            raise ValueError(
+                f"A branch needs a first_step of at least 0 and before its end, got {self.first_step} of {self.n_steps}."
             )
 
     def recipe(self) -> "Recipe":
@@ -132,10 +142,13 @@ class Recipe:
     schedule: Schedule
     seed: int
     evaluation_interval: int
+    first_step: int = 0
+    branch: Mapping[str, Any] | None = None
 
     def __post_init__(self):
         _check_whole(self)
-        if self.task.split in ("explicit", "unknown"):
+        # A branch has the data of its parent, which are beside it.
+        if self.branch is None and self.task.split in ("explicit", "unknown"):
             raise ValueError(
                 f"Training draws its own split, but this task's is {self.task.split!r}, as an imported run has it. Use "
                 "one of shuffle, unordered, torch."
@@ -149,7 +162,7 @@ class Recipe:
 
 def _check_whole(config: RunConfig | Recipe) -> None:
     """Refuse unless every field is known."""
-    if lacking := [name for name, value in vars(config).items() if value is None]:
+    if lacking := [name for name, value in vars(config).items() if value is None and name != "branch"]:
         raise ValueError(
             f"Training needs a whole config, this one has no {', '.join(lacking)}. Configs of imported runs may lack "
             "some: start from another one, as interp.runs.presets.mainline()."
@@ -170,12 +183,12 @@ def config_from_json(value: Any, where: Path | str) -> RunConfig:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         # A field of the task is said without the family that pydantic puts between: task.p, not task.modular.p.
-        field = (
+        place = (
             ".".join(map(str, [x for i, x in enumerate(first["loc"]) if (i, x) != (1, _family(value))]))
             or "config"
         )
         what = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
-        raise RunError(f"{where} holds no valid config: {field}: {what}.") from error
+        raise RunError(f"{where} holds no valid config: {place}: {what}.") from error
     if config_to_json(config) != value:
         raise RunError(f"{where} holds fields that this version does not know, or values of another type.")
     return config
@@ -184,10 +197,11 @@ def config_from_json(value: Any, where: Path | str) -> RunConfig:
 def config_to_json(config: RunConfig) -> dict[str, Any]:
     """The config as run.json holds it."""
     value = json.loads(json.dumps(dataclasses.asdict(config)))
-    for name, part in (("task", config.task), ("model", config.model)):
-        for field in dataclasses.fields(part) if part else ():  # type: ignore[arg-type]
-            if field.metadata.get("omitted") and getattr(part, field.name) == field.default:
-                del value[name][field.name]
+    parts = {"task": config.task, "model": config.model, "optimizer": config.optimizer}
+    for part, holder in ((config, value), *((part, value[name]) for name, part in parts.items() if part)):
+        for known in dataclasses.fields(part):  # type: ignore[arg-type]
+            if known.metadata.get("omitted") and getattr(part, known.name) == known.default:
+                del holder[known.name]
     return value
 
 

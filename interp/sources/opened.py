@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-NO_CONFIG = RunConfig(**dict.fromkeys(field.name for field in dataclasses.fields(RunConfig)))  # type: ignore[arg-type]
+_UNKNOWN = [field.name for field in dataclasses.fields(RunConfig) if field.default is dataclasses.MISSING]
+NO_CONFIG = RunConfig(**dict.fromkeys(_UNKNOWN))  # type: ignore[arg-type]
 
 
 class OpenedRun(Run):

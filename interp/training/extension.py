@@ -10,7 +10,7 @@ from interp.networks.config import Weights, initial_weights
 from interp.runs.config import RunConfig
 from interp.runs.run import Checkpoint, Run
 from interp.runs.saving import read_latest
-from interp.runs.schedule import longer_schedule
+from interp.runs.schedule import Schedule, longer_schedule
 from interp.runs.tensor_files import RunError, tensor_checksum
 from interp.training.data import Data
 from interp.training.optimizer import Optimizer
@@ -71,6 +71,14 @@ def longer(
     return replace(config, n_steps=n_steps, schedule=schedule)
 
 
+def ended_at(config: RunConfig, step: int) -> RunConfig:
+    """The config of a run that was ended before its last step, with a checkpoint there."""
+    assert config.schedule is not None
+    steps = tuple(s for s in config.schedule.steps if s < step)
+    optimizer_steps = tuple(s for s in config.schedule.optimizer_steps if s < step)
+    return replace(config, n_steps=step, schedule=Schedule(steps=(*steps, step), optimizer_steps=optimizer_steps))
+
+
 def end_state(run: Run, device: str, threads: int) -> Checkpoint:
     """Weights and optimizer state at the last step of a complete run.
 
@@ -84,6 +92,11 @@ def end_state(run: Run, device: str, threads: int) -> Checkpoint:
     latest = read_latest(run)
     if latest is not None and latest.step == recipe.n_steps:
         return latest
+    if run.config.branch is not None:
+        raise RunError(
+            f"The state at the end of branch {run.name!r}, step {recipe.n_steps}, is gone: latest.safetensors is "
+            "missing. Restore it from a copy, or branch again in a new directory."
+        )
     start = _nearest_state(run)
     warnings.warn(
         f"The optimizer's state at the end of run {run.name!r}, step {recipe.n_steps}, was not kept. The nearest "

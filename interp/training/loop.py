@@ -17,7 +17,10 @@ from interp.runs.record import Status
 from interp.runs.run import Run, open_run
 from interp.runs.saving import save_checkpoint, save_history, save_latest, update_record
 from interp.runs.tensor_files import RunError
+from interp.training.acting import Acting, acting_in, is_finite, recorded, split_state
+from interp.training.arms import Until, branch_of
 from interp.training.data import Data
+from interp.training.extension import ended_at
 from interp.training.optimizer import Optimizer
 from interp.training.session import deterministic, session_record, signals
 
@@ -40,16 +43,22 @@ def continue_run(
 ) -> Run:
     recipe = run.config.recipe()
     history = history_before(run, step)
+    branch = branch_of(run)
+    own_state, memory = split_state(optimizer_state)
     with deterministic(device, threads or torch.get_num_threads()):
         session = session_record(step, device, extended_from)
         update_record(run, replace(run.record, status="running", sessions=(*run.record.sessions, session)))
         live = {name: w.to(device, copy=True).requires_grad_() for name, w in weights.items()}
-        optimizer = Optimizer(recipe.optimizer, live, optimizer_state)
+        optimizer = Optimizer(recipe.optimizer, live, own_state)
         data = Data(run.task, recipe, device)
+        acting = acting_in(run, branch, live, memory)
+        until = branch.until if branch else None
         status: Status = "failed"
         try:
             with signals() as stop_requested:
-                step = loop(run, recipe, step, live, optimizer, data, history, stop_requested)
+                step = loop(run, recipe, step, live, optimizer, data, acting, until, history, stop_requested)
+            if step < recipe.n_steps:
+                run.config = ended_at(run.config, step)
             status = "complete"
         except Stop as stop:
             status = "interrupted"
@@ -72,17 +81,22 @@ def loop(
     weights: Weights,
     optimizer: Optimizer,
     data: Data,
+    acting: Acting,
+    until: Until | None,
     history: list[dict[str, Any]],
     stop_requested: Callable[[], bool],
 ) -> int:
+    """Train to the last step, or to where an arm has shown what it was trained for; the step that was reached."""
     saved, with_optimizer = set(recipe.schedule.steps), set(recipe.schedule.optimizer_steps)
     state_saved_at = shown_at = time.monotonic()
     first_step, started = step, time.monotonic()
+    is_plain = recipe.optimizer.loss == "cross-entropy" and not acting.changes_loss
+    evaluated = [row for row in history if row.get("test_accuracy", math.nan) == row.get("test_accuracy")]
 
     def save_state() -> None:
         # The history first: resume drops rows beyond the state, but could not invent missing ones.
         save_history(run, pd.DataFrame(history))
-        save_latest(run, step, detached(weights), optimizer.state())
+        save_latest(run, step, detached(weights), optimizer.state() | acting.state())
 
     with bar("loss", "accuracy", "speed") as display:
         shown = display.add_task(
@@ -90,26 +104,35 @@ def loop(
         )
         while True:
             if step in saved:
-                state = optimizer.state() if step in with_optimizer else None
+                state = optimizer.state() | acting.state() if step in with_optimizer else None
                 if state is not None and history:
                     # Before it, as in save_state: resume can go on from this checkpoint too.
                     save_history(run, pd.DataFrame(history))
                 save_checkpoint(run, step, detached(weights), state)
             if step == recipe.n_steps:
                 break
+            now = acting.now(step)
             logits_of, labels = data.batch(step)
             logits = logits_of(weights)
-            loss = data.loss(logits, labels)
-            loss.backward()
-            row: dict[str, Any] = {"step": step, "train_loss": loss.item()}
+            loss = data.loss(acting.logits(logits, labels, now), labels)
+            objective = acting.objective(loss, weights, now)
+            objective.backward()
+            row = {"step": step, **_losses(objective.item(), is_plain), **acting.norms(weights)}
             if step % recipe.evaluation_interval == 0:
                 row |= data.evaluate(weights, logits.detach() if labels is data.train.labels else None)
+                if acting.records:
+                    row["below_eps"] = optimizer.share_below_eps()
                 _show_metrics(display, shown, row)
-            if not math.isfinite(row["train_loss"]):
+                evaluated.append(row)
+            if not is_finite(row):
                 save_state()
                 raise diverged(run.name, recipe, row)
+            if until is not None and until.is_reached(evaluated, recipe.first_step):
+                save_checkpoint(run, step, detached(weights))
+                break
             history.append(row)
-            optimizer.step(step)
+            acting.update(optimizer, weights, now)
+            row |= recorded(now)
             step += 1
 
             now = time.monotonic()
@@ -124,9 +147,9 @@ def loop(
             if stop:
                 raise Stop(step)
         display.update(shown, completed=step)
-    row = {"step": step, **data.evaluate(weights)}
+    row = {"step": step, **data.evaluate(weights), **acting.norms(weights)}
     history.append(row)
-    if not math.isfinite(row["train_loss"]):
+    if not is_finite(row):
         save_history(run, pd.DataFrame(history))
         raise diverged(run.name, recipe, row)
     # With the optimizer's state at the end the run can be made longer.
@@ -134,10 +157,15 @@ def loop(
     return step
 
 
+def _losses(objective: float, is_plain: bool) -> dict[str, float]:
+    """What was minimised; it is the train loss where that is cross-entropy of the logits as they are."""
+    return {"train_loss": objective} if is_plain else {"train_loss": math.nan, "objective": objective}
+
+
 def diverged(name: str, recipe: Recipe, row: Mapping[str, Any]) -> FloatingPointError:
-    is_float32 = recipe.optimizer.loss_dtype == "float32"
+    is_float32 = recipe.optimizer.loss_dtype != "float64"
     return FloatingPointError(
-        f"The loss of run {name!r} is {row['train_loss']} at step {row['step']}. Everything before is saved. "
+        f"The loss of run {name!r} is {row.get('objective', row['train_loss'])} at step {row['step']}. Everything before is saved. "
         f"Lower the learning rate{', or train with loss_dtype float64' if is_float32 else ''}."
     )
 
@@ -160,14 +188,15 @@ def history_before(run: Run, step: int) -> list[dict[str, Any]]:
     Raises:
         RunError: if some are missing.
     """
-    if step == 0:
+    first = run.config.first_step
+    if step == first:
         return []
     table = run.history()
     before = table[table["step"] < step]
-    if before["step"].tolist() != list(range(step)):
+    if before["step"].tolist() != list(range(first, step)):
         raise RunError(
-            f"{run.path / 'history.parquet'} needs a row for each of the {step} steps before the one that resume would "
+            f"{run.path / 'history.parquet'} needs a row for each of the {step - first} steps before the one that resume would "
             f"continue from, and has {before['step'].nunique()}. Restore it from a copy, or delete latest.safetensors "
-            "beside it: the run is then trained again from step 0, with the same result."
+            f"beside it: the run is then trained again from step {first}, with the same result."
         )
     return before.to_dict("records")  # type: ignore[return-value]

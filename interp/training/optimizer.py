@@ -1,5 +1,7 @@
 """torch's optimizer with its state by parameter name."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -38,6 +40,30 @@ class Optimizer:
             group["lr"] = self.config.lr * (min(step / warmup, 1.0) if warmup else 1.0)
         self.torch.step()
         self.torch.zero_grad(set_to_none=True)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Set the moments of these weights back to zero, and the count of steps that corrects their bias."""
+        for name in names:
+            for value in self.torch.state[self.weights[name]].values():
+                if isinstance(value, Tensor):
+                    value.zero_()
+
+    def share_below_eps(self) -> float:
+        """Share of the entries whose root mean squared gradient is below Adam's eps, which then decides their update.
+
+        Nan where there is no such moment: before the first step, and of SGD.
+        """
+        below = n = 0
+        for weight in self.weights.values():
+            state = self.torch.state[weight]
+            if "exp_avg_sq" not in state or not float(state["step"]):
+                continue
+            correction = 1 - self.config.betas[1] ** float(state["step"])
+            limit = torch.tensor(self.config.eps, dtype=torch.float64).square() * correction
+            # Not of the moment in float32, where a square of 1e-25 is zero.
+            below += int((state["exp_avg_sq"].cpu().double() < limit).sum())
+            n += weight.numel()
+        return below / n if n else float("nan")
 
     def state(self) -> Weights:
         return {

@@ -143,6 +143,8 @@ def resume_state(run: Run) -> Checkpoint:
     if state := read_latest(run) or _newest_whole_checkpoint(run):
         return state
     recipe = run.config.recipe()
+    if recipe.branch is not None:
+        return run.checkpoint(recipe.first_step)
     return Checkpoint(0, initial_weights(recipe.model, recipe.seed), None)
 
 
@@ -152,8 +154,9 @@ def _newest_whole_checkpoint(run: Run) -> Checkpoint | None:
     # The run cannot use it, and does without: it is trained again.
     except RunError:
         return None
-    n_known = next((i for i, step in enumerate(steps) if step != i), len(steps))
-    for step in sorted((s for s in run.optimizer_steps if 0 < s <= n_known), reverse=True):
+    first = run.config.first_step
+    known = first + next((i for i, step in enumerate(steps, first) if step != i), len(steps))
+    for step in sorted((s for s in run.optimizer_steps if first < s <= known), reverse=True):
         try:
             checkpoint = run.checkpoint(step)
         except RunError:

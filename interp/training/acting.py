@@ -1,0 +1,159 @@
+"""Rules at work: where in a step each acts, what they remember, and what is recorded of a branch.
+
+A run without rules takes none of these places: its numbers are those of a loop that knows no rules.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from interp.networks.config import Weights
+from interp.runs.run import Run
+from interp.training.arms import Branch
+from interp.training.optimizer import Optimizer
+from interp.training.paths import Paths, read_paths
+from interp.training.rules.base import Now, Rule
+from interp.training.rules.recorded import mean_margin, tensor_norm
+
+_MEMORY = "rule"
+
+
+class Acting:
+    """The rules of one run, and what they remember.
+
+    Attributes:
+        records: whether each step's norms, margin and update are recorded, as in every branch.
+        changes_loss: whether a rule acts on the logits or adds a penalty.
+    """
+
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        weights: Weights,
+        first_step: int,
+        *,
+        paths: Paths | None = None,
+        memory: Weights | None = None,
+        records: bool = False,
+    ):
+        self.rules, self.first_step = tuple(rules), first_step
+        self.paths = paths or Paths({})
+        self.records = records
+        self.changes_loss = any(
+            type(rule).logits is not Rule.logits or type(rule).penalty is not Rule.penalty for rule in rules
+        )
+        self._looks_back = records or any(rule.looks_back for rule in rules)
+        detached = {name: w.detach() for name, w in weights.items()}
+        self.memory = [rule.start(detached) for rule in self.rules]
+        for key, tensor in (memory or {}).items():
+            kind, name = key.split("/", 1)
+            _, i, what = kind.split(".", 2)
+            held = self.memory[int(i)].setdefault(what, {})
+            held[name] = tensor.to(weights[name].device)
+
+    def now(self, step: int) -> Now:
+        """The step as the rules see it."""
+        since = step - self.first_step
+        if not self.paths.columns:
+            return Now(step, since)
+        return Now(step, since, self.paths.at(since), self.paths.at(since + 1))
+
+    def logits(self, logits: Tensor, labels: Tensor, now: Now) -> Tensor:
+        """What the loss is taken of; the margin that it sees is recorded."""
+        for rule in self.rules:
+            logits = rule.logits(logits, labels, now)
+        if self.records:
+            now.records["margin"] = mean_margin(logits.detach(), labels)
+        return logits
+
+    def objective(self, loss: Tensor, weights: Weights, now: Now) -> Tensor:
+        """What is minimised: the loss and the penalties."""
+        for rule in self.rules:
+            penalty = rule.penalty(weights, now)
+            loss = loss if penalty is None else loss + penalty
+        return loss
+
+    def update(self, optimizer: Optimizer, weights: Weights, now: Now) -> None:
+        """The optimizer's step, with what the rules do to gradients and weights."""
+        if not self.rules and not self.records:
+            optimizer.step(now.step)
+            return
+        self._act_on_gradients(optimizer, weights, now)
+        before = {name: w.detach().clone() for name, w in weights.items()} if self._looks_back else {}
+        optimizer.step(now.step)
+        self._act_on_weights(before, weights, now)
+        if self.records:
+            moved = [tensor_norm(w.detach() - before[name]) for name, w in weights.items()]
+            now.records["update_norm"] = torch.stack(moved).square().sum().sqrt()
+
+    def _act_on_gradients(self, optimizer: Optimizer, weights: Weights, now: Now) -> None:
+        if not self.rules:
+            return
+        detached = {name: w.detach() for name, w in weights.items()}
+        gradients = {name: w.grad for name, w in weights.items() if w.grad is not None}
+        names = tuple(weights)
+        for rule, memory in zip(self.rules, self.memory, strict=True):
+            gradients = rule.gradients(gradients, detached, memory, now)
+            optimizer.forget(rule.forgets(names, now))
+        for name, w in weights.items():
+            w.grad = gradients.get(name)
+
+    @torch.no_grad()
+    def _act_on_weights(self, before: Weights, weights: Weights, now: Now) -> None:
+        after = {name: w.detach() for name, w in weights.items()}
+        for rule, memory in zip(self.rules, self.memory, strict=True):
+            after = rule.updated(before, after, memory, now)
+        for name, w in weights.items():
+            if after[name] is not w and after[name].data_ptr() != w.data_ptr():
+                w.copy_(after[name])
+
+    def norms(self, weights: Weights) -> dict[str, float]:
+        """The norm of each tensor, for the row of a step; none where nothing is recorded."""
+        if not self.records:
+            return {}
+        return {f"norm/{name}": tensor_norm(w.detach()).item() for name, w in weights.items()}
+
+    def state(self) -> Weights:
+        """What the rules remember, to be saved beside the optimizer's state."""
+        return {
+            f"{_MEMORY}.{i}.{what}/{name}": tensor.clone()
+            for i, memory in enumerate(self.memory)
+            for what, held in memory.items()
+            for name, tensor in held.items()
+        }
+
+
+def acting_in(run: Run, branch: Branch | None, weights: Weights, memory: Weights) -> Acting:
+    """The rules of a run, none for one that is no branch.
+
+    Raises:
+        RunError: if the path that a rule follows is damaged.
+        ValueError: if a rule makes no sense in this run.
+    """
+    if branch is None:
+        return Acting((), weights, 0)
+    rules, first = branch.arm.rules, run.config.first_step
+    for rule in rules:
+        rule.check(weights, run.config.recipe())
+    return Acting(rules, weights, first, paths=read_paths(run), memory=memory, records=True)
+
+
+def split_state(state: Weights | None) -> tuple[Weights | None, Weights]:
+    """The optimizer's own state, and what rules remembered beside it."""
+    if state is None:
+        return None, {}
+    of_rules = {key: x for key, x in state.items() if key.startswith(f"{_MEMORY}.")}
+    return {key: x for key, x in state.items() if key not in of_rules}, of_rules
+
+
+def recorded(now: Now) -> dict[str, float]:
+    """What was recorded of a step, as numbers."""
+    return {name: float(x) for name, x in now.records.items()}
+
+
+def is_finite(row: Mapping[str, Any]) -> bool:
+    """Whether the loss of a step is a number."""
+    return math.isfinite(row.get("objective", row["train_loss"]))

@@ -1,0 +1,339 @@
+"""The arms of the battery: what each theory wants to see trained, with control, sham and rival.
+
+Rows are in the order in which they decide: those first that most theories share, then what is cheapest for what it
+tells. A theory names arms by their names alone; here they become values for one run.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from interp.interventions import (
+    Bench,
+    GraftFrequencies,
+    KeepNeurons,
+    loss_of_test_rows,
+    neuron_norms,
+    other_neurons,
+    others_back,
+)
+from interp.interventions.neurons import largest
+from interp.networks.answers import answer_logits
+from interp.networks.objective import loss
+from interp.runs.run import Run
+from interp.training.arms import Arm, Until
+from interp.training.rules import (
+    AntitheticNoise,
+    ForgetMoments,
+    Freeze,
+    HoldDirections,
+    MatchMargin,
+    Noise,
+    Perpendicular,
+    RandomPenalty,
+    ReplayNorms,
+    ScaleUpdates,
+    SlowGradients,
+    SpectralEntropy,
+    ZeroSum,
+)
+from interp.training.rules.penalties import spectral_entropy
+from interp.trials.facts import Facts
+
+Point = Literal["plateau", "later", "memorization"]
+
+DOSES = (0.85, 1.15)
+# Below it Adam divides by the gradient's own size on a plateau too (docs/log.md).
+SMALL_EPS = 1e-25
+# Size of the noise of a step as a share of that of an update.
+NOISE_DOSES = (0.1, 0.3, 1.0)
+# Of the gradient of the loss: as large is the penalty's where arms branch.
+PENALTY_SHARE = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """An arm, where it leaves the parent, and how long it is trained.
+
+    Attributes:
+        follows: labels of the arms of its pair whose recorded path its rules follow.
+        until: None where the whole budget is trained, as of a control whose path others follow.
+    """
+
+    arm: Arm
+    point: Point = "plateau"
+    follows: tuple[str, ...] = ()
+    until: Until | None = Until()
+
+    @property
+    def key(self) -> str:
+        """Its folder within a pair: arms of two branch points have the same names."""
+        return self.arm.label if self.point == "plateau" else f"{self.arm.label}@{self.point}"
+
+
+def planned_arms(run: Run, facts: Facts, *, seed: int = 0) -> list[Planned]:
+    """Every arm that makes sense on this run.
+
+    Args:
+        seed: of what shams draw at random.
+
+    Raises:
+        ValueError: if a sham cannot be made as large as what it stands for.
+    """
+    arms = [Planned(arm=Arm(name="control"), until=None), _after("control", Arm(name="replay", rules=(ReplayNorms(),)))]
+    arms += _frequencies(run, facts, facts.at, "plateau", seed)
+    arms += _norms() + _squared() + _perpendicular()
+    arms += _read_out(facts) + _neurons(run, facts, seed)
+    arms += _slow_gradients(seed) + _noise(run, facts, seed) + _entropy(run, facts, seed) + _arithmetic()
+    if facts.later is not None:
+        arms.append(Planned(arm=Arm(name="control"), point="later", until=None))
+        arms += _frequencies(run, facts, facts.later, "later", seed)
+    return arms
+
+
+def _after(control: str, arm: Arm, **more: Arm) -> Planned:
+    return Planned(arm=_compared(arm, control), follows=(control,))
+
+
+def _compared(arm: Arm, reference: str, dose: float | None = None) -> Arm:
+    from dataclasses import replace
+
+    return replace(arm, reference=reference, reference_dose=dose)
+
+
+def _matched(of: str = "control", factor: float = 1.0) -> tuple[ReplayNorms, MatchMargin]:
+    """Norm and logit scale of another arm: what is left to differ is the direction."""
+    return ReplayNorms(of=of, factor=factor), MatchMargin(of=of)
+
+
+def _frequencies(run: Run, facts: Facts, at: int, point: Point, seed: int) -> list[Planned]:
+    """Hidden progress: key frequencies set back to memorization, others instead, key ones ahead."""
+    if not facts.keys:
+        return []
+    back = GraftFrequencies(frequencies=facts.keys, where=("W_E", "W_L"), donor="memorization")
+    donors = {"memorization": facts.memorized}
+    weights = run.step_weights(at)
+    assert run.config.model is not None
+    bench = Bench(
+        config=run.config.model, task=run.task, donors={"memorization": run.step_weights(facts.memorized)}
+    )
+    sham = others_back(back, weights, bench, loss_of_test_rows(bench), seed=seed)
+    found = [
+        Arm(name="others-back", reference="control", edits=(sham,), donors=donors, rules=_matched()),
+        Arm(name="keys-back", reference="others-back", edits=(back,), donors=donors, rules=_matched()),
+    ]
+    if facts.ahead is not None and point == "plateau":
+        ahead = GraftFrequencies(frequencies=facts.keys, where=("W_E", "W_L"), donor="ahead")
+        found.append(
+            Arm(name="keys-ahead", reference="control", edits=(ahead,), donors={"ahead": facts.ahead}, rules=_matched())
+        )
+    return [Planned(arm=arm, point=point, follows=("control",)) for arm in found]
+
+
+def _norms() -> list[Planned]:
+    """The norm as such, and what of it goes through the scale of the logits."""
+    out = []
+    for dose in DOSES:
+        held = ReplayNorms(factor=dose)
+        out += [
+            _after("control", Arm(name="norm-at-margin", dose=dose, rules=(held, MatchMargin()))),
+            _after("control", Arm(name="norm", dose=dose, rules=(held,))),
+        ]
+    for dose in DOSES:
+        rules = (ScaleUpdates(factor=dose), ReplayNorms(factor=dose), MatchMargin())
+        out.append(_after("control", Arm(name="norm-rate", dose=dose, rules=rules)))
+    small = {"optimizer.eps": SMALL_EPS}
+    out.append(Planned(arm=Arm(name="control-eps", settings=small), until=None))
+    for dose in DOSES:
+        rules = (ReplayNorms(of="control-eps", factor=dose), MatchMargin(of="control-eps"))
+        arm = Arm(name="norm-at-margin-eps", dose=dose, rules=rules, settings=small)
+        out.append(_after("control-eps", arm))
+    return out
+
+
+def _squared() -> list[Planned]:
+    """The same under squared error, where the scale of the logits has nothing to saturate."""
+    settings, of, dose = {"optimizer.loss": "squared-error"}, "control-squared", max(DOSES)
+    held = ReplayNorms(of=of, factor=dose)
+    return [
+        Planned(arm=Arm(name=of, settings=settings), until=None),
+        _after(of, Arm(name="norm-squared", dose=dose, rules=(held,), settings=settings)),
+        _after(
+            of, Arm(name="norm-at-margin-squared", dose=dose, rules=(held, MatchMargin(of=of)), settings=settings)
+        ),
+    ]
+
+
+def _perpendicular() -> list[Planned]:
+    """Numerics: the gradient without its part along the weights, and a plain one on the norms that this leads to."""
+    first = Arm(name="perpendicular", reference="control", rules=(Perpendicular(),))
+    norm = Arm(name="perpendicular-norm", reference="control", rules=(ReplayNorms(of="perpendicular"),))
+    return [
+        Planned(arm=first, until=Until(times=2)),
+        Planned(arm=norm, follows=("perpendicular",)),
+    ]
+
+
+def _read_out(facts: Facts) -> list[Planned]:
+    """Lazy to rich: features frozen for half the plateau, then released; the same release without a freeze."""
+    if facts.grokked is None:
+        return []
+    stretch = max((facts.grokked - facts.memorized) // 2, 1)
+    features = ("embedding", "attention", "mlp_in")
+    found = [
+        Arm(name="readout-first", reference="control", rules=(Freeze(of=features, until=stretch),)),
+        Arm(name="readout-first-reset", reference="control", rules=(ForgetMoments(of=features, at=stretch),)),
+        Arm(
+            name="readout-first-radial",
+            reference="control",
+            rules=(HoldDirections(of=features, until=stretch), ReplayNorms()),
+        ),
+    ]
+    return [
+        Planned(arm=Arm(name="control"), point="memorization", until=None),
+        *(
+            Planned(arm=arm, point="memorization", follows=("control",) if arm.name.endswith("radial") else ())
+            for arm in found
+        ),
+    ]
+
+
+def _neurons(run: Run, facts: Facts, seed: int) -> list[Planned]:
+    """Sparse subnetwork: the neurons of the final one, those of the key frequencies now, random ones."""
+    model = run.config.model
+    if model is None or not model.d_mlp or facts.grokked is None:
+        return []
+    bench = Bench(config=model, task=run.task, donors={})
+    now, end = run.step_weights(facts.at), run.step_weights(run.steps[-1])
+    final = final_subnetwork(run, bench)
+    if not 0 < len(final) <= model.d_mlp // 2:
+        return []
+    keep = KeepNeurons(neurons=final)
+    random = other_neurons(keep, now, bench, seed)
+    chosen = {"keep-subnetwork": keep, "keep-random-neurons": random}
+    if facts.keys:
+        chosen["keep-key-neurons"] = KeepNeurons(neurons=key_neurons(run, facts, len(final)))
+    del end
+    return [
+        _after("control", Arm(name=name, edits=(edit,), rules=(MatchMargin(),))) for name, edit in chosen.items()
+    ]
+
+
+def final_subnetwork(run: Run, bench: Bench, accuracy: float = 0.99) -> tuple[int, ...]:
+    """The fewest neurons of the last checkpoint, largest norm first, with which test accuracy is still so high.
+
+    References: Merrill et al. 2023, "A tale of two circuits" (effective sparsity).
+    """
+    weights = run.step_weights(run.steps[-1])
+    asked = run.task.of_split("test")
+    logits = answer_logits(bench.config, asked)
+    norms = neuron_norms(weights, bench, bench.config.n_layers - 1)
+
+    def right(n: int) -> bool:
+        kept = KeepNeurons(neurons=largest(norms, n), layer=bench.config.n_layers - 1).edit(weights, bench)
+        with torch.no_grad():
+            return bool((logits(kept).argmax(-1) == asked.labels).double().mean() >= accuracy)
+
+    low, high = 0, bench.config.d_mlp
+    if not right(high):
+        return ()
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if right(middle) else (middle, high)
+    return largest(norms, high)
+
+
+def key_neurons(run: Run, facts: Facts, n: int) -> tuple[int, ...]:
+    """The n neurons that have the largest share of the key frequencies in what they write, at the branch."""
+    from interp.mathematics import fourier
+    from interp.snapshots.residues import Residues
+    from interp.snapshots.snapshot import Snapshot
+
+    view = Residues(Snapshot.of(run, facts.at))
+    power = fourier.power_spectrum(view.neuron_logit_map.double())
+    keys = [k - 1 for k in facts.keys]
+    return largest(power[keys].sum(0) / power.sum(0).clamp(min=1e-30), n)
+
+
+def _slow_gradients(seed: int) -> list[Planned]:
+    """Slow gradients amplified, subtracted, shuffled, and plain ones with steps as large."""
+    found = {
+        "slow-gradient": SlowGradients(),
+        "slow-gradient-shuffled": SlowGradients(how="shuffled", seed=seed),
+        "slow-gradient-subtracted": SlowGradients(how="subtracted", amplitude=0.5),
+    }
+    arms = [Arm(name=name, reference="control", rules=(rule,)) for name, rule in found.items()]
+    rate = Arm(
+        name="slow-gradient-rate",
+        reference="control",
+        rules=(ScaleUpdates(of="slow-gradient"), ReplayNorms(of="slow-gradient")),
+    )
+    return [
+        *(Planned(arm=arm, until=Until(times=2 if arm.name == "slow-gradient" else 1)) for arm in arms),
+        Planned(arm=rate, follows=("slow-gradient",)),
+    ]
+
+
+def _noise(run: Run, facts: Facts, seed: int) -> list[Planned]:
+    """Diffusion at three temperatures, and noise as large that adds up to nothing."""
+    recipe = run.config.recipe()
+    weights = run.step_weights(facts.at)
+    n = sum(w.numel() for w in weights.values())
+    # On a plateau the update is weight decay against the gradient: about lr * decay * |w| each.
+    norm = float(torch.stack([w.double().square().sum() for w in weights.values()]).sum().sqrt())
+    update = recipe.optimizer.lr * max(recipe.optimizer.weight_decay, 0.01) * norm / n**0.5
+    return [
+        _after("control", Arm(name=name, dose=dose, rules=(kind(size=dose * update, seed=seed), ReplayNorms())))
+        for dose in NOISE_DOSES
+        for name, kind in (("noise", Noise), ("antithetic-noise", AntitheticNoise))
+    ]
+
+
+def _entropy(run: Run, facts: Facts, seed: int) -> list[Planned]:
+    """Compression driven by a penalty, and a penalty of equal gradient in a random direction."""
+    strength = PENALTY_SHARE * _penalty_strength(run, facts)
+    found = {
+        "entropy-penalty": SpectralEntropy(strength=strength),
+        "random-penalty": RandomPenalty(strength=strength, seed=seed),
+    }
+    return [_after("control", Arm(name=name, rules=(rule, *_matched()))) for name, rule in found.items()]
+
+
+def _penalty_strength(run: Run, facts: Facts) -> float:
+    """The strength at which the entropy penalty has as large a gradient as the train loss, at the branch."""
+    from interp.networks.layers import as_matrix
+
+    assert run.config.model is not None
+    weights = {name: w.clone().requires_grad_() for name, w in run.step_weights(facts.at).items()}
+    asked = run.task.of_split("train")
+    loss(answer_logits(run.config.model, asked)(weights), asked.labels, torch.float64).backward()
+    of_loss = _gradient_norm(weights.values())
+    matrices = [as_matrix(name, w) for name, w in weights.items() if w.ndim > 1]
+    for w in weights.values():
+        w.grad = None
+    torch.stack([spectral_entropy(m) for m in matrices]).sum().backward()
+    return of_loss / _gradient_norm(weights.values())
+
+
+def _gradient_norm(weights: Iterable[torch.Tensor]) -> float:
+    squares = [w.grad.double().square().sum() for w in weights if w.grad is not None]
+    return float(torch.stack(squares).sum().sqrt())
+
+
+def _arithmetic() -> list[Planned]:
+    """Arithmetic: precision of the loss, StableMax, gradients of the logits that sum to zero; no decay to hide it."""
+    settings = {"optimizer.weight_decay": 0.0, "optimizer.eps": SMALL_EPS}
+    losses: Sequence[tuple[str, dict[str, object]]] = (
+        ("no-decay-float32", {"optimizer.loss_dtype": "float32"}),
+        ("no-decay-float64", {"optimizer.loss_dtype": "float64"}),
+        ("no-decay-stablemax", {"optimizer.loss": "stablemax"}),
+    )
+    arms = [Arm(name=name, reference="control", settings={**settings, **more}) for name, more in losses]
+    float32 = {"optimizer.loss_dtype": "float32"}
+    arms += [
+        Arm(name="float64", reference="control", settings={"optimizer.loss_dtype": "float64"}),
+        Arm(name="zero-sum-float32", reference="control", rules=(ZeroSum(),), settings=float32),
+    ]
+    return [Planned(arm=arm) for arm in arms]
