@@ -1,0 +1,1 @@
+"""Interventions as values: edits of weights and activations, what they leave untouched, and their shams."""
