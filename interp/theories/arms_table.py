@@ -305,7 +305,7 @@ def _check_references(arms: pd.DataFrame) -> None:
         row = arms.loc[is_unused].iloc[0]
         raise ValueError(
             f"An arms table needs a reference for {named(row.arm, row.dose)}, got none in {place(arms, is_unused)}, "
-            "and no arm is compared with it. Name the arm that it is compared with, or drop its dose if it is a control."
+            "and no arm is compared with it. Name the arm that it is compared with; a control has no dose."
         )
 
 

@@ -15,15 +15,16 @@ distributions" (bounds instead of assumptions); Schuirmann 1987 (equality as a r
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import bdtr, stdtrit
 
 from interp.theories.arms_table import SETTING, check_arms
+from interp.theories.pair_statistics import LEVEL, limits, medians, resolvable, sign_p
 
-LEVEL = 0.95
+# Callers find it with the effects that it belongs to.
+from interp.theories.pair_statistics import interval as interval
+
 # No smaller difference is of practical interest, however sure.
 LEAST_ZONE = math.log(1.15)
 KEYS = ["arm", "dose", "reference", "reference_dose", "event", "threshold"]
@@ -32,21 +33,6 @@ EFFECTS = [*KEYS, "n_pairs", "n_censored", "ratio", "low", "high", "sign_p", "zo
 ALL_KEYS = [*KEYS, "branch_step", "kind"]
 
 _BOUNDS = ["pair", "kind", "low", "high", "value", "is_censored"]
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """What an arms table says.
-
-    Attributes:
-        effects: a row an effect (`effects`).
-        doses: a row a dose curve (`interp.theories.doses.doses`).
-        reasons: why effects are undecided or not evaluable, and why pairs were left out (`reasons`).
-    """
-
-    effects: pd.DataFrame
-    doses: pd.DataFrame
-    reasons: pd.DataFrame
 
 
 def pair_effects(
@@ -82,23 +68,6 @@ def pair_effects(
     )
     both = _bounded(mine.merge(other, on=["pair", "kind"], suffixes=("", "_over")))
     return both.loc[both["why"] == "", _BOUNDS].sort_values("pair", ignore_index=True)
-
-
-def interval(low: np.ndarray, high: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """Lower limit of the t interval of the lower bounds, upper limit of that of the upper bounds.
-
-    Args:
-        low, high: a bound a pair; an infinite one makes its limit infinite.
-
-    Returns:
-        Limits on the scale of the bounds; NaN for fewer than two pairs.
-
-    >>> interval(np.array([0.0, 0.2, 0.4]), np.array([0.0, 0.2, np.inf]))  # 0.2 - 4.303 * 0.2 / sqrt(3)
-    (-0.29682..., inf)
-    """
-    low, high = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
-    group = np.zeros(len(low), dtype=int)
-    return float(_limits(low, group, 1, level, -1)[0]), float(_limits(high, group, 1, level, 1)[0])
 
 
 def zone(
@@ -246,12 +215,12 @@ def _all_effects(arms: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     values, low, high = (used[name].to_numpy() for name in ("value", "low", "high"))
     found["n_pairs"] = all_counted
     found["n_censored"] = np.bincount(group[is_censored], minlength=n_effects)
-    found["ratio"] = _medians(_ratios(used), group, n_effects)
-    found["ln_low"] = _limits(low, group, n_effects, LEVEL, -1)
-    found["ln_high"] = _limits(high, group, n_effects, LEVEL, 1)
-    found["sign_p"] = _sign_p(low, high, group, n_effects)
+    found["ratio"] = medians(_ratios(used), group, n_effects)
+    found["ln_low"] = limits(low, group, n_effects, LEVEL, -1)
+    found["ln_high"] = limits(high, group, n_effects, LEVEL, 1)
+    found["sign_p"] = sign_p(low, high, group, n_effects)
     found["zone"] = _zones(arms, found)
-    found["resolvable"] = _resolvable(values[~is_censored], group[~is_censored], n_effects)
+    found["resolvable"] = resolvable(values[~is_censored], group[~is_censored], n_effects)
     is_first = ((used["before"] == 0) & (used["before_over"] == 0)).to_numpy() & ~is_censored
     is_coarse = (all_counted > 0) & (np.bincount(group[is_first], minlength=n_effects) == all_counted)
     is_open = np.bincount(group[np.isinf(low) & np.isinf(high)], minlength=n_effects)
@@ -296,57 +265,11 @@ def _verdict(
     )
 
 
-def _limits(bounds: np.ndarray, group: np.ndarray, n_groups: int, level: float, side: int) -> np.ndarray:
-    """Lower (side -1) or upper (1) limit of the t interval of each group's bounds; NaN for fewer than two."""
-    n = np.bincount(group, minlength=n_groups)
-    is_infinite = np.bincount(group[np.isinf(bounds)], minlength=n_groups) > 0
-    mean, sd = _mean_and_sd(np.where(np.isinf(bounds), 0, bounds), group, n_groups)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        limits = mean + side * stdtrit(n - 1.0, (1 + level) / 2) * sd / np.sqrt(n)
-    return np.where(n < 2, np.nan, np.where(is_infinite, side * np.inf, limits))
-
-
-def _mean_and_sd(values: np.ndarray, group: np.ndarray, n_groups: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (n - 1) of each group; NaN without enough values."""
-    n = np.bincount(group, minlength=n_groups)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.bincount(group, weights=values, minlength=n_groups) / n
-        squares = np.bincount(group, weights=(values - mean[group]) ** 2, minlength=n_groups)
-        return mean, np.where(n < 2, np.nan, np.sqrt(squares / (n - 1)))
-
-
 def _ratios(pairs: pd.DataFrame) -> np.ndarray:
     """D(arm) / D(reference) of each pair: infinity for a censored arm, 0 for a censored reference, NaN for both."""
     step, over = pairs["step"].to_numpy(), pairs["step_over"].to_numpy()
     censored = np.where(np.isnan(over), np.where(np.isnan(step), np.nan, 0.0), np.inf)
     return np.where(np.isnan(step) | np.isnan(over), censored, step / over)
-
-
-def _medians(ratios: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
-    """Median of each group without its NaN; NaN without any, or half way between 0 and infinity.
-
-    Half way to infinity is infinity and half way to 0 is 0, so that the median of the inverse is the inverse.
-    """
-    group, ratios = group[~np.isnan(ratios)], ratios[~np.isnan(ratios)]
-    ordered = ratios[np.lexsort((ratios, group))]
-    n = np.bincount(group, minlength=n_groups)
-    first = np.cumsum(n) - n
-    median = np.full(n_groups, np.nan)
-    has = n > 0
-    low, high = ordered[(first + (n - 1) // 2)[has]], ordered[(first + n // 2)[has]]
-    median[has] = np.where((low == 0) & (high > 0), np.where(np.isinf(high), np.nan, 0.0), (low + high) / 2)
-    return median
-
-
-def _sign_p(low: np.ndarray, high: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
-    """Exact two-sided p of the sign test over decided pairs; 1 where none is decided, NaN without pairs.
-
-    The event lies after `before`, so that a bracket that only touches the other's leaves no doubt.
-    """
-    is_later, is_earlier = (low >= 0) & (high > 0), (high <= 0) & (low < 0)
-    later, earlier = (np.bincount(group[which], minlength=n_groups) for which in (is_later, is_earlier))
-    p = np.minimum(1.0, 2 * bdtr(np.minimum(later, earlier).astype(float), (later + earlier), 0.5))
-    return np.where(np.bincount(group, minlength=n_groups) > 0, p, np.nan)
 
 
 def _of_zone(arms: pd.DataFrame) -> pd.DataFrame:
@@ -364,13 +287,6 @@ def _zones(arms: pd.DataFrame, found: pd.DataFrame) -> np.ndarray:
         sd, on=["reference", "reference_dose", *SETTING], how="left"
     )
     return np.fmax(LEAST_ZONE, 2 * merged["sd"].to_numpy())
-
-
-def _resolvable(values: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
-    n = np.bincount(group, minlength=n_groups)
-    _, sd = _mean_and_sd(values, group, n_groups)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.exp(stdtrit(n - 1.0, (1 + LEVEL) / 2) * sd / np.sqrt(n))
 
 
 def _shown(found: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:

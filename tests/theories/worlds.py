@@ -30,11 +30,6 @@ EVENTS = {
     ("test_accuracy", 0.95): 1.0,
     ("test_accuracy", 0.99): 1.1,
 }
-    ("test_loss", 1.0): 0.9,
-    ("test_accuracy", 0.9): 0.95,
-    ("test_accuracy", 0.95): 1.0,
-    ("test_accuracy", 0.99): 1.1,
-}
 NONE = math.nan
 # An arm with its dose.
 Arm = tuple[str, float]
