@@ -20,7 +20,7 @@ patterns and weight norms along them. Tensors on one side, tables on the other, 
      0  mathematics/    Fourier analysis on Z_n, finite groups and their representations, two formulas
 
     TABLE WING (numpy, pandas; never torch)
-     2  theories/       clock or pizza
+     2  theories/       arms judged by effects; clock or pizza
      1  figures/        tables -> figures
      0  tables/         when something happened, with its bracket
 
@@ -43,9 +43,20 @@ if TYPE_CHECKING:
     from interp.measurement.measure import measure
     from interp.sources import import_run
     from interp.sources.opening import open_run
+    from interp.theories.judging import judge
     from interp.training.train import resume, train
 
-__all__ = ["grokking", "import_run", "measure", "memorization", "open_run", "phases", "resume", "train"]
+__all__ = [
+    "grokking",
+    "import_run",
+    "judge",
+    "measure",
+    "memorization",
+    "open_run",
+    "phases",
+    "resume",
+    "train",
+]
 
 _HOME = {
     "open_run": "interp.sources.opening",
@@ -53,6 +64,7 @@ _HOME = {
     "resume": "interp.training.train",
     "measure": "interp.measurement.measure",
     "import_run": "interp.sources",
+    "judge": "interp.theories.judging",
     "phases": "interp.analyses.of_run",
     "memorization": "interp.analyses.of_run",
     "grokking": "interp.analyses.of_run",

@@ -12,6 +12,7 @@ import typer.core
 from interp.commands.analyse import analyse
 from interp.commands.import_run import import_run
 from interp.commands.info import info
+from interp.commands.judge import judge
 from interp.commands.measure import measure
 from interp.commands.train import resume, train
 from interp.commands.verify import verify
@@ -75,6 +76,7 @@ app.command("import")(import_run)
 app.command()(verify)
 app.command()(measure)
 app.command()(analyse)
+app.command()(judge)
 
 
 def main() -> None:
