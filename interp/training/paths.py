@@ -49,6 +49,11 @@ def save_paths(run: Run, needs: Iterable[str], runs: Mapping[str, Run], n_rows: 
         write_bytes(run.path / FILE, table_bytes(table, belonging(FILE, run.config)))
 
 
+def known_steps(run: Run) -> int:
+    """How many steps since its branch a run has recorded, which is as long as another can follow it."""
+    return max(len(run.history()) - 1, 0)
+
+
 def read_paths(run: Run) -> Paths:
     """The paths that a branch follows; none where it follows none.
 

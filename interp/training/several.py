@@ -130,8 +130,8 @@ def _open(waiting: Sequence[Job], running: Mapping[Future, Job]) -> set[Path]:
 def _train(job: Job) -> tuple[Ended, str]:
     try:
         if (job.path / "run.json").exists():
-            if _is_complete(job.path):
-                return "complete", ""
+            if (status := open_run(job.path).record.status) in ("complete", "diverged"):
+                return status, ""
             job.goes_on(job.path)
         else:
             job.train(path=job.path, **job.arguments)

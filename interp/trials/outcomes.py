@@ -1,0 +1,143 @@
+"""From branches to the tables that are judged: when each arm reached what, and whether it did what it says."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from interp.runs.run import Run
+from interp.training.arms import Branch, branch_of
+from interp.trials.manipulation import Checked
+
+# Events, in which direction, and their thresholds.
+EVENTS: tuple[tuple[str, str, tuple[float, ...]], ...] = (
+    ("test_accuracy", "rise", (0.9, 0.95, 0.99)),
+    ("test_loss", "fall", (1.0,)),
+)
+CONSECUTIVE = 3
+
+
+def event(
+    history: pd.DataFrame, quantity: str, threshold: float, direction: str, first_step: int
+) -> tuple[int, int | None]:
+    """The bracket, in steps since the branch, of the first of three consecutive evaluations beyond a threshold.
+
+    Returns:
+        before, step: the last evaluation that is not beyond it, and the first that is; step None where it never is, and
+        before the last evaluation then. The evaluation at the branch itself does not count.
+    """
+    known = history.dropna(subset=[quantity])
+    since = (known["step"] - first_step).to_numpy()
+    values = known[quantity].to_numpy()[since > 0]
+    since = since[since > 0]
+    is_beyond = values >= threshold if direction == "rise" else values <= threshold
+    for i in range(len(since) - CONSECUTIVE + 1):
+        if is_beyond[i : i + CONSECUTIVE].all():
+            return (int(since[i - 1]) if i else 0), int(since[i])
+    return (int(since[-1]) if len(since) else 0), None
+
+
+def identity(branch: Branch, kind: str, first_step: int) -> dict[str, Any]:
+    """The columns that say which arm, pair and reference a row is of."""
+    arm = branch.arm
+    return {
+        "arm": arm.name,
+        "dose": _number(arm.dose),
+        "pair": branch.pair,
+        "kind": kind,
+        "reference": arm.reference or "",
+        "reference_dose": _number(arm.reference_dose),
+        "branch_step": first_step,
+    }
+
+
+def arm_rows(run: Run, kind: str, checks: Sequence[Checked]) -> list[dict[str, Any]]:
+    """The rows of the arms table of one branch: one an event and threshold."""
+    branch = branch_of(run)
+    assert branch is not None
+    history, first = run.history(), run.config.first_step
+    failed = [check.said for check in checks if not check.holds]
+    trained = int(history["step"].max()) - first if len(history) else 0
+    rows = []
+    for quantity, direction, thresholds in EVENTS:
+        for threshold in thresholds:
+            before, step = event(history, quantity, threshold, direction, first)
+            rows.append(
+                identity(branch, kind, first)
+                | {
+                    "event": quantity,
+                    "threshold": threshold,
+                    "before": before,
+                    "step": _number(step),
+                    "budget": trained,
+                    "valid": not failed,
+                    "why_not": "; ".join(failed),
+                }
+            )
+    return rows
+
+
+def check_rows(run: Run, kind: str, checks: Sequence[Checked]) -> list[dict[str, Any]]:
+    """The manipulation checks of one branch, one a row."""
+    branch = branch_of(run)
+    assert branch is not None
+    about = identity(branch, kind, run.config.first_step)
+    return [
+        about | {"check": c.check, "found": c.found, "allowed": c.allowed, "holds": c.holds} for c in checks
+    ]
+
+
+def level_rows(
+    run: Run, kind: str, checks: Sequence[Checked], values: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Values of one branch that are not times."""
+    branch = branch_of(run)
+    assert branch is not None
+    failed = [check.said for check in checks if not check.holds]
+    about = identity(branch, kind, run.config.first_step)
+    return [
+        about | {"quantity": name, "value": value, "valid": not failed, "why_not": "; ".join(failed)}
+        for name, value in values.items()
+    ]
+
+
+def values_at_event(run: Run, threshold: float = 0.95) -> dict[str, float]:
+    """Norm, margin and scale of the logits where test accuracy reached the threshold; nan where it never did."""
+    history, first = run.history(), run.config.first_step
+    _, step = event(history, "test_accuracy", threshold, "rise", first)
+    norms = [name for name in history if name.startswith("norm/")]
+    if step is None or not norms:
+        return {"norm_at_event": math.nan, "margin_at_event": math.nan}
+    row = history[history["step"] == first + step].iloc[0]
+    return {
+        "norm_at_event": math.sqrt(sum(float(row[name]) ** 2 for name in norms)),
+        "margin_at_event": float(row.get("margin", math.nan)),
+    }
+
+
+def curve_rows(run: Run, kind: str, n: int = 200) -> pd.DataFrame:
+    """Losses, accuracies, norm and margin of one branch along its steps, thinned to about n rows."""
+    branch = branch_of(run)
+    assert branch is not None
+    history, first = run.history(), run.config.first_step
+    known = history.dropna(subset=["test_accuracy"])
+    known = known.iloc[:: max(len(known) // n, 1)]
+    norms = [name for name in history if name.startswith("norm/")]
+    columns = ["train_loss", "test_loss", "train_accuracy", "test_accuracy", "margin"]
+    table = known[[name for name in columns if name in known]].copy()
+    table.insert(0, "since", known["step"] - first)
+    table["norm"] = (known[norms] ** 2).sum(axis=1) ** 0.5
+    about = identity(branch, kind, first)
+    for i, name in enumerate(("arm", "dose", "pair", "kind", "branch_step")):
+        table.insert(i, name, about[name])
+    return table
+
+
+def as_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a table, in the order of their columns."""
+    return pd.DataFrame(list(rows))
+
+
+def _number(x: float | int | None) -> float:
+    return math.nan if x is None else float(x)

@@ -1,0 +1,182 @@
+"""Predictions before anything is trained: what each arm will be, and what each theory says of it, written and locked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from interp.runs.belonging import belonging
+from interp.runs.run import Run
+from interp.runs.tensor_files import RunError
+from interp.theories import ALL
+from interp.theories.lock import Lock, read_lock, write_lock
+from interp.training.arms import Arm, Until, arm_from_json, arm_to_json
+from interp.trials.facts import Facts, facts_of
+from interp.trials.outcomes import EVENTS
+from interp.trials.planned import Planned, planned_arms
+
+PREDICTIONS = "predictions.json"
+# Of the steps that the parent took from the branch: an arm that has not got there by then is censored.
+BUDGET = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One arm as the lock holds it: everything that trains it, for every pair.
+
+    Attributes:
+        key: its folder within a pair.
+        at: where it leaves the parent, or the lead.
+        follows: keys of the arms of its pair whose path it follows, by the name that its rules know them by.
+        budget: steps at most.
+    """
+
+    arm: Arm
+    key: str
+    at: int
+    from_lead: bool
+    follows: Mapping[str, str]
+    until: Until | None
+    budget: int
+
+    def to_json(self) -> dict[str, Any]:
+        until = None if self.until is None else vars(self.until)
+        return {**vars(self), "arm": arm_to_json(self.arm), "follows": dict(self.follows), "until": until}
+
+
+def entry_from_json(value: Mapping[str, Any], where: str) -> Entry:
+    """The arm that a lock holds.
+
+    Raises:
+        RunError: if it has an edit or a rule that this version does not know.
+    """
+    try:
+        until = None if value["until"] is None else Until(**value["until"])
+        return Entry(**{**value, "arm": arm_from_json(value["arm"], where), "until": until})
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{where} holds an arm that this version does not know: {error}.") from error
+
+
+def predict(
+    run: Run,
+    out: Path,
+    *,
+    at: int | None = None,
+    n_pairs: int = 3,
+    factor: float = BUDGET,
+    steps: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+) -> Lock:
+    """Write down what every theory says of the arms of this run, before any of them is trained.
+
+    Args:
+        out: the folder of the trial, which gets `predictions.json`.
+        at: where arms leave the run; None: where its circuit is half formed (`facts_of`).
+        n_pairs: jitter pairs.
+        factor: budget of an arm in units of what the parent took from there to test accuracy 0.95.
+        steps: the budget itself, for a parent that never got there.
+        seed: of what shams draw.
+
+    Raises:
+        ValueError: if there is a lock already, or the run has no plateau to branch from (`facts_of`).
+        RunError: if there is no such checkpoint.
+    """
+    if (out / PREDICTIONS).exists():
+        # Before minutes are spent on measuring.
+        raise ValueError(
+            f"{out / PREDICTIONS} exists. A lock is never written over, since what was predicted first must stay. Take a "
+            "new folder (--out), or delete the file if nothing was trained under it."
+        )
+    if n_pairs < 1:
+        raise ValueError(f"A trial needs at least 1 pair, got {n_pairs}. A verdict needs 2 or more.")
+    facts = facts_of(run, at, device=device)
+    if facts.to_grok is None and steps is None:
+        raise ValueError(
+            f"A trial needs a budget, and run {run.name!r} never generalised, so that it cannot be read off it. State it: "
+            "--steps N."
+        )
+    entries = _entries(run, facts, planned_arms(run, facts, seed=seed), factor, steps)
+    out.mkdir(parents=True, exist_ok=True)
+    return write_lock(
+        out / PREDICTIONS,
+        run=identity(run) | {"facts": facts.to_json(), "lead": lead_of(run, facts)},
+        branch_steps=sorted({e.at for e in entries}, key=lambda step: (step != facts.at, step)),
+        arms=[entry.to_json() for entry in entries],
+        n_pairs=n_pairs,
+        thresholds={quantity: list(thresholds) for quantity, _, thresholds in EVENTS},
+        predictions=[prediction for theory in ALL for prediction in theory.predictions],
+    )
+
+
+def identity(run: Run) -> dict[str, Any]:
+    """What tells whether a lock is of this run."""
+    return {"name": run.name, "decides": belonging("run.json", run.config)["run"]}
+
+
+def lead_of(run: Run, facts: Facts) -> dict[str, int] | None:
+    """From where to where the parent is trained once more to have the optimizer's state at memorization.
+
+    None where a checkpoint has it, soon after memorization.
+    """
+    if facts.memorized_with_state is not None and facts.memorized_with_state <= 2 * facts.memorized:
+        return None
+    before = [step for step in run.optimizer_steps if step < facts.memorized]
+    if before:
+        return {"at": before[-1], "to": facts.memorized}
+    return {"at": 0, "to": facts.memorized} if 0 in run.index else None
+
+
+def locked(out: Path, run: Run) -> Lock:
+    """The lock of a trial, if it is of this run.
+
+    Raises:
+        ValueError: if there is none, it was edited, or it is of another run.
+    """
+    lock = read_lock(out / PREDICTIONS)
+    if {key: lock.run.get(key) for key in identity(run)} != identity(run):
+        raise ValueError(
+            f"{out / PREDICTIONS} was written for run {lock.run.get('name')!r}, whose config is another than that of "
+            f"{run.path}. Name that run, or another folder (--out)."
+        )
+    return lock
+
+
+def entries_of(lock: Lock, where: str) -> list[Entry]:
+    """The arms of a lock, those first that decide most."""
+    return [entry_from_json(value, where) for value in lock.arms]
+
+
+def _entries(
+    run: Run, facts: Facts, planned: Sequence[Planned], factor: float, steps: int | None
+) -> list[Entry]:
+    lead = lead_of(run, facts)
+    memorized = facts.memorized if lead else facts.memorized_with_state
+    points = {"plateau": facts.at, "later": facts.later, "memorization": memorized}
+    out = []
+    for plan in planned:
+        at = points[plan.point]
+        if at is None:
+            continue
+        budget = steps if steps is not None else _budget(facts, at, factor)
+        suffix = "" if plan.point == "plateau" else f"@{plan.point}"
+        out.append(
+            Entry(
+                arm=plan.arm,
+                key=plan.key,
+                at=at,
+                from_lead=lead is not None and plan.point == "memorization",
+                follows={name: name + suffix for name in plan.follows},
+                until=plan.until,
+                budget=budget,
+            )
+        )
+    return out
+
+
+def _budget(facts: Facts, at: int, factor: float) -> int:
+    assert facts.grokked is not None
+    steps = factor * (facts.grokked - at)
+    return max(int(-(-steps // facts.interval)) * facts.interval, 10 * facts.interval)
+
+
