@@ -8,12 +8,12 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
 import torch
 
-from interp.interventions import AnyEdit
+from interp.interventions.any_edit import AnyEdit
 from interp.networks.config import Weights
 from interp.runs.run import Run
 from interp.runs.tensor_files import RunError
@@ -77,7 +77,7 @@ class Arm:
     edits: tuple[AnyEdit, ...] = ()
     donors: Mapping[str, int] = field(default_factory=dict)
     data: tuple[DataEdit, ...] = ()
-    rules: tuple[AnyRule, ...] = ()
+    rules: tuple[Annotated[AnyRule, pydantic.Discriminator("kind")], ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     fresh_optimizer: bool = False
 

@@ -14,7 +14,7 @@ import torch
 
 from interp.ground.provenance import now
 from interp.ground.workshops import workshop
-from interp.interventions import Bench
+from interp.interventions.bench import Bench
 from interp.networks.answers import path_for
 from interp.networks.config import Weights, check_weights
 from interp.networks.devices import check_device

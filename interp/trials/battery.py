@@ -8,7 +8,7 @@ It can be stopped at any time, and goes on where it was.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ import torch
 from interp.ground.provenance import versions
 from interp.networks.config import initial_weights
 from interp.runs.run import Run, open_run
-from interp.tables.folder import write_about, write_tables
+from interp.tables.folder import write_tables
 from interp.theories import ALL
 from interp.theories.lock import Lock
-from interp.training.arms import Arm
+from interp.training.arms import Arm, Branch, branch_of
 from interp.training.branches import branch
 from interp.training.data import Data
 from interp.training.optimizer import Optimizer
@@ -106,40 +106,55 @@ def train(run: Run, out: Path, planned: Plan, *, seconds: float | None = None) -
     )
 
 
-def gather(run: Run, out: Path) -> dict[str, pd.DataFrame]:
-    """The tables of every arm that was trained to its end, written beside the lock.
+def gather(out: Path, about: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """The tables of every arm under a folder that was trained to its end, written into it.
 
     Raises:
-        ValueError: as `locked`, or if no arm is done.
+        ValueError: if no arm is done.
         RunError: if a branch is damaged.
     """
-    lock = locked(out, run)
-    entries = entries_of(lock, str(out / PREDICTIONS))
-    arms, levels, checks, curves = [], [], [], []
-    for entry, made in _trained(out, entries):
-        control = _control(out, entry, made)
-        found = manipulation_checks(made, control)
-        arms += arm_rows(made, "jitter", found)
-        checks += check_rows(made, "jitter", found)
-        levels += level_rows(made, "jitter", found, values_at_event(made))
-        curves.append(curve_rows(made, "jitter"))
-    if not arms:
-        raise ValueError(f"{out} holds no arm that was trained to its end. Train them: interp battery {run.path}.")
-    tables = {
-        "arms": as_table(arms),
-        "levels": as_table(levels),
-        "checks": as_table(checks),
-        "curves": pd.concat(curves, ignore_index=True),
-    }
-    about = {
-        "run": run.name,
-        "lock": {"hash": lock.hash, "time": lock.time},
-        "n_arms": int(tables["arms"].groupby(["arm", "dose", "branch_step"], dropna=False).ngroups),
-        "versions": versions(),
-    }
-    write_tables(out, tables, about)
-    write_about(out, about)
+    made = trained(out)
+    if not made:
+        raise ValueError(f"{out} holds no arm that was trained to its end.")
+    rows: dict[str, list[Any]] = {"arms": [], "levels": [], "checks": []}
+    curves = []
+    for run in made:
+        found = manipulation_checks(run, control_of(run, made))
+        rows["arms"] += arm_rows(run, "jitter", found)
+        rows["levels"] += level_rows(run, "jitter", found, values_at_event(run))
+        rows["checks"] += check_rows(run, "jitter", found)
+        curves.append(curve_rows(run, "jitter"))
+    tables = {name: as_table(found) for name, found in rows.items()}
+    tables["curves"] = pd.concat(curves, ignore_index=True)
+    write_tables(out, tables, {**about, "n_branches": len(made), "versions": versions()})
     return tables
+
+
+def trained(out: Path) -> list[Run]:
+    """The branches of all pairs that came to their end, of each pair in the order in which they were made."""
+    folders = [f for f in (out / BRANCHES).glob("*/*") if f.parent.name.isdigit() and is_done(f)]
+    runs = [open_run(f) for f in folders]
+    return sorted(runs, key=lambda run: (int(run.path.parent.name), run.record.created or "", run.name))
+
+
+def control_of(run: Run, among: Sequence[Run]) -> Run | None:
+    """The control of the same pair and branch point at which the references of an arm end; None for itself."""
+    by_label = {
+        _branch(other).arm.label: other
+        for other in among
+        if other.path.parent == run.path.parent and other.config.first_step == run.config.first_step
+    }
+    found: Run | None = run
+    while found is not None and (arm := _branch(found).arm).reference is not None:
+        dose = arm.reference_dose
+        found = by_label.get(arm.reference if dose is None else f"{arm.reference}-{dose:g}")
+    return None if found is run else found
+
+
+def _branch(run: Run) -> Branch:
+    found = branch_of(run)
+    assert found is not None
+    return found
 
 
 def seconds_per_step(run: Run, n: int = 4) -> float:
@@ -247,32 +262,14 @@ def _cost(
     out: Path, entry: Entry, pairs: Sequence[str], expected: int | None, per_step: float
 ) -> tuple[float, float]:
     """Seconds of what is not trained yet: as fast as the parent, and to the end of the budget."""
-    n = sum(not _is_complete(folder(out, pair, entry.key)) for pair in pairs)
+    n = sum(not is_done(folder(out, pair, entry.key)) for pair in pairs)
     shortest = entry.budget if entry.until is None else min(expected or entry.budget, entry.budget)
     return n * shortest * per_step, n * entry.budget * per_step
 
 
-def _is_complete(path: Path) -> bool:
+def is_done(path: Path) -> bool:
+    """Whether an arm came to its end, also where that was no number any more."""
     return (path / "run.json").exists() and open_run(path).record.status in ("complete", "diverged")
-
-
-def _trained(out: Path, entries: Sequence[Entry]) -> Iterable[tuple[Entry, Run]]:
-    pairs = sorted((p.name for p in (out / BRANCHES).glob("*") if p.name.isdigit()), key=int)
-    for entry in entries:
-        for pair in pairs:
-            if _is_complete(path := folder(out, pair, entry.key)):
-                yield entry, open_run(path)
-
-
-def _control(out: Path, entry: Entry, made: Run) -> Run | None:
-    """The control of the same pair and branch point, None for a control."""
-    if entry.arm.reference is None:
-        return None
-    suffix = entry.key.partition("@")[1:]
-    # Arms of another loss or eps have a control of their own.
-    names = [name for name in entry.follows if name.startswith("control")] or ["control"]
-    path = folder(out, made.path.parent.name, names[0] + "".join(suffix))
-    return open_run(path) if _is_complete(path) else None
 
 
 def summary_of(ends: Sequence[JobEnd]) -> dict[str, Any]:

@@ -10,16 +10,11 @@ from typing import Literal
 
 import torch
 
-from interp.interventions import (
-    Bench,
-    GraftFrequencies,
-    KeepNeurons,
-    loss_of_test_rows,
-    neuron_norms,
-    other_neurons,
-    others_back,
-)
-from interp.interventions.neurons import largest
+from interp.interventions.bench import Bench, loss_of_test_rows
+from interp.interventions.frequencies import GraftFrequencies
+from interp.interventions.matching import others_back
+from interp.interventions.neurons import KeepNeurons, largest, neuron_norms
+from interp.interventions.shams import other_neurons
 from interp.networks.answers import answer_logits
 from interp.networks.objective import loss
 from interp.runs.run import Run

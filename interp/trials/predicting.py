@@ -142,6 +142,11 @@ def locked(out: Path, run: Run) -> Lock:
     return lock
 
 
+def about_lock(lock: Lock) -> dict[str, Any]:
+    """What the tables of a battery say of the lock under which it was trained."""
+    return {"run": lock.run["name"], "lock": {"hash": lock.hash, "time": lock.time}, "n_pairs": lock.n_pairs}
+
+
 def entries_of(lock: Lock, where: str) -> list[Entry]:
     """The arms of a lock, those first that decide most."""
     return [entry_from_json(value, where) for value in lock.arms]

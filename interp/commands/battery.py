@@ -1,0 +1,119 @@
+"""`interp battery`."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Option
+
+from interp.commands.predict import Trial, trial_folder
+from interp.ground.plain_text import number_of, say
+
+if TYPE_CHECKING:
+    from interp.trials.battery import Plan
+
+
+def battery(
+    run: Annotated[Path, Argument(help="The run of the lock.")],
+    out: Trial = None,
+    budget: Annotated[
+        str | None,
+        Option(
+            help="Time for it, as 2h, 90m or 1h30m: the arms that decide most within it. What is begun when it is over "
+            "is finished. [default: all arms]",
+            show_default=False,
+        ),
+    ] = None,
+    theories: Annotated[
+        str | None, Option(help="Only what these theories ask for, separated by commas. [default: all]", show_default=False)
+    ] = None,
+    pairs: Annotated[
+        int | None,
+        Option(help="Train so many pairs; more than the lock says are exploratory. [default: the lock's]", min=1, show_default=False),
+    ] = None,
+    jobs: Annotated[
+        int | None, Option(help="Arms at once, one process and thread each. [default: one a core]", min=1, show_default=False)
+    ] = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="Say what would be trained and how long, and stop.")] = False,
+) -> None:
+    """Train the arms of a lock, and gather when each generalised.
+
+    Stopped with Ctrl-C or killed, the same command goes on where it was; what is trained is not trained again.
+
+    Examples: interp battery checkpoints/mainline --out trials/mainline --dry-run
+
+    interp battery checkpoints/mainline --out trials/mainline --budget 2h
+    """
+    import os
+
+    from interp.runs.run import open_run
+    from interp.trials.battery import gather, plan, train
+    from interp.trials.predicting import about_lock, locked
+
+    folder, parent = trial_folder(run, out), open_run(run)
+    seconds = None if budget is None else seconds_of(budget)
+    planned = plan(
+        parent,
+        folder,
+        seconds=seconds,
+        theories=None if theories is None else [name.strip() for name in theories.split(",")],
+        n_pairs=pairs,
+        n_processes=jobs or os.cpu_count() or 1,
+    )
+    for line in lines(planned):
+        say(line)
+    if dry_run:
+        return
+    ends = train(parent, folder, planned, seconds=seconds)
+    tables = gather(folder, about_lock(locked(folder, parent)))
+    for end in ends:
+        if end.ended != "complete":
+            say(f"{end.job.path}: {end.ended}. {end.why}")
+    n_invalid = int((~tables["arms"].drop_duplicates(["arm", "dose", "pair", "branch_step"])["valid"]).sum())
+    say(
+        f"{folder}: arms.csv, levels.csv, checks.csv and curves.csv of {number_of(len(ends), 'arm')} this time"
+        + (f"; {number_of(n_invalid, 'arm')} failed a check and counts for nothing" if n_invalid else "")
+    )
+    say(f"Next: interp report {run} --trial {folder}")
+
+
+def lines(planned: "Plan") -> list[str]:
+    """What a battery will train, and how long."""
+    low, high = planned.seconds
+    names = ", ".join(entry.key for entry in planned.entries)
+    left = ", ".join(entry.key for entry in planned.left_out)
+    told = [f"{number_of(len(planned.entries), 'arm')}, {number_of(len(planned.pairs), 'pair')}: {names}"]
+    if left:
+        told.append(f"not this time: {left}")
+    told.append(
+        f"About {duration(low)} if arms are as fast as the run itself, {duration(high)} if all go to the end of their "
+        f"budgets; {planned.n_processes} at once."
+    )
+    return told
+
+
+def seconds_of(text: str) -> float:
+    """A duration in seconds.
+
+    Raises:
+        ValueError: if it is none.
+
+    >>> seconds_of("1h30m"), seconds_of("45m"), seconds_of("2h")
+    (5400.0, 2700.0, 7200.0)
+    """
+    found = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+)s)?", text.strip())
+    if not text.strip() or found is None:
+        raise ValueError(f"--budget needs a time as 2h, 90m or 1h30m, got {text!r}.")
+    hours, minutes, seconds = (float(x or 0) for x in found.groups())
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def duration(seconds: float) -> str:
+    """A duration in hours and minutes.
+
+    >>> duration(5400), duration(30)
+    ('1 h 30 min', '1 min')
+    """
+    minutes = max(round(seconds / 60), 1)
+    hours, minutes = divmod(minutes, 60)
+    return " ".join([f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(minutes or not hours))

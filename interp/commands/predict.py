@@ -1,0 +1,63 @@
+"""`interp predict`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from interp.ground.plain_text import number_of, say
+
+Trial = Annotated[
+    Path | None, Option("--out", help="Folder of the trial. [default: trials/<run>]", show_default=False)
+]
+
+
+def trial_folder(run: Path, out: Path | None) -> Path:
+    """Where the trial of a run lies."""
+    return out if out is not None else Path("trials") / run.expanduser().resolve().name
+
+
+def predict(
+    run: Annotated[Path, Argument(help="A run of grokscope's with checkpoints that hold the optimizer's state.")],
+    out: Trial = None,
+    at: Annotated[
+        int | None,
+        Option(
+            help="Step at which arms leave the run. [default: the first with the optimizer's state at which the circuit "
+            "is half formed]",
+            min=0,
+        ),
+    ] = None,
+    pairs: Annotated[
+        int, Option(help="Pairs of arms, each with a disturbance of its own at the branch.", min=1)
+    ] = 3,
+    budget_factor: Annotated[
+        float,
+        Option(help="An arm is given up after so many times what the run itself took from the branch.", min=0.1),
+    ] = 4.0,
+    steps: Annotated[
+        int | None, Option(help="The budget in steps, for a run that never generalised.", min=1)
+    ] = None,
+    seed: Annotated[int, Option(help="Of what shams draw at random.")] = 0,
+    device: Annotated[str, Option(help="Where probes compute: cpu, cuda or mps.")] = "cpu",
+) -> None:
+    """Write down what every theory says of this run's arms, and lock it, before anything is trained.
+
+    OUT/predictions.json holds the arms, the predictions with their rivals and thresholds, which of them are primary, and
+    a hash of it all. `interp battery` trains nothing without it and refuses one that was edited.
+
+    Example: interp predict checkpoints/mainline --out trials/mainline
+    """
+    from interp.runs.run import open_run
+    from interp.trials.predicting import PREDICTIONS, predict as write
+
+    folder = trial_folder(run, out)
+    lock = write(
+        open_run(run), folder, at=at, n_pairs=pairs, factor=budget_factor, steps=steps, seed=seed, device=device
+    )
+    say(
+        f"{folder / PREDICTIONS}: {number_of(len(lock.predictions), 'prediction')}, {len(lock.primary)} of them primary; "
+        f"{number_of(len(lock.arms), 'arm')} from step {lock.branch_steps[0]}, {number_of(lock.n_pairs, 'pair')}"
+    )
+    say(f"locked {lock.time}, hash {lock.hash[:16]}")
+    say(f"Next: interp battery {run}" + (f" --out {out}" if out is not None else ""))
