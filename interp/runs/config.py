@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,9 +12,11 @@ import pydantic
 from interp.ground.choices import check_choices, check_seed
 from interp.ground.plain_text import shown
 from interp.networks.config import ModelConfig
+from interp.networks.objective import Kind
 from interp.runs.schedule import LARGEST_STEP, Schedule
 from interp.runs.tensor_files import RunError
 from interp.tasks.families import AnyTaskConfig
+from interp.tasks.task import OMITTED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,7 @@ class OptimizerConfig:
         batch_size: rows a step, or None for the full batch.
         batch_seed: seed of the mini-batch order.
         loss_dtype: precision of log-softmax and loss; the logits stay float32.
+        loss: what is minimised, as `interp.networks.objective` defines it. Recorded losses are cross-entropies.
     """
 
     name: Literal["adamw", "adam", "sgd"]
@@ -42,7 +45,8 @@ class OptimizerConfig:
     warmup_steps: int
     batch_size: int | None
     batch_seed: int
-    loss_dtype: Literal["float64", "float32"]
+    loss_dtype: Literal["float64", "float32", "float16"]
+    loss: Kind = field(default="cross-entropy", metadata=OMITTED)
 
     def __post_init__(self):
         check_choices(self)
@@ -170,12 +174,12 @@ def config_from_json(value: Any, where: Path | str) -> RunConfig:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         # A field of the task is said without the family that pydantic puts between: task.p, not task.modular.p.
-        field = (
+        where_in_it = (
             ".".join(map(str, [x for i, x in enumerate(first["loc"]) if (i, x) != (1, _family(value))]))
             or "config"
         )
         what = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
-        raise RunError(f"{where} holds no valid config: {field}: {what}.") from error
+        raise RunError(f"{where} holds no valid config: {where_in_it}: {what}.") from error
     if config_to_json(config) != value:
         raise RunError(f"{where} holds fields that this version does not know, or values of another type.")
     return config
@@ -184,10 +188,11 @@ def config_from_json(value: Any, where: Path | str) -> RunConfig:
 def config_to_json(config: RunConfig) -> dict[str, Any]:
     """The config as run.json holds it."""
     value = json.loads(json.dumps(dataclasses.asdict(config)))
-    for name, part in (("task", config.task), ("model", config.model)):
-        for field in dataclasses.fields(part) if part else ():  # type: ignore[arg-type]
-            if field.metadata.get("omitted") and getattr(part, field.name) == field.default:
-                del value[name][field.name]
+    for name in ("task", "model", "optimizer"):
+        part = getattr(config, name)
+        for one in dataclasses.fields(part) if part else ():
+            if one.metadata.get("omitted") and getattr(part, one.name) == one.default:
+                del value[name][one.name]
     return value
 
 
