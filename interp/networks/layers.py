@@ -65,3 +65,10 @@ def with_embedding(
     """The network with another embedding and its old unembedding, also where the two were tied."""
     untied = replace(config, tied_unembed=False, one_hot_embed=False, d_vocab=len(W_E))
     return untied, {**weights, "embed.W_E": W_E, "unembed.W_U": unembedding(config, weights)}
+
+
+def as_matrix(name: str, w: Tensor) -> Float[Tensor, "row column"]:
+    """A weight as one linear map; of more than two axes, all but the last are rows, except for W_Q, W_K and W_V."""
+    if w.ndim == 3 and name.rsplit(".", 1)[-1] in ("W_Q", "W_K", "W_V"):
+        w = w.transpose(0, 1).flatten(1)
+    return w.reshape(-1, w.shape[-1]) if w.ndim > 2 else w

@@ -6,13 +6,29 @@ Three choices, stated wherever a number is made of logits:
   is no residue ("=", another token of the vocabulary) is a wrong answer. Only what is defined over the named answers
   (Fourier and group probes) looks at the first `n_answers` alone, and says so.
 - Precision: log-softmax and mean in the stated dtype. In float32 a loss below about 1e-7 is rounding; recorded and
-  probed losses are float64.
+  probed losses are float64. In float16 the losses of the questions are taken in it and their mean is accumulated in
+  float32, since a sum over a few thousand questions would overflow.
 - Weighting: every question counts the same.
+
+What training minimises may be another function of the logits (`Kind`). What is recorded and probed stays
+cross-entropy, so that runs can be compared whatever they minimised.
+
+- "squared-error": sum over all outputs of the squared distance to the one-hot label, mean over the questions. No half
+  and no mean over outputs: torch's MSELoss, which Liu et al. 2022 ("Omnigrok") minimise, is this divided by the number
+  of outputs, and a gradient that many times smaller meets Adam's eps that much earlier.
+- "stablemax": as cross-entropy, of probabilities s(x) / sum of s with s(x) = x + 1 for x >= 0 and 1 / (1 - x) below,
+  in place of exp. It grows linearly, so that no probability rounds to 1, and it depends on a shift of all logits.
+
+References: Prieto et al. 2025, "Grokking at the edge of numerical stability" (StableMax).
 """
+
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+Kind = Literal["cross-entropy", "squared-error", "stablemax"]
 
 
 def precise(device: torch.device | str) -> torch.dtype:
@@ -21,17 +37,34 @@ def precise(device: torch.device | str) -> torch.dtype:
 
 
 def loss(
-    logits: Float[Tensor, "question output"], labels: Int[Tensor, " question"], dtype: torch.dtype
+    logits: Float[Tensor, "question output"],
+    labels: Int[Tensor, " question"],
+    dtype: torch.dtype,
+    kind: Kind = "cross-entropy",
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy over the questions, nats, differentiable."""
-    return torch.nn.functional.cross_entropy(logits.to(dtype), labels)
+    """Mean over the questions, differentiable; cross-entropy and StableMax in nats."""
+    if kind == "cross-entropy" and dtype != torch.float16:
+        return torch.nn.functional.cross_entropy(logits.to(dtype), labels)
+    return losses(logits, labels, dtype, kind).mean()
 
 
 def losses(
-    logits: Float[Tensor, "question output"], labels: Int[Tensor, " question"], dtype: torch.dtype
+    logits: Float[Tensor, "question output"],
+    labels: Int[Tensor, " question"],
+    dtype: torch.dtype,
+    kind: Kind = "cross-entropy",
 ) -> Float[Tensor, " question"]:
-    """Cross-entropy of each question, nats; `loss` is their mean."""
-    return torch.nn.functional.cross_entropy(logits.to(dtype), labels, reduction="none")
+    """What each question adds to the `loss`, which is their mean."""
+    x = logits.to(dtype)
+    if kind == "cross-entropy":
+        return torch.nn.functional.cross_entropy(x, labels, reduction="none")
+    if kind == "squared-error":
+        return (x - torch.nn.functional.one_hot(labels, x.shape[-1])).square().sum(-1)
+    # In logarithms, each branch on its own side of zero: 1 / (1 - x) has a pole on the other.
+    above, below = 1 + x.clamp(min=0), 1 - x.clamp(max=0)
+    log_s = torch.where(x >= 0, above.log(), -below.log())
+    total = torch.where(x >= 0, above, 1 / below).sum(-1)
+    return total.log() - log_s.gather(-1, labels[:, None])[:, 0]
 
 
 def is_right(

@@ -13,6 +13,7 @@ import pydantic
 from interp.ground.choices import check_choices, check_seed
 from interp.ground.plain_text import shown
 from interp.networks.config import ModelConfig
+from interp.networks.objective import Kind
 from interp.runs.schedule import LARGEST_STEP, Schedule
 from interp.runs.tensor_files import RunError
 from interp.tasks.families import AnyTaskConfig
@@ -33,6 +34,7 @@ class OptimizerConfig:
         batch_size: rows a step, or None for the full batch.
         batch_seed: seed of the mini-batch order.
         loss_dtype: precision of log-softmax and loss; the logits stay float32.
+        loss: what is minimised, as `interp.networks.objective` defines it. Recorded losses are cross-entropies.
     """
 
     name: Literal["adamw", "adam", "sgd"]
@@ -44,7 +46,8 @@ class OptimizerConfig:
     warmup_steps: int
     batch_size: int | None
     batch_seed: int
-    loss_dtype: Literal["float64", "float32"]
+    loss_dtype: Literal["float64", "float32", "float16"]
+    loss: Kind = field(default="cross-entropy", metadata=OMITTED)
 
     def __post_init__(self):
         check_choices(self)

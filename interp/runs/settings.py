@@ -48,6 +48,7 @@ def with_settings(
     value = config_to_json(recipe.config())
     value["task"] |= _defaults(recipe.task)
     value["model"] |= _defaults(recipe.model)
+    value["optimizer"] |= _defaults(recipe.optimizer)
     for path, new in settings.items():
         _set(value, path, new, said[path])
     task: Any = _checked(_task_adapter, value["task"], said, "task.")

@@ -18,7 +18,7 @@ class Data:
     """The train and the test questions of a task."""
 
     def __init__(self, task: Task, recipe: Recipe, device: str):
-        self.dtype = getattr(torch, recipe.optimizer.loss_dtype)
+        self.dtype, self.kind = getattr(torch, recipe.optimizer.loss_dtype), recipe.optimizer.loss
         self.model = recipe.model
         self.batch_size, self.batch_seed = recipe.optimizer.batch_size, recipe.optimizer.batch_seed
         self.train, self.test = (task.of_split(split).to(device) for split in ("train", "test"))
@@ -28,7 +28,7 @@ class Data:
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """What training minimises."""
-        return objective.loss(logits, labels, self.dtype)
+        return objective.loss(logits, labels, self.dtype, self.kind)
 
     def batch(self, step: int) -> tuple[Callable[[Weights], Tensor], Tensor]:
         """Logits function and labels of the examples of this step."""

@@ -37,6 +37,75 @@ def test_the_stated_precision_is_that_of_the_result():
     assert objective.loss(logits, labels, torch.float64).item() == pytest.approx(math.exp(-30), rel=1e-3)
 
 
+DTYPES = [torch.float64, torch.float32, torch.float16]
+# Relative rounding of one operation; losses of a few nats go through some ten.
+ROUNDING = {torch.float64: 1e-15, torch.float32: 1e-7, torch.float16: 1e-3}
+
+
+def squared_error(row, label):
+    return sum((z - (1.0 if k == label else 0.0)) ** 2 for k, z in enumerate(row))
+
+
+def stablemax(row, label):
+    shares = [z + 1 if z >= 0 else 1 / (1 - z) for z in row]
+    return -math.log(shares[label] / sum(shares))
+
+
+def cross_entropy(row, label):
+    return math.log(sum(math.exp(z - max(row)) for z in row)) + max(row) - row[label]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(
+    ("kind", "by_hand"),
+    [("squared-error", squared_error), ("stablemax", stablemax), ("cross-entropy", cross_entropy)],
+)
+def test_every_kind_of_loss_by_hand_in_every_precision(kind, by_hand, dtype):
+    torch.manual_seed(0)
+    # Numbers that float16 holds, with zero and one, where StableMax changes its branch and has a pole on the other.
+    logits = (torch.randn(40, 7) * 4).half().float()
+    logits[0] = torch.tensor([0.0, 1.0, -1.0, 2.0, 0.0, -3.0, 5.0])
+    labels = torch.arange(40) % 7
+    wanted = [by_hand(row, label) for row, label in zip(logits.tolist(), labels.tolist(), strict=True)]
+    found = objective.losses(logits, labels, dtype, kind)
+    total = objective.loss(logits, labels, dtype, kind)
+    assert found.dtype == total.dtype == dtype
+    assert found.tolist() == pytest.approx(wanted, rel=20 * ROUNDING[dtype], abs=20 * ROUNDING[dtype])
+    assert total.item() == pytest.approx(sum(wanted) / 40, rel=20 * ROUNDING[dtype])
+
+
+@pytest.mark.parametrize("kind", ["squared-error", "stablemax", "cross-entropy"])
+def test_slopes_are_those_of_finite_differences_and_never_nan(kind):
+    logits = torch.tensor([[0.5, -2.0, 3.0], [-0.25, 1.0, -4.0]], dtype=torch.float64, requires_grad=True)
+    labels = torch.tensor([2, 0])
+    assert torch.autograd.gradcheck(lambda x: objective.loss(x, labels, torch.float64, kind), logits)
+    edge = torch.tensor([[0.0, 1.0, -1.0]], dtype=torch.float64, requires_grad=True)
+    objective.loss(edge, labels[:1], torch.float64, kind).backward()
+    assert edge.grad.isfinite().all()
+    if kind == "stablemax":
+        # s has the slope 1 at zero from both sides: s = 1, 2, 1/2 and the label is the last.
+        assert edge.grad.tolist() == [pytest.approx([1 / 3.5, 1 / 3.5, 0.25 / 3.5 - 0.25 / 0.5])]
+
+
+def test_a_mean_over_thousands_of_questions_does_not_overflow_in_float16():
+    logits, labels = torch.zeros(5000, 2), torch.zeros(5000, dtype=torch.long)
+    logits[:, 1] = 100
+    assert objective.loss(logits, labels, torch.float16).item() == 100
+
+
+@pytest.mark.parametrize("kind", ["squared-error", "stablemax"])
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
+def test_training_minimises_what_the_recipe_says_and_records_cross_entropy(kind, dtype):
+    config = tiny_config(optimizer={"loss": kind, "loss_dtype": dtype})
+    data = Data(config.task.task(), config.recipe(), "cpu")
+    weights = initial_weights(config.model, 0)
+    logits = data.train_logits(weights)
+    minimised = data.loss(logits, data.train.labels)
+    assert minimised == objective.loss(logits, data.train.labels, getattr(torch, dtype), kind)
+    plain = objective.loss(logits, data.train.labels, torch.float64)
+    assert data.evaluate(weights)["train_loss"] == plain.item() != minimised.item()
+
+
 def test_trainer_probes_and_checks_agree_where_a_network_has_more_outputs_than_answers(tmp_path):
     """As openai/grok's networks, whose softmax runs over a vocabulary of 239 with 97 answers."""
     config = tiny_config(1)

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from interp.networks.config import initial_weights
+from interp.networks.layers import as_matrix
 from interp.networks.network import DescribedNetwork
 from interp.probes.answers.neuron_activity import neuron_activity
 from interp.probes.weights.weight_distances import weight_distances
 from interp.probes.weights.weight_norms import weight_norms
-from interp.probes.weights.weight_spectra import as_matrix, weight_spectra
+from interp.probes.weights.weight_spectra import weight_spectra
 from interp.runs.config import RunConfig
 from interp.runs.record import RunRecord
 from interp.runs.saving import create_run, save_checkpoint

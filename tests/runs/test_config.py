@@ -1,14 +1,16 @@
 """A recipe is a config in which nothing is unknown: what training takes, and what a config that knows it all gives."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import get_type_hints
 
 import pytest
 
-from interp.runs.config import Recipe, RunConfig
+from interp.runs.config import Recipe, RunConfig, config_from_json, config_to_json
 from interp.runs.presets import mainline, variation
 from interp.runs.run import open_run
+from interp.runs.settings import with_settings
 from interp.training.train import train
 from tests.tiny import tiny_config
 
@@ -85,3 +87,27 @@ def test_a_split_that_cannot_be_drawn_is_refused_before_anything_is_made(tmp_pat
     ):
         train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_loss_is_left_out_of_json_while_it_is_cross_entropy():
+    stored = json.loads((BUNDLED / "run.json").read_text("utf-8"))["config"]
+    assert "loss" not in stored["optimizer"]
+    config = config_from_json(stored, "run.json")
+    assert config.optimizer.loss == "cross-entropy"
+    # As it is stored to the last sign: checksums of runs made before the field stay what they were.
+    assert json.dumps(config_to_json(config)) == json.dumps(stored)
+    changed = tiny_config(optimizer={"loss": "stablemax", "loss_dtype": "float16"})
+    value = config_to_json(changed)
+    assert (value["optimizer"]["loss"], value["optimizer"]["loss_dtype"]) == ("stablemax", "float16")
+    assert config_from_json(value, "run.json") == changed
+
+
+def test_the_loss_is_set_by_its_path_and_a_misspelt_one_is_refused(annotations_off):
+    recipe = with_settings(mainline(), {"optimizer.loss": "squared-error"})
+    assert recipe.optimizer.loss == "squared-error"
+    assert with_settings(recipe, {"optimizer.loss": "cross-entropy"}) == mainline()
+    with (
+        annotations_off(),
+        pytest.raises(ValueError, match="loss to be one of 'cross-entropy', 'squared-error', "),
+    ):
+        tiny_config(optimizer={"loss": "mse"})

@@ -5,6 +5,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.networks.layers import as_matrix
 from interp.snapshots.snapshot import Snapshot
 
 VERSION = 1
@@ -37,13 +38,6 @@ def weight_spectra(snapshot: Snapshot) -> pd.DataFrame:
             rows.append({"matrix": name, **_ranks(values)})
     columns = ["matrix", "spectral_norm", "stable_rank", "effective_rank", "full_rank"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def as_matrix(name: str, w: Tensor) -> Float[Tensor, "row column"]:
-    """A weight as one linear map; of more than two axes, all but the last are rows, except for W_Q, W_K and W_V."""
-    if w.ndim == 3 and name.rsplit(".", 1)[-1] in ("W_Q", "W_K", "W_V"):
-        w = w.transpose(0, 1).flatten(1)
-    return w.reshape(-1, w.shape[-1]) if w.ndim > 2 else w
 
 
 def singular_values(matrix: Float[Tensor, "row column"]) -> Float[Tensor, " singular"]:
