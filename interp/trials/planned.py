@@ -201,7 +201,7 @@ def _neurons(run: Run, facts: Facts, seed: int) -> list[Planned]:
     if model is None or not model.d_mlp or facts.grokked is None:
         return []
     bench = Bench(config=model, task=run.task, donors={})
-    now, end = run.step_weights(facts.at), run.step_weights(run.steps[-1])
+    now = run.step_weights(facts.at)
     final = final_subnetwork(run, bench)
     if not 0 < len(final) <= model.d_mlp // 2:
         return []
@@ -210,7 +210,6 @@ def _neurons(run: Run, facts: Facts, seed: int) -> list[Planned]:
     chosen = {"keep-subnetwork": keep, "keep-random-neurons": random}
     if facts.keys:
         chosen["keep-key-neurons"] = KeepNeurons(neurons=key_neurons(run, facts, len(final)))
-    del end
     return [
         _after("control", Arm(name=name, edits=(edit,), rules=(MatchMargin(),))) for name, edit in chosen.items()
     ]
@@ -247,9 +246,9 @@ def key_neurons(run: Run, facts: Facts, n: int) -> tuple[int, ...]:
     from interp.snapshots.snapshot import Snapshot
 
     view = Residues(Snapshot.of(run, facts.at))
-    power = fourier.power_spectrum(view.neuron_logit_map.double())
-    keys = [k - 1 for k in facts.keys]
-    return largest(power[keys].sum(0) / power.sum(0).clamp(min=1e-30), n)
+    power = fourier.power(view.neuron_logit_map.double())
+    # Without the constant, which is no frequency.
+    return largest(power[list(facts.keys)].sum(0) / power[1:].sum(0).clamp(min=1e-30), n)
 
 
 def _slow_gradients(seed: int) -> list[Planned]:
