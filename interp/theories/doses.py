@@ -129,14 +129,15 @@ def _ranked(steps: pd.Series, pair: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 def _slopes(rows: pd.DataFrame, pair: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Slope of ln D against the dose within each pair, by least squares, and its bounds."""
     dose = rows["dose"].to_numpy()
-    dose = dose - (np.bincount(pair, weights=dose) / np.bincount(pair))[pair]
+    centred = dose - (np.bincount(pair, weights=dose) / np.bincount(pair))[pair]
+    # The dose in the middle has no weight, not even by a rounding error, which an infinite value would magnify.
+    dose = np.where(np.abs(centred) <= 1e-12 * np.abs(dose), 0.0, centred)
     weights = dose / np.bincount(pair, weights=dose**2)[pair]
     point = np.log(rows["step"].fillna(np.inf).to_numpy())
     low, high = rows["ln_low"].to_numpy(), rows["ln_high"].to_numpy()
 
     def slope(values: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore"):
-            # The dose in the middle has no weight, not even an infinite value.
             return np.bincount(pair, weights=np.where(weights == 0, 0.0, weights * values))
 
     return slope(point), slope(np.where(weights > 0, low, high)), slope(np.where(weights > 0, high, low))
