@@ -72,11 +72,11 @@ NEUTRAL = [
     RemoveSubspace(weight="embed.W_E", frequencies=(), order=11, acts_on="update"),
     Noise(size=0.0),
     AntitheticNoise(size=0.0),
-    Freeze(of=(), until=10),
-    Freeze(of=ALL_PARTS, until=0),
-    ForgetMoments(of=(), at=3),
-    HoldDirections(of=(), until=10),
-    HoldDirections(of=ALL_PARTS, until=0),
+    Freeze(parts=(), until=10),
+    Freeze(parts=ALL_PARTS, until=0),
+    ForgetMoments(parts=(), at=3),
+    HoldDirections(parts=(), until=10),
+    HoldDirections(parts=ALL_PARTS, until=0),
     SpectralEntropy(strength=0.0),
     RandomPenalty(strength=0.0),
 ]
@@ -100,9 +100,9 @@ ACTIVE = [
     ZeroSum(),
     Noise(size=1e-3),
     AntitheticNoise(size=1e-3),
-    Freeze(of=("attention", "embed.W_E"), until=8),
-    ForgetMoments(of=("mlp_in",), at=5),
-    HoldDirections(of=("mlp_out", "embedding"), until=8),
+    Freeze(parts=("attention", "embed.W_E"), until=8),
+    ForgetMoments(parts=("mlp_in",), at=5),
+    HoldDirections(parts=("mlp_out", "embedding"), until=8),
     SpectralEntropy(strength=0.1),
     RandomPenalty(strength=0.1),
 ]
@@ -218,9 +218,9 @@ def test_fields_out_of_their_bounds_are_refused(annotations_off):
             lambda: AntitheticNoise(size=math.nan),
             "AntitheticNoise needs a finite size of at least 0, got nan",
         ),
-        (lambda: Freeze(of=(), until=-1), "Freeze needs a finite until of at least 0, got -1"),
-        (lambda: ForgetMoments(of=(), at=-1), "ForgetMoments needs a finite at of at least 0"),
-        (lambda: HoldDirections(of=(), until=-1), "HoldDirections needs a finite until of at least 0"),
+        (lambda: Freeze(parts=(), until=-1), "Freeze needs a finite until of at least 0, got -1"),
+        (lambda: ForgetMoments(parts=(), at=-1), "ForgetMoments needs a finite at of at least 0"),
+        (lambda: HoldDirections(parts=(), until=-1), "HoldDirections needs a finite until of at least 0"),
         (lambda: SpectralEntropy(strength=-1.0), "SpectralEntropy needs a finite strength of at least 0"),
         (lambda: RandomPenalty(strength=-1.0), "RandomPenalty needs a finite strength of at least 0"),
         (
@@ -240,11 +240,11 @@ def test_fields_out_of_their_bounds_are_refused(annotations_off):
 def test_names_that_mean_no_weight_and_axes_that_hold_no_tokens_are_refused():
     weights = initial_weights(RECIPE.model, 0)
     kinds = [
-        Freeze(of=("attn",), until=1),
-        ForgetMoments(of=("attn",), at=1),
-        HoldDirections(of=("attn",), until=1),
-        SpectralEntropy(strength=1.0, of=("attn",)),
-        RandomPenalty(strength=1.0, of=("attn",)),
+        Freeze(parts=("attn",), until=1),
+        ForgetMoments(parts=("attn",), at=1),
+        HoldDirections(parts=("attn",), until=1),
+        SpectralEntropy(strength=1.0, parts=("attn",)),
+        RandomPenalty(strength=1.0, parts=("attn",)),
         RemoveSubspace(weight="attn", frequencies=(1,), order=11),
     ]
     for rule in kinds:
@@ -331,7 +331,7 @@ def test_tensors_of_zeros_stay_without_nan():
     for start, after in ((torch.ones(3), torch.zeros(3)), (torch.zeros(3), torch.ones(3))):
         assert torch.equal(rule.updated({}, {"b": after}, rule.start({"b": start}), now)["b"], after)
         assert now.records["norm_error"] == 0
-    held = HoldDirections(of=("b",), until=3)
+    held = HoldDirections(parts=("b",), until=3)
     assert not held.updated({}, {"b": torch.ones(3)}, held.start(zero), now)["b"].any()
     assert now.records["turned"] == 1
     assert torch.equal(Perpendicular().gradients({"b": torch.ones(3)}, zero, {}, now)["b"], torch.ones(3))
@@ -612,7 +612,7 @@ def test_antithetic_noise_sums_to_zero_over_two_steps():
 
 
 def test_frozen_weights_are_the_same_bits_until_they_are_released():
-    found = trained(Freeze(of=("attention", "embedding", "blocks.0.mlp.W_in"), until=8))
+    found = trained(Freeze(parts=("attention", "embedding", "blocks.0.mlp.W_in"), until=8))
     for name in found.weights[0]:
         is_frozen = ".attn." in name or "embed.W_E" in name or "W_pos" in name or name.endswith("W_in")
         changed = [not torch.equal(found.weights[s][name], found.weights[s + 1][name]) for s in range(20)]
@@ -624,14 +624,14 @@ def test_parts_take_all_weights_of_a_network_once():
     taken = [
         name
         for part in ALL_PARTS
-        for name in ForgetMoments(of=(part,), at=2).forgets(names, Now(step=9, since=2))
+        for name in ForgetMoments(parts=(part,), at=2).forgets(names, Now(step=9, since=2))
     ]
     assert sorted(taken) == sorted(names)
-    assert ForgetMoments(of=ALL_PARTS, at=2).forgets(names, Now(step=2, since=3)) == ()
+    assert ForgetMoments(parts=ALL_PARTS, at=2).forgets(names, Now(step=2, since=3)) == ()
 
 
 def test_directions_are_held_and_released():
-    found = trained(HoldDirections(of=("mlp_out", "embed.W_E"), until=8), weight_decay=5.0)
+    found = trained(HoldDirections(parts=("mlp_out", "embed.W_E"), until=8), weight_decay=5.0)
     cosines = {}
     for name, start in found.weights[0].items():
         if start.any():
@@ -646,7 +646,7 @@ def test_directions_are_held_and_released():
         assert found.weights[8][name].norm() < 0.95 * found.weights[0][name].norm()
     assert cosines["unembed.W_U"][1] < 1 - 1e-5
     by_hand = Now(step=0, since=0)
-    rule = HoldDirections(of=("w",), until=1)
+    rule = HoldDirections(parts=("w",), until=1)
     memory = rule.start({"w": torch.tensor([1.0, 0.0])})
     assert rule.updated({}, {"w": torch.tensor([3.0, 4.0])}, memory, by_hand)["w"].tolist() == [3, 0]
     assert by_hand.records["turned"].item() == pytest.approx(0.8)
@@ -677,7 +677,7 @@ def test_spectral_entropy_by_hand_and_its_slope():
 
 
 def test_the_entropy_penalty_lowers_the_entropy_of_what_it_names():
-    control, found = trained(), trained(SpectralEntropy(strength=0.5, of=("embedding",)))
+    control, found = trained(), trained(SpectralEntropy(strength=0.5, parts=("embedding",)))
     entropies = [spectral_entropy(x.weights[-1]["embed.W_E"]).item() for x in (control, found)]
     assert entropies[1] < entropies[0] - 0.01
     start = found.weights[0]
