@@ -42,8 +42,8 @@ class SpectralEntropy(Rule):
 
     Attributes:
         strength: of the entropy in the loss (beta of the paper).
-        parts: parts or weights; all matrices by default. Vectors have no spectrum and do not count. The heads of W_Q, W_K
-            and W_V stand side by side in one matrix, those of W_O below each other.
+        parts: parts or weights; all matrices by default. Vectors have no spectrum and do not count. The heads of W_Q,
+            W_K and W_V stand side by side in one matrix, those of W_O below each other.
 
     References: DeMoss et al. 2024, "The complexity dynamics of grokking" (singular values over their sum, not squares).
     """
