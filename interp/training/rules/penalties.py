@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.ground.plain_text import shown
 from interp.networks.config import Weights
 from interp.networks.layers import as_matrix
 from interp.training.rules.base import Now, Rule
@@ -56,7 +57,7 @@ class SpectralEntropy(Rule):
         check_fields(self, strength=(0, math.inf))
 
     def check(self, weights: Weights, recipe: object) -> None:
-        check_chosen(self, self.parts, tuple(weights))
+        _check_matrices(self, self.parts, weights)
 
     def penalty(self, weights: Weights, now: Now) -> Float[Tensor, ""] | None:
         if self.strength == 0:
@@ -90,7 +91,7 @@ class RandomPenalty(Rule):
         check_fields(self, strength=(0, math.inf))
 
     def check(self, weights: Weights, recipe: object) -> None:
-        check_chosen(self, self.parts, tuple(weights))
+        _check_matrices(self, self.parts, weights)
 
     def penalty(self, weights: Weights, now: Now) -> Float[Tensor, ""] | None:
         if self.strength == 0:
@@ -106,6 +107,16 @@ class RandomPenalty(Rule):
         now.records["spectral_entropy"] = entropy.detach()
         now.records["penalty_gradient"] = whole_norm(norms).detach()
         return torch.stack(terms).sum()
+
+
+def _check_matrices(rule: Rule, parts: tuple[str, ...], weights: Weights) -> None:
+    """Refuse parts that hold no matrix."""
+    check_chosen(rule, parts, tuple(weights))
+    if not _matrices(parts, weights):
+        raise ValueError(
+            f"{type(rule).__name__} needs at least one matrix, got {shown(parts)}. Vectors have no spectrum: name "
+            "weights such as embed.W_E, or leave the parts out for all matrices."
+        )
 
 
 def _matrices(parts: tuple[str, ...], weights: Weights) -> tuple[str, ...]:
