@@ -25,16 +25,28 @@ def battery(
         ),
     ] = None,
     theories: Annotated[
-        str | None, Option(help="Only what these theories ask for, separated by commas. [default: all]", show_default=False)
+        str | None,
+        Option(
+            help="Only what these theories ask for, separated by commas. [default: all]", show_default=False
+        ),
     ] = None,
     pairs: Annotated[
         int | None,
-        Option(help="Train so many pairs; more than the lock says are exploratory. [default: the lock's]", min=1, show_default=False),
+        Option(
+            help="Train so many pairs; more than the lock says are exploratory. [default: the lock's]",
+            min=1,
+            show_default=False,
+        ),
     ] = None,
     jobs: Annotated[
-        int | None, Option(help="Arms at once, one process and thread each. [default: one a core]", min=1, show_default=False)
+        int | None,
+        Option(
+            help="Arms at once, one process and thread each. [default: one a core]", min=1, show_default=False
+        ),
     ] = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="Say what would be trained and how long, and stop.")] = False,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Say what would be trained and how long, and stop.")
+    ] = False,
 ) -> None:
     """Train the arms of a lock, and gather when each generalised.
 

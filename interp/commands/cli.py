@@ -10,10 +10,13 @@ import typer
 import typer.core
 
 from interp.commands.analyse import analyse
+from interp.commands.battery import battery
+from interp.commands.branch import branch
 from interp.commands.import_run import import_run
 from interp.commands.info import info
 from interp.commands.judge import judge
 from interp.commands.measure import measure
+from interp.commands.predict import predict
 from interp.commands.train import resume, train
 from interp.commands.verify import verify
 from interp.ground.memory import is_out_of_memory
@@ -76,6 +79,9 @@ app.command("import")(import_run)
 app.command()(verify)
 app.command()(measure)
 app.command()(analyse)
+app.command()(branch)
+app.command()(predict)
+app.command()(battery)
 app.command()(judge)
 
 

@@ -82,13 +82,19 @@ def branch(
     start = start_of(run, at, arm, recipe)
     task = edited_task(run.task, arm.data)
     planned = _recipe(run, task, at, budget, arm, recipe, save, save_optimizer)
-    about = Branch(
-        arm=arm, parent=_identity(run), budget=budget, pair=pair, jitter=jitter, until=until
-    )
+    about = Branch(arm=arm, parent=_identity(run), budget=budget, pair=pair, jitter=jitter, until=until)
     planned = replace(planned, branch=branch_to_json(about))
     weights = _edited(run, start.weights, planned, task, arm, jitter)
     with workshop(path) as folder:
-        _begin(folder / path.name, run, planned, task, Checkpoint(at, weights, start.optimizer), arm, follows or {})
+        _begin(
+            folder / path.name,
+            run,
+            planned,
+            task,
+            Checkpoint(at, weights, start.optimizer),
+            arm,
+            follows or {},
+        )
         put_in_place(folder / path.name, path)
     with lock(path):
         made = open_run(path)
@@ -120,17 +126,13 @@ def start_of(run: Run, at: int, arm: Arm = CONTROL, recipe: Recipe | None = None
 def _no_state(run: Run, at: int) -> str:
     known = run.optimizer_steps
     why = (
-        f"A branch needs the optimizer's state, and checkpoint {at} of run {run.name!r} has weights alone. From weights "
-        "alone the unchanged control drifts from its parent."
+        f"A branch needs the optimizer's state, and checkpoint {at} of run {run.name!r} has weights alone. From "
+        "weights alone the unchanged control drifts from its parent."
     )
     if not known:
-        return (
-            f"{why} No checkpoint of it has one: take --fresh-optimizer (fresh_optimizer in an arm), for the control too."
-        )
+        return f"{why} No checkpoint of it has one: take --fresh-optimizer (in an arm fresh_optimizer), in all arms."
     nearest = min(known, key=lambda step: abs(step - at))
-    return (
-        f"{why} The nearest that has it is {nearest}: take --at {nearest}, or --fresh-optimizer, for the control too."
-    )
+    return f"{why} The nearest that has it is {nearest}: take --at {nearest}, or --fresh-optimizer, in all arms."
 
 
 def _identity(run: Run) -> str:
@@ -162,8 +164,8 @@ def _recipe(
     changed = with_settings(recipe, arm.settings) if arm.settings else recipe
     if changed.task != task.config or changed.model != recipe.model:
         raise ValueError(
-            f"Arm {arm.label!r} changes the task or the network by its settings. Data are changed by `data`, weights by "
-            "`edits`; a network of other sizes is another run."
+            f"Arm {arm.label!r} changes the task or the network by its settings. Data are changed by `data`, weights "
+            "by `edits`; a network of other sizes is another run."
         )
     return changed
 
@@ -187,14 +189,12 @@ def _whole(run: Run, stated: Recipe | None) -> Recipe:
         return known.recipe()
     except ValueError as error:
         raise ValueError(
-            f"Run {run.name!r} was trained elsewhere and does not say how: {error} State the recipe (--preset and --set, "
-            "recipe= in Python); the branch is then a new parent, as far as that recipe is the right one."
+            f"Run {run.name!r} was trained elsewhere and does not say how: {error} State the recipe (--preset and "
+            "--set, recipe= in Python); the branch is then a new parent, as far as that recipe is the right one."
         ) from error
 
 
-def _edited(
-    run: Run, weights: Weights, recipe: Recipe, task: Task, arm: Arm, jitter: int | None
-) -> Weights:
+def _edited(run: Run, weights: Weights, recipe: Recipe, task: Task, arm: Arm, jitter: int | None) -> Weights:
     """The weights at which the branch starts: disturbed first, as all arms of a pair are, then edited."""
     if jitter is not None:
         weights = jittered(weights, jitter)
@@ -234,5 +234,3 @@ def _begin(
 def command_to_continue(run: Run) -> str:
     """What continues a branch that was stopped."""
     return f"interp resume {quote(str(run.path))}"
-
-

@@ -76,7 +76,9 @@ def ended_at(config: RunConfig, step: int) -> RunConfig:
     assert config.schedule is not None
     steps = tuple(s for s in config.schedule.steps if s < step)
     optimizer_steps = tuple(s for s in config.schedule.optimizer_steps if s < step)
-    return replace(config, n_steps=step, schedule=Schedule(steps=(*steps, step), optimizer_steps=optimizer_steps))
+    return replace(
+        config, n_steps=step, schedule=Schedule(steps=(*steps, step), optimizer_steps=optimizer_steps)
+    )
 
 
 def end_state(run: Run, device: str, threads: int) -> Checkpoint:

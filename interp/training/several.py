@@ -55,7 +55,9 @@ class JobEnd:
     why: str = ""
 
 
-def train_jobs(jobs: Sequence[Job], n_processes: int, is_over: Callable[[], bool] = lambda: False) -> list[JobEnd]:
+def train_jobs(
+    jobs: Sequence[Job], n_processes: int, is_over: Callable[[], bool] = lambda: False
+) -> list[JobEnd]:
     """Train all of them, some at once; a job that fails takes with it only those that wait for it.
 
     Ctrl-C lets each process end its step and save, then raises KeyboardInterrupt; called again, it goes on.

@@ -9,7 +9,7 @@ It can be stopped at any time, and goes on where it was.
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import torch
 
 from interp.ground.provenance import versions
 from interp.networks.config import initial_weights
+from interp.runs.config import Recipe
 from interp.runs.run import Run, open_run
 from interp.tables.folder import write_tables
 from interp.theories import ALL
@@ -85,7 +86,9 @@ def plan(
         chosen.append(entry)
         low, high = low + shortest, high + longest
     left = tuple(e for e in entries if e not in chosen)
-    return Plan(entries=tuple(chosen), pairs=pairs, left_out=left, seconds=(low, high), n_processes=n_processes)
+    return Plan(
+        entries=tuple(chosen), pairs=pairs, left_out=left, seconds=(low, high), n_processes=n_processes
+    )
 
 
 def train(run: Run, out: Path, planned: Plan, *, seconds: float | None = None) -> list[JobEnd]:
@@ -100,10 +103,40 @@ def train(run: Run, out: Path, planned: Plan, *, seconds: float | None = None) -
     started = time.monotonic()
     lock = locked(out, run)
     lead = _lead(run, out, lock.run["lead"]) if any(e.from_lead for e in planned.entries) else run
+    # All pairs of an arm, then the next arm: what is cut off is the end of the list, not the third pair of all.
     jobs = [_job(run, lead, out, entry, pair) for entry in planned.entries for pair in planned.pairs]
     return train_jobs(
         jobs, planned.n_processes, lambda: seconds is not None and time.monotonic() - started > seconds
     )
+
+
+def train_entries(
+    run: Run,
+    out: Path,
+    entries: Sequence[Entry],
+    *,
+    n_pairs: int,
+    n_processes: int,
+    fresh_optimizer: bool = False,
+    recipe: Recipe | None = None,
+) -> list[JobEnd]:
+    """Train arms without a lock.
+
+    Args:
+        n_pairs: 0 for one pair without a disturbance.
+        recipe: as `branch`.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, when everything is saved.
+    """
+    if fresh_optimizer:
+        entries = [replace(e, arm=replace(e.arm, fresh_optimizer=True)) for e in entries]
+    jobs = [
+        _job(run, run, out, entry, pair, is_disturbed=n_pairs > 0, recipe=recipe, one_thread=n_processes > 1)
+        for entry in entries
+        for pair in map(str, range(max(n_pairs, 1)))
+    ]
+    return train_jobs(jobs, n_processes)
 
 
 def gather(out: Path, about: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
@@ -182,21 +215,29 @@ def seconds_per_step(run: Run, n: int = 4) -> float:
 
 
 def train_arm(
-    *, path: Path, run: Run, entry: Entry, pair: str, follows: dict[str, Path], threads: int
+    *,
+    path: Path,
+    run: Run,
+    entry: Entry,
+    pair: str,
+    follows: dict[str, Path],
+    jitter: int | None,
+    threads: int | None,
+    recipe: Recipe | None,
 ) -> None:
     """Train one arm of one pair to its end, which is no later than that of the paths that it follows."""
     followed = {name: open_run(where) for name, where in follows.items()}
-    lengths = [known_steps(other) for other in followed.values()]
     branch(
         run,
         path,
         at=entry.at,
-        budget=min([entry.budget, *lengths]),
+        budget=min([entry.budget, *map(known_steps, followed.values())]),
         arm=entry.arm,
         pair=pair,
-        jitter=int(pair) + 1,
+        jitter=jitter,
         until=entry.until,
         follows=followed,
+        recipe=recipe,
         threads=threads,
     )
 
@@ -211,14 +252,31 @@ def folder(out: Path, pair: str, key: str) -> Path:
     return out / BRANCHES / pair / key
 
 
-def _job(run: Run, lead: Run, out: Path, entry: Entry, pair: str) -> Job:
+def _job(
+    run: Run,
+    lead: Run,
+    out: Path,
+    entry: Entry,
+    pair: str,
+    *,
+    is_disturbed: bool = True,
+    recipe: Recipe | None = None,
+    one_thread: bool = True,
+) -> Job:
     follows = {name: folder(out, pair, key) for name, key in entry.follows.items()}
-    parent = lead if entry.from_lead else run
-    threads = 1
+    arguments = {
+        "run": lead if entry.from_lead else run,
+        "entry": entry,
+        "pair": pair,
+        "follows": follows,
+        "jitter": int(pair) + 1 if is_disturbed else None,
+        "threads": 1 if one_thread else None,
+        "recipe": recipe,
+    }
     return Job(
         path=folder(out, pair, entry.key),
         train=train_arm,
-        arguments={"run": parent, "entry": entry, "pair": pair, "follows": follows, "threads": threads},
+        arguments=arguments,
         goes_on=continue_arm,
         after=tuple(follows.values()),
     )
@@ -229,7 +287,9 @@ def _lead(run: Run, out: Path, span: dict[str, int]) -> Run:
     path = out / BRANCHES / LEAD
     if not (path / "run.json").exists():
         arm = Arm(name=LEAD)
-        return branch(run, path, at=span["at"], budget=span["to"] - span["at"], arm=arm, save_optimizer=[span["to"]])
+        return branch(
+            run, path, at=span["at"], budget=span["to"] - span["at"], arm=arm, save_optimizer=[span["to"]]
+        )
     made = open_run(path)
     return made if made.record.status == "complete" else resume(path)
 

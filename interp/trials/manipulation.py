@@ -85,7 +85,9 @@ def _recovery(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Check
     lowest = float(since.min())
     if first >= TRAIN_ACCURACY:
         holds = lowest >= TRAIN_ACCURACY
-        yield Checked(check="train accuracy later (no spike)", found=lowest, allowed=TRAIN_ACCURACY, holds=holds)
+        yield Checked(
+            check="train accuracy later (no spike)", found=lowest, allowed=TRAIN_ACCURACY, holds=holds
+        )
 
 
 _CHECKS: tuple[Callable[[Run, Branch, pd.DataFrame], Iterator[Checked]], ...] = (

@@ -4,8 +4,8 @@ Rows are in the order in which they decide: those first that most theories share
 tells. A theory names arms by their names alone; here they become values for one run.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -21,6 +21,7 @@ from interp.runs.run import Run
 from interp.training.arms import Arm, Until
 from interp.training.rules import (
     AntitheticNoise,
+    AnyRule,
     ForgetMoments,
     Freeze,
     HoldDirections,
@@ -44,6 +45,7 @@ DOSES = (0.85, 1.15)
 SMALL_EPS = 1e-25
 # Size of the noise of a step as a share of that of an update.
 NOISE_DOSES = (0.1, 0.3, 1.0)
+UNTIL = Until()
 # Of the gradient of the loss: as large is the penalty's where arms branch.
 PENALTY_SHARE = 1.0
 
@@ -60,7 +62,7 @@ class Planned:
     arm: Arm
     point: Point = "plateau"
     follows: tuple[str, ...] = ()
-    until: Until | None = Until()
+    until: Until | None = UNTIL
 
     @property
     def key(self) -> str:
@@ -68,43 +70,55 @@ class Planned:
         return self.arm.label if self.point == "plateau" else f"{self.arm.label}@{self.point}"
 
 
-def planned_arms(run: Run, facts: Facts, *, seed: int = 0) -> list[Planned]:
+def planned_arms(
+    run: Run, facts: Facts, *, seed: int = 0, names: Iterable[str] | None = None
+) -> list[Planned]:
     """Every arm that makes sense on this run.
 
     Args:
         seed: of what shams draw at random.
+        names: only groups with an arm of these names, and of those all: what is compared stands together.
 
     Raises:
         ValueError: if a sham cannot be made as large as what it stands for.
     """
-    arms = [Planned(arm=Arm(name="control"), until=None), _after("control", Arm(name="replay", rules=(ReplayNorms(),)))]
-    arms += _frequencies(run, facts, facts.at, "plateau", seed)
-    arms += _norms() + _squared() + _perpendicular()
-    arms += _read_out(facts) + _neurons(run, facts, seed)
-    arms += _slow_gradients(seed) + _noise(run, facts, seed) + _entropy(run, facts, seed) + _arithmetic()
-    if facts.later is not None:
-        arms.append(Planned(arm=Arm(name="control"), point="later", until=None))
-        arms += _frequencies(run, facts, facts.later, "later", seed)
-    return arms
+    wanted = None if names is None else {*names}
+    found: list[Planned] = []
+    for of_group, make in GROUPS.items():
+        if wanted is None or wanted & {*of_group}:
+            found += make(run, facts, seed)
+    return found
 
 
-def _after(control: str, arm: Arm, **more: Arm) -> Planned:
-    return Planned(arm=_compared(arm, control), follows=(control,))
+def _controls(run: Run, facts: Facts, seed: int) -> list[Planned]:
+    """The control, whose path most others follow, and the sham of following it."""
+    return [
+        Planned(arm=Arm(name="control"), until=None),
+        _after("control", Arm(name="replay", rules=(ReplayNorms(),))),
+    ]
 
 
-def _compared(arm: Arm, reference: str, dose: float | None = None) -> Arm:
-    from dataclasses import replace
+def _after(control: str, arm: Arm) -> Planned:
+    """An arm that is compared with a control and follows its path."""
+    return Planned(arm=replace(arm, reference=control), follows=(control,))
 
-    return replace(arm, reference=reference, reference_dose=dose)
 
-
-def _matched(of: str = "control", factor: float = 1.0) -> tuple[ReplayNorms, MatchMargin]:
+def _matched(of: str = "control", factor: float = 1.0) -> tuple[AnyRule, ...]:
     """Norm and logit scale of another arm: what is left to differ is the direction."""
     return ReplayNorms(of=of, factor=factor), MatchMargin(of=of)
 
 
-def _frequencies(run: Run, facts: Facts, at: int, point: Point, seed: int) -> list[Planned]:
-    """Hidden progress: key frequencies set back to memorization, others instead, key ones ahead."""
+def _frequencies(run: Run, facts: Facts, seed: int) -> list[Planned]:
+    """Hidden progress, at two points: is more lost where there was more?"""
+    found = _frequencies_at(run, facts, facts.at, "plateau", seed)
+    if found and facts.later is not None:
+        found.append(Planned(arm=Arm(name="control"), point="later", until=None))
+        found += _frequencies_at(run, facts, facts.later, "later", seed)
+    return found
+
+
+def _frequencies_at(run: Run, facts: Facts, at: int, point: Point, seed: int) -> list[Planned]:
+    """Key frequencies set back to memorization, others instead, key ones ahead."""
     if not facts.keys:
         return []
     back = GraftFrequencies(frequencies=facts.keys, where=("W_E", "W_L"), donor="memorization")
@@ -122,12 +136,18 @@ def _frequencies(run: Run, facts: Facts, at: int, point: Point, seed: int) -> li
     if facts.ahead is not None and point == "plateau":
         ahead = GraftFrequencies(frequencies=facts.keys, where=("W_E", "W_L"), donor="ahead")
         found.append(
-            Arm(name="keys-ahead", reference="control", edits=(ahead,), donors={"ahead": facts.ahead}, rules=_matched())
+            Arm(
+                name="keys-ahead",
+                reference="control",
+                edits=(ahead,),
+                donors={"ahead": facts.ahead},
+                rules=_matched(),
+            )
         )
     return [Planned(arm=arm, point=point, follows=("control",)) for arm in found]
 
 
-def _norms() -> list[Planned]:
+def _norms(run: Run, facts: Facts, seed: int) -> list[Planned]:
     """The norm as such, and what of it goes through the scale of the logits."""
     out = []
     for dose in DOSES:
@@ -142,13 +162,12 @@ def _norms() -> list[Planned]:
     small = {"optimizer.eps": SMALL_EPS}
     out.append(Planned(arm=Arm(name="control-eps", settings=small), until=None))
     for dose in DOSES:
-        rules = (ReplayNorms(of="control-eps", factor=dose), MatchMargin(of="control-eps"))
-        arm = Arm(name="norm-at-margin-eps", dose=dose, rules=rules, settings=small)
+        arm = Arm(name="norm-at-margin-eps", dose=dose, rules=_matched("control-eps", dose), settings=small)
         out.append(_after("control-eps", arm))
     return out
 
 
-def _squared() -> list[Planned]:
+def _squared(run: Run, facts: Facts, seed: int) -> list[Planned]:
     """The same under squared error, where the scale of the logits has nothing to saturate."""
     settings, of, dose = {"optimizer.loss": "squared-error"}, "control-squared", max(DOSES)
     held = ReplayNorms(of=of, factor=dose)
@@ -156,12 +175,15 @@ def _squared() -> list[Planned]:
         Planned(arm=Arm(name=of, settings=settings), until=None),
         _after(of, Arm(name="norm-squared", dose=dose, rules=(held,), settings=settings)),
         _after(
-            of, Arm(name="norm-at-margin-squared", dose=dose, rules=(held, MatchMargin(of=of)), settings=settings)
+            of,
+            Arm(
+                name="norm-at-margin-squared", dose=dose, rules=(held, MatchMargin(of=of)), settings=settings
+            ),
         ),
     ]
 
 
-def _perpendicular() -> list[Planned]:
+def _perpendicular(run: Run, facts: Facts, seed: int) -> list[Planned]:
     """Numerics: the gradient without its part along the weights, and a plain one on the norms that this leads to."""
     first = Arm(name="perpendicular", reference="control", rules=(Perpendicular(),))
     norm = Arm(name="perpendicular-norm", reference="control", rules=(ReplayNorms(of="perpendicular"),))
@@ -171,7 +193,7 @@ def _perpendicular() -> list[Planned]:
     ]
 
 
-def _read_out(facts: Facts) -> list[Planned]:
+def _read_out(run: Run, facts: Facts, seed: int) -> list[Planned]:
     """Lazy to rich: features frozen for half the plateau, then released; the same release without a freeze."""
     if facts.grokked is None:
         return []
@@ -189,7 +211,9 @@ def _read_out(facts: Facts) -> list[Planned]:
     return [
         Planned(arm=Arm(name="control"), point="memorization", until=None),
         *(
-            Planned(arm=arm, point="memorization", follows=("control",) if arm.name.endswith("radial") else ())
+            Planned(
+                arm=arm, point="memorization", follows=("control",) if arm.name.endswith("radial") else ()
+            )
             for arm in found
         ),
     ]
@@ -211,7 +235,8 @@ def _neurons(run: Run, facts: Facts, seed: int) -> list[Planned]:
     if facts.keys:
         chosen["keep-key-neurons"] = KeepNeurons(neurons=key_neurons(run, facts, len(final)))
     return [
-        _after("control", Arm(name=name, edits=(edit,), rules=(MatchMargin(),))) for name, edit in chosen.items()
+        _after("control", Arm(name=name, edits=(edit,), rules=(MatchMargin(),)))
+        for name, edit in chosen.items()
     ]
 
 
@@ -251,7 +276,7 @@ def key_neurons(run: Run, facts: Facts, n: int) -> tuple[int, ...]:
     return largest(power[list(facts.keys)].sum(0) / power[1:].sum(0).clamp(min=1e-30), n)
 
 
-def _slow_gradients(seed: int) -> list[Planned]:
+def _slow_gradients(run: Run, facts: Facts, seed: int) -> list[Planned]:
     """Slow gradients amplified, subtracted, shuffled, and plain ones with steps as large."""
     found = {
         "slow-gradient": SlowGradients(),
@@ -279,7 +304,9 @@ def _noise(run: Run, facts: Facts, seed: int) -> list[Planned]:
     norm = float(torch.stack([w.double().square().sum() for w in weights.values()]).sum().sqrt())
     update = recipe.optimizer.lr * max(recipe.optimizer.weight_decay, 0.01) * norm / n**0.5
     return [
-        _after("control", Arm(name=name, dose=dose, rules=(kind(size=dose * update, seed=seed), ReplayNorms())))
+        _after(
+            "control", Arm(name=name, dose=dose, rules=(kind(size=dose * update, seed=seed), ReplayNorms()))
+        )
         for dose in NOISE_DOSES
         for name, kind in (("noise", Noise), ("antithetic-noise", AntitheticNoise))
     ]
@@ -288,7 +315,7 @@ def _noise(run: Run, facts: Facts, seed: int) -> list[Planned]:
 def _entropy(run: Run, facts: Facts, seed: int) -> list[Planned]:
     """Compression driven by a penalty, and a penalty of equal gradient in a random direction."""
     strength = PENALTY_SHARE * _penalty_strength(run, facts)
-    found = {
+    found: dict[str, AnyRule] = {
         "entropy-penalty": SpectralEntropy(strength=strength),
         "random-penalty": RandomPenalty(strength=strength, seed=seed),
     }
@@ -316,7 +343,7 @@ def _gradient_norm(weights: Iterable[torch.Tensor]) -> float:
     return float(torch.stack(squares).sum().sqrt())
 
 
-def _arithmetic() -> list[Planned]:
+def _arithmetic(run: Run, facts: Facts, seed: int) -> list[Planned]:
     """Arithmetic: precision of the loss, StableMax, gradients of the logits that sum to zero; no decay to hide it."""
     settings = {"optimizer.weight_decay": 0.0, "optimizer.eps": SMALL_EPS}
     losses: Sequence[tuple[str, dict[str, object]]] = (
@@ -331,3 +358,30 @@ def _arithmetic() -> list[Planned]:
         Arm(name="zero-sum-float32", reference="control", rules=(ZeroSum(),), settings=float32),
     ]
     return [Planned(arm=arm) for arm in arms]
+
+
+# By the names of the arms that each makes, those first that decide most.
+GROUPS: dict[tuple[str, ...], Callable[[Run, Facts, int], list[Planned]]] = {
+    ("control", "replay"): _controls,
+    ("others-back", "keys-back", "keys-ahead"): _frequencies,
+    ("norm-at-margin", "norm", "norm-rate", "control-eps", "norm-at-margin-eps"): _norms,
+    ("control-squared", "norm-squared", "norm-at-margin-squared"): _squared,
+    ("perpendicular", "perpendicular-norm"): _perpendicular,
+    ("keep-subnetwork", "keep-random-neurons", "keep-key-neurons"): _neurons,
+    ("readout-first", "readout-first-reset", "readout-first-radial"): _read_out,
+    (
+        "slow-gradient",
+        "slow-gradient-shuffled",
+        "slow-gradient-subtracted",
+        "slow-gradient-rate",
+    ): _slow_gradients,
+    ("noise", "antithetic-noise"): _noise,
+    ("entropy-penalty", "random-penalty"): _entropy,
+    (
+        "no-decay-float32",
+        "no-decay-float64",
+        "no-decay-stablemax",
+        "float64",
+        "zero-sum-float32",
+    ): _arithmetic,
+}

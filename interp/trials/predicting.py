@@ -1,4 +1,4 @@
-"""Predictions before anything is trained: what each arm will be, and what each theory says of it, written and locked."""
+"""Predictions before anything is trained: what each arm will be, what each theory says of it, written and locked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -85,16 +85,16 @@ def predict(
     if (out / PREDICTIONS).exists():
         # Before minutes are spent on measuring.
         raise ValueError(
-            f"{out / PREDICTIONS} exists. A lock is never written over, since what was predicted first must stay. Take a "
-            "new folder (--out), or delete the file if nothing was trained under it."
+            f"{out / PREDICTIONS} exists. A lock is never written over, since what was predicted first must stay. "
+            "Take a new folder (--out), or delete the file if nothing was trained under it."
         )
     if n_pairs < 1:
         raise ValueError(f"A trial needs at least 1 pair, got {n_pairs}. A verdict needs 2 or more.")
     facts = facts_of(run, at, device=device)
     if facts.to_grok is None and steps is None:
         raise ValueError(
-            f"A trial needs a budget, and run {run.name!r} never generalised, so that it cannot be read off it. State it: "
-            "--steps N."
+            f"A trial needs a budget, and run {run.name!r} never generalised, so that it cannot be read off it. State "
+            "it: --steps N."
         )
     entries = _entries(run, facts, planned_arms(run, facts, seed=seed), factor, steps)
     out.mkdir(parents=True, exist_ok=True)
@@ -183,5 +183,3 @@ def _budget(facts: Facts, at: int, factor: float) -> int:
     assert facts.grokked is not None
     steps = factor * (facts.grokked - at)
     return max(int(-(-steps // facts.interval)) * facts.interval, 10 * facts.interval)
-
-
