@@ -59,7 +59,8 @@ def battery(
     import os
 
     from interp.runs.run import open_run
-    from interp.trials.battery import gather, plan, train
+    from interp.trials.battery import plan, train
+    from interp.trials.branching import gather
     from interp.trials.predicting import about_lock, locked
 
     folder, parent = trial_folder(run, out), open_run(run)

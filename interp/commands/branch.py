@@ -9,7 +9,6 @@ from interp.ground.plain_text import number_of, say
 
 if TYPE_CHECKING:
     from interp.runs.config import Recipe
-    from interp.runs.run import Run
 
 
 def branch(
@@ -81,8 +80,10 @@ def branch(
         return
     if out is None or at is None or steps is None:
         lacking = [name for name, x in (("OUT", out), ("--at", at), ("--steps", steps)) if x is None]
-        raise ValueError(f"interp branch needs {', '.join(lacking)}. See interp branch --help for an example.")
-    from interp.trials.battery import gather, train_entries
+        raise ValueError(
+            f"interp branch needs {', '.join(lacking)}. See interp branch --help for an example."
+        )
+    from interp.trials.branching import gather, train_entries
     from interp.trials.choosing import changed_arm, chosen_entries
 
     parent = open_run(run)

@@ -132,7 +132,9 @@ def _no_state(run: Run, at: int) -> str:
     if not known:
         return f"{why} No checkpoint of it has one: take --fresh-optimizer (in an arm fresh_optimizer), in all arms."
     nearest = min(known, key=lambda step: abs(step - at))
-    return f"{why} The nearest that has it is {nearest}: take --at {nearest}, or --fresh-optimizer, in all arms."
+    return (
+        f"{why} The nearest that has it is {nearest}: take --at {nearest}, or --fresh-optimizer, in all arms."
+    )
 
 
 def _identity(run: Run) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 from interp.runs.run import Run
 from interp.runs.settings import value_of
 from interp.training.arms import CONTROL, Arm, Until, arm_from_json
+from interp.trials.entry import Entry
 from interp.trials.facts import facts_of
 from interp.trials.planned import GROUPS, UNTIL, planned_arms
-from interp.trials.predicting import Entry
 
 
 def chosen_entries(
@@ -34,7 +34,9 @@ def chosen_entries(
     arms = [CONTROL, *[replace(arm, reference=arm.reference or "control") for arm in (*own, *changed)]]
     # The control of an arm that follows its path must go on as long as that.
     entries += [
-        _entry(arm, at, steps, follows_of(arm), None if arm.is_control and _has_followers(plans, own) else until)
+        _entry(
+            arm, at, steps, follows_of(arm), None if arm.is_control and _has_followers(plans, own) else until
+        )
         for arm in arms
         if arm.label not in {entry.key for entry in entries}
     ]
@@ -70,14 +72,21 @@ def _of_battery(run: Run, at: int, names: Sequence[str]) -> list:
     known = [name for group in GROUPS for name in group]
     if unknown := [name for name, _, _ in wanted if name not in known]:
         raise ValueError(
-            f"There is no arm {unknown[0]!r}, and no such file. There are: {', '.join(known)}; or a JSON file of an arm."
+            f"There is no arm {unknown[0]!r}, and no such file. There are: {', '.join(known)}; or a JSON file of "
+            "an arm."
         )
-    plans = [p for p in planned_arms(run, facts_of(run, at), names=[n for n, _, _ in wanted]) if p.point == "plateau"]
+    plans = [
+        p
+        for p in planned_arms(run, facts_of(run, at), names=[n for n, _, _ in wanted])
+        if p.point == "plateau"
+    ]
     found = []
     for name, colon, dose in wanted:
         of_name = [p for p in plans if p.arm.name == name and (not colon or p.arm.dose == _dose(dose, name))]
         if not of_name:
-            doses = ", ".join(f"{p.arm.dose:g}" for p in plans if p.arm.name == name and p.arm.dose is not None)
+            doses = ", ".join(
+                f"{p.arm.dose:g}" for p in plans if p.arm.name == name and p.arm.dose is not None
+            )
             raise ValueError(
                 f"Arm {name}{colon}{dose} is not one that makes sense on run {run.name!r}."
                 + (f" Its doses are {doses}." if doses else "")
@@ -88,7 +97,7 @@ def _of_battery(run: Run, at: int, names: Sequence[str]) -> list:
         # In the order of the battery, which has what is followed first.
         labels |= {*plan.follows, *([plan.arm.reference] if plan.arm.reference else [])}
     everything = [*planned_arms(run, facts_of(run, at), names=["control"]), *plans]
-    return [p for p in everything if p.arm.label in labels and p.arm.name != "replay" or p in found]
+    return [p for p in everything if (p.arm.label in labels and p.arm.name != "replay") or p in found]
 
 
 def _dose(text: str, name: str) -> float:
@@ -106,7 +115,9 @@ def _in_file(path: Path) -> Arm:
     try:
         value = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise ValueError(f"--arm {path}: needs a JSON file of an arm, and it cannot be read: {error}.") from error
+        raise ValueError(
+            f"--arm {path}: needs a JSON file of an arm, and it cannot be read: {error}."
+        ) from error
     if not isinstance(value, dict):
         raise ValueError(f"--arm {path}: needs a JSON object of an arm, got {type(value).__name__}.")
     return arm_from_json(value, str(path))
@@ -114,5 +125,11 @@ def _in_file(path: Path) -> Arm:
 
 def _entry(arm: Arm, at: int, steps: int, follows: Sequence[str], until: Until | None) -> Entry:
     return Entry(
-        arm=arm, key=arm.label, at=at, from_lead=False, follows={f: f for f in follows}, until=until, budget=steps
+        arm=arm,
+        key=arm.label,
+        at=at,
+        from_lead=False,
+        follows={f: f for f in follows},
+        until=until,
+        budget=steps,
     )

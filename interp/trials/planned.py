@@ -200,12 +200,16 @@ def _read_out(run: Run, facts: Facts, seed: int) -> list[Planned]:
     stretch = max((facts.grokked - facts.memorized) // 2, 1)
     features = ("embedding", "attention", "mlp_in")
     found = [
-        Arm(name="readout-first", reference="control", rules=(Freeze(of=features, until=stretch),)),
-        Arm(name="readout-first-reset", reference="control", rules=(ForgetMoments(of=features, at=stretch),)),
+        Arm(name="readout-first", reference="control", rules=(Freeze(parts=features, until=stretch),)),
+        Arm(
+            name="readout-first-reset",
+            reference="control",
+            rules=(ForgetMoments(parts=features, at=stretch),),
+        ),
         Arm(
             name="readout-first-radial",
             reference="control",
-            rules=(HoldDirections(of=features, until=stretch), ReplayNorms()),
+            rules=(HoldDirections(parts=features, until=stretch), ReplayNorms()),
         ),
     ]
     return [

@@ -1,16 +1,14 @@
 """Predictions before anything is trained: what each arm will be, what each theory says of it, written and locked."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from interp.runs.belonging import belonging
 from interp.runs.run import Run
-from interp.runs.tensor_files import RunError
 from interp.theories import ALL
 from interp.theories.lock import Lock, read_lock, write_lock
-from interp.training.arms import Arm, Until, arm_from_json, arm_to_json
+from interp.trials.entry import Entry, entry_from_json
 from interp.trials.facts import Facts, facts_of
 from interp.trials.outcomes import EVENTS
 from interp.trials.planned import Planned, planned_arms
@@ -18,43 +16,6 @@ from interp.trials.planned import Planned, planned_arms
 PREDICTIONS = "predictions.json"
 # Of the steps that the parent took from the branch: an arm that has not got there by then is censored.
 BUDGET = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One arm as the lock holds it: everything that trains it, for every pair.
-
-    Attributes:
-        key: its folder within a pair.
-        at: where it leaves the parent, or the lead.
-        follows: keys of the arms of its pair whose path it follows, by the name that its rules know them by.
-        budget: steps at most.
-    """
-
-    arm: Arm
-    key: str
-    at: int
-    from_lead: bool
-    follows: Mapping[str, str]
-    until: Until | None
-    budget: int
-
-    def to_json(self) -> dict[str, Any]:
-        until = None if self.until is None else vars(self.until)
-        return {**vars(self), "arm": arm_to_json(self.arm), "follows": dict(self.follows), "until": until}
-
-
-def entry_from_json(value: Mapping[str, Any], where: str) -> Entry:
-    """The arm that a lock holds.
-
-    Raises:
-        RunError: if it has an edit or a rule that this version does not know.
-    """
-    try:
-        until = None if value["until"] is None else Until(**value["until"])
-        return Entry(**{**value, "arm": arm_from_json(value["arm"], where), "until": until})
-    except (KeyError, TypeError) as error:
-        raise RunError(f"{where} holds an arm that this version does not know: {error}.") from error
 
 
 def predict(

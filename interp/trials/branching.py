@@ -1,0 +1,184 @@
+"""Arms trained, as many at once as there are cores, and what came of them as tables.
+
+    OUT/branches/0/control/     the control of pair 0, an ordinary run; further arms and pairs beside it
+    OUT/arms.csv, levels.csv, checks.csv, curves.csv, about.json
+
+Training can be stopped at any time, and goes on where it was.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from interp.ground.provenance import versions
+from interp.runs.config import Recipe
+from interp.runs.run import Run, open_run
+from interp.tables.folder import write_tables
+from interp.training.arms import Branch, branch_of
+from interp.training.branches import branch
+from interp.training.paths import known_steps
+from interp.training.several import Job, JobEnd, train_jobs
+from interp.training.train import resume
+from interp.trials.entry import Entry
+from interp.trials.manipulation import manipulation_checks
+from interp.trials.outcomes import arm_rows, as_table, check_rows, curve_rows, level_rows, values_at_event
+
+BRANCHES = "branches"
+
+
+def train_entries(
+    run: Run,
+    out: Path,
+    entries: Sequence[Entry],
+    *,
+    n_pairs: int,
+    n_processes: int,
+    fresh_optimizer: bool = False,
+    recipe: Recipe | None = None,
+) -> list[JobEnd]:
+    """Train arms without a lock.
+
+    Args:
+        n_pairs: 0 for one pair without a disturbance.
+        recipe: as `branch`.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, when everything is saved.
+    """
+    if fresh_optimizer:
+        entries = [replace(e, arm=replace(e.arm, fresh_optimizer=True)) for e in entries]
+    jobs = [
+        job_of(
+            run, run, out, entry, pair, is_disturbed=n_pairs > 0, recipe=recipe, one_thread=n_processes > 1
+        )
+        for entry in entries
+        for pair in map(str, range(max(n_pairs, 1)))
+    ]
+    return train_jobs(jobs, n_processes)
+
+
+def gather(out: Path, about: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """The tables of every arm under a folder that was trained to its end, written into it.
+
+    Raises:
+        ValueError: if no arm is done.
+        RunError: if a branch is damaged.
+    """
+    made = trained(out)
+    if not made:
+        raise ValueError(f"{out} holds no arm that was trained to its end.")
+    rows: dict[str, list[Any]] = {"arms": [], "levels": [], "checks": []}
+    curves = []
+    for run in made:
+        found = manipulation_checks(run, control_of(run, made))
+        rows["arms"] += arm_rows(run, "jitter", found)
+        rows["levels"] += level_rows(run, "jitter", found, values_at_event(run))
+        rows["checks"] += check_rows(run, "jitter", found)
+        curves.append(curve_rows(run, "jitter"))
+    tables = {name: as_table(found) for name, found in rows.items()}
+    tables["curves"] = pd.concat(curves, ignore_index=True)
+    write_tables(out, tables, {**about, "n_branches": len(made), "versions": versions()})
+    return tables
+
+
+def trained(out: Path) -> list[Run]:
+    """The branches of all pairs that came to their end, of each pair in the order in which they were made."""
+    folders = [f for f in (out / BRANCHES).glob("*/*") if f.parent.name.isdigit() and is_done(f)]
+    runs = [open_run(f) for f in folders]
+    return sorted(runs, key=lambda run: (int(run.path.parent.name), run.record.created or "", run.name))
+
+
+def control_of(run: Run, among: Sequence[Run]) -> Run | None:
+    """The control of the same pair and branch point at which the references of an arm end; None for itself."""
+    by_label = {
+        _branch(other).arm.label: other
+        for other in among
+        if other.path.parent == run.path.parent and other.config.first_step == run.config.first_step
+    }
+    found: Run | None = run
+    while found is not None and (arm := _branch(found).arm).reference is not None:
+        dose = arm.reference_dose
+        found = by_label.get(arm.reference if dose is None else f"{arm.reference}-{dose:g}")
+    return None if found is run else found
+
+
+def _branch(run: Run) -> Branch:
+    found = branch_of(run)
+    assert found is not None
+    return found
+
+
+def train_arm(
+    *,
+    path: Path,
+    run: Run,
+    entry: Entry,
+    pair: str,
+    follows: dict[str, Path],
+    jitter: int | None,
+    threads: int | None,
+    recipe: Recipe | None,
+) -> None:
+    """Train one arm of one pair to its end, which is no later than that of the paths that it follows."""
+    followed = {name: open_run(where) for name, where in follows.items()}
+    branch(
+        run,
+        path,
+        at=entry.at,
+        budget=min([entry.budget, *map(known_steps, followed.values())]),
+        arm=entry.arm,
+        pair=pair,
+        jitter=jitter,
+        until=entry.until,
+        follows=followed,
+        recipe=recipe,
+        threads=threads,
+    )
+
+
+def continue_arm(path: Path) -> None:
+    """Go on with an arm that was stopped."""
+    resume(path)
+
+
+def folder(out: Path, pair: str, key: str) -> Path:
+    """Where a branch lies."""
+    return out / BRANCHES / pair / key
+
+
+def job_of(
+    run: Run,
+    lead: Run,
+    out: Path,
+    entry: Entry,
+    pair: str,
+    *,
+    is_disturbed: bool = True,
+    recipe: Recipe | None = None,
+    one_thread: bool = True,
+) -> Job:
+    follows = {name: folder(out, pair, key) for name, key in entry.follows.items()}
+    arguments = {
+        "run": lead if entry.from_lead else run,
+        "entry": entry,
+        "pair": pair,
+        "follows": follows,
+        "jitter": int(pair) + 1 if is_disturbed else None,
+        "threads": 1 if one_thread else None,
+        "recipe": recipe,
+    }
+    return Job(
+        path=folder(out, pair, entry.key),
+        train=train_arm,
+        arguments=arguments,
+        goes_on=continue_arm,
+        after=tuple(follows.values()),
+    )
+
+
+def is_done(path: Path) -> bool:
+    """Whether an arm came to its end, also where that was no number any more."""
+    return (path / "run.json").exists() and open_run(path).record.status in ("complete", "diverged")
