@@ -12,14 +12,18 @@ Trial = Annotated[
 ]
 
 
-def trial_folder(run: Path, out: Path | None) -> Path:
-    """Where the trial of a run lies."""
-    return out if out is not None else Path("trials") / run.expanduser().resolve().name
+def trial_folder(runs: list[Path], out: Path | None) -> Path:
+    """Where the trial of a run lies, or of several, by the first of them."""
+    return out if out is not None else Path("trials") / runs[0].expanduser().resolve().name
 
 
 def predict(
-    run: Annotated[
-        Path, Argument(help="A run of grokscope's with checkpoints that hold the optimizer's state.")
+    runs: Annotated[
+        list[Path],
+        Argument(
+            help="A run with checkpoints that hold the optimizer's state; or several of one recipe, which differ by "
+            "their seeds."
+        ),
     ],
     out: Trial = None,
     at: Annotated[
@@ -56,9 +60,9 @@ def predict(
     from interp.trials.predicting import PREDICTIONS
     from interp.trials.predicting import predict as write
 
-    folder = trial_folder(run, out)
+    folder = trial_folder(runs, out)
     lock = write(
-        open_run(run),
+        [open_run(run) for run in runs],
         folder,
         at=at,
         n_pairs=pairs,
@@ -73,4 +77,4 @@ def predict(
         f"{number_of(lock.n_pairs, 'pair')}"
     )
     say(f"locked {lock.time}, hash {lock.hash[:16]}")
-    say(f"Next: interp battery {run}" + (f" --out {out}" if out is not None else ""))
+    say(f"Next: interp battery {' '.join(map(str, runs))}" + (f" --out {out}" if out is not None else ""))

@@ -29,21 +29,24 @@ class Plan:
     """What a battery will train.
 
     Attributes:
-        entries: the arms, in the order in which they are begun.
-        pairs: names of the pairs; the jitter of pair i has seed i + 1.
+        entries: the arms, in the order in which they are begun, each with the pairs in which it is trained.
         left_out: arms of the lock that are not trained this time.
         seconds: an estimate of what is not there yet, from a few steps timed on this machine; lowest and highest.
     """
 
-    entries: tuple[Entry, ...]
-    pairs: tuple[str, ...]
+    entries: tuple[tuple[Entry, tuple[str, ...]], ...]
     left_out: tuple[Entry, ...]
     seconds: tuple[float, float]
     n_processes: int
 
+    @property
+    def keys(self) -> list[str]:
+        """Names of the arms, each once."""
+        return list(dict.fromkeys(entry.key for entry, _ in self.entries))
+
 
 def plan(
-    run: Run,
+    runs: Sequence[Run],
     out: Path,
     *,
     seconds: float | None = None,
@@ -53,32 +56,41 @@ def plan(
 ) -> Plan:
     """What to train of a lock: all, the arms of some theories, or what decides most within a time.
 
+    Args:
+        n_pairs: other than the lock says, of the trial of one run.
+
     Raises:
         ValueError: if there is no lock or it was edited, or there is no such theory.
     """
-    lock = locked(out, run)
+    lock = locked(out, runs)
     entries = entries_of(lock, str(out / PREDICTIONS))
-    pairs = tuple(str(i) for i in range(lock.n_pairs if n_pairs is None else n_pairs))
+    names = tuple(str(i) for i in range(lock.n_pairs if n_pairs is None else n_pairs))
     wanted = entries if theories is None else _of_theories(lock, entries, theories)
-    per_step = seconds_per_step(run)
-    expected = lock.run["facts"]["to_grok"]
-    chosen: list[Entry] = []
-    low = high = 0.0
+    per_step = seconds_per_step(runs[0]) / n_processes
+    # Arms of several runs are one arm: all of its pairs are trained, or none.
+    by_key: dict[str, list[Entry]] = {}
     for entry in _with_followed(wanted, entries):
-        shortest, longest = _cost(out, entry, pairs, expected, per_step / n_processes)
-        if seconds is not None and chosen and low + shortest > seconds:
+        by_key.setdefault(entry.key, []).append(entry)
+    chosen: list[tuple[Entry, tuple[str, ...]]] = []
+    keys: set[str] = set()
+    low = high = 0.0
+    for key, group in by_key.items():
+        with_pairs = [(e, names if len(runs) == 1 else (str(e.parent),)) for e in group]
+        costs = [
+            _cost(out, e, pairs, lock.run["parents"][e.parent]["facts"]["to_grok"]) for e, pairs in with_pairs
+        ]
+        shortest, longest = (per_step * sum(cost[i] for cost in costs) for i in (0, 1))
+        too_long = seconds is not None and bool(chosen) and low + shortest > seconds
+        if too_long or any(followed not in keys for followed in group[0].follows.values()):
             continue
-        if any(key not in {e.key for e in chosen} for key in entry.follows.values()):
-            continue
-        chosen.append(entry)
+        keys.add(key)
+        chosen += with_pairs
         low, high = low + shortest, high + longest
-    left = tuple(e for e in entries if e not in chosen)
-    return Plan(
-        entries=tuple(chosen), pairs=pairs, left_out=left, seconds=(low, high), n_processes=n_processes
-    )
+    left = tuple(e for e in entries if e.key not in keys)
+    return Plan(entries=tuple(chosen), left_out=left, seconds=(low, high), n_processes=n_processes)
 
 
-def train(run: Run, out: Path, planned: Plan, *, seconds: float | None = None) -> list[JobEnd]:
+def train(runs: Sequence[Run], out: Path, planned: Plan, *, seconds: float | None = None) -> list[JobEnd]:
     """Train what is missing of a plan; what was trained before is taken as it is.
 
     Args:
@@ -88,10 +100,15 @@ def train(run: Run, out: Path, planned: Plan, *, seconds: float | None = None) -
         KeyboardInterrupt: after Ctrl-C, when everything is saved.
     """
     started = time.monotonic()
-    lock = locked(out, run)
-    lead = _lead(run, out, lock.run["lead"]) if any(e.from_lead for e in planned.entries) else run
+    lock = locked(out, runs)
+    needed = sorted({e.parent for e, _ in planned.entries if e.from_lead})
+    leads = {i: _lead(runs[i], out, lock.run["parents"][i]["lead"], i) for i in needed}
     # All pairs of an arm, then the next arm: what is cut off is the end of the list, not the third pair of all.
-    jobs = [job_of(run, lead, out, entry, pair) for entry in planned.entries for pair in planned.pairs]
+    jobs = [
+        job_of(leads[e.parent] if e.from_lead else runs[e.parent], out, e, pair, is_disturbed=len(runs) == 1)
+        for e, pairs in planned.entries
+        for pair in pairs
+    ]
     return train_jobs(
         jobs, planned.n_processes, lambda: seconds is not None and time.monotonic() - started > seconds
     )
@@ -121,9 +138,9 @@ def seconds_per_step(run: Run, n: int = 4) -> float:
     return min(times[1:]) + evaluation / recipe.evaluation_interval
 
 
-def _lead(run: Run, out: Path, span: dict[str, int]) -> Run:
-    """The parent once more from a step with the optimizer's state to memorization, which is saved with it."""
-    path = out / BRANCHES / LEAD
+def _lead(run: Run, out: Path, span: dict[str, int], i: int) -> Run:
+    """A parent once more from a step with the optimizer's state to memorization, which is saved with it."""
+    path = out / BRANCHES / f"{LEAD}-{i}"
     if not (path / "run.json").exists():
         arm = Arm(name=LEAD)
         return branch(
@@ -151,16 +168,14 @@ def _with_followed(wanted: Iterable[Entry], entries: Sequence[Entry]) -> list[En
         if entry.key in needed:
             continue
         needed.add(entry.key)
-        others = [by_key[key] for key in entry.follows.values() if key in by_key]
-        others += [e for e in entries if e.at == entry.at and e.arm.name == entry.arm.reference]
-        waiting += others
+        waiting += [by_key[key] for key in entry.follows.values() if key in by_key]
+        here = [e for e in entries if (e.at, e.parent) == (entry.at, entry.parent)]
+        waiting += [e for e in here if e.arm.name == entry.arm.reference]
     return [entry for entry in entries if entry.key in needed]
 
 
-def _cost(
-    out: Path, entry: Entry, pairs: Sequence[str], expected: int | None, per_step: float
-) -> tuple[float, float]:
-    """Seconds of what is not trained yet: as fast as the parent, and to the end of the budget."""
+def _cost(out: Path, entry: Entry, pairs: Sequence[str], expected: int | None) -> tuple[int, int]:
+    """Steps of what is not trained yet: as fast as the parent, and to the end of the budget."""
     n = sum(not is_done(folder(out, pair, entry.key)) for pair in pairs)
     shortest = entry.budget if entry.until is None else min(expected or entry.budget, entry.budget)
-    return n * shortest * per_step, n * entry.budget * per_step
+    return n * shortest, n * entry.budget

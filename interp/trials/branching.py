@@ -51,17 +51,19 @@ def train_entries(
     if fresh_optimizer:
         entries = [replace(e, arm=replace(e.arm, fresh_optimizer=True)) for e in entries]
     jobs = [
-        job_of(
-            run, run, out, entry, pair, is_disturbed=n_pairs > 0, recipe=recipe, one_thread=n_processes > 1
-        )
+        job_of(run, out, entry, pair, is_disturbed=n_pairs > 0, recipe=recipe, one_thread=n_processes > 1)
         for entry in entries
         for pair in map(str, range(max(n_pairs, 1)))
     ]
     return train_jobs(jobs, n_processes)
 
 
-def gather(out: Path, about: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+def gather(out: Path, about: Mapping[str, Any], kind: str = "jitter") -> dict[str, pd.DataFrame]:
     """The tables of every arm under a folder that was trained to its end, written into it.
+
+    Args:
+        about: what stands in about.json beside them.
+        kind: of the pairs, "jitter" or "seed".
 
     Raises:
         ValueError: if no arm is done.
@@ -74,10 +76,10 @@ def gather(out: Path, about: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
     curves = []
     for run in made:
         found = manipulation_checks(run, control_of(run, made))
-        rows["arms"] += arm_rows(run, "jitter", found)
-        rows["levels"] += level_rows(run, "jitter", found, values_at_event(run))
-        rows["checks"] += check_rows(run, "jitter", found)
-        curves.append(curve_rows(run, "jitter"))
+        rows["arms"] += arm_rows(run, kind, found)
+        rows["levels"] += level_rows(run, kind, found, values_at_event(run))
+        rows["checks"] += check_rows(run, kind, found)
+        curves.append(curve_rows(run, kind))
     tables = {name: as_table(found) for name, found in rows.items()}
     tables["curves"] = pd.concat(curves, ignore_index=True)
     write_tables(out, tables, {**about, "n_branches": len(made), "versions": versions()})
@@ -151,7 +153,6 @@ def folder(out: Path, pair: str, key: str) -> Path:
 
 def job_of(
     run: Run,
-    lead: Run,
     out: Path,
     entry: Entry,
     pair: str,
@@ -162,7 +163,7 @@ def job_of(
 ) -> Job:
     follows = {name: folder(out, pair, key) for name, key in entry.follows.items()}
     arguments = {
-        "run": lead if entry.from_lead else run,
+        "run": run,
         "entry": entry,
         "pair": pair,
         "follows": follows,

@@ -13,6 +13,7 @@ class Entry:
     """One arm as the lock holds it: everything that trains it, for every pair.
 
     Attributes:
+        parent: which of the trial's runs it leaves; the only one, unless pairs are runs of several seeds.
         key: its folder within a pair.
         at: where it leaves the parent, or the lead.
         follows: keys of the arms of its pair whose path it follows, by the name that its rules know them by.
@@ -20,6 +21,7 @@ class Entry:
     """
 
     arm: Arm
+    parent: int = 0
     key: str
     at: int
     from_lead: bool

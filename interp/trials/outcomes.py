@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from interp.runs.run import Run
-from interp.training.arms import Branch, branch_of
+from interp.training.arms import branch_of
 from interp.trials.manipulation import Checked
 
 # Events, in which direction, and their thresholds.
@@ -38,9 +38,13 @@ def event(
     return (int(since[-1]) if len(since) else 0), None
 
 
-def identity(branch: Branch, kind: str, first_step: int) -> dict[str, Any]:
-    """The columns that say which arm, pair and reference a row is of."""
-    arm = branch.arm
+def identity(run: Run, kind: str) -> dict[str, Any]:
+    """The columns that say which arm, pair and reference a row is of, and where it left its parent."""
+    branch = branch_of(run)
+    assert branch is not None
+    arm, first_step = branch.arm, run.config.first_step
+    # Runs of several seeds have branch points of their own; those of one kind have one name.
+    point = run.path.name.partition("@")[2] or "main"
     return {
         "arm": arm.name,
         "dose": _number(arm.dose),
@@ -49,13 +53,12 @@ def identity(branch: Branch, kind: str, first_step: int) -> dict[str, Any]:
         "reference": arm.reference or "",
         "reference_dose": _number(arm.reference_dose),
         "branch_step": first_step,
+        "point": point,
     }
 
 
 def arm_rows(run: Run, kind: str, checks: Sequence[Checked]) -> list[dict[str, Any]]:
     """The rows of the arms table of one branch: one an event and threshold."""
-    branch = branch_of(run)
-    assert branch is not None
     history, first = run.history(), run.config.first_step
     failed = [check.said for check in checks if not check.holds]
     trained = int(history["step"].max()) - first if len(history) else 0
@@ -64,7 +67,7 @@ def arm_rows(run: Run, kind: str, checks: Sequence[Checked]) -> list[dict[str, A
         for threshold in thresholds:
             before, step = event(history, quantity, threshold, direction, first)
             rows.append(
-                identity(branch, kind, first)
+                identity(run, kind)
                 | {
                     "event": quantity,
                     "threshold": threshold,
@@ -80,9 +83,7 @@ def arm_rows(run: Run, kind: str, checks: Sequence[Checked]) -> list[dict[str, A
 
 def check_rows(run: Run, kind: str, checks: Sequence[Checked]) -> list[dict[str, Any]]:
     """The manipulation checks of one branch, one a row."""
-    branch = branch_of(run)
-    assert branch is not None
-    about = identity(branch, kind, run.config.first_step)
+    about = identity(run, kind)
     return [
         about | {"check": c.check, "found": c.found, "allowed": c.allowed, "holds": c.holds} for c in checks
     ]
@@ -92,10 +93,8 @@ def level_rows(
     run: Run, kind: str, checks: Sequence[Checked], values: Mapping[str, float]
 ) -> list[dict[str, Any]]:
     """Values of one branch that are not times."""
-    branch = branch_of(run)
-    assert branch is not None
     failed = [check.said for check in checks if not check.holds]
-    about = identity(branch, kind, run.config.first_step)
+    about = identity(run, kind)
     return [
         about | {"quantity": name, "value": value, "valid": not failed, "why_not": "; ".join(failed)}
         for name, value in values.items()
@@ -118,8 +117,6 @@ def values_at_event(run: Run, threshold: float = 0.95) -> dict[str, float]:
 
 def curve_rows(run: Run, kind: str, n: int = 200) -> pd.DataFrame:
     """Losses, accuracies, norm and margin of one branch along its steps, thinned to about n rows."""
-    branch = branch_of(run)
-    assert branch is not None
     history, first = run.history(), run.config.first_step
     known = history.dropna(subset=["test_accuracy"])
     known = known.iloc[:: max(len(known) // n, 1)]
@@ -128,8 +125,8 @@ def curve_rows(run: Run, kind: str, n: int = 200) -> pd.DataFrame:
     table = known[[name for name in columns if name in known]].copy()
     table.insert(0, "since", known["step"] - first)
     table["norm"] = (known[norms] ** 2).sum(axis=1) ** 0.5
-    about = identity(branch, kind, first)
-    for i, name in enumerate(("arm", "dose", "pair", "kind", "branch_step")):
+    about = identity(run, kind)
+    for i, name in enumerate(("arm", "dose", "pair", "kind", "branch_step", "point")):
         table.insert(i, name, about[name])
     return table
 
