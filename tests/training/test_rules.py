@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -106,6 +107,19 @@ def test_every_kind_is_among_the_rules_that_are_tried():
     # The gradient of the logits sums to zero already in float64: no parameter makes it the identity to the last bit.
     assert {rule.kind for rule in NEUTRAL} == set(KINDS) - {"zero-sum"}
     assert {rule.kind for rule in ACTIVE} == set(KINDS)
+
+
+def test_the_page_has_a_row_for_each_rule_with_what_it_records(other):
+    lines = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8").splitlines()
+    rows = {
+        kind: [line for line in lines if line.startswith(f"| `{KINDS[kind].__name__}` (`{kind}`) |")]
+        for kind in KINDS
+    }
+    assert all(len(row) == 1 for row in rows.values())
+    for rule in ACTIVE:
+        recorded = trained(rule, n=1, paths={"control": other}).records[0]
+        assert all(f"`{name}`" in rows[rule.kind][0] for name in recorded), (rule.kind, list(recorded))
+        assert all(f"{name}" in type(rule).__doc__ for name in recorded)
 
 
 @pytest.mark.parametrize("rule", NEUTRAL, ids=str)
