@@ -15,6 +15,7 @@ patterns and weight norms along them. Tensors on one side, tables on the other, 
      6  snapshots/      a checkpoint brought to life
      5  training/       the long run
      4  runs/           the disk layout, file by file; configs and presets
+     3  interventions/  edits of weights and activations as values, and their shams
      2  networks/       what a network is; its logits, fast and exact; hooked modules
      1  tasks/          what it learns: tasks as data, a family a file
      0  mathematics/    Fourier analysis on Z_n, finite groups and their representations, two formulas
