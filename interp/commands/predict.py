@@ -47,6 +47,15 @@ def predict(
         int | None, Option(help="The budget in steps, for a run that never generalised.", min=1)
     ] = None,
     seed: Annotated[int, Option(help="Of what shams draw at random.")] = 0,
+    critical_size: Annotated[
+        int | None,
+        Option(
+            help="Train pairs below which this recipe does not generalise, as a sweep over train fractions shows; adds "
+            "the arms of circuit efficiency.",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[str, Option(help="Where probes compute: cpu, cuda or mps.")] = "cpu",
 ) -> None:
     """Write down what every theory says of this run's arms, and lock it, before anything is trained.
@@ -69,6 +78,7 @@ def predict(
         factor=budget_factor,
         steps=steps,
         seed=seed,
+        critical_size=critical_size,
         device=device,
     )
     say(

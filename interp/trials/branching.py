@@ -23,10 +23,12 @@ from interp.training.paths import known_steps
 from interp.training.several import Job, JobEnd, train_jobs
 from interp.training.train import resume
 from interp.trials.entry import Entry
+from interp.trials.levels import levels_of
 from interp.trials.manipulation import manipulation_checks
-from interp.trials.outcomes import arm_rows, as_table, check_rows, curve_rows, level_rows, values_at_event
+from interp.trials.outcomes import arm_rows, as_table, check_rows, curve_rows, level_rows
 
 BRANCHES = "branches"
+CHECKPOINTS = 20
 
 
 def train_entries(
@@ -58,12 +60,19 @@ def train_entries(
     return train_jobs(jobs, n_processes)
 
 
-def gather(out: Path, about: Mapping[str, Any], kind: str = "jitter") -> dict[str, pd.DataFrame]:
+def gather(
+    out: Path,
+    about: Mapping[str, Any],
+    kind: str = "jitter",
+    more_levels: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, pd.DataFrame]:
     """The tables of every arm under a folder that was trained to its end, written into it.
 
     Args:
         about: what stands in about.json beside them.
         kind: of the pairs, "jitter" or "seed".
+        more_levels: rows of levels that are of no branch.
+
 
     Raises:
         ValueError: if no arm is done.
@@ -77,13 +86,33 @@ def gather(out: Path, about: Mapping[str, Any], kind: str = "jitter") -> dict[st
     for run in made:
         found = manipulation_checks(run, control_of(run, made))
         rows["arms"] += arm_rows(run, kind, found)
-        rows["levels"] += level_rows(run, kind, found, values_at_event(run))
+        rows["levels"] += level_rows(run, kind, found, levels_of(run, _parent_of(run)))
         rows["checks"] += check_rows(run, kind, found)
         curves.append(curve_rows(run, kind))
     tables = {name: as_table(found) for name, found in rows.items()}
     tables["curves"] = pd.concat(curves, ignore_index=True)
+    tables["levels"] = pd.concat([tables["levels"], as_table(more_levels)], ignore_index=True)
+    tables = {name: _with_former(out, name, table) for name, table in tables.items()}
     write_tables(out, tables, {**about, "n_branches": len(made), "versions": versions()})
     return tables
+
+
+def _with_former(out: Path, name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the rows that an earlier call wrote of branches that are no longer there, to save space."""
+    former = out / f"{name}.csv"
+    if not former.exists():
+        return table
+    old = pd.read_csv(former, dtype={"pair": str})
+    new = table.assign(pair=table["pair"].astype(str))
+    of = [name for name in ("arm", "dose", "pair", "branch_step") if name in old]
+    here = set(map(tuple, new[of].astype(str).to_numpy()))
+    kept = old[[tuple(row) not in here for row in old[of].astype(str).to_numpy()]]
+    return pd.concat([kept, new], ignore_index=True) if len(kept) else new
+
+
+def _parent_of(run: Run) -> Run | None:
+    parent = run.record.parent
+    return open_run(parent.run) if parent is not None and (Path(parent.run) / "run.json").exists() else None
 
 
 def trained(out: Path) -> list[Run]:
@@ -138,6 +167,8 @@ def train_arm(
         follows=followed,
         recipe=recipe,
         threads=threads,
+        # Of an arm that goes on to the end, for what is read off its weights along the way.
+        save=[f"every:{max(entry.budget // CHECKPOINTS, 1)}"] if entry.until is None else (),
     )
 
 

@@ -36,6 +36,8 @@ class Facts:
         commutative_level: share of the test pairs whose mirror image is in train.
         to_grok: steps from `at` to test accuracy 0.95 in the parent, None if it never got there.
         interval: steps between evaluations.
+        grokked_with_state: the first step after grokking that holds the optimizer's state.
+        critical_size: train pairs below which the recipe does not generalise, where someone knows it.
     """
 
     memorized: int
@@ -48,16 +50,22 @@ class Facts:
     commutative_level: float
     to_grok: int | None
     interval: int
+    grokked_with_state: int | None = None
+    critical_size: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
 
-def facts_of(run: Run, at: int | None = None, *, device: str = "cpu") -> Facts:
+def facts_of(
+    run: Run, at: int | None = None, *, critical_size: int | None = None, device: str = "cpu"
+) -> Facts:
     """Measure what a battery is planned from.
 
     Args:
         at: where to branch; None: the first checkpoint with the optimizer's state whose own circuit is half formed.
+        critical_size: train pairs below which the recipe does not generalise, of a sweep; None where it is not known.
+
 
     Raises:
         ValueError: if the run has no plateau to branch from: it has no task or split, never memorized, had
@@ -105,6 +113,10 @@ def facts_of(run: Run, at: int | None = None, *, device: str = "cpu") -> Facts:
         commutative_level=level,
         to_grok=None if grokked.step is None else grokked.step - at,
         interval=interval,
+        grokked_with_state=next(
+            (s for s in run.optimizer_steps if grokked.step is not None and s >= grokked.step), None
+        ),
+        critical_size=critical_size,
     )
 
 

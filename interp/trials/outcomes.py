@@ -101,20 +101,6 @@ def level_rows(
     ]
 
 
-def values_at_event(run: Run, threshold: float = 0.95) -> dict[str, float]:
-    """Norm, margin and scale of the logits where test accuracy reached the threshold; nan where it never did."""
-    history, first = run.history(), run.config.first_step
-    _, step = event(history, "test_accuracy", threshold, "rise", first)
-    norms = [name for name in history if name.startswith("norm/")]
-    if step is None or not norms:
-        return {"norm_at_event": math.nan, "margin_at_event": math.nan}
-    row = history[history["step"] == first + step].iloc[0]
-    return {
-        "norm_at_event": math.sqrt(sum(float(row[name]) ** 2 for name in norms)),
-        "margin_at_event": float(row.get("margin", math.nan)),
-    }
-
-
 def curve_rows(run: Run, kind: str, n: int = 200) -> pd.DataFrame:
     """Losses, accuracies, norm and margin of one branch along its steps, thinned to about n rows."""
     history, first = run.history(), run.config.first_step

@@ -11,13 +11,15 @@ from typing import Literal
 import torch
 
 from interp.interventions.bench import Bench, loss_of_test_rows
-from interp.interventions.frequencies import GraftFrequencies
+from interp.interventions.frequencies import GraftFrequencies, ScaleFrequencies, frequency_norms
 from interp.interventions.matching import others_back
 from interp.interventions.neurons import KeepNeurons, largest, neuron_norms
+from interp.interventions.parts import Place
 from interp.interventions.shams import other_neurons
 from interp.networks.answers import answer_logits
 from interp.networks.objective import loss
 from interp.runs.run import Run
+from interp.tasks.data_edits import Exchange, Shrink
 from interp.training.arms import Arm, Until
 from interp.training.rules import (
     AntitheticNoise,
@@ -38,7 +40,7 @@ from interp.training.rules import (
 from interp.training.rules.penalties import spectral_entropy
 from interp.trials.facts import Facts
 
-Point = Literal["plateau", "later", "memorization"]
+Point = Literal["plateau", "later", "memorization", "start", "grokked"]
 
 DOSES = (0.85, 1.15)
 # Below it Adam divides by the gradient's own size on a plateau too (docs/log.md).
@@ -46,6 +48,11 @@ SMALL_EPS = 1e-25
 # Size of the noise of a step as a share of that of an update.
 NOISE_DOSES = (0.1, 0.3, 1.0)
 UNTIL = Until()
+PLACES: tuple[Place, ...] = ("W_E", "W_L")
+# The losing frequency is raised a little above the leader.
+RAISED = 1.2
+# Of the critical size of the train set.
+SHRUNK = (0.5, 1.5)
 # Of the gradient of the loss: as large is the penalty's where arms branch.
 PENALTY_SHARE = 1.0
 
@@ -56,12 +63,14 @@ class Planned:
 
     Attributes:
         follows: labels of the arms of its pair whose recorded path its rules follow.
+        budget: steps at most, in units of what the parent takes from there to test accuracy 0.95.
         until: None where the whole budget is trained, as of a control whose path others follow.
     """
 
     arm: Arm
     point: Point = "plateau"
     follows: tuple[str, ...] = ()
+    budget: float = 4.0
     until: Until | None = UNTIL
 
     @property
@@ -121,7 +130,7 @@ def _frequencies_at(run: Run, facts: Facts, at: int, point: Point, seed: int) ->
     """Key frequencies set back to memorization, others instead, key ones ahead."""
     if not facts.keys:
         return []
-    back = GraftFrequencies(frequencies=facts.keys, where=("W_E", "W_L"), donor="memorization")
+    back = GraftFrequencies(frequencies=facts.keys, where=PLACES, donor="memorization")
     donors = {"memorization": facts.memorized}
     weights = run.step_weights(at)
     assert run.config.model is not None
@@ -134,7 +143,7 @@ def _frequencies_at(run: Run, facts: Facts, at: int, point: Point, seed: int) ->
         Arm(name="keys-back", reference="others-back", edits=(back,), donors=donors, rules=_matched()),
     ]
     if facts.ahead is not None and point == "plateau":
-        ahead = GraftFrequencies(frequencies=facts.keys, where=("W_E", "W_L"), donor="ahead")
+        ahead = GraftFrequencies(frequencies=facts.keys, where=PLACES, donor="ahead")
         found.append(
             Arm(
                 name="keys-ahead",
@@ -347,6 +356,58 @@ def _gradient_norm(weights: Iterable[torch.Tensor]) -> float:
     return float(torch.stack(squares).sum().sqrt())
 
 
+def _lottery(run: Run, facts: Facts, seed: int) -> list[Planned]:
+    """The losing frequency that starts with most amplitude raised to the leader, and another by the same norm.
+
+    Both in W_E and W_L before anything is learned, at the first checkpoint.
+    """
+    model = run.config.model
+    if model is None or not facts.keys or facts.grokked is None or 0 not in run.index:
+        return []
+    bench = Bench(config=model, task=run.task, donors={})
+    weights = run.step_weights(0)
+    sizes = torch.stack([frequency_norms(weights, bench, place) for place in PLACES])
+    amplitude = sizes.square().sum(0).sqrt()
+    losers = [k for k in range(1, len(amplitude) + 1) if k not in facts.keys]
+    if len(losers) < 2:
+        return []
+    runner_up = max(losers, key=lambda k: float(amplitude[k - 1]))
+    generator = torch.Generator().manual_seed(seed)
+    rest = [k for k in losers if k != runner_up]
+    other = rest[int(torch.randint(len(rest), (), generator=generator))]
+    leader = RAISED * float(amplitude.max())
+    added = leader - float(amplitude[runner_up - 1])
+    arms = []
+    for name, k in (("frequency-raised", runner_up), ("frequency-raised-sham", other)):
+        edit = ScaleFrequencies(frequencies=(k,), where=PLACES, factor=1 + added / float(amplitude[k - 1]))
+        arms.append(Arm(name=name, reference="control", edits=(edit,)))
+    control = Planned(arm=Arm(name="control"), point="start", until=None, budget=1.5)
+    return [control, *(Planned(arm=arm, point="start", until=None, budget=1.5) for arm in arms)]
+
+
+def _shrunk(run: Run, facts: Facts, seed: int) -> list[Planned]:
+    """Circuit efficiency, after grokking: fewer train pairs than the critical size and more, and others instead."""
+    if facts.critical_size is None or facts.grokked_with_state is None:
+        return []
+    n_train = run.task.n_train
+    decay = run.config.recipe().optimizer.weight_decay
+    arms = [Arm(name="control")]
+    for dose in SHRUNK:
+        n = round(dose * facts.critical_size)
+        if not 0 < n < n_train:
+            continue
+        cut = (Shrink(n=n, seed=seed),)
+        more = {"optimizer.weight_decay": 3 * decay}
+        arms += [
+            Arm(name="shrink", dose=dose, reference="control", data=cut),
+            Arm(name="shrink-decay", dose=dose, reference="control", data=cut, settings=more),
+        ]
+    n = min(n_train - round(min(SHRUNK) * facts.critical_size), n_train - 1)
+    if n > 0:
+        arms.append(Arm(name="exchange", reference="control", data=(Exchange(n=n, seed=seed),)))
+    return [Planned(arm=arm, point="grokked", until=None, budget=2.0) for arm in arms]
+
+
 def _arithmetic(run: Run, facts: Facts, seed: int) -> list[Planned]:
     """Arithmetic: precision of the loss, StableMax, gradients of the logits that sum to zero; no decay to hide it."""
     settings = {"optimizer.weight_decay": 0.0, "optimizer.eps": SMALL_EPS}
@@ -357,10 +418,10 @@ def _arithmetic(run: Run, facts: Facts, seed: int) -> list[Planned]:
     )
     arms = [Arm(name=name, reference="control", settings={**settings, **more}) for name, more in losses]
     float32 = {"optimizer.loss_dtype": "float32"}
-    arms += [
-        Arm(name="float64", reference="control", settings={"optimizer.loss_dtype": "float64"}),
-        Arm(name="zero-sum-float32", reference="control", rules=(ZeroSum(),), settings=float32),
-    ]
+    if run.config.recipe().optimizer.loss_dtype != "float64":
+        # Of a loss in float64 already this is the control.
+        arms.append(Arm(name="float64", reference="control", settings={"optimizer.loss_dtype": "float64"}))
+        arms.append(Arm(name="zero-sum-float32", reference="control", rules=(ZeroSum(),), settings=float32))
     return [Planned(arm=arm) for arm in arms]
 
 
@@ -381,6 +442,8 @@ GROUPS: dict[tuple[str, ...], Callable[[Run, Facts, int], list[Planned]]] = {
     ): _slow_gradients,
     ("noise", "antithetic-noise"): _noise,
     ("entropy-penalty", "random-penalty"): _entropy,
+    ("frequency-raised", "frequency-raised-sham"): _lottery,
+    ("shrink", "shrink-decay", "exchange"): _shrunk,
     (
         "no-decay-float32",
         "no-decay-float64",

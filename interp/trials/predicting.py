@@ -29,6 +29,7 @@ def predict(
     factor: float = BUDGET,
     steps: int | None = None,
     seed: int = 0,
+    critical_size: int | None = None,
     device: str = "cpu",
 ) -> Lock:
     """Write down what every theory says of the arms of this run, before any of them is trained.
@@ -43,6 +44,8 @@ def predict(
         factor: budget of an arm in units of what the parent took from there to test accuracy 0.95.
         steps: the budget itself, for a parent that never got there.
         seed: of what shams draw.
+        critical_size: as `facts_of`.
+
 
     Raises:
         ValueError: if there is a lock already, a run has no plateau to branch from (`facts_of`), or several are not of
@@ -62,7 +65,7 @@ def predict(
     parents: list[dict[str, Any]] = []
     entries: list[Entry] = []
     for i, run in enumerate(counted(runs, len(runs), "predict")):
-        facts = facts_of(run, at, device=device)
+        facts = facts_of(run, at, critical_size=critical_size, device=device)
         if facts.to_grok is None and steps is None:
             raise ValueError(
                 f"A trial needs a budget, and run {run.name!r} never generalised, so that it cannot be read off it. "
@@ -166,13 +169,19 @@ def _entries(
 ) -> list[Entry]:
     lead = lead_of(run, facts)
     memorized = facts.memorized if lead else facts.memorized_with_state
-    points = {"plateau": facts.at, "later": facts.later, "memorization": memorized}
+    points = {
+        "plateau": facts.at,
+        "later": facts.later,
+        "memorization": memorized,
+        "start": 0,
+        "grokked": facts.grokked_with_state,
+    }
     out = []
     for plan in planned:
         at = points[plan.point]
         if at is None:
             continue
-        budget = steps if steps is not None else _budget(facts, at, factor)
+        budget = steps if steps is not None else _budget(facts, at, factor * plan.budget / BUDGET)
         suffix = "" if plan.point == "plateau" else f"@{plan.point}"
         out.append(
             Entry(
@@ -189,6 +198,7 @@ def _entries(
 
 
 def _budget(facts: Facts, at: int, factor: float) -> int:
+    """Steps in units of what the parent took from here to grokking; of a later point, from the plateau."""
     assert facts.grokked is not None
-    steps = factor * (facts.grokked - at)
+    steps = factor * (facts.grokked - (at if at < facts.grokked else facts.at))
     return max(int(-(-steps // facts.interval)) * facts.interval, 10 * facts.interval)
