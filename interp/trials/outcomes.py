@@ -25,7 +25,7 @@ def event(
 
     Returns:
         before, step: the last evaluation that is not beyond it, and the first that is; step None where it never is, and
-        before the last evaluation then. The evaluation at the branch itself does not count.
+        before the last one that is not. The evaluation at the branch itself does not count.
     """
     known = history.dropna(subset=[quantity])
     since = (known["step"] - first_step).to_numpy()
@@ -35,7 +35,7 @@ def event(
     for i in range(len(since) - CONSECUTIVE + 1):
         if is_beyond[i : i + CONSECUTIVE].all():
             return (int(since[i - 1]) if i else 0), int(since[i])
-    return (int(since[-1]) if len(since) else 0), None
+    return int(max(since[~is_beyond], default=0)), None
 
 
 def identity(run: Run, kind: str) -> dict[str, Any]:
@@ -73,7 +73,8 @@ def arm_rows(run: Run, kind: str, checks: Sequence[Checked]) -> list[dict[str, A
                     "threshold": threshold,
                     "before": before,
                     "step": _number(step),
-                    "budget": trained,
+                    # Where the last evaluations are beyond it, but too few, the event may lie before the end.
+                    "budget": trained if step is not None else before,
                     "valid": not failed,
                     "why_not": "; ".join(failed),
                 }
