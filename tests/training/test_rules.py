@@ -111,10 +111,8 @@ def test_every_kind_is_among_the_rules_that_are_tried():
 
 def test_the_page_has_a_row_for_each_rule_with_what_it_records(other):
     lines = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8").splitlines()
-    rows = {
-        kind: [line for line in lines if line.startswith(f"| `{KINDS[kind].__name__}` (`{kind}`) |")]
-        for kind in KINDS
-    }
+    begin = {kind: f"| `{rule.__name__}` (`{kind}`) |" for kind, rule in KINDS.items()}
+    rows = {kind: [line for line in lines if line.startswith(begin[kind])] for kind in KINDS}
     assert all(len(row) == 1 for row in rows.values())
     for rule in ACTIVE:
         recorded = trained(rule, n=1, paths={"control": other}).records[0]

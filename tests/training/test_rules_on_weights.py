@@ -41,6 +41,8 @@ def test_margins_and_norms_by_hand():
         by_hand += (row[label] - max(x for i, x in enumerate(row) if i != label)) / 9
     # 1e-14: float64 throughout.
     assert mean_margin(logits, labels).item() == pytest.approx(by_hand, abs=1e-14)
+    # 1e-6: the shift rounds float32 logits.
+    assert mean_margin(logits - 10, labels).item() == pytest.approx(by_hand, abs=1e-6)
     with pytest.raises(ValueError, match=r"at least two outputs, got 1\. It is the distance"):
         mean_margin(logits[:, :1], labels)
     weights = {"b": torch.randn(3, 4), "a": torch.randn(5)}
