@@ -85,13 +85,14 @@ def branch(
     about = Branch(arm=arm, parent=_identity(run), budget=budget, pair=pair, jitter=jitter, until=until)
     planned = replace(planned, branch=branch_to_json(about))
     weights = _edited(run, start.weights, planned, task, arm, jitter)
+    optimizer = _without_removed(start.optimizer or {}, start.weights, weights)
     with workshop(path) as folder:
         _begin(
             folder / path.name,
             run,
             planned,
             task,
-            Checkpoint(at, weights, start.optimizer),
+            Checkpoint(at, weights, optimizer),
             arm,
             follows or {},
         )
@@ -207,6 +208,17 @@ def _edited(run: Run, weights: Weights, recipe: Recipe, task: Task, arm: Arm, ji
             weights = edit.edit(weights, bench)
     check_weights(recipe.model, weights, f"The start of arm {arm.label!r}")
     return {name: w.contiguous() for name, w in weights.items()}
+
+
+def _without_removed(optimizer: Weights, before: Weights, after: Weights) -> Weights:
+    """The moments without those of entries that an edit set to zero: they would bring back what was removed."""
+    out = dict(optimizer)
+    for name, w in after.items():
+        removed = (w == 0) & (before[name] != 0)
+        for kind in ("exp_avg", "exp_avg_sq", "momentum_buffer"):
+            if (key := f"{kind}/{name}") in out and bool(removed.any()):
+                out[key] = out[key].masked_fill(removed, 0.0)
+    return out
 
 
 def _begin(

@@ -155,7 +155,10 @@ def _of_theories(lock: Lock, entries: Sequence[Entry], theories: Sequence[str]) 
     if unknown := [name for name in theories if name not in known]:
         raise ValueError(f"There is no theory {unknown[0]!r}. There are: {', '.join(known)}.")
     names = {arm for p in lock.predictions if p.theory in theories for arm in p.arms}
-    return [e for e in entries if e.arm.name in names]
+    # Controls of other branch points come with the arms that are compared with them.
+    return [
+        e for e in entries if e.arm.name in names and (e.arm.reference is not None or e.key == e.arm.label)
+    ]
 
 
 def _with_followed(wanted: Iterable[Entry], entries: Sequence[Entry]) -> list[Entry]:
