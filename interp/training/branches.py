@@ -32,6 +32,7 @@ from interp.training.arms import CONTROL, Arm, Branch, Until, branch_of, branch_
 from interp.training.loop import continue_run
 from interp.training.paths import save_paths
 from interp.training.session import lock
+from interp.training.train import resume
 
 
 def branch(
@@ -82,7 +83,7 @@ def branch(
     start = start_of(run, at, arm, recipe)
     task = edited_task(run.task, arm.data)
     planned = _recipe(run, task, at, budget, arm, recipe, save, save_optimizer)
-    about = Branch(arm=arm, parent=_identity(run), budget=budget, pair=pair, jitter=jitter, until=until)
+    about = Branch(arm=arm, parent=_identity(run), pair=pair, jitter=jitter, until=until)
     planned = replace(planned, branch=branch_to_json(about))
     weights = _edited(run, start.weights, planned, task, arm, jitter)
     optimizer = _without_removed(start.optimizer or {}, start.weights, weights)
@@ -101,6 +102,35 @@ def branch(
         made = open_run(path)
         begun = made.checkpoint(at)
         return continue_run(made, at, begun.weights, begun.optimizer, device, threads)
+
+
+def extend(
+    path: str | os.PathLike, n_steps: int, follows: Mapping[str, Run], *, device: str | None = None
+) -> Run:
+    """Make a branch longer that follows the recorded paths of others, which must be as long by now.
+
+    Args:
+        n_steps: steps since its branch that it is to have.
+        follows: as `branch`.
+
+    Raises:
+        RunError, ValueError: as `resume`, or if a path is too short.
+    """
+    run = open_run(path)
+    own = branch_of(run)
+    if own is None:
+        raise ValueError(
+            f"Run {run.name!r} is no branch. Make it longer with interp resume {run.path} --steps N."
+        )
+    with lock(run.path):
+        needs = _needs(own.arm, tuple(run.step_weights(run.config.first_step)))
+        save_paths(run, needs, follows, n_steps + 1)
+    return resume(run.path, n_steps=run.config.first_step + n_steps, device=device)
+
+
+def _needs(arm: Arm, names: tuple[str, ...]) -> list[str]:
+    """The columns of recorded paths that the rules of an arm follow."""
+    return [need for rule in arm.rules for need in rule.needs(names)]
 
 
 def start_of(run: Run, at: int, arm: Arm = CONTROL, recipe: Recipe | None = None) -> Checkpoint:
@@ -239,8 +269,7 @@ def _begin(
         parent=Parent(run=str(parent.path), step=start.step, arm=arm.label),
     )
     made = create_run(path, recipe.config(), record, task)
-    names = tuple(start.weights)
-    needs = [need for rule in arm.rules for need in rule.needs(names)]
+    needs = _needs(arm, tuple(start.weights))
     save_paths(made, needs, follows, recipe.n_steps - recipe.first_step + 1)
     save_checkpoint(made, start.step, start.weights, start.optimizer)
 

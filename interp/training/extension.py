@@ -71,6 +71,13 @@ def longer(
     return replace(config, n_steps=n_steps, schedule=schedule)
 
 
+def without_until(config: RunConfig) -> RunConfig:
+    """The config of an arm that goes on whatever it has shown."""
+    if config.branch is None:
+        return config
+    return replace(config, branch={key: x for key, x in config.branch.items() if key != "until"})
+
+
 def ended_at(config: RunConfig, step: int) -> RunConfig:
     """The config of a run that was ended before its last step, with a checkpoint there."""
     assert config.schedule is not None
