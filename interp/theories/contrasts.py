@@ -40,7 +40,7 @@ class Contrast:
 
     Attributes:
         low, high: its bounds; infinite where an event was not seen.
-        value: what the first evaluations with the event give; NaN where one was not seen.
+        value: what the first evaluations with the event give; infinite where one was not seen, NaN where several.
         said: how many pairs, in words.
     """
 
@@ -134,15 +134,16 @@ def weighted(coefficients: Sequence[float], by_arm: Sequence[pd.DataFrame]) -> C
             bounds = d.to_numpy()
             ends = bounds * coefficient
             low, high = low + ends.min(axis=1), high + ends.max(axis=1)
-            value = value + np.where(np.isposinf(bounds[:, 1]), np.nan, ends[:, 1])
+            with np.errstate(invalid="ignore"):
+                value = value + ends[:, 1]
     return Contrast(low, high, value, counted(by_arm))
 
 
 def difference(arm: pd.DataFrame, over: pd.DataFrame, unit: Any = 1.0) -> Contrast:
     """D of one arm less that of another, by pairs, in steps or in the units given for each pair."""
     a, b = np.exp(arm.to_numpy()), np.exp(over.to_numpy())
-    is_known = np.isfinite(a[:, 1]) & np.isfinite(b[:, 1])
-    value = np.where(is_known, a[:, 1], np.nan) - np.where(is_known, b[:, 1], 0.0)
+    with np.errstate(invalid="ignore"):
+        value = a[:, 1] - b[:, 1]
     return Contrast(
         (a[:, 0] - b[:, 1]) / unit, (a[:, 1] - b[:, 0]) / unit, value / unit, counted([arm, over])
     )
