@@ -202,6 +202,22 @@ def test_a_key_set_of_the_end_foretells_and_is_told_so():
     assert abs(leak_free.value) < 0.1 and leak_free.verdict == "contradicted"
 
 
+@pytest.mark.parametrize(("begins", "verdict"), [(4000, "supported"), (7000, "contradicted")])
+def test_the_jump_lies_in_the_fall_of_the_norm_or_before_it(begins, verdict):
+    fall = np.clip(STEPS - begins, 0, 2500)
+    excluded = measures("excluded_loss", "causal", "train", np.where(STEPS < 2000, 1e-2, 5.0))
+    restricted = measures("restricted_loss", "causal", "all", np.exp(-fall / 200))
+    tables = run_tables(
+        progress_measures=pd.concat([excluded, restricted]),
+        weight_norms=by_step(matrix="total", sum_of_squares=np.exp(8 - STEPS / 5e4 - fall / 2e3)),
+        fourier_sparsity=by_step(matrix="W_E", gini=0.1 + fall / 5e3),
+    )
+    found = seen("hidden_progress", "grokking_within_cleanup_leak_free", tables)
+    assert found.verdict == verdict, found.why
+    # A knot is known to a grid spacing, the end of slopes to a window of 5 checkpoints; grokking is at 6000.
+    assert found.value == pytest.approx((6000 - begins) / 2500, abs=0.12)
+
+
 @pytest.mark.parametrize(
     ("theory", "name", "tables", "want", "verdict"),
     [

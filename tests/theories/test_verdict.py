@@ -393,8 +393,8 @@ def test_both_kinds_of_pairs_are_never_mixed():
 
 
 def test_holm_by_hand():
-    # Ordered .005, .01, .03, .04 against .05 / 4, / 3, / 2, / 1: .03 > .025 stops it, .04 <= .05 does not count.
-    assert holm([0.03, 0.005, 0.04, 0.01], 0.05) == [False, True, False, True]
+    # Ordered .005, .015, .03, .04 against .0125, .0167, .025, .05: .03 > .025 stops it, .04 <= .05 does not count.
+    assert holm([0.03, 0.005, 0.04, 0.015], 0.05) == [False, True, False, True]
     assert holm([0.02, 0.02], 0.05) == [True, True]
     assert holm([], 0.05) == []
 
