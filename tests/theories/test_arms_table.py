@@ -60,19 +60,19 @@ def test_a_table_of_a_notebook_is_taken_as_it_is():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"Judging needs an arms table, and '.*' is empty. It needs the columns arm, dose, .*, and one row an arm"),
+        (b"", r"Judging needs an arms table, and .* is empty. It needs the columns arm, dose, .*, and one row an"),
         (b"\n\n", "is empty"),
         (HEADER, "An arms table needs rows, and has none below its header. It needs the columns arm, "),
-        (b"\x89PNG\r\n\x1a\n\0\0", "needs a CSV file of arms, and '.*' is none: 'utf-8' codec .* Save the table as comma"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "needs a CSV file of arms, and .* is none: 'utf-8' codec .* Save the table as"),
         (b"arm\0,dose", "is none: it holds zero bytes. Save"),
         (f'{HEADER}\n"norm,1.15', "is none: unexpected end of data. Save"),
         (
             GOOD.replace("norm,1.15,02", "norm,1.15,02,x"),
-            "An arms table needs 14 fields in every line, as in its first, got 15 in line 3. Quote texts that hold a comma",
+            "An arms table needs 14 fields in every line, as in its first, got 15 in line 3. Quote texts that hold a",
         ),
         (
             GOOD.replace("budget,", "trained,").replace("kind", "sort"),
-            r"An arms table needs the columns kind, budget, and has 'arm', .*'sort'.* Add them, with commas between columns",
+            r"An arms table needs the columns kind, budget, and has 'arm', .*'sort'.* Add them, with commas between",
         ),
         (GOOD.replace(",", ";"), "needs the columns arm, dose, .* and has 'arm;dose;.* with commas between columns"),
         (
@@ -80,18 +80,18 @@ def test_a_table_of_a_notebook_is_taken_as_it_is():
             .replace('NaN"', 'NaN",'),
             "An arms table needs each column once, got arm twice. Drop one",
         ),
-        (GOOD.replace("1.15,01", "large,01"), "needs finite numbers in dose, got 'large' in line 2. Write the number, or"),
-        (GOOD.replace("8000,,8000", "8000,nan,8000"), "needs finite numbers in step, got 'nan' in line 3. .* or nothing"),
-        (GOOD.replace("2000,8000", "2000,inf"), "needs finite numbers in budget, got 'inf' in line 2. Write the number."),
+        (GOOD.replace("1.15,01", "large,01"), "needs finite numbers in dose, got 'large' in line 2. Write the numbe"),
+        (GOOD.replace("8000,,8000", "8000,nan,8000"), "needs finite numbers in step, got 'nan' in line 3. .* or not"),
+        (GOOD.replace("2000,8000", "2000,inf"), "needs finite numbers in budget, got 'inf' in line 2. Write the num"),
         (GOOD.replace("0.95,950", "1e999,950"), "needs finite numbers in threshold, got '1e999' in line 5"),
         (GOOD.replace("0.95,950", ",950"), "needs a number in threshold, got nothing in line 5. Fill it in"),
-        (GOOD.replace("8000,,", ",,"), "a number in before, got nothing in line 3. A censored row has its last evaluation"),
+        (GOOD.replace("8000,,", ",,"), "a number in before, got nothing in line 3. A censored row has its last eval"),
         (GOOD.replace("true", "yes"), "needs true or false in valid, got 'yes' in line 2. Write false where a manip"),
         (GOOD.replace("true", ""), "needs true or false in valid, got '' in line 2"),
-        (GOOD.replace("seed", "trial"), "needs jitter or seed in kind, got 'trial' in line 2. Jitter pairs repeat this run"),
+        (GOOD.replace("seed", "trial"), "needs jitter or seed in kind, got 'trial' in line 2. Jitter pairs repeat t"),
         (GOOD.replace("norm", ""), "needs a name in arm, got nothing in line 2. Fill it in"),
         (GOOD.replace("02,", ","), "needs a name in pair, got nothing in line 3"),
-        (GOOD.replace("norm", "1.2"), "needs a name in arm, got the number 1.2 in line 2. Check that no column is shifted"),
+        (GOOD.replace("norm", "1.2"), "needs a name in arm, got the number 1.2 in line 2. Check that no column is s"),
         (GOOD.replace("test_accuracy", "95"), "needs a name in event, got the number 95 in line 2"),
         (GOOD.replace("seed,control", "seed,1"), "needs a name in reference, got the number 1 in line 2"),
     ],
@@ -103,10 +103,10 @@ def test_what_is_no_arms_table_is_refused(tmp_path, content, message):
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(
-        ValueError, match=r"needs a CSV file of arms, and nothing is at '.*arms.csv'. Name the arms"
+        ValueError, match=r"needs a CSV file of arms, and nothing is at .*arms.csv. Name the arms"
     ):
         read_arms(tmp_path / "arms.csv")
-    with pytest.raises(ValueError, match=r"and a folder is at '.*'. Name the arms table itself"):
+    with pytest.raises(ValueError, match=r"and a folder is at .*\. Name the arms table itself"):
         read_arms(tmp_path)
 
 
@@ -120,59 +120,59 @@ def changed(i, **other):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (changed(0, before=2001), "needs before <= step, got 2001 in row 0. The event lies after before, the last eval"),
-        (changed(0, budget=1950), "needs step <= budget, got 2000 in row 0. What was not trained was not seen: correct"),
+        (changed(0, before=2001), "needs before <= step, got 2001 in row 0. The event lies after before, the last e"),
+        (changed(0, budget=1950), "needs step <= budget, got 2000 in row 0. What was not trained was not seen: corr"),
         (changed(1, step=NONE, before=20_000), "needs before <= budget, got 20000 in row 1. What was not"),
         (changed(1, before=-1), "needs no negative before, got -1 in row 1. Count steps since the branch"),
         (changed(1, step=-1), "needs no negative step, got -1 in row 1"),
         (changed(1, budget=-1), "needs no negative budget, got -1 in row 1"),
         (changed(1, branch_step=-1), "needs no negative branch_step, got -1 in row 1"),
         (changed(1, branch_step=2500.5), "needs a whole branch_step, got 2500.5 in row 1. Count optimizer steps"),
-        (changed(1, before=0, step=0, budget=0), "needs a budget above 0 in valid rows, got 0 in row 1. Give what was"),
+        (changed(1, before=0, step=0, budget=0), "needs a budget above 0 in valid rows, got 0 in row 1. Give what w"),
         (
             [*PAIR, row("arm", 0, 1900, 2100, reference="control")],
-            "needs one row an arm, dose, pair, event and threshold, got arm of pair '0' again in row 2. Leave one of them",
+            "needs one row an arm, dose, pair, event and threshold, got arm of pair '0' again in row 2. Leave one of",
         ),
         (
             [*PAIR, *(line | {"kind": "jitter", "threshold": 0.9} for line in PAIR)],
             "needs one kind for each pair, got jitter and seed for pair '0'. They answer different questions: give",
         ),
-        (changed(1, reference="arm"), "needs a control, got a reference in every row. Leave reference empty in the rows"),
+        (changed(1, reference="arm"), "needs a control, got a reference in every row. Leave reference empty in the"),
         (
             [*PAIR, row("x", 0, 1, 2, reference="x")],
             "needs another arm or dose as reference, got 'x' compared with itself in row 2. Leave reference empty",
         ),
-        (changed(1, reference_dose=1.0), "needs a reference wherever it has a reference_dose, got 1 in row 1. Name the"),
+        (changed(1, reference_dose=1.0), "needs a reference wherever it has a reference_dose, got 1 in row 1. Name"),
         (
             changed(0, reference="kontrol"),
-            r"arm needs its reference kontrol in pair '0' \(row 0\), and the table has no such arm. Add its rows, or name",
+            r"arm needs its reference kontrol in pair '0' \(row 0\), and the table has no such arm. Add its rows, or",
         ),
         (
             [*PAIR, row("arm", 1, 1900, 2000, reference="control")],
-            r"arm needs its reference control in pair '1' \(row 2\), which has no row of this pair. Add it: arms are comp",
+            r"arm needs its reference control in pair '1' \(row 2\), which has no row of this pair. Add it: arms are",
         ),
         (
             changed(1, branch_step=4500),
-            r"arm needs its reference control in pair '0' \(row 0\), which left its parent at step 4500, not at 2500. Arms",
+            r"arm needs its reference control in pair '0' \(row 0\), which left its parent at step 4500, not at 2500",
         ),
         (
             changed(1, threshold=0.9),
-            r"arm needs its reference control in pair '0' \(row 0\), which has no row of test_accuracy at 0.95. Add it",
+            r"arm needs its reference control in pair '0' \(row 0\), which has no row of test_accuracy at 0.95. Add",
         ),
         (
             changed(0, reference_dose=2.0),
-            r"arm needs its reference control at dose 2 in pair '0' \(row 0\), which has no such dose, got the doses none. W",
+            r"arm needs its reference control at dose 2 in pair '0' \(row 0\), which has no such dose, got the doses",
         ),
         (
             [
                 *(row("decay", 0, 900, 1000, dose=dose) for dose in (1.0, 3.0)),
                 row("arm", 0, 900, 1000, dose=3.0, reference="decay"),
             ],
-            r"arm at dose 3 needs its reference decay in pair '0' \(row 2\), which has no such dose, got the doses 1, 3. W",
+            r"arm at dose 3 needs its reference decay in pair '0' \(row 2\), which has no such dose, got the doses 1",
         ),
         (
             [*PAIR, row("norm", 0, 900, 1000, dose=1.15)],
-            "needs a reference for norm at dose 1.15, got none in row 2, and no arm is compared with it. Name the arm that",
+            "needs a reference for norm at dose 1.15, got none in row 2, and no arm is compared with it. Name the ar",
         ),
     ],
 )  # fmt: skip

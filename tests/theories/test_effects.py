@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -14,6 +14,8 @@ from interp.theories.arms_table import check_arms
 from interp.theories.effects import EFFECTS, effects, effects_and_reasons, interval, pair_effects, zone
 from tests.theories.tables import NONE, compared, row, table
 
+# An effect takes 30 ms with the shapes checked: twenty-five tables a law, and more where a law needs only numbers.
+FEW = settings(max_examples=25)
 WHERE = ("test_accuracy", 0.95, 2500)
 
 
@@ -183,6 +185,7 @@ def test_what_pairs_can_resolve(n_pairs, sd, expected):
 exact_steps = st.lists(st.tuples(st.integers(1, 10_000), st.integers(1, 10_000)), min_size=2, max_size=12)
 
 
+@FEW
 @given(exact_steps)
 def test_exact_times_have_the_t_interval(steps):
     arms, controls = ([(step, step) for step in side] for side in zip(*steps, strict=True))
@@ -195,6 +198,7 @@ def test_exact_times_have_the_t_interval(steps):
     assert found["ratio"] == pytest.approx(np.median([mine / control for mine, control in steps]), rel=1e-12)
 
 
+@FEW
 @given(st.lists(st.sampled_from(["later", "earlier", "open"]), min_size=1, max_size=9))
 def test_the_sign_test_is_that_of_all_signs(outcomes):
     brackets = {
@@ -236,6 +240,7 @@ def sides(pairs):
 MIRRORED = {"later": "earlier", "earlier": "later"}
 
 
+@FEW
 @given(brackets)
 def test_swapping_arm_and_reference_mirrors(pairs):
     arms, controls = sides(pairs)
@@ -253,6 +258,7 @@ def test_swapping_arm_and_reference_mirrors(pairs):
                 assert other["ratio"] == pytest.approx(np.float64(1) / one["ratio"], rel=1e-9)
 
 
+@FEW
 @given(brackets, st.randoms(use_true_random=False))
 def test_names_of_pairs_and_the_order_of_rows_do_not_matter(pairs, random):
     arms = compared(*sides(pairs))
@@ -266,6 +272,7 @@ def test_names_of_pairs_and_the_order_of_rows_do_not_matter(pairs, random):
     )
 
 
+@FEW
 @given(brackets, st.sampled_from([2, 3, 10]))
 def test_the_unit_of_time_does_not_matter(pairs, factor):
     arms = compared(*sides(pairs))
@@ -284,7 +291,7 @@ def test_widening_brackets_never_narrows_the_interval(values, width, data):
     # All of them by as much.
     wider = interval(low - width, high + width)
     assert wider[0] <= before[0] + 1e-9 and wider[1] >= before[1] - 1e-9
-    # One alone, on its outer side: its lower bound where that lies at the mean or below, its upper at the mean or above.
+    # One alone on its outer side: a lower bound at the mean of them or below, an upper one at the mean or above.
     i, j = int(np.argmin(low)), int(np.argmax(high))
     low[i] -= width
     high[j] += width
@@ -301,6 +308,7 @@ def test_a_wider_bracket_of_an_outlier_can_narrow_it():
     assert interval(outlier, outlier)[0] < -3 < interval(alike, outlier)[0] == 0
 
 
+@FEW
 @given(brackets, st.data())
 def test_censoring_an_arm_never_makes_it_earlier(pairs, data):
     arms, controls = sides(pairs)
