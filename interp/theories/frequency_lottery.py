@@ -94,7 +94,7 @@ FREQUENCY_LOTTERY = Theory(
                         arm="frequency-raised", over="frequency-raised-sham", quantity="in_final_keys"
                     ),
                     region=Region(low=0.2),
-                    says="raising made the frequency win",
+                    says="raising makes the frequency win",
                 ),
             ),
             cost=4.0,

@@ -42,7 +42,7 @@ def scoreboard(
         arms: those that it takes.
         primary: whether it was corrected for the number of such rows.
         why, would_change: in words that follow from the numbers.
-        status: observed, this run (jitter pairs), this recipe (seeds), or exploratory (not locked).
+        status: observed, this run (jitter pairs), this recipe (seeds), exploratory (not locked), or not tested.
         does_not_show: what it leaves open in any case.
 
     Raises:
