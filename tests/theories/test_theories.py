@@ -482,6 +482,19 @@ def test_a_run_that_never_groks_is_not_evaluable_and_one_without_tables_not_test
     assert found.verdict == "not testable here" or "never generalises" in found.why
 
 
+def test_a_table_that_does_not_fit_ends_no_scoreboard():
+    twice = by_step(matrix="total", l2=1.0)
+    found = seen("weight_norm", "norm_below_start", run_tables(weight_norms=pd.concat([twice, twice])))
+    assert found.verdict == "not evaluable"
+    assert found.why.startswith("The check failed: A curve has one row a step, step 0 has several.")
+    old = by_step(matrix="W_E", gini=0.3)
+    found = seen("representation_learning", "structure_at_grokking", run_tables(fourier_sparsity=old))
+    assert (found.verdict, found.why) == (
+        "not testable here",
+        "Not there: a table has no column 'gini_null'.",
+    )
+
+
 def adding_example(file):
     text = (ROOT / "docs" / "theories.md").read_text("utf-8")
     found = re.search(rf"`{re.escape(file)}`:\n\n```python\n(.*?)```", text, re.DOTALL)

@@ -345,6 +345,9 @@ def test_a_spread_is_over_all_arms_of_a_pair():
     table_of = levels(a__x=[9, 9], b__x=[10, 10], c__x=[11, 11])
     found = verdict_of(predicted(Spread(quantity="x"), Region(high=0.05)), None, table_of)
     assert (found.value, found.verdict) == (pytest.approx(0.2), "contradicted")
+    later = levels(a__x=[90, 90], b__x=[9, 9]).assign(branch_step=4500)
+    both = pd.concat([table_of, later])
+    assert verdict_of(predicted(Spread(quantity="x")), None, both).value == pytest.approx(0.2)
     found = verdict_of(predicted(Spread(quantity="x")), None, levels(a__x=[9, 9], b__x=[10, 10]))
     assert found.why == "Not there: a spread of 'x' needs 3 arms, there are 2."
 
@@ -474,6 +477,9 @@ def test_levels_without_a_column_are_refused():
         ValueError, match="A table of levels needs numbers in value, got texts. Leave out what was not"
     ):
         scoreboard([predicted()], None, good.assign(value="many"), {})
+
+    with pytest.raises(ValueError, match="got x of arm in pair 0 twice. Leave one of them."):
+        scoreboard([predicted()], None, pd.concat([good, good]), {})
 
 
 def test_an_observation_that_no_theory_lists_is_refused():
