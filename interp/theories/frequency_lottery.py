@@ -8,7 +8,7 @@ from interp.theories.reading import NotEvaluable, Seen, Tables, around, grokked,
 from interp.theories.statistic import EffectRatio, LevelDifference, Region
 
 NAME = "frequency_lottery"
-SOURCE = "He et al. 2026, On the mechanism and dynamics of modular addition, sections 4 and 5"
+SOURCE = "He et al. 2026, On the mechanism and dynamics of modular addition"
 DATA = "the data decide the frequencies"
 
 

@@ -216,6 +216,25 @@ def test_the_jump_lies_in_the_fall_of_the_norm_or_before_it(begins, verdict):
     assert found.verdict == verdict, found.why
     # A knot is known to a grid spacing, the end of slopes to a window of 5 checkpoints; grokking is at 6000.
     assert found.value == pytest.approx((6000 - begins) / 2500, abs=0.12)
+    assert "at least" not in found.why
+
+
+def test_a_cleanup_that_is_not_over_lasts_to_the_end_at_least():
+    fall = np.clip(STEPS - 4000, 0, None)
+    excluded = measures("excluded_loss", "causal", "train", np.where(STEPS < 2000, 1e-2, 5.0))
+    restricted = measures("restricted_loss", "causal", "all", np.exp(-fall / 200))
+    tables = run_tables(
+        progress_measures=pd.concat([excluded, restricted]),
+        weight_norms=by_step(matrix="total", sum_of_squares=np.exp(8 - STEPS / 5e4 - fall / 2e3)),
+        fourier_sparsity=by_step(matrix="W_E", gini=0.1 + fall / 2e4),
+    )
+    found = seen("hidden_progress", "grokking_within_cleanup_leak_free", tables)
+    assert found.verdict == "supported" and "until 10000 at least" in found.why
+    # 2000 of 6000 steps.
+    assert found.value == pytest.approx(1 / 3, abs=0.05)
+    steady = tables | {"weight_norms": by_step(matrix="total", sum_of_squares=np.exp(8 - STEPS / 5e4))}
+    found = seen("hidden_progress", "grokking_within_cleanup_leak_free", steady)
+    assert found.why == "The check failed: cleanup does not begin by the last checkpoint."
 
 
 @pytest.mark.parametrize(
