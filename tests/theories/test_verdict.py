@@ -378,6 +378,15 @@ def test_censored_pairs_count_as_bounds():
     assert found.verdict == "undecided" and found.would_change.startswith("A larger budget")
 
 
+def test_a_pair_of_which_nothing_came_leaves_the_value_and_opens_the_interval():
+    rows = [row("control", i, 1000, 1000) for i in range(2)] + [row("control", 2, 4000, None, budget=4000)]
+    rows += [row("arm", i, 2000, 2000, reference="control") for i in range(2)]
+    rows += [row("arm", 2, 4000, None, budget=4000, reference="control")]
+    found = verdict_of(predicted(required=Region(low=1.25)), check_arms(table(*rows)))
+    assert (found.value, found.low, found.high) == (pytest.approx(2.0), 0.0, math.inf)
+    assert found.verdict == "undecided"
+
+
 def test_the_main_branch_step_is_the_one_named_first():
     later = exact(control=[1000] * 3, arm=[1000] * 3).assign(branch_step=4500)
     both = pd.concat([LATE, later])
