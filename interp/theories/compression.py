@@ -8,13 +8,13 @@ from interp.theories.reading import NotEvaluable, Seen, Tables, around, converge
 from interp.theories.statistic import EffectRatio, Level, Region
 
 NAME = "compression"
-SOURCE = "DeMoss et al. 2024, The complexity dynamics of grokking, sections 4 and 5"
+SOURCE = "DeMoss et al. 2024, The complexity dynamics of grokking"
 FOLLOWS = "compression follows the jump"
 CUT_OFF = "A run that was cut off before its end counts as not evaluable."
 
 
 def bits_saved_by_grokking(tables: Tables) -> Seen:
-    """Share of the fall of the compressed size, from its peak to convergence, that is done at the grokking step."""
+    """Share of the fall of the compressed size, from its peak on the plateau to convergence, done at grokking."""
     rows = table(tables, "compressibility", criterion="absolute")
     # Of several tolerances the strictest: it asks for most of what the network answers.
     return _share(tables, rows[rows["tolerance"] == rows["tolerance"].min()], "bits")
@@ -27,7 +27,7 @@ def rank_saved_by_grokking(tables: Tables) -> Seen:
 
 
 def bits_fall_by_grokking(tables: Tables) -> Seen:
-    """The compressed size at the grokking step over its peak from memorization on."""
+    """The compressed size at the grokking step over its peak on the plateau."""
     rows = table(tables, "compressibility", criterion="absolute")
     rows = rows[rows["tolerance"] == rows["tolerance"].min()]
     peak, _ = _peak(tables, rows, "bits")
@@ -36,13 +36,13 @@ def bits_fall_by_grokking(tables: Tables) -> Seen:
 
 
 def _peak(tables: Tables, rows: pd.DataFrame, quantity: str) -> tuple[float, int]:
-    begin = memorized(tables).step
-    assert begin is not None
+    begin, end = memorized(tables).step, grokked(tables).step
+    assert begin is not None and end is not None
     steps, values = curve(rows, quantity)
-    after = steps >= begin
-    if not after.any() or not values[after].max() > 0:
-        raise NotEvaluable(f"{quantity} has no positive value from memorization on")
-    return float(values[after].max()), begin
+    plateau = values[(steps >= begin) & (steps < end)]
+    if not len(plateau) or not plateau.max() > 0:
+        raise NotEvaluable(f"{quantity} has no value above 0 between memorization and grokking")
+    return float(plateau.max()), begin
 
 
 def _share(tables: Tables, rows: pd.DataFrame, quantity: str) -> Seen:

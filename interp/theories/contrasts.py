@@ -40,7 +40,7 @@ class Contrast:
 
     Attributes:
         low, high: its bounds; infinite where an event was not seen.
-        value: what the first evaluations with the event give; NaN where one was not seen.
+        value: what the first evaluations with the event give; infinite where one was not seen, NaN where several.
         said: how many pairs, in words.
     """
 
@@ -75,6 +75,7 @@ def durations(
 
 
 def rows_of(table: pd.DataFrame | None, arm: str, dose: float | None) -> pd.DataFrame:
+    """The rows of an arm at a dose; NotTestable without any."""
     if table is None or not len(table):
         raise NotTestable(f"{named(arm, dose)} was not trained: there is no table of arms or levels")
     rows = table[table["arm"] == arm]
@@ -85,6 +86,7 @@ def rows_of(table: pd.DataFrame | None, arm: str, dose: float | None) -> pd.Data
 
 
 def valid_rows(rows: pd.DataFrame, arm: str, dose: float | None) -> pd.DataFrame:
+    """Those of an arm's rows whose manipulation checks passed; NotEvaluable, with the checks, without any."""
     is_valid = rows["valid"].astype(bool)
     if not is_valid.any():
         reasons = dict.fromkeys(str(why) for why in rows["why_not"].dropna() if str(why))
@@ -108,6 +110,7 @@ def branch_of(evidence: Evidence, arms: Sequence[str]) -> int:
 
 
 def any_dose(table: pd.DataFrame | None, arm: str) -> pd.DataFrame:
+    """The rows of an arm at all doses; NotTestable without any."""
     rows = None if table is None else table[table["arm"] == arm]
     if rows is None or not len(rows):
         raise NotTestable(f"{arm} was not trained")
@@ -134,15 +137,16 @@ def weighted(coefficients: Sequence[float], by_arm: Sequence[pd.DataFrame]) -> C
             bounds = d.to_numpy()
             ends = bounds * coefficient
             low, high = low + ends.min(axis=1), high + ends.max(axis=1)
-            value = value + np.where(np.isposinf(bounds[:, 1]), np.nan, ends[:, 1])
+            with np.errstate(invalid="ignore"):
+                value = value + ends[:, 1]
     return Contrast(low, high, value, counted(by_arm))
 
 
 def difference(arm: pd.DataFrame, over: pd.DataFrame, unit: Any = 1.0) -> Contrast:
     """D of one arm less that of another, by pairs, in steps or in the units given for each pair."""
     a, b = np.exp(arm.to_numpy()), np.exp(over.to_numpy())
-    is_known = np.isfinite(a[:, 1]) & np.isfinite(b[:, 1])
-    value = np.where(is_known, a[:, 1], np.nan) - np.where(is_known, b[:, 1], 0.0)
+    with np.errstate(invalid="ignore"):
+        value = a[:, 1] - b[:, 1]
     return Contrast(
         (a[:, 0] - b[:, 1]) / unit, (a[:, 1] - b[:, 0]) / unit, value / unit, counted([arm, over])
     )

@@ -4,8 +4,19 @@ The key set of the whole run is hindsight: it was chosen where the run had gener
 leak-free twin, with the frequencies that stand out of that checkpoint's logits alone.
 """
 
+from interp.tables.phases import phases
 from interp.theories.prediction import Guard, Theory, of_arms, of_checkpoints
-from interp.theories.reading import NotEvaluable, Seen, Tables, crossing, grokked, lead, memorized, table
+from interp.theories.reading import (
+    NotEvaluable,
+    NotTestable,
+    Seen,
+    Tables,
+    crossing,
+    grokked,
+    lead,
+    memorized,
+    table,
+)
 from interp.theories.statistic import EffectRatio, Growth, Level, Region
 
 # Nats that the restricted loss falls below, and the test loss too.
@@ -14,9 +25,7 @@ ANSWERS = 1.0
 RESTS_ON_CIRCUIT = 0.5
 
 NAME = "hidden_progress"
-SOURCE = (
-    "Nanda et al. 2023, Progress measures for grokking via mechanistic interpretability, sections 5.2 and 5.3"
-)
+SOURCE = "Nanda et al. 2023, Progress measures for grokking via mechanistic interpretability, section 5"
 AT_THE_JUMP = "the features appear at the jump"
 HINDSIGHT = "a key set chosen where the run had generalised, which leads by construction"
 
@@ -39,6 +48,38 @@ def excluded_before_test(tables: Tables) -> Seen:
 def excluded_before_test_leak_free(tables: Tables) -> Seen:
     """The same of the frequencies that stand out of each checkpoint by itself."""
     return _excluded(tables, "causal")
+
+
+def grokking_within_cleanup(tables: Tables) -> Seen:
+    """Where in cleanup the grokking step lies, 0 at its beginning and 1 at its end; phases by the run's key set."""
+    return _within_cleanup(tables, "key")
+
+
+def grokking_within_cleanup_leak_free(tables: Tables) -> Seen:
+    """The same with phases by the frequencies that stand out of each checkpoint by itself."""
+    return _within_cleanup(tables, "causal")
+
+
+def _within_cleanup(tables: Tables, selection: str) -> Seen:
+    came = grokked(tables)
+    chosen = table(tables, "progress_measures", selection=selection).assign(selection="key")
+    needed = {name: table(tables, name) for name in ("weight_norms", "fourier_sparsity")}
+    found = phases({**tables, **needed, "progress_measures": chosen})
+    begins, ends = found["cleanup"], found["cleanup_end"]
+    if begins.step is None or begins.before is None:
+        raise NotEvaluable("cleanup does not begin by the last checkpoint")
+    # Not over yet: it lasts to the last checkpoint at least.
+    until = ends.before if ends.step is None else ends.step
+    assert came.step is not None
+    if until is None or until <= begins.step:
+        raise NotTestable("the checkpoints of cleanup are too few to say when it ends")
+    start = (begins.before + begins.step) / 2
+    low, value, high = ((came.step - x) / (until - x) for x in (begins.step, start, begins.before))
+    open_end = "" if ends.step is not None else " at least"
+    said = (
+        f"grokking at {came.step}, cleanup from {begins.before} to {begins.step} on until {until}{open_end}"
+    )
+    return Seen(value, low, high, said)
 
 
 def _restricted(tables: Tables, selection: str) -> Seen:
@@ -186,11 +227,35 @@ HIDDEN_PROGRESS = Theory(
             rival_region=Region(high=0.1),
             probes="losses,progress_measures",
         ),
+        of_checkpoints(
+            theory=NAME,
+            name="grokking_within_cleanup",
+            statement="The grokking step lies within cleanup, by the run's key set.",
+            source=SOURCE,
+            function="grokking_within_cleanup",
+            required=Region(0.0, 1.0),
+            rival=HINDSIGHT,
+            rival_region=None,
+            probes="losses,logit_spectrum,progress_measures,weight_norms,fourier_sparsity",
+        ),
+        of_checkpoints(
+            theory=NAME,
+            name="grokking_within_cleanup_leak_free",
+            statement="The grokking step lies within cleanup, by what stands out of each checkpoint.",
+            source=SOURCE,
+            function="grokking_within_cleanup_leak_free",
+            required=Region(0.0, 1.0),
+            rival="the norm falls once the network has generalised",
+            rival_region=Region(high=0.0),
+            probes="losses,progress_measures,weight_norms,fourier_sparsity",
+        ),
     ),
     observations=(
         restricted_before_test,
         restricted_before_test_leak_free,
         excluded_before_test,
         excluded_before_test_leak_free,
+        grokking_within_cleanup,
+        grokking_within_cleanup_leak_free,
     ),
 )

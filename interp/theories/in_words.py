@@ -24,7 +24,7 @@ def pairs_needed(distance: float, sd: float, alpha: float = ALPHA) -> int | None
     """The fewest pairs of this spread whose one-sided interval is shorter than the distance; None beyond MOST_PAIRS.
 
     >>> pairs_needed(0.2, 0.3), pairs_needed(1.0, 0.3), pairs_needed(0.001, 0.3)
-    (12, 4, None)
+    (12, 3, None)
     """
     # One pair has no spread, and two have hardly any freedom.
     return next(
@@ -90,7 +90,7 @@ def _would_decide(row: "Verdict", alpha: float) -> str:
         return found.narrower if row.low < row.high else "Nothing, as long as the value stays where it is."
     if found.n < 2:
         return "One pair has no spread: at least 2 more."
-    if math.isnan(found.sd) or math.isnan(found.value):
+    if math.isnan(found.sd) or not math.isfinite(found.value):
         return f"A larger budget, or evaluations closer together: of {found.n} pairs some are only bounded."
     log = (lambda x: math.log(x) if x > 0 else -math.inf) if found.is_log else float
     centre = log(found.value)

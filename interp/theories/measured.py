@@ -4,18 +4,17 @@ Pairs are the units. Every number of arms is a contrast of ln D within each pair
 (start, order of the data, jitter) cancels. D is known to a bracket, or to a lower bound where an arm's budget ended
 first; both go into every contrast as bounds and no pair is dropped for them.
 
-References: Fieller 1954, "Some problems in interval estimation" (ratio of two effects); Wilson 1927 (shares);
-Welch 1947 (two branch points).
+References: Fieller 1954, "Some problems in interval estimation" (ratio of two effects); Welch 1947 (two branch points).
 """
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri, stdtrit
+from scipy.special import stdtrit
 
 from interp.ground.plain_text import number_of
 from interp.theories.contrasts import (
@@ -26,10 +25,10 @@ from interp.theories.contrasts import (
     contrast,
     difference,
     lined_up,
-    rows_of,
-    valid_rows,
     weighted,
 )
+from interp.theories.estimates import Interval, Measured, by_pairs, exp
+from interp.theories.levels import level_by_pair, of_levels
 from interp.theories.pair_statistics import LEVEL, interval
 from interp.theories.prediction import Prediction
 from interp.theories.reading import NotEvaluable, NotTestable, Seen
@@ -52,31 +51,6 @@ from interp.theories.statistic import (
 WIDEST_SHARE = 50.0
 FEWEST_DOSES = 3
 
-Interval = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A statistic's number.
-
-    Attributes:
-        value: median over pairs; NaN where it is only bounded.
-        interval: level -> low, high, on the statistic's own scale.
-        n: number of pairs; None where pairs are not what it rests on.
-        sd: standard deviation over pairs, of the logarithm if is_log; NaN where it is not known.
-        is_log: whether the statistic is a ratio, whose logarithm is what pairs scatter in.
-        said: where it comes from, in words.
-        narrower: what would narrow the interval, where pairs do not.
-    """
-
-    value: float
-    interval: Callable[[float], Interval]
-    n: int | None
-    sd: float
-    is_log: bool
-    said: str
-    narrower: str = ""
-
 
 def measured(prediction: Prediction, evidence: Evidence, statistic: Statistic | None = None) -> Measured:
     """The number of a prediction's statistic, or of another one of its theory.
@@ -91,7 +65,7 @@ def measured(prediction: Prediction, evidence: Evidence, statistic: Statistic | 
     if isinstance(statistic, Observed):
         return _of_checkpoints(seen(prediction, statistic, evidence.observed))
     if isinstance(statistic, (Level, LevelDifference, Spread)):
-        return _of_levels(statistic, evidence)
+        return of_levels(statistic, evidence)
     if isinstance(statistic, Growth):
         return _growth(statistic, evidence)
     if isinstance(statistic, Recovery):
@@ -101,9 +75,9 @@ def measured(prediction: Prediction, evidence: Evidence, statistic: Statistic | 
     if isinstance(statistic, Equal):
         return _furthest(statistic, evidence)
     if isinstance(statistic, DoseTrend):
-        return _by_pairs(contrast(evidence, statistic, _slope_terms(statistic, evidence)), is_log=False)
+        return by_pairs(contrast(evidence, statistic, _slope_terms(statistic, evidence)), is_log=False)
     terms = [(1.0, statistic.arm, statistic.dose), (-1.0, statistic.over, statistic.over_dose)]
-    return _by_pairs(contrast(evidence, statistic, terms), is_log=True)
+    return by_pairs(contrast(evidence, statistic, terms), is_log=True)
 
 
 def seen(prediction: Prediction, statistic: Observed, tables: Mapping[str, pd.DataFrame]) -> Seen:
@@ -117,7 +91,7 @@ def seen(prediction: Prediction, statistic: Observed, tables: Mapping[str, pd.Da
     theory = getattr(import_module(f"interp.theories.{prediction.theory}"), prediction.theory.upper(), None)
     for function in theory.observations if theory else ():
         if function.__name__ == statistic.function:
-            return function(tables)
+            return _read(function, tables)
     raise ValueError(
         f"Theory {prediction.theory!r} needs an observation {statistic.function!r}, it has none of that name. "
         f"Judge with "
@@ -125,28 +99,20 @@ def seen(prediction: Prediction, statistic: Observed, tables: Mapping[str, pd.Da
     )
 
 
+def _read(function: Callable[[Mapping[str, pd.DataFrame]], Seen], tables: Mapping[str, pd.DataFrame]) -> Seen:
+    """What it reads; tables of other versions, or of strangers, are told about instead of ending everything."""
+    try:
+        return function(tables)
+    except KeyError as error:
+        raise NotTestable(f"a table has no column {error}") from error
+    except ValueError as error:
+        raise NotEvaluable(str(error).rstrip(".")) from error
+
+
 def _of_checkpoints(found: Seen) -> Measured:
     return Measured(
         found.value, lambda level: (found.low, found.high), None, math.nan, False, found.said, found.narrower
     )
-
-
-def _by_pairs(found: Contrast, *, is_log: bool) -> Measured:
-    """The number of the pairs whose contrast this is."""
-    scale = _exp if is_log else float
-
-    def at(level: float) -> Interval:
-        low, high = interval(found.low, found.high, level)
-        return scale(low), scale(high)
-
-    is_known = bool(np.isfinite(found.value).all())
-    sd = float(np.std(found.value, ddof=1)) if is_known and len(found.value) > 1 else math.nan
-    value = scale(float(np.median(found.value))) if is_known else math.nan
-    return Measured(value, at, len(found.low), sd, is_log, found.said)
-
-
-def _exp(x: float) -> float:
-    return math.inf if x > 700 else math.exp(x)  # NaN stays NaN
 
 
 def _slope_terms(statistic: DoseTrend, evidence: Evidence) -> list[Term]:
@@ -180,7 +146,7 @@ def _recovery(statistic: Recovery, evidence: Evidence) -> Measured:
     low, high = interval(moved.low, moved.high, LEVEL)
     if not (low > 0 or high < 0):
         raise NotEvaluable(
-            f"{named(*arms[1])} does not move the event for sure (ratio {_exp(low):.3g} to {_exp(high):.3g}): "
+            f"{named(*arms[1])} does not move the event for sure (ratio {exp(low):.3g} to {exp(high):.3g}): "
             f"there is no "
             "effect of which a share could be recovered"
         )
@@ -197,9 +163,9 @@ def _recovery(statistic: Recovery, evidence: Evidence) -> Measured:
         # The contrast rises with r where the effect is positive: the ends are where its interval leaves 0.
         return _root(lambda r: end(r, level, 1)), _root(lambda r: end(r, level, 0))
 
-    effect, rest = _by_pairs(moved, is_log=False), _by_pairs(at_share(0.0), is_log=False)
+    effect, rest = by_pairs(moved, is_log=False), by_pairs(at_share(0.0), is_log=False)
     value = -rest.value / effect.value
-    sd = _by_pairs(at_share(value), is_log=False).sd / abs(effect.value) if math.isfinite(value) else math.nan
+    sd = by_pairs(at_share(value), is_log=False).sd / abs(effect.value) if math.isfinite(value) else math.nan
     return Measured(value, at, effect.n, sd, False, moved.said)
 
 
@@ -218,14 +184,14 @@ def _root(rising: Callable[[float], float]) -> float:
 
 def _share_lost(statistic: ShareLost, evidence: Evidence) -> Measured:
     arm, over = lined_up(evidence, statistic, [(statistic.arm, None), (statistic.over, None)])
-    stretch = _level_by_pair(evidence, statistic.arm, None, statistic.stretch)
+    stretch = level_by_pair(evidence, statistic.arm, None, statistic.stretch)
     common = [pair for pair in arm.index if pair in stretch.index]
     if not common:
         raise NotTestable(
             f"{statistic.arm} has no level {statistic.stretch!r} in the pairs of the arms table"
         )
     length = stretch.loc[common].to_numpy(float)
-    return _by_pairs(difference(arm.loc[common], over.loc[common], length), is_log=False)
+    return by_pairs(difference(arm.loc[common], over.loc[common], length), is_log=False)
 
 
 def _growth(statistic: Growth, evidence: Evidence) -> Measured:
@@ -242,10 +208,11 @@ def _growth(statistic: Growth, evidence: Evidence) -> Measured:
     def at(level: float) -> Interval:
         return _welch(late.low, early.high, level)[0], _welch(late.high, early.low, level)[1]
 
-    value = float(np.median(late.value) - np.median(early.value))
-    n = min(len(late.value), len(early.value))
-    sd = math.hypot(np.std(late.value, ddof=1), np.std(early.value, ddof=1)) if n > 1 else math.nan
-    return Measured(value, at, n, sd, False, f"{n} pairs at steps {steps[0]} and {steps[-1]}")
+    early_alone, late_alone = (by_pairs(one, is_log=False) for one in (early, late))
+    n = min(len(early.low), len(late.low))
+    said = f"{number_of(n, 'pair')} at steps {steps[0]} and {steps[-1]}"
+    sd = math.hypot(early_alone.sd, late_alone.sd)
+    return Measured(late_alone.value - early_alone.value, at, n, sd, False, said)
 
 
 def _welch(late: np.ndarray, early: np.ndarray, level: float) -> Interval:
@@ -254,11 +221,11 @@ def _welch(late: np.ndarray, early: np.ndarray, level: float) -> Interval:
     if min(len(late), len(early)) < 2 or not np.isfinite(np.r_[late, early]).all():
         return -math.inf, math.inf
     parts = np.array([np.var(x, ddof=1) / len(x) for x in (late, early)])
-    middle = late.mean() - early.mean()
+    middle = float(late.mean() - early.mean())
     if not parts.sum():
         return middle, middle
     freedom = parts.sum() ** 2 / (parts**2 / (np.array([len(late), len(early)]) - 1)).sum()
-    half = stdtrit(freedom, 0.5 + level / 2) * math.sqrt(parts.sum())
+    half = float(stdtrit(freedom, 0.5 + level / 2)) * math.sqrt(parts.sum())
     return middle - half, middle + half
 
 
@@ -275,87 +242,13 @@ def _furthest(statistic: Equal, evidence: Evidence) -> Measured:
 
     def at(level: float) -> Interval:
         ends = [interval(one.low, one.high, 1 - (1 - level) / len(found)) for one in found]
-        return _exp(max(max(0.0, low, -high) for low, high in ends)), _exp(
+        return exp(max(max(0.0, low, -high) for low, high in ends)), exp(
             max(max(-low, high) for low, high in ends)
         )
 
-    each = [_by_pairs(one, is_log=True) for one in found]
+    each = [by_pairs(one, is_log=True) for one in found]
     known = [m for m in each if math.isfinite(m.value)]
     worst = max(known, key=lambda m: abs(math.log(m.value)), default=each[0])
-    value = _exp(abs(math.log(worst.value))) if known else math.nan
+    value = exp(abs(math.log(worst.value))) if known else math.nan
     said = f"{len(found)} of {len(statistic.comparisons)} comparisons, {worst.said}"
     return replace(worst, value=value, interval=at, said=said)
-
-
-def _level_by_pair(evidence: Evidence, arm: str, dose: float | None, quantity: str) -> pd.Series:
-    rows = rows_of(evidence.levels, arm, dose)
-    rows = rows[rows["quantity"] == quantity]
-    if not len(rows):
-        raise NotTestable(f"{named(arm, dose)} has no level {quantity!r}")
-    rows = valid_rows(rows, arm, dose)
-    steps = set(rows["branch_step"].astype(int))
-    step = next((step for step in evidence.branch_steps if step in steps), min(steps))
-    rows = rows[rows["branch_step"] == step]
-    return pd.Series(rows["value"].to_numpy(float), index=rows["pair"].to_numpy())
-
-
-def _of_levels(statistic: Level | LevelDifference | Spread, evidence: Evidence) -> Measured:
-    if isinstance(statistic, Spread):
-        return _spread(statistic, evidence)
-    values = _level_by_pair(evidence, statistic.arm, statistic.dose, statistic.quantity)
-    is_count = statistic.quantity.startswith(("in_", "is_"))
-    if isinstance(statistic, Level):
-        return _shares(values.to_numpy(), None) if is_count else _mean(values.to_numpy())
-    others = _level_by_pair(evidence, statistic.over, statistic.over_dose, statistic.quantity)
-    common = [pair for pair in values.index if pair in others.index]
-    if not common:
-        raise NotEvaluable(f"no pair has {statistic.quantity!r} of both {statistic.arm} and {statistic.over}")
-    a, b = values.loc[common].to_numpy(), others.loc[common].to_numpy()
-    return _shares(a, b) if is_count else _mean(a - b)
-
-
-def _spread(statistic: Spread, evidence: Evidence) -> Measured:
-    table = evidence.levels
-    rows = (
-        None
-        if table is None
-        else table[(table["quantity"] == statistic.quantity) & table["valid"].astype(bool)]
-    )
-    if rows is None or not len(rows):
-        raise NotTestable(f"no arm has a level {statistic.quantity!r}")
-    by_pair = rows.groupby("pair")["value"]
-    if by_pair.count().max() < 3:
-        raise NotTestable(
-            f"a spread of {statistic.quantity!r} needs 3 arms, there are {by_pair.count().max()}"
-        )
-    return _mean(((by_pair.max() - by_pair.min()) / by_pair.mean()).to_numpy())
-
-
-def _mean(values: np.ndarray) -> Measured:
-    return _by_pairs(Contrast(values, values, values, number_of(len(values), "pair")), is_log=False)
-
-
-def _shares(yes: np.ndarray, others: np.ndarray | None) -> Measured:
-    """A share of pairs, or the difference of two, from counts: spread over a few pairs that agree says nothing."""
-    n = len(yes)
-
-    def at(level: float) -> Interval:
-        low, high = _wilson(yes, level)
-        if others is None:
-            return low, high
-        other_low, other_high = _wilson(others, level)
-        p, q = float(yes.mean()), float(others.mean())
-        # Newcombe 1998, method 10: the distances of both ends add up as squares.
-        return p - q - math.hypot(p - low, other_high - q), p - q + math.hypot(high - p, q - other_low)
-
-    value = float(yes.mean() - (0.0 if others is None else others.mean()))
-    each = (yes,) if others is None else (yes, others)
-    sd = math.sqrt(sum(float(x.mean() * (1 - x.mean())) for x in each))
-    return Measured(value, at, n, sd, False, f"{n} pairs counted")
-
-
-def _wilson(yes: np.ndarray, level: float) -> Interval:
-    n, p, z = len(yes), float(yes.mean()), float(ndtri(0.5 + level / 2))
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(middle - half, 0.0), min(middle + half, 1.0)

@@ -63,6 +63,13 @@ class Prediction:
     needs: str
     command: str
 
+    def __post_init__(self):
+        if self.required == Region():
+            raise ValueError(
+                f"Prediction {self.name!r} needs a bound of what is required, got none. What holds of any number "
+                "predicts nothing: name low or high."
+            )
+
     @property
     def arms(self) -> tuple[str, ...]:
         """The arms that it takes, those of its guards last."""

@@ -42,11 +42,9 @@ class Region:
         return high < self.bounds[0] or low > self.bounds[1]
 
     def __str__(self) -> str:
-        if self.low is None and self.high is None:
-            return "anything"
         if self.low is None:
-            return f"at most {self.high:g}"
-        return f"at least {self.low:g}" if self.high is None else f"{self.low:g} to {self.high:g}"
+            return "anything" if self.high is None else f"at most {self.high:.3g}"
+        return f"at least {self.low:.3g}" if self.high is None else f"{self.low:.3g} to {self.high:.3g}"
 
 
 @dataclass(frozen=True, kw_only=True)

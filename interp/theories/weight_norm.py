@@ -2,12 +2,12 @@
 
 import math
 
-from interp.theories.prediction import Theory, of_arms, of_checkpoints
+from interp.theories.prediction import Guard, Theory, of_arms, of_checkpoints
 from interp.theories.reading import Seen, Tables, around, grokked, table
 from interp.theories.statistic import EffectRatio, Region, Spread
 
 NAME = "weight_norm"
-SOURCE = "Liu, Michaud, Tegmark 2022, Omnigrok: grokking beyond algorithmic data, sections 2 and 4"
+SOURCE = "Liu, Michaud, Tegmark 2022, Omnigrok: grokking beyond algorithmic data"
 SCALE = "the scale of the logits, which is the same in both arms"
 SAME = Region(1 / 1.15, 1.15)
 
@@ -70,6 +70,13 @@ WEIGHT_NORM = Theory(
             required=Region(high=0.05),
             rival="a clock that the norm slows, so that a held norm is the norm at the event",
             rival_region=Region(low=0.15),
+            guards=(
+                Guard(
+                    statistic=EffectRatio(arm="norm", dose=1.15, over="norm", over_dose=0.85),
+                    region=Region(low=1.25),
+                    says="the arms differ in when they jump; else one norm says nothing",
+                ),
+            ),
             assumptions="At least three arms whose norm differs before the event.",
             stress_test="Arms with a held norm by themselves.",
             does_not_show="That the norm decides: what falls along the way has one value at the event by construction.",

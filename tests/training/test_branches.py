@@ -376,6 +376,7 @@ def test_arms_come_back_from_json():
     assert branch_from_json(json.loads(json.dumps(branch_to_json(about))), "x") == about
 
 
+@pytest.mark.filterwarnings("ignore:Tensors do not show")
 def test_a_run_of_someone_elses_is_continued_with_a_stated_recipe(parent, tmp_path):
     source = tmp_path / "foreign"
     source.mkdir()
