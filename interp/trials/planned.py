@@ -197,7 +197,7 @@ def _perpendicular(run: Run, facts: Facts, seed: int) -> list[Planned]:
     first = Arm(name="perpendicular", reference="control", rules=(Perpendicular(),))
     norm = Arm(name="perpendicular-norm", reference="control", rules=(ReplayNorms(of="perpendicular"),))
     return [
-        Planned(arm=first, until=Until(times=2)),
+        Planned(arm=first, until=Until(times=2.0)),
         Planned(arm=norm, follows=("perpendicular",)),
     ]
 
@@ -303,7 +303,7 @@ def _slow_gradients(run: Run, facts: Facts, seed: int) -> list[Planned]:
         rules=(ScaleUpdates(of="slow-gradient"), ReplayNorms(of="slow-gradient")),
     )
     return [
-        *(Planned(arm=arm, until=Until(times=2 if arm.name == "slow-gradient" else 1)) for arm in arms),
+        *(Planned(arm=arm, until=Until(times=2.0 if arm.name == "slow-gradient" else 1.0)) for arm in arms),
         Planned(arm=rate, follows=("slow-gradient",)),
     ]
 

@@ -17,7 +17,7 @@ from interp.trials.planned import Planned, planned_arms
 
 PREDICTIONS = "predictions.json"
 # Of the steps that the parent took from the branch: an arm that has not got there by then is censored.
-BUDGET = 4
+BUDGET = 4.0
 
 
 def predict(

@@ -392,11 +392,16 @@ def test_a_run_of_someone_elses_is_continued_with_a_stated_recipe(parent, tmp_pa
     made = branch(foreign, tmp_path / "a", at=AT, budget=10, recipe=recipe)
     fresh = branch(parent, tmp_path / "b", at=AT, budget=10, arm=Arm(name="control", fresh_optimizer=True))
     assert same_weights(made, fresh, AT + 10)
+    # Before anything is memorized nothing shows which rows are train.
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for step in (0, 10):
+        torch.save(parent.step_weights(step), bare / f"model_{step}.pth")
     unknown = interp.import_run(
-        source,
+        bare,
         tmp_path / "unsplit",
         task={"operation": "add", "p": 11},
         model={"n_heads": 2, "act_fn": "relu"},
     )
     with pytest.raises(ValueError, match="needs the train/test split"):
-        branch(unknown, tmp_path / "c", at=AT, budget=10, recipe=recipe)
+        branch(unknown, tmp_path / "c", at=10, budget=10, recipe=recipe)
