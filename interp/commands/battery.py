@@ -44,6 +44,13 @@ def battery(
             help="Arms at once, one process and thread each. [default: one a core]", min=1, show_default=False
         ),
     ] = None,
+    longer: Annotated[
+        float,
+        Option(
+            help="Give arms that have shown nothing so many times their budget, from where they ended; exploratory.",
+            min=1.0,
+        ),
+    ] = 1.0,
     dry_run: Annotated[
         bool, Option("--dry-run", help="Say what would be trained and how long, and stop.")
     ] = False,
@@ -77,7 +84,7 @@ def battery(
         say(line)
     if dry_run:
         return
-    ends = train(parents, folder, planned, seconds=seconds)
+    ends = train(parents, folder, planned, seconds=seconds, times=longer)
     lock = locked(folder, parents)
     tables = gather(folder, about_lock(lock), kind_of(lock))
     for end in ends:

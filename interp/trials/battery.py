@@ -90,11 +90,14 @@ def plan(
     return Plan(entries=tuple(chosen), left_out=left, seconds=(low, high), n_processes=n_processes)
 
 
-def train(runs: Sequence[Run], out: Path, planned: Plan, *, seconds: float | None = None) -> list[JobEnd]:
+def train(
+    runs: Sequence[Run], out: Path, planned: Plan, *, seconds: float | None = None, times: float = 1.0
+) -> list[JobEnd]:
     """Train what is missing of a plan; what was trained before is taken as it is.
 
     Args:
         seconds: from then on nothing new is begun; what is begun is finished.
+        times: of their budgets, that arms which have shown nothing are given; what they have had stays.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, when everything is saved.
@@ -105,7 +108,14 @@ def train(runs: Sequence[Run], out: Path, planned: Plan, *, seconds: float | Non
     leads = {i: _lead(runs[i], out, lock.run["parents"][i]["lead"], i) for i in needed}
     # All pairs of an arm, then the next arm: what is cut off is the end of the list, not the third pair of all.
     jobs = [
-        job_of(leads[e.parent] if e.from_lead else runs[e.parent], out, e, pair, is_disturbed=len(runs) == 1)
+        job_of(
+            leads[e.parent] if e.from_lead else runs[e.parent],
+            out,
+            e,
+            pair,
+            is_disturbed=len(runs) == 1,
+            times=times,
+        )
         for e, pairs in planned.entries
         for pair in pairs
     ]

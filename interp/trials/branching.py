@@ -8,6 +8,7 @@ Training can be stopped at any time, and goes on where it was.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from interp.ground.provenance import versions
 from interp.runs.config import Recipe
 from interp.runs.run import Run, open_run
 from interp.tables.folder import write_tables
-from interp.training.arms import Branch, branch_of
-from interp.training.branches import branch
+from interp.training.arms import Branch, branch_of, has_shown
+from interp.training.branches import branch, extend
 from interp.training.paths import known_steps
 from interp.training.several import Job, JobEnd, train_jobs
 from interp.training.train import resume
@@ -159,7 +160,7 @@ def train_arm(
         run,
         path,
         at=entry.at,
-        budget=min([entry.budget, *map(known_steps, followed.values())]),
+        budget=_allowed(entry.budget, follows),
         arm=entry.arm,
         pair=pair,
         jitter=jitter,
@@ -172,9 +173,25 @@ def train_arm(
     )
 
 
-def continue_arm(path: Path) -> None:
-    """Go on with an arm that was stopped."""
-    resume(path)
+def continue_arm(path: Path, budget: int, follows: Mapping[str, Path]) -> None:
+    """Go on with an arm that was stopped, or that has shown nothing within a smaller budget."""
+    run = open_run(path)
+    if run.record.status != "complete":
+        resume(path)
+    if not has_had(path, budget, follows):
+        followed = {name: open_run(where) for name, where in follows.items()}
+        extend(path, _allowed(budget, follows), followed)
+
+
+def has_had(path: Path, budget: int, follows: Mapping[str, Path]) -> bool:
+    """Whether an arm has shown what it was trained for, or has had its budget, or all of the path that it follows."""
+    run = open_run(path)
+    trained_steps = (run.config.n_steps or 0) - run.config.first_step
+    return has_shown(run) or trained_steps >= _allowed(budget, follows)
+
+
+def _allowed(budget: int, follows: Mapping[str, Path]) -> int:
+    return min([budget, *(known_steps(open_run(where)) for where in follows.values())])
 
 
 def folder(out: Path, pair: str, key: str) -> Path:
@@ -191,7 +208,13 @@ def job_of(
     is_disturbed: bool = True,
     recipe: Recipe | None = None,
     one_thread: bool = True,
+    times: float = 1.0,
 ) -> Job:
+    """The job that trains an arm of a pair, or goes on with it.
+
+    Args:
+        times: of its budget, that an arm which has shown nothing is given.
+    """
     follows = {name: folder(out, pair, key) for name, key in entry.follows.items()}
     arguments = {
         "run": run,
@@ -202,12 +225,15 @@ def job_of(
         "threads": 1 if one_thread else None,
         "recipe": recipe,
     }
+    budget = round(times * entry.budget)
+    arguments["entry"] = replace(entry, budget=budget)
     return Job(
         path=folder(out, pair, entry.key),
         train=train_arm,
         arguments=arguments,
-        goes_on=continue_arm,
+        goes_on=partial(continue_arm, budget=budget, follows=follows),
         after=tuple(follows.values()),
+        is_done=partial(has_had, budget=budget, follows=follows),
     )
 
 

@@ -16,10 +16,11 @@ from interp.theories.arms_table import COLUMNS, check_arms, read_arms
 from interp.theories.judging import judge
 from interp.theories.lock import read_lock
 from interp.training.arms import Arm, arm_to_json
+from interp.training.several import train_jobs
 from interp.training.train import train
 from interp.trials.battery import plan
 from interp.trials.battery import train as train_plan
-from interp.trials.branching import folder, gather, train_entries
+from interp.trials.branching import folder, gather, job_of, train_entries
 from interp.trials.choosing import changed_arm, chosen_entries
 from interp.trials.facts import commutative_level, facts_of
 from interp.trials.planned import GROUPS, planned_arms
@@ -288,3 +289,22 @@ def test_times_are_read():
     for text in ("", "2", "h", "two hours"):
         with pytest.raises(ValueError, match="--budget needs a time as 2h, 90m or 1h30m"):
             seconds_of(text)
+
+
+def test_arms_that_have_shown_nothing_are_given_more_without_training_anew(run, tmp_path):
+    entries = chosen_entries(run, AT, ["norm:1.15"], [], steps=20, is_whole=False)
+    out = tmp_path / "out"
+    train_entries(run, out, entries, n_pairs=1, n_processes=1)
+    first = open_run(folder(out, "0", "norm-1.15"))
+    assert first.config.n_steps == AT + 20
+    train_jobs([job_of(run, out, entry, "0", times=2.0) for entry in entries], 1)
+    done = open_run(first.path)
+    assert done.config.n_steps == AT + 40 and len(done.record.sessions) == 2
+    whole = chosen_entries(run, AT, ["norm:1.15"], [], steps=40, is_whole=False)
+    train_entries(run, tmp_path / "whole", whole, n_pairs=1, n_processes=1)
+    other = open_run(folder(tmp_path / "whole", "0", "norm-1.15"))
+    assert done.index[AT + 40]["tensors"] == other.index[AT + 40]["tensors"]
+    assert [
+        end.ended for end in train_jobs([job_of(run, out, e, "0", times=2.0) for e in entries], 1)
+    ] == 2 * ["complete"]
+    assert len(open_run(first.path).record.sessions) == 2
