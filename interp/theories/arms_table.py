@@ -38,17 +38,17 @@ def read_arms(path: Path | str) -> pd.DataFrame:
     if not path.is_file():
         what = "a folder is" if path.is_dir() else "nothing is"
         raise ValueError(
-            f"Judging needs a CSV file of arms, and {what} at {shown(str(path))}. Name the arms table itself."
+            f"Judging needs a CSV file of arms, and {what} at {path}. Name the arms table itself."
         )
     try:
         rows = _rows(path.read_bytes().decode("utf-8-sig"))
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(
-            f"Judging needs a CSV file of arms, and {shown(str(path))} is none: {error}. Save the table as "
+            f"Judging needs a CSV file of arms, and {path} is none: {error}. Save the table as "
             "comma-separated UTF-8 text."
         ) from None
     if not rows:
-        raise ValueError(f"Judging needs an arms table, and {shown(str(path))} is empty. {_WANTED}")
+        raise ValueError(f"Judging needs an arms table, and {path} is empty. {_WANTED}")
     (_, header), *body = rows
     for line, fields in body:
         if len(fields) != len(header):

@@ -11,7 +11,6 @@ tests which may be applied to samples from any populations. II. The correlation 
 """
 
 import math
-from collections.abc import Iterable
 from functools import lru_cache
 from itertools import permutations
 
@@ -19,7 +18,8 @@ import numpy as np
 import pandas as pd
 
 from interp.theories.arms_table import SETTING, check_arms
-from interp.theories.effects import interval, ln_bounds, with_identity
+from interp.theories.effects import ln_bounds, with_identity
+from interp.theories.pair_statistics import LEVEL, limits
 
 DOSES = [
     *("arm", "reference", "event", "threshold", "n_doses", "n_pairs", "n_censored"),
@@ -59,13 +59,38 @@ def doses(arms: pd.DataFrame) -> pd.DataFrame:
     Raises:
         ValueError: as `check_arms`.
     """
-    arms = check_arms(arms)
-    rows = [
-        row | dict(zip(_CURVE, key, strict=True))
-        for key, curve in _of_curves(arms).groupby(_CURVE, sort=True)
-        if (row := _curve(curve))
-    ]
-    return with_identity(pd.DataFrame(rows, columns=[*DOSES, "branch_step", "kind"]), arms, DOSES)
+    return dose_curves(check_arms(arms))
+
+
+def dose_curves(arms: pd.DataFrame) -> pd.DataFrame:
+    """`doses` of an arms table as `check_arms` returns it."""
+    rows = _of_curves(arms)
+    if rows.empty:
+        return with_identity(pd.DataFrame(columns=[*DOSES, "branch_step", "kind"]), arms, DOSES)
+    pair, curve = rows["of_pair"].to_numpy(), rows["of_curve"].to_numpy()
+    is_first = np.diff(pair, prepend=-1) > 0
+    curve_of_pair, n_curves = curve[is_first], int(curve[-1]) + 1
+    ranks, correlations = _ranked(rows["step"].fillna(np.inf), pair)
+    slopes, lows, highs = _slopes(rows, pair)
+    n_pairs = np.bincount(curve_of_pair, minlength=n_curves)
+    is_censored = np.bincount(pair, weights=rows["step"].isna()) > 0
+    found = rows.loc[np.diff(curve, prepend=-1) > 0, _CURVE].reset_index(drop=True)
+    starts = np.flatnonzero(is_first)[1:]
+    ranked = [tuple(part) for part in np.split(ranks, starts)]
+    # Sorted, so that random orders do not depend on what the pairs are called.
+    of_curves = [tuple(sorted(ranked[i] for i in part)) for part in _parts(curve_of_pair, n_curves)]
+    means = np.bincount(curve_of_pair, weights=correlations, minlength=n_curves) / n_pairs
+    found = found.assign(
+        n_doses=rows.groupby("of_curve")["dose"].nunique().to_numpy(),
+        n_pairs=n_pairs,
+        n_censored=np.bincount(curve_of_pair[is_censored], minlength=n_curves),
+        spearman=means,
+        spearman_p=np.array([_p(*of) for of in zip(of_curves, means, strict=True)], dtype=float),
+        slope=np.bincount(curve_of_pair, weights=slopes, minlength=n_curves) / n_pairs,
+        low=limits(lows, curve_of_pair, n_curves, LEVEL, -1),
+        high=limits(highs, curve_of_pair, n_curves, LEVEL, 1),
+    )
+    return with_identity(found, arms, DOSES)
 
 
 _CURVE = ["arm", "reference", *SETTING, "kind"]
@@ -78,55 +103,58 @@ def _of_curves(arms: pd.DataFrame) -> pd.DataFrame:
     own = arms.loc[arms["arm"] == arms["reference"], ["arm", "reference_dose"]].drop_duplicates()
     references = has_dose.merge(own.rename(columns={"reference_dose": "dose"}), on=["arm", "dose"])
     rows = pd.concat([has_dose[has_dose["reference"] != ""], references.assign(reference=references["arm"])])
-    rows = rows.drop_duplicates([*_CURVE, "pair", "dose"])
+    rows = rows.drop_duplicates([*_CURVE, "pair", "dose"]).sort_values([*_CURVE, "pair", "dose"])
+    rows = rows[rows.groupby([*_CURVE, "pair"])["dose"].transform("size") >= FEWEST_DOSES]
     low, high = ln_bounds(rows)
-    return rows.assign(ln_low=low, ln_high=high).sort_values([*_CURVE, "pair", "dose"])
+    of_pair, of_curve = (rows.groupby(keys).ngroup() for keys in ([*_CURVE, "pair"], _CURVE))
+    return rows.assign(ln_low=low, ln_high=high, of_pair=of_pair, of_curve=of_curve)
 
 
-def _curve(curve: pd.DataFrame) -> dict[str, float] | None:
-    """The row of one curve; None without a pair of three doses."""
-    pairs = [pair for _, pair in curve.groupby("pair", sort=True) if len(pair) >= FEWEST_DOSES]
-    if not pairs:
-        return None
-    # Sorted, so that random orders do not depend on what the pairs are called.
-    ranked = sorted(_ranks(pair["step"].fillna(np.inf).to_numpy()) for pair in pairs)
-    mean = math.fsum(_correlation(ranks) for ranks in ranked) / len(ranked)
-    slopes = np.array([_slope(pair) for pair in pairs])
-    low, high = interval(slopes[:, 1], slopes[:, 2])
-    with np.errstate(invalid="ignore"):
-        slope = float(slopes[:, 0].mean())
-    return {
-        "n_doses": len({dose for pair in pairs for dose in pair["dose"]}),
-        "n_pairs": len(pairs),
-        "n_censored": sum(bool(pair["step"].isna().any()) for pair in pairs),
-        "spearman": mean,
-        "spearman_p": _p(ranked, mean),
-        "slope": slope,
-        "low": low,
-        "high": high,
-    }
+def _parts(group: np.ndarray, n_groups: int) -> list[np.ndarray]:
+    """Which values are each group's; groups come one after the other."""
+    return np.split(np.arange(len(group)), np.cumsum(np.bincount(group, minlength=n_groups))[:-1])
 
 
-def _ranks(values: np.ndarray) -> Ranks:
-    """Ranks from 1, ties share their mean."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return tuple((np.cumsum(counts) - (counts - 1) / 2)[inverse])
+def _ranked(steps: pd.Series, pair: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ranks of D within each pair, ties share theirs, and each pair's correlation with the ascending doses."""
+    ranks = steps.groupby(pair).rank().to_numpy()
+    size = np.bincount(pair)
+    theirs = np.arange(len(pair)) - (np.cumsum(size) - size)[pair] - ((size - 1) / 2)[pair]
+    mine = ranks - ((size + 1) / 2)[pair]
+    squares = np.bincount(pair, weights=mine**2) * np.bincount(pair, weights=theirs**2)
+    products = np.bincount(pair, weights=mine * theirs)
+    return ranks, np.where(squares > 0, products / np.sqrt(np.where(squares > 0, squares, 1)), 0.0)
 
 
-def _correlation(ranks: Ranks, order: Iterable[int] | None = None) -> float:
-    """Spearman's correlation of ranks with the doses in this order, ascending unless said."""
-    mine = np.asarray(ranks) - np.mean(ranks)
-    theirs = np.arange(len(mine)) if order is None else np.asarray(list(order))
-    theirs = theirs - theirs.mean()
-    size = math.sqrt(float((mine**2).sum() * (theirs**2).sum()))
-    return float(mine @ theirs) / size if size else 0.0
+def _slopes(rows: pd.DataFrame, pair: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Slope of ln D against the dose within each pair, by least squares, and its bounds."""
+    dose = rows["dose"].to_numpy()
+    centred = dose - (np.bincount(pair, weights=dose) / np.bincount(pair))[pair]
+    # The dose in the middle has no weight, not even by a rounding error, which an infinite value would magnify.
+    dose = np.where(np.abs(centred) <= 1e-12 * np.abs(dose), 0.0, centred)
+    weights = dose / np.bincount(pair, weights=dose**2)[pair]
+    point = np.log(rows["step"].fillna(np.inf).to_numpy())
+    low, high = rows["ln_low"].to_numpy(), rows["ln_high"].to_numpy()
+
+    def slope(values: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore"):
+            return np.bincount(pair, weights=np.where(weights == 0, 0.0, weights * values))
+
+    return slope(point), slope(np.where(weights > 0, low, high)), slope(np.where(weights > 0, high, low))
+
+
+def _correlations(ranks: Ranks, orders: np.ndarray) -> np.ndarray:
+    """Spearman's correlation of ranks with the doses in each of these orders; 0 where all are tied."""
+    mine, theirs = np.asarray(ranks) - np.mean(ranks), orders - (len(ranks) - 1) / 2
+    size = math.sqrt(float((mine**2).sum() * (theirs[0] ** 2).sum()))
+    return theirs @ mine / size if size else np.zeros(len(orders))
 
 
 @lru_cache(maxsize=4096)
 def _all_orders(ranks: Ranks) -> Distribution:
     """The correlation of these ranks with every order of the doses."""
-    values = [_correlation(ranks, order) for order in permutations(range(len(ranks)))]
-    return _gathered(np.array(values), np.full(len(values), 1 / len(values)))
+    values = _correlations(ranks, np.array(list(permutations(range(len(ranks))))))
+    return _gathered(values, np.full(len(values), 1 / len(values)))
 
 
 def _gathered(values: np.ndarray, weights: np.ndarray) -> Distribution:
@@ -135,17 +163,17 @@ def _gathered(values: np.ndarray, weights: np.ndarray) -> Distribution:
     return grains * GRAIN, np.bincount(inverse, weights=weights)
 
 
-def _p(ranked: list[Ranks], mean: float) -> float:
+def _p(ranked: tuple[Ranks, ...], mean: float) -> float:
     """Two-sided p of a mean correlation over pairs under random orders of the doses within each."""
     # As strong as seen, up to the grains of the sum.
     least = abs(mean) * len(ranked) - GRAIN * (len(ranked) + 1)
     if max(map(len, ranked)) > MOST_DOSES_TRIED:
         generator = np.random.default_rng(0)
-        drawn = [
-            sum(_correlation(ranks, generator.permutation(len(ranks))) for ranks in ranked)
-            for _ in range(DRAWS)
-        ]
-        return (1 + int((np.abs(drawn) >= least).sum())) / (1 + DRAWS)
+        drawn = np.zeros(DRAWS)
+        for ranks in ranked:
+            orders = np.tile(np.arange(len(ranks)), (DRAWS, 1))
+            drawn += _correlations(ranks, generator.permuted(orders, axis=1))
+        return float(1 + (np.abs(drawn) >= least).sum()) / (1 + DRAWS)
     values, weights = np.zeros(1), np.ones(1)
     for ranks in ranked:
         more, chances = _all_orders(ranks)
@@ -153,23 +181,3 @@ def _p(ranked: list[Ranks], mean: float) -> float:
             np.add.outer(values, more).ravel(), np.multiply.outer(weights, chances).ravel()
         )
     return min(1.0, float(weights[np.abs(values) >= least].sum()))
-
-
-def _slope(pair: pd.DataFrame) -> tuple[float, float, float]:
-    """Slope of ln D against the dose within a pair, by least squares, and its bounds."""
-    dose = pair["dose"].to_numpy() - pair["dose"].mean()
-    weights = dose / (dose**2).sum()
-    with np.errstate(invalid="ignore"):
-        point = np.log(pair["step"].fillna(np.inf).to_numpy())
-        low, high = pair["ln_low"].to_numpy(), pair["ln_high"].to_numpy()
-        return (
-            _weighted(weights, point),
-            _weighted(weights, np.where(weights > 0, low, high)),
-            _weighted(weights, np.where(weights > 0, high, low)),
-        )
-
-
-def _weighted(weights: np.ndarray, values: np.ndarray) -> float:
-    # The dose in the middle has no weight, not even an infinite value.
-    has_weight = weights != 0
-    return float((weights[has_weight] * values[has_weight]).sum())

@@ -224,12 +224,8 @@ def _all_effects(arms: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     is_first = ((used["before"] == 0) & (used["before_over"] == 0)).to_numpy() & ~is_censored
     is_coarse = (all_counted > 0) & (np.bincount(group[is_first], minlength=n_effects) == all_counted)
     is_open = np.bincount(group[np.isinf(low) & np.isinf(high)], minlength=n_effects)
-    judged = [
-        _verdict(*row)
-        for row in zip(
-            found["ln_low"], found["ln_high"], found["zone"], all_counted, is_coarse, is_open, strict=True
-        )
-    ]
+    known = (found["ln_low"], found["ln_high"], found["zone"], all_counted, is_coarse, is_open)
+    judged = [_verdict(*row) for row in zip(*(column.tolist() for column in known), strict=True)]
     found["verdict"], found["why"] = (
         pd.Series([row[i] for row in judged], index=found.index, dtype=object) for i in (0, 1)
     )

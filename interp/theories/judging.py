@@ -10,7 +10,7 @@ import pandas as pd
 from interp.ground.provenance import versions
 from interp.tables.folder import write_tables
 from interp.theories.arms_table import check_arms, read_arms
-from interp.theories.doses import doses
+from interp.theories.doses import dose_curves
 from interp.theories.effects import effects_and_reasons
 
 
@@ -43,7 +43,7 @@ def judge(arms: pd.DataFrame | Path | str) -> Judged:
     """
     table = check_arms(arms) if isinstance(arms, pd.DataFrame) else read_arms(arms)
     found, reasons = effects_and_reasons(table)
-    return Judged(effects=found, doses=doses(table), reasons=reasons, arms=table)
+    return Judged(effects=found, doses=dose_curves(table), reasons=reasons, arms=table)
 
 
 def write_judged(folder: Path, judged: Judged, source: str) -> None:
