@@ -1,0 +1,92 @@
+"""Curves of arms since their branch: every pair thin, their median thick."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from interp.figures import style
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LABELS = {
+    "train_loss": "train loss (nats)",
+    "test_loss": "test loss (nats)",
+    "train_accuracy": "train accuracy",
+    "test_accuracy": "test accuracy",
+    "margin": "mean train margin (nats)",
+    "norm": "norm of all weights",
+}
+# Each arm has a colour and dashes of its own.
+LINES = (
+    (style.VERMILION, "-"),
+    (style.BLUE, "--"),
+    (style.BLACK, ":"),
+    (style.GREEN, "-."),
+    (style.PURPLE, "-"),
+    (style.ORANGE, "--"),
+)
+
+
+def arm_lines(names: list[str]) -> dict[str, dict[str, Any]]:
+    """Colour and dashes of each arm.
+
+    >>> arm_lines(["norm", "control"])["control"]
+    {'color': '#0072B2', 'ls': '--', 'label': 'control'}
+    """
+    return {
+        name: {"color": LINES[i % len(LINES)][0], "ls": LINES[i % len(LINES)][1], "label": name}
+        for i, name in enumerate(names)
+    }
+
+
+def branch_curves(
+    table: "pd.DataFrame",
+    ax: Axes,
+    *,
+    quantity: str = "test_accuracy",
+    lines: Mapping[str, Mapping[str, Any]],
+    threshold: float | None = None,
+    **legend: Any,
+) -> Axes:
+    """One quantity of several arms against the steps since their branch.
+
+    Args:
+        table: label, pair, since and the quantity; may be empty.
+        lines: of `arm_lines`, by label.
+        threshold: of an event, as a line across.
+        legend: options of the legend.
+    """
+    known = table.dropna(subset=[quantity]) if quantity in table else table[:0]
+    for label, line in lines.items():
+        pairs = [part.sort_values("since") for _, part in known[known["label"] == label].groupby("pair")]
+        if not pairs:
+            continue
+        for part in pairs:
+            ax.plot(part["since"], part[quantity], color=line["color"], ls=line["ls"], lw=0.5, alpha=0.45)
+        ax.plot(*median_curve(pairs, quantity), lw=1.8, **line)
+    if threshold is not None and len(known):
+        ax.axhline(threshold, color="0.6", lw=0.6, zorder=0)
+    if len(known):
+        ax.set_xlabel("steps since the branch")
+        ax.set_ylabel(LABELS.get(quantity, quantity))
+        ax.set_xlim(left=0)
+        # Four-digit steps side by side.
+        ax.locator_params(axis="x", nbins=5)
+    else:
+        ax.set_axis_off()
+    style.legend_above(ax, n_columns=2, **legend)
+    return ax
+
+
+def median_curve(pairs: "list[pd.DataFrame]", quantity: str) -> tuple[np.ndarray, np.ndarray]:
+    """Median over pairs at the steps of all of them, as far as at least half of them go."""
+    ends = sorted((float(part["since"].iloc[-1]) for part in pairs), reverse=True)
+    last = ends[(len(pairs) - 1) // 2]
+    steps = np.unique(np.concatenate([part["since"].to_numpy(float) for part in pairs]))
+    steps = steps[steps <= last]
+    # An arm ends when its event has come: it stays where it was.
+    values = [np.interp(steps, part["since"], part[quantity]) for part in pairs]
+    return steps, np.median(values, axis=0)
