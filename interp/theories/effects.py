@@ -6,8 +6,8 @@ brackets leave open goes into its bounds. The interval runs from the lower limit
 bounds to the upper limit of that of the upper bounds: of exact values it is the t interval, and censored pairs, which
 have one bound, count instead of being dropped.
 
-How it can mislead: the bounds of a single pair far from the others are wide evidence against it and for it alike, as
-in every t interval; the sign test beside it does not mind. Jitter pairs (this run) and seed pairs (this recipe) are
+How it can mislead: a single pair far from the others widens the interval to both sides, as it does every t interval;
+the sign test beside it does not mind. Jitter pairs (this run) and seed pairs (this recipe) are
 never put together, nor are branch steps.
 
 References: Student 1908, "The probable error of a mean"; Manski 2003, "Partial identification of probability

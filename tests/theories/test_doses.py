@@ -61,9 +61,9 @@ def test_censored_doses_are_ties_at_the_top_and_open_the_slope():
     # At the least dose it opens to the other side, in the middle to none, at both ends to both.
     least = only(doses(curve([None, 2000, 1000], [4000, 2000, 1000])))
     assert (least["slope"], least["low"]) == (-math.inf, -math.inf) and math.isfinite(least["high"])
-    # 0.85, 1, 1.15: the middle is not the mean in floating point.
-    middle = only(doses(curve([1000, None, 2000], [1000, 4000, 2000], sizes=(0.85, 1.0, 1.15))))
-    assert middle["slope"] == pytest.approx(math.log(2) / 0.3) and math.isfinite(middle["high"])
+    # 0.1, 0.2, 0.3: the middle is not the mean in floating point, and still has no weight.
+    middle = only(doses(curve([1000, None, 2000], [1000, 4000, 2000], sizes=(0.1, 0.2, 0.3))))
+    assert middle["slope"] == pytest.approx(math.log(2) / 0.2) and math.isfinite(middle["high"])
     both = only(doses(curve([None, 2000, None], [4000, 2000, 1000])))
     assert math.isnan(both["slope"]) and (both["low"], both["high"]) == (-math.inf, math.inf)
 
@@ -100,6 +100,15 @@ def test_which_rows_are_a_curve():
             own.append(row("decay", pair, step, step, dose=dose, reference="decay", reference_dose=1.0))
     found = only(doses(table(*own)))
     assert (found["n_doses"], found["spearman"], found["reference"]) == (3, -1, "decay")
+    # A row that has its own arm as reference, and is one, is one dose.
+    own += [line | {"arm": "chain"} for line in own if line["dose"] == 1]
+    for pair in range(2):
+        for dose, step in ((2.0, 1500), (3.0, 2000)):
+            over = {"reference": "chain", "reference_dose": dose - 1}
+            own.append(row("chain", pair, step, step, dose=dose, **over))
+    found = doses(table(*own)).set_index("arm").loc["chain"]
+    assert (found["n_doses"], found["n_pairs"], found["spearman"]) == (3, 2, 1)
+    assert found["slope"] == pytest.approx(math.log(2) / 2)
     # Kinds and branch steps apart.
     both = pd.concat([arms, arms.assign(kind="jitter", pair=arms["pair"] + 10)])
     found = doses(both)

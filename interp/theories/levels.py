@@ -1,0 +1,105 @@
+"""Statistics of levels: quantities of arms that are not times, a number a pair.
+
+References: Wilson 1927, "Probable inference" (a share); Newcombe 1998, "Interval estimation for the difference between
+independent proportions".
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from interp.ground.plain_text import number_of
+from interp.theories.contrasts import Contrast, Evidence, rows_of, valid_rows
+from interp.theories.estimates import Interval, Measured, by_pairs
+from interp.theories.reading import NotEvaluable, NotTestable
+from interp.theories.statistic import Level, LevelDifference, Spread, named
+
+# Quantities that are yes or no in each pair begin so, and are counted.
+COUNTED = ("in_", "is_")
+
+
+def level_by_pair(evidence: Evidence, arm: str, dose: float | None, quantity: str) -> pd.Series:
+    """A quantity of an arm, by pair.
+
+    Raises:
+        NotTestable: if it is not there.
+        NotEvaluable: if no row passed its checks.
+    """
+    rows = rows_of(evidence.levels, arm, dose)
+    rows = rows[rows["quantity"] == quantity]
+    if not len(rows):
+        raise NotTestable(f"{named(arm, dose)} has no level {quantity!r}")
+    rows = valid_rows(rows, arm, dose)
+    steps = set(rows["branch_step"].astype(int))
+    step = next((step for step in evidence.branch_steps if step in steps), min(steps))
+    rows = rows[rows["branch_step"] == step]
+    return pd.Series(rows["value"].to_numpy(float), index=rows["pair"].to_numpy())
+
+
+def of_levels(statistic: Level | LevelDifference | Spread, evidence: Evidence) -> Measured:
+    """The number of a statistic of levels.
+
+    Raises:
+        NotTestable, NotEvaluable: as `level_by_pair`; if the two arms share no pair, or a spread has too few arms.
+    """
+    if isinstance(statistic, Spread):
+        return _spread(statistic, evidence)
+    values = level_by_pair(evidence, statistic.arm, statistic.dose, statistic.quantity)
+    is_count = statistic.quantity.startswith(COUNTED)
+    if isinstance(statistic, Level):
+        return _shares(values.to_numpy(), None) if is_count else _mean(values.to_numpy())
+    others = level_by_pair(evidence, statistic.over, statistic.over_dose, statistic.quantity)
+    common = [pair for pair in values.index if pair in others.index]
+    if not common:
+        raise NotEvaluable(f"no pair has {statistic.quantity!r} of both {statistic.arm} and {statistic.over}")
+    a, b = values.loc[common].to_numpy(), others.loc[common].to_numpy()
+    return _shares(a, b) if is_count else _mean(a - b)
+
+
+def _spread(statistic: Spread, evidence: Evidence) -> Measured:
+    table = evidence.levels
+    rows = (
+        None
+        if table is None
+        else table[(table["quantity"] == statistic.quantity) & table["valid"].astype(bool)]
+    )
+    if rows is None or not len(rows):
+        raise NotTestable(f"no arm has a level {statistic.quantity!r}")
+    by_pair = rows.groupby("pair")["value"]
+    if by_pair.count().max() < 3:
+        raise NotTestable(
+            f"a spread of {statistic.quantity!r} needs 3 arms, there are {by_pair.count().max()}"
+        )
+    return _mean(((by_pair.max() - by_pair.min()) / by_pair.mean()).to_numpy())
+
+
+def _mean(values: np.ndarray) -> Measured:
+    return by_pairs(Contrast(values, values, values, number_of(len(values), "pair")), is_log=False)
+
+
+def _shares(yes: np.ndarray, others: np.ndarray | None) -> Measured:
+    """A share of pairs, or the difference of two, from counts: spread over a few pairs that agree says nothing."""
+    n = len(yes)
+
+    def at(level: float) -> Interval:
+        low, high = _wilson(yes, level)
+        if others is None:
+            return low, high
+        other_low, other_high = _wilson(others, level)
+        p, q = float(yes.mean()), float(others.mean())
+        # Newcombe 1998, method 10: the distances of both ends add up as squares.
+        return p - q - math.hypot(p - low, other_high - q), p - q + math.hypot(high - p, q - other_low)
+
+    value = float(yes.mean() - (0.0 if others is None else others.mean()))
+    each = (yes,) if others is None else (yes, others)
+    sd = math.sqrt(sum(float(x.mean() * (1 - x.mean())) for x in each))
+    return Measured(value, at, n, sd, False, f"{n} pairs counted")
+
+
+def _wilson(yes: np.ndarray, level: float) -> Interval:
+    n, p, z = len(yes), float(yes.mean()), float(ndtri(0.5 + level / 2))
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(middle - half, 0.0), min(middle + half, 1.0)

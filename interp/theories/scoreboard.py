@@ -1,0 +1,125 @@
+"""All verdicts in one table: theories against what was trained and what was observed. No score adds them up."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from interp.theories.arms_table import check_arms
+from interp.theories.in_words import NOT_TESTABLE
+from interp.theories.lock import Lock
+from interp.theories.prediction import Prediction
+from interp.theories.verdict import COLUMNS, STATUS, Verdict, corrected, judged
+
+LEVELS = [
+    *("arm", "dose", "pair", "kind", "reference", "reference_dose"),
+    *("branch_step", "quantity", "value", "valid", "why_not"),
+]
+
+
+def scoreboard(
+    lock_or_predictions: Lock | Iterable[Prediction],
+    arms: pd.DataFrame | None,
+    levels: pd.DataFrame | None,
+    observed: Mapping[str, pd.DataFrame],
+    *,
+    also: Iterable[Prediction] = (),
+) -> pd.DataFrame:
+    """One row a prediction, and a kind of pairs where both kinds were trained.
+
+    Args:
+        lock_or_predictions: of `read_lock`; or predictions, which are exploratory then.
+        arms: an arms table, or None; it is checked.
+        levels: quantities of arms that are not times, or None.
+        observed: the tables of the observed run by name, as `measure` returns them, and "history".
+        also: predictions judged beside those of the lock; exploratory.
+
+    Columns:
+        theory, prediction: names.
+        verdict: supported, consistent, contradicted, undecided, not evaluable, or not testable here.
+        statistic: what was measured, in words.
+        value, low, high: its number and interval.
+        rival: the other account.
+        arms: those that it takes.
+        primary: whether it was corrected for the number of such rows.
+        why, would_change: in words that follow from the numbers.
+        status: observed, this run (jitter pairs), this recipe (seeds), or exploratory (not locked).
+        does_not_show: what it leaves open in any case.
+
+    Raises:
+        ValueError: as `check_arms`; if the levels lack a column.
+    """
+    rows = verdicts(lock_or_predictions, arms, levels, observed, also=also)
+    return pd.DataFrame([row.row for row in rows], columns=COLUMNS)
+
+
+def verdicts(
+    lock_or_predictions: Lock | Iterable[Prediction],
+    arms: pd.DataFrame | None,
+    levels: pd.DataFrame | None,
+    observed: Mapping[str, pd.DataFrame],
+    *,
+    also: Iterable[Prediction] = (),
+) -> list[Verdict]:
+    """The rows of `scoreboard` as values."""
+    is_lock = isinstance(lock_or_predictions, Lock)
+    steps: Sequence[int] = lock_or_predictions.branch_steps if isinstance(lock_or_predictions, Lock) else ()
+    locked = lock_or_predictions.predictions if isinstance(lock_or_predictions, Lock) else lock_or_predictions
+    asked = [(prediction, is_lock) for prediction in locked]
+    known = {prediction for prediction, _ in asked}
+    asked += [(prediction, False) for prediction in also if prediction not in known]
+    arms = None if arms is None else check_arms(arms)
+    levels = None if levels is None else check_levels(levels)
+    kinds = [
+        kind for kind in STATUS if any(t is not None and (t["kind"] == kind).any() for t in (arms, levels))
+    ]
+    rows: list[Verdict] = []
+    for i, kind in enumerate(kinds or [""]):
+        found = [
+            judged(
+                prediction,
+                _of_kind(arms, kind),
+                _of_kind(levels, kind),
+                observed,
+                branch_steps=steps,
+                is_locked=is_locked,
+            )
+            for prediction, is_locked in asked
+        ]
+        # What no arms decide stands once, with the first kind.
+        rows += [row for row in corrected(found) if i == 0 or row.prediction.arms]
+    return _without_gaps(rows)
+
+
+def _of_kind(table: pd.DataFrame | None, kind: str) -> pd.DataFrame | None:
+    return None if table is None else table[table["kind"] == kind]
+
+
+def check_levels(levels: pd.DataFrame) -> pd.DataFrame:
+    """The levels table, pairs as texts as in an arms table.
+
+    Raises:
+        ValueError: if a column is missing, or a value is no number.
+    """
+    if lacking := [name for name in LEVELS if name not in levels.columns]:
+        raise ValueError(
+            f"A table of levels needs the columns {', '.join(lacking)}, and has "
+            f"{', '.join(map(str, levels.columns))}. "
+            "Add them; dose, reference, reference_dose and why_not may hold nothing."
+        )
+    if not pd.api.types.is_numeric_dtype(levels["value"]):
+        raise ValueError(
+            "A table of levels needs numbers in value, got texts. Leave out what was not measured."
+        )
+    is_true = levels["valid"].astype(str).str.lower() == "true"
+    return levels.assign(pair=levels["pair"].astype(str), valid=is_true)[levels["value"].notna()]
+
+
+def _without_gaps(rows: list[Verdict]) -> list[Verdict]:
+    """Without rows that are not testable with one kind of pairs and are with the other, and each of the rest once."""
+    names = [(row.prediction.theory, row.prediction.name) for row in rows]
+    told = {name for name, row in zip(names, rows, strict=True) if row.verdict != NOT_TESTABLE}
+    return [
+        row
+        for i, (name, row) in enumerate(zip(names, rows, strict=True))
+        if row.verdict != NOT_TESTABLE or (name not in told and name not in names[:i])
+    ]
