@@ -14,6 +14,7 @@ from interp.commands.import_run import import_run
 from interp.commands.info import info
 from interp.commands.judge import judge
 from interp.commands.measure import measure
+from interp.commands.report import report
 from interp.commands.train import resume, train
 from interp.commands.verify import verify
 from interp.ground.memory import is_out_of_memory
@@ -77,6 +78,7 @@ app.command()(verify)
 app.command()(measure)
 app.command()(analyse)
 app.command()(judge)
+app.command()(report)
 
 
 def main() -> None:

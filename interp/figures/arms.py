@@ -45,12 +45,10 @@ def effect_intervals(table: "pd.DataFrame", ax: Axes) -> Axes:
     rows = table.reset_index(drop=True)
     left, right = _limits(rows)
     for y, row in rows.iterrows():
-        half = row["zone"]
-        zone = {"height": 0.9, "color": "0.88", "lw": 0, "zorder": 0}
-        ax.barh(y, math.exp(half) - math.exp(-half), left=math.exp(-half), **zone)
         if row["verdict"] == NOT_EVALUABLE:
             _say(ax, y, f"not evaluable: {row['why']}", left)
         else:
+            _zone(ax, y, row["zone"])
             _interval(ax, y, row, left, right)
         ax.annotate(
             _counts(row), (1, y), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
@@ -79,7 +77,8 @@ def effect_legend(figure: Figure, table: "pd.DataFrame") -> None:
         if verdict in there
     ]
     handles.append(Patch(color="0.88", label="counts as equal"))
-    if np.isinf(table["high"]).any() or (table["low"] == 0).any():
+    shown = table[table["verdict"] != NOT_EVALUABLE]
+    if np.isinf(shown["high"]).any() or (shown["low"] == 0).any():
         handles.append(Patch(fc="white", ec="0.3", lw=0.7, label="open: did not come within the budget"))
     figure.legend(
         handles=handles, loc="outside upper center", ncols=len(handles), fontsize=6.5, handlelength=1.2
@@ -94,16 +93,23 @@ def _limits(rows: "pd.DataFrame") -> tuple[float, float]:
     return max(min(left / 1.25, 0.45), 1 / WIDEST), min(max(right * 1.25, 2.2), WIDEST)
 
 
+def _zone(ax: Axes, y: Any, half: float) -> None:
+    """The ratios that count as equal, half as wide as this on the ln scale."""
+    ax.barh(
+        y, math.exp(half) - math.exp(-half), left=math.exp(-half), height=0.9, color="0.88", lw=0, zorder=0
+    )
+
+
 def _interval(ax: Axes, y: Any, row: "pd.Series", left: float, right: float) -> None:
     colour, mark = MARKS[row["verdict"]]
     low, high, ratio = row["low"], row["high"], row["ratio"]
     if not math.isnan(low) and not math.isnan(high):
         is_open = math.isinf(high) or low == 0
         begin, end = max(low, left), min(high, right)
-        style_of = (
-            {"fc": "white", "ec": colour, "lw": 0.8} if is_open else {"fc": colour, "alpha": 0.35, "lw": 0}
-        )
-        ax.barh(y, end - begin, left=begin, height=THICK, zorder=2, **style_of)
+        looks: dict[str, Any] = {"fc": colour, "alpha": 0.35, "lw": 0}
+        if is_open:
+            looks = {"fc": "white", "ec": colour, "lw": 0.8}
+        ax.barh(y, end - begin, left=begin, height=THICK, zorder=2, **looks)
         for is_beyond, at, sign in ((high > right, right, 1), (low < left, left, -1)):
             if is_beyond:
                 _arrow(ax, y, at, sign, colour)
@@ -122,7 +128,17 @@ def _arrow(ax: Axes, y: Any, at: float, sign: int, colour: str) -> None:
 
 def _say(ax: Axes, y: Any, text: str, left: float) -> None:
     shown = text if len(text) <= 78 else text[:75] + "..."
-    ax.text(left * 1.03, y, shown, va="center", fontsize=5.5, color="0.45", style="italic")
+    ax.text(
+        left * 1.03,
+        y,
+        shown,
+        va="center",
+        fontsize=5.5,
+        color="0.45",
+        style="italic",
+        zorder=4,
+        bbox={"fc": "white", "ec": "none", "pad": 0.5},
+    )
 
 
 def _counts(row: "pd.Series") -> str:

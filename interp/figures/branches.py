@@ -1,6 +1,6 @@
 """Curves of arms since their branch: every pair thin, their median thick."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,12 +61,15 @@ def branch_curves(
     """
     known = table.dropna(subset=[quantity]) if quantity in table else table[:0]
     for label, line in lines.items():
-        pairs = [part.sort_values("since") for _, part in known[known["label"] == label].groupby("pair")]
-        if not pairs:
-            continue
-        for part in pairs:
-            ax.plot(part["since"], part[quantity], color=line["color"], ls=line["ls"], lw=0.5, alpha=0.45)
-        ax.plot(*median_curve(pairs, quantity), lw=1.8, **line)
+        mine = known[known["label"] == label].sort_values("since", kind="stable")
+        pairs = [
+            (part["since"].to_numpy(float), part[quantity].to_numpy(float))
+            for _, part in mine.groupby("pair")
+        ]
+        for steps, values in pairs:
+            ax.plot(steps, values, color=line["color"], ls=line["ls"], lw=0.5, alpha=0.45)
+        if pairs:
+            ax.plot(*median_curve(pairs), lw=1.8, **line)
     if threshold is not None and len(known):
         ax.axhline(threshold, color="0.6", lw=0.6, zorder=0)
     if len(known):
@@ -81,12 +84,18 @@ def branch_curves(
     return ax
 
 
-def median_curve(pairs: "list[pd.DataFrame]", quantity: str) -> tuple[np.ndarray, np.ndarray]:
-    """Median over pairs at the steps of all of them, as far as at least half of them go."""
-    ends = sorted((float(part["since"].iloc[-1]) for part in pairs), reverse=True)
+def median_curve(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Median over pairs at the steps of all of them, as far as at least half of them go.
+
+    Args:
+        pairs: steps, rising, and values of each.
+
+    >>> median_curve([(np.array([0.0, 10.0]), np.array([0.0, 1.0])), (np.array([0.0, 20.0]), np.array([0.0, 4.0]))])
+    (array([ 0., 10., 20.]), array([0. , 1.5, 2.5]))
+    """
+    ends = sorted((steps[-1] for steps, _ in pairs), reverse=True)
     last = ends[(len(pairs) - 1) // 2]
-    steps = np.unique(np.concatenate([part["since"].to_numpy(float) for part in pairs]))
-    steps = steps[steps <= last]
+    grid = np.unique(np.concatenate([steps for steps, _ in pairs]))
+    grid = grid[grid <= last]
     # An arm ends when its event has come: it stays where it was.
-    values = [np.interp(steps, part["since"], part[quantity]) for part in pairs]
-    return steps, np.median(values, axis=0)
+    return grid, np.median([np.interp(grid, steps, values) for steps, values in pairs], axis=0)

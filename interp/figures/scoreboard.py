@@ -61,11 +61,15 @@ def verdict_legend(figure: Figure, table: "pd.DataFrame") -> None:
 
 
 def _cell(ax: Axes, x: int, y: int, verdicts: list[str]) -> None:
-    """As many upright slices as there are predictions."""
-    width = 0.94 / len(verdicts)
+    """A part for each prediction, side by side, in two rows where there are more than three."""
+    n_rows = 1 if len(verdicts) <= 3 else 2
+    in_row = -(-len(verdicts) // n_rows)
+    width, height = 0.94 / in_row, 0.88 / n_rows
     for i, verdict in enumerate(verdicts):
         shade, colour, sign = VERDICTS[verdict]
-        left = x - 0.47 + i * width
-        ax.add_patch(Rectangle((left, y - 0.44), width, 0.88, fc=shade, ec="0.4", lw=0.4))
-        size = 7.0 if len(verdicts) == 1 else 5.5
-        ax.text(left + width / 2, y, sign, ha="center", va="center", color=colour, fontsize=size)
+        left, top = x - 0.47 + (i % in_row) * width, y - 0.44 + (i // in_row) * height
+        ax.add_patch(Rectangle((left, top), width, height, fc=shade, ec="0.4", lw=0.4))
+        size = 7.0 if len(verdicts) == 1 else 5.5 if n_rows == 1 else 4.5
+        ax.text(
+            left + width / 2, top + height / 2, sign, ha="center", va="center", color=colour, fontsize=size
+        )

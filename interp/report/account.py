@@ -1,6 +1,7 @@
 """All that a page says, computed once: verdicts, effects, and what began when."""
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from interp.report.trial import FILES, OF_ARMS, about_in, lock_in, texts_of
-from interp.tables.outcome import Outcome, outcome
+from interp.tables.outcome import Outcome, dated, outcome
 from interp.tables.phases import can_tell, phases
 from interp.tables.transitions import Transition, transition
 from interp.theories import ALL, Lock, verdicts
@@ -32,7 +33,8 @@ class Account:
         lock: what was predicted before anything was trained; None: everything is exploratory.
         trial: what the trial says of itself.
         rows: a verdict a prediction and kind of pairs.
-        arms, checks, curves: of what was trained; empty where nothing was.
+        arms, checks: of what was trained; empty where nothing was.
+        curves: along its steps, by arm, dose and kind of pairs.
         effects: of the main event, with a label and why one is not decided.
         observed: tables of the parent run.
         ended: how the parent ended.
@@ -48,7 +50,7 @@ class Account:
     rows: tuple[Verdict, ...]
     arms: pd.DataFrame
     checks: pd.DataFrame
-    curves: pd.DataFrame
+    curves: Mapping[tuple[str, float | None, str], pd.DataFrame]
     effects: pd.DataFrame
     observed: Mapping[str, pd.DataFrame]
     ended: Outcome
@@ -92,24 +94,40 @@ def account(tables: Mapping[str, pd.DataFrame], about: Mapping[str, Any]) -> Acc
     rows = (
         verdicts(lock, arms, levels, observed, also=rest) if lock else verdicts(rest, arms, levels, observed)
     )
-    found = phases(observed) if can_tell(observed) and _has_key_set(observed) else {}
-    ended = outcome(observed)
+    ended, steps = outcome(observed), steps_of(observed)
+    is_dated = can_tell(observed) and _has_key_set(observed)
+    found = dated(phases(observed), steps) if is_dated else ended.begun(steps)
     return Account(
         run=str(about.get("run", "run")),
-        path=str(about.get("path", about.get("run", "RUN"))),
+        path=_shown(str(about.get("path", about.get("run", "RUN")))),
         lock=lock,
         trial=trial,
         rows=tuple(sorted(rows, key=lambda row: _order(row.prediction.theory))),
         arms=_NOTHING if arms is None else arms,
         checks=tables.get("checks", _NOTHING),
-        curves=tables.get("curves", _NOTHING),
+        curves=_by_arm(tables.get("curves", _NOTHING)),
         effects=_NOTHING if arms is None else main_effects(arms, _main_step(lock, arms)),
         observed=observed,
         ended=ended,
-        phases=found or ended.begun([0, 1]),
-        moves=moves(observed, found or ended.begun([0, 1])),
+        phases=found,
+        moves=moves(observed, found),
         versions=about.get("versions", {}),
     )
+
+
+def _shown(path: str) -> str:
+    """A path as it would be typed here."""
+    near = os.path.relpath(path) if os.path.isabs(path) else path
+    return path if near.startswith(os.pardir) else near
+
+
+def _by_arm(curves: pd.DataFrame) -> dict[tuple[str, float | None, str], pd.DataFrame]:
+    if not len(curves):
+        return {}
+    groups = curves.sort_values("since", kind="stable").groupby(
+        ["arm", "dose", "kind"], dropna=False, sort=False
+    )
+    return {(arm, None if math.isnan(dose) else dose, kind): part for (arm, dose, kind), part in groups}
 
 
 def _main_step(lock: Lock | None, arms: pd.DataFrame) -> int:
@@ -120,6 +138,12 @@ def _main_step(lock: Lock | None, arms: pd.DataFrame) -> int:
 def _order(theory: str) -> int:
     names = [known.name for known in ALL]
     return names.index(theory) if theory in names else len(names)
+
+
+def steps_of(observed: Mapping[str, pd.DataFrame]) -> list[int]:
+    """The checkpoints of which a table tells; those of the history are no checkpoints."""
+    tables = [table for name, table in observed.items() if name != "history" and "step" in table]
+    return sorted({int(step) for table in tables for step in table["step"]})
 
 
 def _has_key_set(observed: Mapping[str, pd.DataFrame]) -> bool:
@@ -154,11 +178,8 @@ def _label(row: Mapping[str, Any], found: pd.DataFrame, main_step: int) -> str:
 
 
 def _why(row: Mapping[str, Any], reasons: pd.DataFrame) -> str:
-    keys = [
-        k for k in ("arm", "dose", "reference", "reference_dose", "event", "threshold", "branch_step", "kind")
-    ]
     mine = pd.Series(True, index=reasons.index)
-    for key in keys:
+    for key in ("arm", "dose", "reference", "reference_dose", "event", "threshold", "branch_step", "kind"):
         if key in row:
             value = row[key]
             mine &= reasons[key].isna() if value != value else reasons[key] == value

@@ -13,8 +13,10 @@ p { margin: .5rem 0; }
 a { color: var(--link); }
 nav { font-size: .9rem; }
 nav a { margin-right: .9rem; white-space: nowrap; }
-.status { display: inline-block; font-size: .72rem; line-height: 1.3; padding: 0 .4em; margin-left: .3em;
-  border: 1px solid var(--line); border-radius: .6em; color: var(--soft); background: var(--shade); white-space: nowrap; }
+.status { display: inline-block; font-size: .72rem; line-height: 1.3; padding: 0 .4em; white-space: nowrap;
+  border: 1px solid var(--line); border-radius: .6em; color: var(--soft); background: var(--shade); }
+.verdicts { list-style: none; padding: 0; }
+.verdicts li { margin: .5rem 0; padding-left: .7rem; border-left: 3px solid var(--line); }
 .soft { color: var(--soft); font-size: .9rem; }
 .wide { overflow-x: auto; margin: .8rem 0; border: 1px solid var(--line); }
 .wide:focus-visible, summary:focus-visible, a:focus-visible { outline: 3px solid #56B4E9; outline-offset: 2px; }
@@ -29,9 +31,10 @@ code { font: .88em ui-monospace, "DejaVu Sans Mono", monospace; background: var(
   overflow-wrap: anywhere; }
 details { border: 1px solid var(--line); border-radius: .3rem; margin: .4rem 0; }
 summary { cursor: pointer; padding: .45rem .6rem; }
+summary .verdict { min-width: 10.5em; }
 summary:hover { background: var(--shade); }
 details > div { padding: .2rem .8rem .8rem; border-top: 1px solid var(--line); }
-.verdict { display: inline-block; min-width: 9.5em; padding: 0 .5em; margin-right: .4em; border: 1px solid #777;
+.verdict { display: inline-block; padding: 0 .5em; margin-right: .4em; border: 1px solid #777;
   border-radius: .2em; font-weight: 600; font-size: .86rem; }
 .supported { background: #003F63; color: #fff; }
 .consistent { background: #9CCBE8; color: #000; }
@@ -48,7 +51,7 @@ dd { margin: 0; }
   body { padding: .7rem; font-size: 15px; }
   dl { grid-template-columns: 1fr; }
   dd { margin: 0 0 .4rem; }
-  .verdict { min-width: 0; }
+  summary .verdict { min-width: 0; }
 }
 @media print {
   body { max-width: none; font-size: 10pt; padding: 0; }

@@ -26,11 +26,10 @@ def made(account: Account) -> dict[str, str]:
         pairs = [
             f"{number_of(part['pair'].nunique(), 'pair')} ({kind})" for kind, part in arms.groupby("kind")
         ]
-        budgets = arms["budget"]
         found |= {
             "Trained": f"{account.n_trained} branches of {number_of(len(names), 'arm')}: {', '.join(names)}",
             "Pairs": ", ".join(pairs),
-            "Budget": f"up to {budgets.max():g} steps since the branch; {number_of(int(budgets.max() and _steps(account)), 'step')} in all",
+            "Budget": f"up to {arms['budget'].max():g} steps since the branch, {_steps(account):.0f} in all",
         }
     versions = account.trial.get("versions") or account.versions
     if versions:
@@ -59,8 +58,8 @@ def tried_as(account: Account) -> list[Sentence]:
     if n_pairs > account.lock.n_pairs:
         found.append(
             Sentence(
-                f"The lock says {number_of(account.lock.n_pairs, 'pair')}, and {n_pairs} were trained: that many was decided "
-                "later.",
+                f"The lock says {number_of(account.lock.n_pairs, 'pair')}, and {n_pairs} were trained: that many was "
+                "decided later.",
                 EXPLORATORY,
             )
         )

@@ -1,10 +1,12 @@
-"""The page: one HTML file that stands by itself, without network, script or other files. Everything in it is escaped."""
+"""The page: one HTML file that stands by itself, without network, script or other files. All text in it is escaped."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from io import BytesIO
+from itertools import groupby
 
 import pandas as pd
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from interp.figures.scoreboard import VERDICTS
@@ -50,7 +52,7 @@ def page(account: Account, drawn: Mapping[str, Figure] | None = None) -> str:
         drawn: of `interp.report.pictures.main_pictures`, where they are drawn already.
     """
     drawn = pictures.main_pictures(account) if drawn is None else drawn
-    title = f"Why did {account.run} switch?"
+    title = f"Why did it switch? Run {account.run}"
     writers: Mapping[str, Callable[[Account, Mapping[str, Figure]], str]] = {
         "answer": _answer,
         "happened": _happened,
@@ -69,9 +71,9 @@ def page(account: Account, drawn: Mapping[str, Figure] | None = None) -> str:
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{_text(title)}</title>\n<style>{SHEET}</style>\n</head>\n<body>\n<header><h1>{_text(title)}</h1>\n"
-        '<p class="soft">Theories of grokking, each tested on this run in the same way. The mark behind a sentence says '
-        f'what it rests on.</p>\n<nav aria-label="Sections">{links}</nav></header>\n<main>\n{body}\n</main>\n</body>\n'
-        "</html>\n"
+        '<p class="soft">Theories of grokking, each tested on this run in the same way. The mark behind a sentence '
+        f'says what it rests on.</p>\n<nav aria-label="Sections">{links}</nav></header>\n<main>\n{body}\n</main>\n'
+        "</body>\n</html>\n"
     )
 
 
@@ -80,7 +82,16 @@ def _text(value: object) -> str:
 
 
 def _said(sentences: Iterable[Sentence]) -> str:
-    return "\n".join(f"<p>{_text(s.text)} {_status(s.status)}</p>" for s in sentences)
+    """Paragraphs; sentences that tell a verdict as a list of them."""
+    found: list[str] = []
+    for is_list, group in groupby(sentences, key=lambda s: s.verdict is not None):
+        tag = "li" if is_list else "p"
+        lines = [
+            f"<{tag}>{_badge(s.verdict) if s.verdict else ''}{_text(s.text)} {_status(s.status)}</{tag}>"
+            for s in group
+        ]
+        found += ['<ul class="verdicts">', *lines, "</ul>"] if is_list else lines
+    return "\n".join(found)
 
 
 def _status(status: str) -> str:
@@ -102,7 +113,8 @@ def _figure(shown: str, what: str) -> str:
 
 def svg(figure: Figure, what: str) -> str:
     buffer = BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    # Straight to the canvas: savefig would draw everything twice.
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     drawn = buffer.getvalue().decode()
     drawn = drawn[drawn.index("<svg") :]
     return drawn.replace("<svg", f'<svg role="img" aria-label="{_text(what)}"', 1)
@@ -121,7 +133,10 @@ def _table(
         )
         mark = ' class="failed"' if is_marked and is_marked(i) else ""
         body.append(f"<tr{mark}>{cells}</tr>")
-    return f'<div class="wide" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    return (
+        f'<div class="wide" tabindex="0"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
 
 
 def _answer(account: Account, _: Mapping[str, Figure]) -> str:
@@ -130,8 +145,8 @@ def _answer(account: Account, _: Mapping[str, Figure]) -> str:
 
 def _happened(account: Account, drawn: Mapping[str, Figure]) -> str:
     what = (
-        "Losses, progress measures and norm of the run itself; bands are the brackets in which each phase begins. Lower "
-        "left: the bracket in which each thing began, the earliest on top."
+        "Losses, progress measures and norm of the run itself; bands are the brackets in which each phase begins. "
+        "Below: the bracket in which each thing began, the earliest on top."
     )
     return _said(happened(account)) + _figure(svg(drawn["timeline"], what), what)
 
@@ -161,7 +176,8 @@ def _effects(account: Account) -> str:
     )
     names = ["label", "verdict", "ratio", "low", "high", "n_pairs", "n_censored", "sign_p", "why"]
     rows = account.effects[names].itertuples(index=False)
-    return f"<details><summary>All effects as a table ({len(account.effects)})</summary><div>{_table(columns, rows)}</div></details>"
+    shown = _table(columns, rows)
+    return f"<details><summary>All effects as a table ({len(account.effects)})</summary><div>{shown}</div></details>"
 
 
 def _checks(checks: pd.DataFrame) -> str:
@@ -225,8 +241,8 @@ def _scoreboard(account: Account, drawn: Mapping[str, Figure]) -> str:
             f"<h3>{_text(plain(name).capitalize())}</h3>{about}{''.join(_row(row, account) for row in rows)}"
         )
     intro = (
-        "<p>No score adds the verdicts up: each stands by itself. Every prediction opens, with the mouse or with Tab and "
-        "Enter.</p>"
+        "<p>No score adds the verdicts up: each stands by itself. Every prediction opens, with the mouse or with "
+        "Tab and Enter.</p>"
     )
     return _figure(svg(drawn["scoreboard"], what), what) + intro + "".join(parts)
 

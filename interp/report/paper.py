@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 
-from matplotlib.backends.backend_pdf import PdfPages
+from matplotlib.backends.backend_pdf import FigureCanvasPdf, PdfPages
 from matplotlib.figure import Figure
 
 from interp.figures import style
@@ -55,18 +55,19 @@ def paper(account: Account, drawn: Mapping[str, Figure] | None = None) -> bytes:
         drawn: of `interp.report.pictures.main_pictures`, where they are drawn already.
     """
     drawn = pictures.main_pictures(account) if drawn is None else drawn
-    buffer = BytesIO()
-    with PdfPages(buffer, metadata={"CreationDate": None, "Title": f"Why did {account.run} switch?"}) as file:
+    buffer, title = BytesIO(), f"Why did it switch? Run {account.run}"
+    with PdfPages(buffer, metadata={"CreationDate": None, "Title": title}) as file:
         for part in _parts(account, drawn):
             for sheet in [part] if isinstance(part, Figure) else sheets(part):
-                file.savefig(sheet)
+                # Straight to the canvas: savefig would draw everything twice.
+                FigureCanvasPdf(sheet).print_pdf(file)
     return buffer.getvalue()
 
 
 def _parts(account: Account, drawn: Mapping[str, Figure]) -> Iterator[Figure | list[Line]]:
     """Text and figures in their order; a figure has a page of its own size."""
-    yield [*paragraph(f"Why did {account.run} switch?", size=14, weight="bold"), *_section("answer", answer(account)),
-           *_section("happened", happened(account))]  # fmt: skip
+    title = paragraph(f"Why did it switch? Run {account.run}", size=14, weight="bold")
+    yield [*title, *_section("answer", answer(account)), *_section("happened", happened(account))]
     yield drawn["timeline"]
     changes = _section("changed", changed(account))
     if len(account.checks):
@@ -105,8 +106,12 @@ def _heading(key: str) -> list[Line]:
 def _section(key: str, sentences: Iterable[Sentence]) -> list[Line]:
     return [
         *_heading(key),
-        *[line for s in sentences for line in paragraph(f"{s.text} [{s.status}]", above=0.35)],
+        *[line for s in sentences for line in paragraph(f"{_sign(s)}{s.text} [{s.status}]", above=0.35)],
     ]
+
+
+def _sign(sentence: Sentence) -> str:
+    return "" if sentence.verdict is None else f"{VERDICTS[sentence.verdict][2]} {sentence.verdict}. "
 
 
 def _facts(facts: dict[str, str]) -> list[Line]:

@@ -48,16 +48,16 @@ def main_pictures(account: Account) -> dict[str, Figure]:
 def timeline(account: Account) -> Figure:
     """Losses, progress measures and norm of the parent, and when each thing began."""
     below = 0.75 + ROW * max(len(account.moves), 3)
-    figure, axes = style.new_figure(2, 3, height=2.9 + below, height_ratios=[2.1, below])
-    order = figure.add_subplot(axes[1, 0].get_gridspec()[1, :])
-    for ax in axes[1]:
-        ax.remove()
-    losses, progress, norm = axes[0]
+    figure, axes = style.new_figure(height=2.9 + below)
+    axes[0, 0].remove()
+    upper, lower = figure.subfigures(2, 1, height_ratios=[2.9, below])
+    losses, progress, norm = upper.subplots(1, 3)
+    order = lower.subplots()
     measures, norms = (
         account.observed.get(name, pd.DataFrame()) for name in ("progress_measures", "weight_norms")
     )
     loss_curves(account.observed, losses)
-    progress_curves(measures, progress, fontsize=5, ncols=2)
+    progress_curves(measures, progress, fontsize=4.6, ncols=2)
     if len(norms):
         total_norm_curve(norms, norm)
     else:
@@ -69,17 +69,13 @@ def timeline(account: Account) -> Figure:
             phase_bands(account.phases, ax, alpha=0.3, lw=0.0, edge=True)
             style.step_axis(ax, steps, "linear", n_ticks=4)
     style.label_panels([losses, progress, norm, order])
-    phase_legend(figure, account.phases)
+    phase_legend(upper, account.phases)
     return figure
 
 
 def _steps(account: Account) -> list[int]:
     tables = [t for t in account.observed.values() if "step" in t and len(t)]
-    return (
-        sorted({int(s) for t in tables for s in (t["step"].min(), t["step"].max())} | {0})
-        if tables
-        else [0, 1]
-    )
+    return sorted({int(s) for t in tables for s in (t["step"].min(), t["step"].max())}) if tables else [0, 1]
 
 
 def arms(account: Account) -> Figure:
@@ -146,7 +142,9 @@ def curves_of(row: Verdict, account: Account) -> Curves | None:
     wanted = arms_with_doses(row.prediction.statistic, account.arms)
     if not wanted:
         return None
-    table = _curves(account, list(dict.fromkeys([*wanted, ("control", None)]))[:MOST_ARMS], _kind(row))
+    table = _curves(
+        account, list(dict.fromkeys([*wanted, ("control", None)]))[:MOST_ARMS], _kind(row, account)
+    )
     if table is None:
         return None
     has_margin = "margin" in table and bool(table["margin"].notna().any())
@@ -190,8 +188,9 @@ def _doses(arms: pd.DataFrame, name: str) -> list[float]:
     return sorted(set(arms.loc[arms["arm"] == name, "dose"].dropna())) if len(arms) else []
 
 
-def _kind(row: Verdict) -> str:
-    return "seed" if row.status == "this recipe" else "jitter"
+def _kind(row: Verdict, account: Account) -> str:
+    there = {kind for _, _, kind in account.curves}
+    return "seed" if row.status == "this recipe" or there == {"seed"} else "jitter"
 
 
 def _is_of_margin(row: Verdict) -> bool:
@@ -200,25 +199,19 @@ def _is_of_margin(row: Verdict) -> bool:
 
 def _curves(account: Account, wanted: list[Arm], kind: str) -> pd.DataFrame | None:
     """The curves of these arms from one branch step, with labels; None unless one besides the control is there."""
-    curves = account.curves
-    if not len(curves):
-        return None
-    if kind in set(curves["kind"]):
-        curves = curves[curves["kind"] == kind]
     steps = account.lock.branch_steps if account.lock else ()
-    parts = []
+    parts: list[pd.DataFrame] = []
     at: int | None = None
     for arm, dose in wanted:
-        mine = curves[
-            (curves["arm"] == arm) & (curves["dose"].isna() if dose is None else curves["dose"] == dose)
-        ]
-        if not len(mine) or (at is not None and at not in set(mine["branch_step"])):
+        mine = account.curves.get((arm, dose, kind))
+        if mine is None:
             continue
+        there = set(mine["branch_step"])
         if at is None:
-            there = set(mine["branch_step"])
-            at = next((int(s) for s in steps if s in there), int(min(there)))
-        label = named(arm, float("nan") if dose is None else dose)
-        parts.append(mine[mine["branch_step"] == at].assign(label=label))
+            at = next((int(step) for step in steps if step in there), int(min(there)))
+        if at in there:
+            label = named(arm, float("nan") if dose is None else dose)
+            parts.append(mine[mine["branch_step"] == at].assign(label=label))
     # The control alone shows nothing, unless the prediction is about it.
     if not parts or ({part["arm"].iloc[0] for part in parts} == {"control"} and wanted[0][0] != "control"):
         return None

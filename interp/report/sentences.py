@@ -40,10 +40,11 @@ _ARMS = {
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence with its status."""
+    """A sentence with its status; with the verdict that it tells, if it is of one."""
 
     text: str
     status: str
+    verdict: str | None = None
 
 
 def plain(name: str) -> str:
@@ -102,14 +103,16 @@ def answer(account: Account) -> list[Sentence]:
         rows = [row for row in account.rows if row.status == status and row.found is not None]
         found += _standing(rows, status)
     found += [
-        Sentence(_told(row), row.status)
+        Sentence(_told(row), row.status, row.verdict)
         for row in account.rows
         if row.prediction.primary and row.verdict in DECIDED
     ]
     return [*found, Sentence(_CAUTION, OBSERVED if not account.n_trained else _status_of(account))]
 
 
-_CAUTION = "These verdicts stand side by side: theories that do not compete may all stand, and nothing here adds them up."
+_CAUTION = (
+    "These verdicts stand side by side: theories that do not compete may all stand, and nothing adds them up."
+)
 
 
 def _status_of(account: Account) -> str:
@@ -188,9 +191,14 @@ def _told(row: Verdict) -> str:
     of = row.prediction
     rival = "" if of.rival_region is None else f"; the rival, {of.rival}, requires {within(of.rival_region)}"
     return (
-        f"{plain(of.theory).capitalize()}, {row.verdict}: {of.statement} Found: {spanned(row)}, where it requires "
+        f"{plain(of.theory).capitalize()}: {of.statement} Found: {_unit(row)}{spanned(row)}, where it requires "
         f"{within(of.required)}{rival}."
     )
+
+
+def _unit(row: Verdict) -> str:
+    is_ratio = row.found is not None and row.found.is_log
+    return "ratio of times " if is_ratio else ""
 
 
 def happened(account: Account) -> list[Sentence]:
@@ -250,19 +258,29 @@ def changed(account: Account) -> list[Sentence]:
         if rows := _with_verdict(account, verdict):
             found.append(Sentence(f"{opening}: {'; '.join(map(_effect, rows))}.", status))
     if rows := _with_verdict(account, "equal"):
-        names = listed(row["label"] for row in rows)
-        found.append(Sentence(f"As late as the reference, within what counts as equal: {names}.", status))
+        found.append(
+            Sentence(f"As late as the reference, within what counts as equal: {_by_reference(rows)}.", status)
+        )
     if rows := _with_verdict(account, UNDECIDED):
         found.append(Sentence(f"Undecided: {'; '.join(map(_effect, rows))}.", status))
     if rows := _with_verdict(account, NOT_EVALUABLE):
         reasons = dict.fromkeys(row["why"] for row in rows)
-        told = [f"{listed(row['label'] for row in rows if row['why'] == why)} ({why})" for why in reasons]
+        told = [f"{_by_reference([row for row in rows if row['why'] == why])} ({why})" for why in reasons]
         found.append(Sentence(f"Not evaluable, and counted for nothing: {'; '.join(told)}.", status))
     return found
 
 
 def _with_verdict(account: Account, verdict: str) -> list[dict]:
     return account.effects[account.effects["verdict"] == verdict].to_dict("records")
+
+
+def _by_reference(rows: Sequence[Mapping]) -> str:
+    """The labels of effects, those of one reference together."""
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        arm, _, over = row["label"].partition(" over ")
+        groups.setdefault(over, []).append(arm)
+    return "; ".join(f"{listed(arms)} over {over}" for over, arms in groups.items())
 
 
 def _effect(row: Mapping) -> str:
@@ -338,7 +356,8 @@ def measured_as(row: Verdict) -> str:
 
 # What the words of the page mean.
 MEANINGS = {
-    SUPPORTED: "the interval lies where the theory requires it, the checks passed, and a named rival requires it elsewhere",
+    SUPPORTED: "the interval lies where the theory requires it, the checks passed, and a named rival requires it "
+    "elsewhere",
     CONSISTENT: "it lies where the theory requires it, but no rival forbids that",
     CONTRADICTED: "it lies where the theory forbids it",
     UNDECIDED: "it lies neither wholly in the one nor wholly in the other, or does not survive the correction for the "

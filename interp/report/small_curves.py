@@ -27,7 +27,7 @@ def small_curves(
     """Two panels of curves against the steps since the branch: every pair thin, their median thick.
 
     Args:
-        table: label, pair, since and the quantities.
+        table: label, pair, since (rising within a pair) and the quantities.
         quantities: of the panels, left and right.
         lines: of `interp.figures.branches.arm_lines`, by label.
         what: it shows, in words.
@@ -39,8 +39,8 @@ def small_curves(
     for i, quantity in enumerate(quantities):
         parts.append(_panel(table, quantity, lines, LEFT + i * GAP, top, across if i == 0 else None))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(what)}" viewBox="0 0 {WIDTH} {height}" '
-        f'font-family="sans-serif" font-size="11" fill="#222">{"".join(parts)}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{escape(what)}" '
+        f'viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="11" fill="#222">{"".join(parts)}</svg>'
     )
 
 
@@ -68,7 +68,7 @@ def _panel(
     top: float,
     across: float | None,
 ) -> str:
-    known = table.dropna(subset=[quantity]) if quantity in table else table[:0]
+    known = table[table[quantity].notna()] if quantity in table else table[:0]
     if not len(known):
         return f'<text x="{left}" y="{top + TALL / 2}" fill="#777">not recorded</text>'
     values = known[quantity].to_numpy(float)
@@ -88,15 +88,19 @@ def _panel(
         parts.append(
             f'<path d="{at(np.array([0, end]), np.array([across, across]))}" stroke="#999" stroke-width=".7"/>'
         )
-    for label, line in lines.items():
-        pairs = [part.sort_values("since") for _, part in known[known["label"] == label].groupby("pair")]
-        for part in pairs:
-            some = part.iloc[:: max(len(part) // MOST_POINTS, 1)]
-            parts.append(f'<path d="{at(some["since"], some[quantity])}" {_stroke(line, 0.6, 0.5)}/>')
+    curves: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {label: [] for label in lines}
+    for (label, _), part in known.groupby(["label", "pair"], sort=False):
+        curves[label].append((part["since"].to_numpy(float), part[quantity].to_numpy(float)))
+    for label, pairs in curves.items():
+        for steps, found in pairs:
+            every = max(len(steps) // MOST_POINTS, 1)
+            parts.append(
+                f'<path d="{at(steps[::every], found[::every])}" {_stroke(lines[label], 0.6, 0.5)}/>'
+            )
         if pairs:
-            steps, middle = median_curve(pairs, quantity)
+            steps, middle = median_curve(pairs)
             every = max(len(steps) // (2 * MOST_POINTS), 1)
-            parts.append(f'<path d="{at(steps[::every], middle[::every])}" {_stroke(line, 2)}/>')
+            parts.append(f'<path d="{at(steps[::every], middle[::every])}" {_stroke(lines[label], 2)}/>')
     return "".join(parts)
 
 

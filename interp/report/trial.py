@@ -52,8 +52,8 @@ def read_trial(folder: Path) -> Tables:
     missing = [name for name in about.get("tables", []) if name in OF_ARMS and name not in there]
     if missing:
         raise ValueError(
-            f"{folder / (missing[0] + '.csv')} is missing, which {ABOUT} names. Gather the tables again: interp battery "
-            "RUN."
+            f"{folder / (missing[0] + '.csv')} is missing, which {ABOUT} names. Gather the tables again: interp "
+            "battery RUN."
         )
     _check_about(folder, lock, about)
     tables = {name: read_table(folder / f"{name}.csv") for name in there}
@@ -124,8 +124,8 @@ def check_run(of_trial: str | None, run: str | None, where: str) -> None:
     """
     if of_trial is not None and run is not None and of_trial != run:
         raise ValueError(
-            f"A report needs tables of one run: the trial is of run {of_trial!r}, {where} of {run!r}. Name that run, or "
-            "the folder of its own trial (--trial)."
+            f"A report needs tables of one run: the trial is of run {of_trial!r}, {where} of {run!r}. Name that run, "
+            "or the folder of its own trial (--trial)."
         )
 
 
