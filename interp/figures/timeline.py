@@ -23,7 +23,7 @@ def order_brackets(table: "pd.DataFrame", ax: Axes) -> Axes:
     for y, row in rows.iterrows():
         before = 0.0 if row["before"] != row["before"] else float(row["before"])
         if row["step"] != row["step"]:
-            ax.plot([before], [y], marker=">", color="0.5", ms=5, mfc="white", ls="")
+            ax.plot([before], [y], marker=">", color="0.5", ms=5, mfc="white", ls="", clip_on=False)
             ax.annotate("not by then", (before, y), xytext=(-6, 0), textcoords="offset points", ha="right", va="center",
                         fontsize=6, color="0.4")  # fmt: skip
             continue

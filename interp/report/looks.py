@@ -31,7 +31,7 @@ code { font: .88em ui-monospace, "DejaVu Sans Mono", monospace; background: var(
   overflow-wrap: anywhere; }
 details { border: 1px solid var(--line); border-radius: .3rem; margin: .4rem 0; }
 summary { cursor: pointer; padding: .45rem .6rem; }
-summary .verdict { min-width: 10.5em; }
+summary .verdict { min-width: 11.5em; white-space: nowrap; }
 summary:hover { background: var(--shade); }
 details > div { padding: .2rem .8rem .8rem; border-top: 1px solid var(--line); }
 .verdict { display: inline-block; padding: 0 .5em; margin-right: .4em; border: 1px solid #777;

@@ -281,7 +281,7 @@ def _facts(row: Verdict, account: Account) -> str:
         "Measured as": described(of.statistic),
         "Requires": f"{within(of.required)}; forbids {within(of.forbidden)}",
         "Rival": f"{of.rival}: {rival}",
-        "Guards": "; ".join(guards) or "none beside the manipulation checks of its arms",
+        "Guards": "; ".join(guards) or ("the manipulation checks of its arms" if of.arms else "none"),
         "Identified by": of.identification,
         "Assumes": of.assumptions,
         "Stress test": of.stress_test,

@@ -66,7 +66,7 @@ def paper(account: Account, drawn: Mapping[str, Figure] | None = None) -> bytes:
 
 def _parts(account: Account, drawn: Mapping[str, Figure]) -> Iterator[Figure | list[Line]]:
     """Text and figures in their order; a figure has a page of its own size."""
-    title = paragraph(f"Why did it switch? Run {account.run}", size=14, weight="bold")
+    title = paragraph(f"Why did it switch? Run {account.run}", size=14.0, weight="bold")
     yield [*title, *_section("answer", answer(account)), *_section("happened", happened(account))]
     yield drawn["timeline"]
     changes = _section("changed", changed(account))
@@ -100,7 +100,7 @@ def _branches(row: Verdict, account: Account) -> Figure | None:
 
 def _heading(key: str) -> list[Line]:
     number_of_it = list(SECTIONS).index(key) + 1
-    return paragraph(f"{number_of_it}. {SECTIONS[key]}", size=11, above=1.2, weight="bold")
+    return paragraph(f"{number_of_it}. {SECTIONS[key]}", size=11.0, above=1.2, weight="bold")
 
 
 def _section(key: str, sentences: Iterable[Sentence]) -> list[Line]:

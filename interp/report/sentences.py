@@ -24,17 +24,18 @@ from interp.theories.in_words import (
     SUPPORTED,
     UNDECIDED,
 )
-from interp.theories.statistic import Absent, Region, described
+from interp.theories.statistic import Absent, Observed, Region, described
 from interp.theories.verdict import EXPLORATORY, STATUS, Verdict
 
 OBSERVED = "observed"
 DECIDED = (SUPPORTED, CONTRADICTED)
-ORDER = (*STATUS.values(), EXPLORATORY, OBSERVED)
-_ARMS = {
-    "this run": "On this run, the trained arms",
-    "this recipe": "Over seeds of this recipe, the trained arms",
-    EXPLORATORY: "What was not locked",
-    OBSERVED: "The checkpoints alone",
+# Who speaks, by status and whether arms are in it.
+_SPEAKS = {
+    ("this run", True): "On this run, the trained arms",
+    ("this recipe", True): "Over seeds of this recipe, the trained arms",
+    (EXPLORATORY, True): "Arms of which nothing was locked",
+    (EXPLORATORY, False): "The checkpoints alone, with nothing locked,",
+    (OBSERVED, False): "The checkpoints alone",
 }
 
 
@@ -69,10 +70,12 @@ def listed(names: Iterable[str]) -> str:
 def number(x: float) -> str:
     """A number as a page shows it.
 
-    >>> number(1.6249), number(float("nan")), number(float("inf")), number(0.0)
-    ('1.62', 'not known', 'no bound', '0')
+    >>> number(1.6249), number(float("nan")), number(float("inf")), number(1268.4)
+    ('1.62', 'not known', 'no bound', '1268')
     """
-    return "not known" if math.isnan(x) else f"{x:.3g}" if math.isfinite(x) else "no bound"
+    if not math.isfinite(x):
+        return "not known" if math.isnan(x) else "no bound"
+    return f"{x:.0f}" if 1000 <= abs(x) < 1e6 else f"{x:.3g}"
 
 
 def spanned(row: Verdict) -> str:
@@ -99,9 +102,9 @@ def within(region: Region | None) -> str:
 def answer(account: Account) -> list[Sentence]:
     """What the evidence supports, contradicts or leaves undecided, in a few sentences."""
     found = [_under_what(account), Sentence(account.ended.said, OBSERVED)]
-    for status in ORDER:
-        rows = [row for row in account.rows if row.status == status and row.found is not None]
-        found += _standing(rows, status)
+    for (status, has_arms), who in _SPEAKS.items():
+        rows = [row for row in account.rows if row.found is not None and row.status == status]
+        found += _standing([row for row in rows if _is_of_arms(row) == has_arms], who, status)
     found += [
         Sentence(_told(row), row.status, row.verdict)
         for row in account.rows
@@ -128,8 +131,8 @@ def _under_what(account: Account) -> Sentence:
     if not account.n_trained:
         commands = f"{account.command('interp predict RUN')}, then {account.command('interp battery RUN')}"
         return Sentence(
-            "Nothing was trained: what follows rests on the checkpoints alone, which show an order and sizes but no "
-            f"cause. To try the theories: {commands}.",
+            f"Nothing was trained{'' if account.lock else ', and no prediction was locked'}: what follows rests on the "
+            f"checkpoints alone, which show an order and sizes but no cause. To try the theories: {commands}.",
             OBSERVED,
         )
     branches = "branch" if account.n_trained == 1 else "branches"
@@ -148,7 +151,11 @@ def _under_what(account: Account) -> Sentence:
     )
 
 
-def _standing(rows: Sequence[Verdict], status: str) -> list[Sentence]:
+def _is_of_arms(row: Verdict) -> bool:
+    return not isinstance(row.prediction.statistic, (Observed, Absent))
+
+
+def _standing(rows: Sequence[Verdict], who: str, status: str) -> list[Sentence]:
     """Which theories the rows of one status support, contradict, or leave undecided."""
     verdicts = by_theory(rows)
     groups: dict[str, list[str]] = {"support": [], "contradict": [], "both": [], "undecided": [], "allow": []}
@@ -165,7 +172,7 @@ def _standing(rows: Sequence[Verdict], status: str) -> list[Sentence]:
         parts.append(f"are what {listed(groups['allow'])} would lead to, but so would a rival")
     if groups["undecided"]:
         parts.append(f"leave {listed(groups['undecided'])} undecided")
-    return [Sentence(f"{_ARMS[status]} {'; they '.join(parts)}.", status)] if parts else []
+    return [Sentence(f"{who} {'; they '.join(parts)}.", status)] if parts else []
 
 
 def by_theory(rows: Sequence[Verdict]) -> dict[str, set[str]]:
@@ -286,6 +293,8 @@ def _by_reference(rows: Sequence[Mapping]) -> str:
 def _effect(row: Mapping) -> str:
     if math.isnan(row["low"]):
         return f"{row['label']} {number(row['ratio'])} times (one pair)"
+    if math.isinf(row["high"]) and row["low"] == 0:
+        return f"{row['label']} without a bound (both are censored)"
     if math.isinf(row["high"]):
         return f"{row['label']} at least {number(row['low'])} times (censored)"
     if row["low"] == 0:

@@ -10,8 +10,8 @@ from matplotlib.ticker import MaxNLocator
 
 from interp.figures.branches import LABELS, median_curve
 
-WIDTH, PANEL, TALL = 660, 250, 150  # in units of the picture, as are all lengths here
-LEFT, GAP, BELOW, ENTRY = 46, 330, 40, 16
+WIDTH, PANEL, TALL = 660.0, 250.0, 150.0  # in units of the picture, as are all lengths here
+LEFT, GAP, BELOW, ENTRY = 46.0, 330.0, 40.0, 16.0
 DASHES = {"-": "", "--": "6 3", ":": "2 2", "-.": "6 2 2 2"}
 MOST_POINTS = 70
 
@@ -33,7 +33,7 @@ def small_curves(
         what: it shows, in words.
         across: threshold that is drawn across the first panel.
     """
-    top = 14 + ENTRY * ((len(lines) + 1) // 2)
+    top = 14 + ENTRY * len(lines)
     height = top + TALL + BELOW
     parts = [_legend(lines)]
     for i, quantity in enumerate(quantities):
@@ -47,14 +47,15 @@ def small_curves(
 def _legend(lines: Mapping[str, Mapping[str, Any]]) -> str:
     found = []
     for i, (label, line) in enumerate(lines.items()):
-        x, y = LEFT + (i % 2) * GAP, 10 + ENTRY * (i // 2)
+        # In one column: where the picture is wider than the screen, every name is seen all the same.
+        x, y = LEFT, 10 + ENTRY * i
         found.append(
-            f'<path d="M{x} {y}h26" {_stroke(line, 2)}/><text x="{x + 32}" y="{y + 4}">{escape(label)}</text>'
+            f'<path d="M{x} {y}h26" {_stroke(line, 2.0)}/><text x="{x + 32}" y="{y + 4}">{escape(label)}</text>'
         )
     return "".join(found)
 
 
-def _stroke(line: Mapping[str, Any], width: float, opacity: float = 1) -> str:
+def _stroke(line: Mapping[str, Any], width: float, opacity: float = 1.0) -> str:
     dash = DASHES[line["ls"]]
     pattern = f' stroke-dasharray="{dash}"' if dash else ""
     return f'fill="none" stroke="{line["color"]}" stroke-width="{width}" stroke-opacity="{opacity}"{pattern}'
@@ -100,7 +101,7 @@ def _panel(
         if pairs:
             steps, middle = median_curve(pairs)
             every = max(len(steps) // (2 * MOST_POINTS), 1)
-            parts.append(f'<path d="{at(steps[::every], middle[::every])}" {_stroke(lines[label], 2)}/>')
+            parts.append(f'<path d="{at(steps[::every], middle[::every])}" {_stroke(lines[label], 2.0)}/>')
     return "".join(parts)
 
 
@@ -108,7 +109,7 @@ def _axes(quantity: str, left: float, top: float, end: float, low: float, high: 
     """Both axes with ticks and names."""
     bottom = top + TALL
     parts = [f'<path d="M{left} {top}V{bottom}H{left + PANEL}" fill="none" stroke="#444" stroke-width=".8"/>']
-    for x in _ticks(0, end):
+    for x in _ticks(0.0, end):
         place = left + PANEL * x / end
         parts.append(
             f'<path d="M{place:.1f} {bottom}v4" stroke="#444" stroke-width=".8"/>'
