@@ -60,6 +60,10 @@ def branch_curves(
         legend: options of the legend.
     """
     known = table.dropna(subset=[quantity]) if quantity in table else table[:0]
+    if not len(known):
+        ax.set_axis_off()
+        style.legend_or_note(ax)
+        return ax
     for label, line in lines.items():
         mine = known[known["label"] == label].sort_values("since", kind="stable")
         pairs = [
@@ -70,16 +74,13 @@ def branch_curves(
             ax.plot(steps, values, color=line["color"], ls=line["ls"], lw=0.5, alpha=0.45)
         if pairs:
             ax.plot(*median_curve(pairs), lw=1.8, **line)
-    if threshold is not None and len(known):
+    if threshold is not None:
         ax.axhline(threshold, color="0.6", lw=0.6, zorder=0)
-    if len(known):
-        ax.set_xlabel("steps since the branch")
-        ax.set_ylabel(LABELS.get(quantity, quantity))
-        ax.set_xlim(left=0)
-        # Four-digit steps side by side.
-        ax.locator_params(axis="x", nbins=5)
-    else:
-        ax.set_axis_off()
+    ax.set_xlabel("steps since the branch")
+    ax.set_ylabel(LABELS.get(quantity, quantity))
+    ax.set_xlim(left=0)
+    # Four-digit steps side by side.
+    ax.locator_params(axis="x", nbins=5)
     style.legend_above(ax, n_columns=2, **legend)
     return ax
 
