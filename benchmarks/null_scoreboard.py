@@ -32,8 +32,9 @@ def main() -> None:
             false = [found.loc[found["verdict"].isin(STANDS), "prediction"].tolist() for found in boards]
             n = sum(told[name] for name in (*STANDS, "contradicted", "undecided"))
             which = Counter(name for names in false for name in names)
+            rate, any_rate = sum(map(len, false)) / n, sum(map(bool, false)) / draws
             print(
-                f"{n_pairs:>5}  {sd:>4g}  {n:>5}  {sum(map(len, false)) / n:>23.4f}  {sum(map(bool, false)) / draws:>14.3f}"
+                f"{n_pairs:>5}  {sd:>4g}  {n:>5}  {rate:>23.4f}  {any_rate:>14.3f}"
                 f"  {told['contradicted'] / n:>12.3f}  {told['undecided'] / n:>9.3f}  {dict(which)}"
             )
 

@@ -7,9 +7,7 @@ from interp.theories.reading import Seen, Tables, around, grokked, memorized, ta
 from interp.theories.statistic import Region
 
 NAME = "capacity"
-SOURCE = (
-    "Huang et al. 2024, Unified view of grokking, double descent and emergent abilities, sections 3 and 4"
-)
+SOURCE = "Huang et al. 2024, Unified view of grokking, double descent and emergent abilities"
 
 
 def norm_change_on_plateau(tables: Tables) -> Seen:

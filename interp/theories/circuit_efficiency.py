@@ -4,7 +4,7 @@ from interp.theories.prediction import Guard, Theory, of_arms, of_nothing_here
 from interp.theories.statistic import Level, LevelDifference, Region
 
 NAME = "circuit_efficiency"
-SOURCE = "Varma et al. 2023, Explaining grokking through circuit efficiency, sections 4 and 5"
+SOURCE = "Varma et al. 2023, Explaining grokking through circuit efficiency"
 ACCURACY = "never_trained_accuracy"
 KEPT = Guard(
     statistic=Level(arm="exchange", quantity=ACCURACY),

@@ -5,7 +5,7 @@ from interp.theories.prediction import Theory, of_checkpoints, of_nothing_here
 from interp.theories.statistic import Region
 
 NAME = "complexity_search"
-SOURCE = "Miller, O'Neill, Bui 2023, Grokking beyond neural networks, sections 2 and 4"
+SOURCE = "Miller, O'Neill, Bui 2023, Grokking beyond neural networks"
 
 COMPLEXITY_SEARCH = Theory(
     name=NAME,

@@ -8,7 +8,7 @@ from interp.theories.reading import NotEvaluable, Seen, Tables, around, converge
 from interp.theories.statistic import EffectRatio, Level, Region
 
 NAME = "compression"
-SOURCE = "DeMoss et al. 2024, The complexity dynamics of grokking, sections 4 and 5"
+SOURCE = "DeMoss et al. 2024, The complexity dynamics of grokking"
 FOLLOWS = "compression follows the jump"
 CUT_OFF = "A run that was cut off before its end counts as not evaluable."
 

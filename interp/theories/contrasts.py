@@ -75,6 +75,7 @@ def durations(
 
 
 def rows_of(table: pd.DataFrame | None, arm: str, dose: float | None) -> pd.DataFrame:
+    """The rows of an arm at a dose; NotTestable without any."""
     if table is None or not len(table):
         raise NotTestable(f"{named(arm, dose)} was not trained: there is no table of arms or levels")
     rows = table[table["arm"] == arm]
@@ -85,6 +86,7 @@ def rows_of(table: pd.DataFrame | None, arm: str, dose: float | None) -> pd.Data
 
 
 def valid_rows(rows: pd.DataFrame, arm: str, dose: float | None) -> pd.DataFrame:
+    """Those of an arm's rows whose manipulation checks passed; NotEvaluable, with the checks, without any."""
     is_valid = rows["valid"].astype(bool)
     if not is_valid.any():
         reasons = dict.fromkeys(str(why) for why in rows["why_not"].dropna() if str(why))
@@ -108,6 +110,7 @@ def branch_of(evidence: Evidence, arms: Sequence[str]) -> int:
 
 
 def any_dose(table: pd.DataFrame | None, arm: str) -> pd.DataFrame:
+    """The rows of an arm at all doses; NotTestable without any."""
     rows = None if table is None else table[table["arm"] == arm]
     if rows is None or not len(rows):
         raise NotTestable(f"{arm} was not trained")

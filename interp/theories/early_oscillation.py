@@ -4,7 +4,7 @@ from interp.theories.prediction import Theory, of_nothing_here
 from interp.theories.statistic import Region
 
 NAME = "early_oscillation"
-SOURCE = "Notsawo et al. 2023, Predicting grokking long before it happens, sections 3 and 4"
+SOURCE = "Notsawo et al. 2023, Predicting grokking long before it happens"
 
 EARLY_OSCILLATION = Theory(
     name=NAME,

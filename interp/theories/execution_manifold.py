@@ -4,7 +4,7 @@ from interp.theories.prediction import Theory, of_nothing_here
 from interp.theories.statistic import Region
 
 NAME = "execution_manifold"
-SOURCE = "Xu 2026, Low-dimensional execution manifolds and commutator defects in grokking, sections 3 and 5"
+SOURCE = "Xu 2026 (execution manifold and commutator defect)"
 
 EXECUTION_MANIFOLD = Theory(
     name=NAME,

@@ -8,7 +8,7 @@ from interp.theories.reading import NotEvaluable, Seen, Tables, around, grokked,
 from interp.theories.statistic import EffectRatio, LevelDifference, Region
 
 NAME = "frequency_lottery"
-SOURCE = "He et al. 2026, On the mechanism and dynamics of modular addition, sections 4 and 5"
+SOURCE = "He et al. 2026, On the mechanism and dynamics of modular addition"
 DATA = "the data decide the frequencies"
 
 
@@ -94,7 +94,7 @@ FREQUENCY_LOTTERY = Theory(
                         arm="frequency-raised", over="frequency-raised-sham", quantity="in_final_keys"
                     ),
                     region=Region(low=0.2),
-                    says="raising made the frequency win",
+                    says="raising makes the frequency win",
                 ),
             ),
             cost=4.0,

@@ -4,7 +4,7 @@ from interp.theories.prediction import Theory, of_nothing_here
 from interp.theories.statistic import Region
 
 NAME = "grokked_tickets"
-SOURCE = "Minegishi, Iwasawa, Matsuo 2023, Bridging lottery ticket and grokking, sections 3 to 5"
+SOURCE = "Minegishi, Iwasawa, Matsuo 2023, Bridging lottery ticket and grokking"
 
 GROKKED_TICKETS = Theory(
     name=NAME,

@@ -25,9 +25,7 @@ ANSWERS = 1.0
 RESTS_ON_CIRCUIT = 0.5
 
 NAME = "hidden_progress"
-SOURCE = (
-    "Nanda et al. 2023, Progress measures for grokking via mechanistic interpretability, sections 5.2 and 5.3"
-)
+SOURCE = "Nanda et al. 2023, Progress measures for grokking via mechanistic interpretability, section 5"
 AT_THE_JUMP = "the features appear at the jump"
 HINDSIGHT = "a key set chosen where the run had generalised, which leads by construction"
 

@@ -5,7 +5,7 @@ from interp.theories.reading import Seen, Tables, around, memorized, table
 from interp.theories.statistic import Region
 
 NAME = "implicit_bias"
-SOURCE = "Lyu et al. 2024, Dichotomy of early and late phase implicit biases can provably induce grokking, section 3"
+SOURCE = "Lyu et al. 2024, Dichotomy of early and late phase implicit biases can provably induce grokking"
 
 
 def direction_at_memorization(tables: Tables) -> Seen:

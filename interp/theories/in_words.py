@@ -24,7 +24,7 @@ def pairs_needed(distance: float, sd: float, alpha: float = ALPHA) -> int | None
     """The fewest pairs of this spread whose one-sided interval is shorter than the distance; None beyond MOST_PAIRS.
 
     >>> pairs_needed(0.2, 0.3), pairs_needed(1.0, 0.3), pairs_needed(0.001, 0.3)
-    (12, 4, None)
+    (12, 3, None)
     """
     # One pair has no spread, and two have hardly any freedom.
     return next(

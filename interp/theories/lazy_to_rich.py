@@ -5,7 +5,7 @@ from interp.theories.reading import NotEvaluable, Seen, Tables, around, memorize
 from interp.theories.statistic import EffectRatio, Region, ShareLost
 
 NAME = "lazy_to_rich"
-SOURCE = "Kumar et al. 2024, Grokking as the transition from lazy to rich training dynamics, sections 3 and 5"
+SOURCE = "Kumar et al. 2024, Grokking as the transition from lazy to rich training dynamics"
 PROGRESS = "hidden progress: features grow through the plateau, so that a stretch without them is lost"
 ASSUMES = "The read-out that trains meanwhile does not itself change what features do later."
 

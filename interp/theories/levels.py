@@ -60,18 +60,14 @@ def of_levels(statistic: Level | LevelDifference | Spread, evidence: Evidence) -
 
 def _spread(statistic: Spread, evidence: Evidence) -> Measured:
     table = evidence.levels
-    rows = (
-        None
-        if table is None
-        else table[(table["quantity"] == statistic.quantity) & table["valid"].astype(bool)]
-    )
-    if rows is None or not len(rows):
+    if table is None or not len(rows := table[(table["quantity"] == statistic.quantity) & table["valid"]]):
         raise NotTestable(f"no arm has a level {statistic.quantity!r}")
+    # Arms of one branch step: the main one, or that with most arms.
+    steps = rows["branch_step"].value_counts().index
+    rows = rows[rows["branch_step"] == next((s for s in evidence.branch_steps if s in steps), steps[0])]
     by_pair = rows.groupby("pair")["value"]
-    if by_pair.count().max() < 3:
-        raise NotTestable(
-            f"a spread of {statistic.quantity!r} needs 3 arms, there are {by_pair.count().max()}"
-        )
+    if (n_arms := by_pair.count().max()) < 3:
+        raise NotTestable(f"a spread of {statistic.quantity!r} needs 3 arms, there are {n_arms}")
     return _mean(((by_pair.max() - by_pair.min()) / by_pair.mean()).to_numpy())
 
 

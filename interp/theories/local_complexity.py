@@ -6,7 +6,7 @@ from interp.theories.reading import NotEvaluable, NotTestable, Seen, Tables, aro
 from interp.theories.statistic import LevelDifference, Region
 
 NAME = "local_complexity"
-SOURCE = "Humayun, Balestriero, Baraniuk 2024, Deep networks always grok and here is why, sections 3 and 4"
+SOURCE = "Humayun, Balestriero, Baraniuk 2024, Deep networks always grok and here is why"
 
 
 def complexity_falls_before_grokking(tables: Tables) -> Seen:

@@ -4,7 +4,7 @@ from interp.theories.prediction import Guard, Theory, of_arms
 from interp.theories.statistic import EffectRatio, Recovery, Region
 
 NAME = "logit_scale"
-SOURCE = "arXiv 2606.18465, The norm acts through the logit scale"
+SOURCE = "arXiv 2606.18465 (most of the effect of the norm goes through the scale of the logits)"
 NORM = "the norm as such"
 ASSUMES = "The output temperature changes nothing but the scale of the logits; few entries lie below eps."
 

@@ -6,7 +6,7 @@ from interp.theories.reading import NotTestable, Seen, Tables, converged, grokke
 from interp.theories.statistic import Region
 
 NAME = "margin_maximisation"
-SOURCE = "Morwani et al. 2023, Feature emergence via margin maximization, section 3; Mohamadi et al. 2024"
+SOURCE = "Morwani et al. 2023, Feature emergence via margin maximization; Mohamadi et al. 2024"
 PURE = 0.85
 
 

@@ -91,12 +91,22 @@ def seen(prediction: Prediction, statistic: Observed, tables: Mapping[str, pd.Da
     theory = getattr(import_module(f"interp.theories.{prediction.theory}"), prediction.theory.upper(), None)
     for function in theory.observations if theory else ():
         if function.__name__ == statistic.function:
-            return function(tables)
+            return _read(function, tables)
     raise ValueError(
         f"Theory {prediction.theory!r} needs an observation {statistic.function!r}, it has none of that name. "
         f"Judge with "
         "the version that wrote the prediction."
     )
+
+
+def _read(function: Callable[[Mapping[str, pd.DataFrame]], Seen], tables: Mapping[str, pd.DataFrame]) -> Seen:
+    """What it reads; tables of other versions, or of strangers, are told about instead of ending everything."""
+    try:
+        return function(tables)
+    except KeyError as error:
+        raise NotTestable(f"a table has no column {error}") from error
+    except ValueError as error:
+        raise NotEvaluable(str(error).rstrip(".")) from error
 
 
 def _of_checkpoints(found: Seen) -> Measured:

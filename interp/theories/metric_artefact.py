@@ -9,7 +9,7 @@ from interp.theories.reading import NotEvaluable, Seen, Tables, grokked, table
 from interp.theories.statistic import Region
 
 NAME = "metric_artefact"
-SOURCE = "Schaeffer, Miranda, Koyejo 2023, Are emergent abilities of large language models a mirage?, sections 2 and 3"
+SOURCE = "Schaeffer, Miranda, Koyejo 2023, Are emergent abilities of large language models a mirage?"
 
 
 def jump_against_margin(tables: Tables) -> Seen:

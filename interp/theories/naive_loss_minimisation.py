@@ -5,7 +5,7 @@ from interp.theories.reading import NotTestable, Seen, Tables, grokked, memorize
 from interp.theories.statistic import EffectRatio, Region
 
 NAME = "naive_loss_minimisation"
-SOURCE = "Prieto et al. 2025, Grokking at the edge of numerical stability, sections 3 to 5"
+SOURCE = "Prieto et al. 2025, Grokking at the edge of numerical stability"
 
 
 def collapsed_on_plateau(tables: Tables) -> Seen:

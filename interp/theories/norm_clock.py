@@ -4,7 +4,7 @@ from interp.theories.prediction import Theory, of_arms, of_nothing_here
 from interp.theories.statistic import EffectRatio, Region
 
 NAME = "norm_clock"
-SOURCE = "Truong et al. 2026, Norm-separation delay laws of grokking, experiments with a held norm"
+SOURCE = "Truong et al. 2026 (delay law of norm separation; runs with a held norm)"
 
 NORM_CLOCK = Theory(
     name=NAME,

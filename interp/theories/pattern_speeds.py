@@ -9,7 +9,7 @@ from interp.theories.reading import NotTestable, Seen, Tables, grokked, table
 from interp.theories.statistic import Region
 
 NAME = "pattern_speeds"
-SOURCE = "Davies, Langosco, Krueger 2023, Unifying grokking and double descent, sections 3 and 4"
+SOURCE = "Davies, Langosco, Krueger 2023, Unifying grokking and double descent"
 
 
 def early_bump(tables: Tables) -> Seen:

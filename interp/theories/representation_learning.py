@@ -6,7 +6,7 @@ from interp.theories.reading import NotEvaluable, Seen, Tables, around, converge
 from interp.theories.statistic import Region
 
 NAME = "representation_learning"
-SOURCE = "Liu et al. 2022, Towards understanding grokking: an effective theory of representation learning, section 3"
+SOURCE = "Liu et al. 2022, Towards understanding grokking: an effective theory of representation learning"
 
 
 def sparsity_at_grokking(tables: Tables) -> Seen:

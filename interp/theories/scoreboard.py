@@ -42,11 +42,11 @@ def scoreboard(
         arms: those that it takes.
         primary: whether it was corrected for the number of such rows.
         why, would_change: in words that follow from the numbers.
-        status: observed, this run (jitter pairs), this recipe (seeds), or exploratory (not locked).
+        status: observed, this run (jitter pairs), this recipe (seeds), exploratory (not locked), or not tested.
         does_not_show: what it leaves open in any case.
 
     Raises:
-        ValueError: as `check_arms`; if the levels lack a column.
+        ValueError: as `check_arms`; as `check_levels`.
     """
     rows = verdicts(lock_or_predictions, arms, levels, observed, also=also)
     return pd.DataFrame([row.row for row in rows], columns=COLUMNS)
@@ -98,7 +98,7 @@ def check_levels(levels: pd.DataFrame) -> pd.DataFrame:
     """The levels table, pairs as texts as in an arms table.
 
     Raises:
-        ValueError: if a column is missing, or a value is no number.
+        ValueError: if a column is missing, a value is no number, or a row stands twice.
     """
     if lacking := [name for name in LEVELS if name not in levels.columns]:
         raise ValueError(
@@ -109,6 +109,13 @@ def check_levels(levels: pd.DataFrame) -> pd.DataFrame:
     if not pd.api.types.is_numeric_dtype(levels["value"]):
         raise ValueError(
             "A table of levels needs numbers in value, got texts. Leave out what was not measured."
+        )
+    is_twice = levels.duplicated(["arm", "dose", "pair", "kind", "branch_step", "quantity"])
+    if is_twice.any():
+        row = levels[is_twice].iloc[0]
+        raise ValueError(
+            f"A table of levels needs one row an arm, dose, pair, branch step and quantity, got {row['quantity']} of "
+            f"{row['arm']} in pair {row['pair']} twice. Leave one of them."
         )
     is_true = levels["valid"].astype(str).str.lower() == "true"
     return levels.assign(pair=levels["pair"].astype(str), valid=is_true)[levels["value"].notna()]

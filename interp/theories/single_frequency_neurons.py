@@ -8,7 +8,7 @@ from interp.theories.reading import NotEvaluable, NotTestable, Seen, Tables, gro
 from interp.theories.statistic import Region
 
 NAME = "single_frequency_neurons"
-SOURCE = "Gromov 2023, Grokking modular arithmetic, section 3; Doshi et al. 2023, To grok or not to grok, section 3"
+SOURCE = "Gromov 2023, Grokking modular arithmetic; Doshi et al. 2023, To grok or not to grok"
 
 
 def participation_accelerates(tables: Tables) -> Seen:

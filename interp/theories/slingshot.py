@@ -9,7 +9,7 @@ from interp.theories.reading import NotTestable, Seen, Tables, grokked, memorize
 from interp.theories.statistic import EffectRatio, Observed, Region
 
 NAME = "slingshot"
-SOURCE = "Thilak et al. 2022, The slingshot mechanism, sections 3 and 4"
+SOURCE = "Thilak et al. 2022, The slingshot mechanism"
 # A spike is that many times the running median of the evaluations before it.
 TIMES, WINDOW = 10.0, 51
 

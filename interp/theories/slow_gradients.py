@@ -4,7 +4,7 @@ from interp.theories.prediction import Theory, of_arms, of_nothing_here
 from interp.theories.statistic import EffectRatio, Region
 
 NAME = "slow_gradients"
-SOURCE = "Lee et al. 2024, Grokfast: accelerated grokking by amplifying slow gradients, sections 2 and 4"
+SOURCE = "Lee et al. 2024, Grokfast: accelerated grokking by amplifying slow gradients"
 
 SLOW_GRADIENTS = Theory(
     name=NAME,

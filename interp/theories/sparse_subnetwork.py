@@ -5,7 +5,7 @@ from interp.theories.reading import NotEvaluable, Seen, Tables, around, converge
 from interp.theories.statistic import EffectRatio, Region
 
 NAME = "sparse_subnetwork"
-SOURCE = "Merrill, Tsilivis, Shukla 2023, A tale of two circuits, sections 3 and 4"
+SOURCE = "Merrill, Tsilivis, Shukla 2023, A tale of two circuits"
 SHRINKS = "weight decay, which shrinks what is not used, whatever generalises"
 FINAL = "The neurons are chosen where the run had generalised: what they could have been known by is another question."
 

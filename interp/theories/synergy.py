@@ -4,7 +4,7 @@ from interp.theories.prediction import Theory, of_nothing_here
 from interp.theories.statistic import Region
 
 NAME = "synergy"
-SOURCE = "Clauw, Stramaglia, Marinazzo 2024, Information-theoretic progress measures reveal grokking, sections 3 and 4"
+SOURCE = "Clauw, Stramaglia, Marinazzo 2024, Information-theoretic progress measures reveal grokking"
 
 SYNERGY = Theory(
     name=NAME,

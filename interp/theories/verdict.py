@@ -57,7 +57,7 @@ COLUMNS = [
     "would_change",
 ]
 STATUS = {"jitter": "this run", "seed": "this recipe"}
-EXPLORATORY = "exploratory"
+OBSERVED, EXPLORATORY, NOT_TESTED = "observed", "exploratory", "not tested"
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,7 @@ def judged(
         for guard in prediction.guards:
             _check(prediction, evidence, guard)
     except NotTestable as error:
+        status = status if status in (EXPLORATORY, OBSERVED) else NOT_TESTED
         change = f"{prediction.needs}: {prediction.command}"
         return Verdict(prediction, NOT_TESTABLE, f"Not there: {error}.", change, status)
     except NotEvaluable as error:
@@ -141,11 +142,11 @@ def side(prediction: Prediction, low: float, high: float) -> str:
 
 
 def _check(prediction: Prediction, evidence: Evidence, guard: Guard) -> None:
-    """Refuse unless the guard's statistic lies in its region."""
+    """Refuse unless the guard's statistic is there and lies in its region."""
     try:
         found = measured(prediction, evidence, guard.statistic)
     except NotTestable as error:
-        raise NotEvaluable(f"{guard.says} ({error})") from None
+        raise NotTestable(f"{error}, for the check that {guard.says}") from None
     low, high = found.interval(LEVEL)
     value = found.value if math.isfinite(found.value) else (low + high) / 2
     if not guard.region.holds(value, value):
@@ -165,9 +166,9 @@ def _status(
         )
     if not is_locked:
         return EXPLORATORY
-    if isinstance(prediction.statistic, Observed) or not kinds:
-        return "observed"
-    return STATUS[kinds[0]]
+    if isinstance(prediction.statistic, Observed):
+        return OBSERVED
+    return STATUS[kinds[0]] if kinds else NOT_TESTED
 
 
 def holm(p: Sequence[float], alpha: float) -> list[bool]:

@@ -7,7 +7,7 @@ from interp.theories.reading import Seen, Tables, around, grokked, table
 from interp.theories.statistic import EffectRatio, Region, Spread
 
 NAME = "weight_norm"
-SOURCE = "Liu, Michaud, Tegmark 2022, Omnigrok: grokking beyond algorithmic data, sections 2 and 4"
+SOURCE = "Liu, Michaud, Tegmark 2022, Omnigrok: grokking beyond algorithmic data"
 SCALE = "the scale of the logits, which is the same in both arms"
 SAME = Region(1 / 1.15, 1.15)
 

@@ -8,7 +8,7 @@ from interp.theories.reading import NotEvaluable, Seen, Tables, grokked, table
 from interp.theories.statistic import Region
 
 NAME = "which_algorithm"
-SOURCE = "Zhong et al. 2023, The clock and the pizza, sections 3 and 4"
+SOURCE = "Zhong et al. 2023, The clock and the pizza, section 4"
 NO_TIME = "Anything about when or why the network generalised."
 
 

@@ -157,6 +157,13 @@ def test_what_is_not_in_the_lock_is_exploratory(tmp_path):
     jitter = LATE.assign(kind="jitter")
     assert list(scoreboard(lock, jitter, None, {})["status"]) == ["this run"]
     assert list(scoreboard([locked], LATE, None, {})["status"]) == ["exploratory"]
+    assert list(scoreboard(lock, None, None, {})["status"]) == ["not tested"]
+
+
+def test_a_locked_observation_is_observed(tmp_path):
+    seen = next(p for p in PREDICTIONS if p.name == "early_bump")
+    lock = write_lock(tmp_path / "predictions.json", **STATED, predictions=[seen])
+    assert list(scoreboard(lock, LATE, None, {})["status"]) == ["observed"]
 
 
 def test_the_lock_names_the_main_branch_step(tmp_path):

@@ -80,15 +80,14 @@ def test_in_the_null_world_nothing_stands():
 
 
 def test_false_support_in_the_null_world_is_rare():
-    # A row on its own is wrong at most in 2.5 % of the draws, and only where what it requires begins at no effect; all
-    # others are far less likely. Of 40 draws more than 4 with a false support have probability below 1e-3 at that rate.
+    # benchmarks/null_scoreboard.py has it in 1 % of 200 such draws: 3 or more of 20 would have probability .001.
     wrong = 0
-    for seed in range(40):
+    for seed in range(20):
         arms = worlds.null_world(3, 0.1, seed, "jitter")
         is_it = (arms["event"] == "test_accuracy") & (arms["threshold"] == 0.95)
         found = board_of(arms[is_it])
         wrong += bool((found["verdict"].isin(STANDS) & (found["theory"] != "no_difference")).any())
-    assert wrong <= 4
+    assert wrong <= 2
 
 
 def test_a_clamp_is_no_sham():

@@ -216,6 +216,25 @@ def test_the_jump_lies_in_the_fall_of_the_norm_or_before_it(begins, verdict):
     assert found.verdict == verdict, found.why
     # A knot is known to a grid spacing, the end of slopes to a window of 5 checkpoints; grokking is at 6000.
     assert found.value == pytest.approx((6000 - begins) / 2500, abs=0.12)
+    assert "at least" not in found.why
+
+
+def test_a_cleanup_that_is_not_over_lasts_to_the_end_at_least():
+    fall = np.clip(STEPS - 4000, 0, None)
+    excluded = measures("excluded_loss", "causal", "train", np.where(STEPS < 2000, 1e-2, 5.0))
+    restricted = measures("restricted_loss", "causal", "all", np.exp(-fall / 200))
+    tables = run_tables(
+        progress_measures=pd.concat([excluded, restricted]),
+        weight_norms=by_step(matrix="total", sum_of_squares=np.exp(8 - STEPS / 5e4 - fall / 2e3)),
+        fourier_sparsity=by_step(matrix="W_E", gini=0.1 + fall / 2e4),
+    )
+    found = seen("hidden_progress", "grokking_within_cleanup_leak_free", tables)
+    assert found.verdict == "supported" and "until 10000 at least" in found.why
+    # 2000 of 6000 steps.
+    assert found.value == pytest.approx(1 / 3, abs=0.05)
+    steady = tables | {"weight_norms": by_step(matrix="total", sum_of_squares=np.exp(8 - STEPS / 5e4))}
+    found = seen("hidden_progress", "grokking_within_cleanup_leak_free", steady)
+    assert found.why == "The check failed: cleanup does not begin by the last checkpoint."
 
 
 @pytest.mark.parametrize(
@@ -482,6 +501,19 @@ def test_a_run_that_never_groks_is_not_evaluable_and_one_without_tables_not_test
     assert found.verdict == "not testable here" or "never generalises" in found.why
 
 
+def test_a_table_that_does_not_fit_ends_no_scoreboard():
+    twice = by_step(matrix="total", l2=1.0)
+    found = seen("weight_norm", "norm_below_start", run_tables(weight_norms=pd.concat([twice, twice])))
+    assert found.verdict == "not evaluable"
+    assert found.why.startswith("The check failed: A curve has one row a step, step 0 has several.")
+    old = by_step(matrix="W_E", gini=0.3)
+    found = seen("representation_learning", "structure_at_grokking", run_tables(fourier_sparsity=old))
+    assert (found.verdict, found.why) == (
+        "not testable here",
+        "Not there: a table has no column 'gini_null'.",
+    )
+
+
 def adding_example(file):
     text = (ROOT / "docs" / "theories.md").read_text("utf-8")
     found = re.search(rf"`{re.escape(file)}`:\n\n```python\n(.*?)```", text, re.DOTALL)
@@ -523,6 +555,12 @@ print(*board[["prediction", "verdict", "value"]].iloc[0])
 def test_names_are_gathered_and_an_unknown_one_is_an_error():
     import interp.theories
 
-    assert len({theory.name for theory in ALL}) == len(ALL) >= 26
+    files = (ROOT / "interp" / "theories").glob("*.py")
+    of_files = {
+        path.stem
+        for path in files
+        if re.search(r"^[A-Z_]+ = Theory\(", path.read_text("utf-8"), re.MULTILINE)
+    }
+    assert sorted(theory.name for theory in ALL) == sorted(of_files) and len(ALL) >= 26
     with pytest.raises(AttributeError, match="module 'interp.theories' has no attribute 'LUCK'"):
         interp.theories.LUCK

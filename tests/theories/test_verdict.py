@@ -192,7 +192,8 @@ def test_a_guard_that_fails_or_cannot_be_read_is_named():
     )
     gone = dataclasses.replace(slow, statistic=EffectRatio(arm="mirror", over="control"))
     found = verdict_of(predicted(required=Region(low=1.25), guards=(gone,)))
-    assert found.why == "The check failed: the mirror is no slower (mirror was not trained)."
+    assert found.verdict == "not testable here"
+    assert found.why == "Not there: mirror was not trained, for the check that the mirror is no slower."
     holds = dataclasses.replace(slow, region=Region(low=1.5))
     assert verdict_of(predicted(required=Region(low=1.25), guards=(holds,))).verdict == "consistent"
 
@@ -344,6 +345,9 @@ def test_a_spread_is_over_all_arms_of_a_pair():
     table_of = levels(a__x=[9, 9], b__x=[10, 10], c__x=[11, 11])
     found = verdict_of(predicted(Spread(quantity="x"), Region(high=0.05)), None, table_of)
     assert (found.value, found.verdict) == (pytest.approx(0.2), "contradicted")
+    later = levels(a__x=[90, 90], b__x=[9, 9]).assign(branch_step=4500)
+    both = pd.concat([table_of, later])
+    assert verdict_of(predicted(Spread(quantity="x")), None, both).value == pytest.approx(0.2)
     found = verdict_of(predicted(Spread(quantity="x")), None, levels(a__x=[9, 9], b__x=[10, 10]))
     assert found.why == "Not there: a spread of 'x' needs 3 arms, there are 2."
 
@@ -372,6 +376,15 @@ def test_censored_pairs_count_as_bounds():
     assert found.verdict == "supported" and "3 with an event that did not come" in found.why
     found = verdict_of(predicted(required=Region(low=8.0)), check_arms(table(*rows)))
     assert found.verdict == "undecided" and found.would_change.startswith("A larger budget")
+
+
+def test_a_pair_of_which_nothing_came_leaves_the_value_and_opens_the_interval():
+    rows = [row("control", i, 1000, 1000) for i in range(2)] + [row("control", 2, 4000, None, budget=4000)]
+    rows += [row("arm", i, 2000, 2000, reference="control") for i in range(2)]
+    rows += [row("arm", 2, 4000, None, budget=4000, reference="control")]
+    found = verdict_of(predicted(required=Region(low=1.25)), check_arms(table(*rows)))
+    assert (found.value, found.low, found.high) == (pytest.approx(2.0), 0.0, math.inf)
+    assert found.verdict == "undecided"
 
 
 def test_the_main_branch_step_is_the_one_named_first():
@@ -473,6 +486,9 @@ def test_levels_without_a_column_are_refused():
         ValueError, match="A table of levels needs numbers in value, got texts. Leave out what was not"
     ):
         scoreboard([predicted()], None, good.assign(value="many"), {})
+
+    with pytest.raises(ValueError, match="got x of arm in pair 0 twice. Leave one of them."):
+        scoreboard([predicted()], None, pd.concat([good, good]), {})
 
 
 def test_an_observation_that_no_theory_lists_is_refused():
