@@ -15,20 +15,9 @@ from interp.report import pictures
 from interp.report.account import Account
 from interp.report.looks import SHEET
 from interp.report.made import made, tried_as
-from interp.report.sentences import (
-    MEANINGS,
-    Open,
-    Sentence,
-    answer,
-    called,
-    changed,
-    happened,
-    left_open,
-    number,
-    plain,
-    spanned,
-    within,
-)
+from interp.report.meanings import MEANINGS
+from interp.report.open_questions import Open, called, left_open
+from interp.report.sentences import Sentence, answer, changed, happened, number, plain, spanned, within
 from interp.report.small_curves import small_curves
 from interp.theories import ALL
 from interp.theories.arms_table import named

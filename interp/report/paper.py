@@ -14,19 +14,10 @@ from interp.ground.plain_text import visible
 from interp.report import pictures
 from interp.report.account import Account
 from interp.report.made import made, tried_as
+from interp.report.meanings import MEANINGS
+from interp.report.open_questions import called, left_open
 from interp.report.page import SECTIONS, check_rows
-from interp.report.sentences import (
-    MEANINGS,
-    Sentence,
-    answer,
-    called,
-    changed,
-    happened,
-    left_open,
-    number,
-    spanned,
-    within,
-)
+from interp.report.sentences import Sentence, answer, changed, happened, number, spanned, within
 from interp.theories.statistic import described
 from interp.theories.verdict import Verdict
 

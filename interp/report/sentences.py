@@ -7,7 +7,6 @@ exploratory   not written down before it was trained
 """
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,11 +19,10 @@ from interp.theories.in_words import (
     CONSISTENT,
     CONTRADICTED,
     NOT_EVALUABLE,
-    NOT_TESTABLE,
     SUPPORTED,
     UNDECIDED,
 )
-from interp.theories.statistic import Absent, Observed, Region, described
+from interp.theories.statistic import Absent, Observed, Region
 from interp.theories.verdict import EXPLORATORY, STATUS, Verdict
 
 OBSERVED = "observed"
@@ -300,87 +298,3 @@ def _effect(row: Mapping) -> str:
     if row["low"] == 0:
         return f"{row['label']} at most {number(row['high'])} times (the reference is censored)"
     return f"{row['label']} {number(row['ratio'])} times ({number(row['low'])} to {number(row['high'])})"
-
-
-@dataclass(frozen=True)
-class Open:
-    """What is not decided, and the exact command that would settle it.
-
-    Attributes:
-        command: None where no command of this package does.
-        rows: the predictions that it is about.
-        why: what is missing, in words.
-    """
-
-    command: str | None
-    rows: tuple[Verdict, ...]
-    why: str
-
-
-def left_open(account: Account) -> list[Open]:
-    """What is open, by the command that would settle it; those that settle most first."""
-    groups: dict[tuple[str | None, str], list[Verdict]] = {}
-    for row in account.rows:
-        if row.verdict in (UNDECIDED, NOT_EVALUABLE, NOT_TESTABLE):
-            groups.setdefault(_settled_by(row, account), []).append(row)
-    found = [Open(command, tuple(rows), why) for (command, why), rows in groups.items()]
-    return sorted(
-        found, key=lambda o: (o.command is None, -sum(r.prediction.primary for r in o.rows), -len(o.rows))
-    )
-
-
-def _settled_by(row: Verdict, account: Account) -> tuple[str | None, str]:
-    of = row.prediction
-    if isinstance(of.statistic, Absent):
-        return None, "Nothing in this package measures it"
-    if row.verdict == NOT_EVALUABLE:
-        return None, "A check failed: it takes a run, or an arm, in which the check holds"
-    needs_lock = bool(of.arms) and account.lock is None
-    if needs_lock:
-        return account.command("interp predict RUN"), "The arms have to be predicted, then trained"
-    if row.verdict == NOT_TESTABLE:
-        return account.command(of.command), of.needs
-    if (n := pairs_wanted(row)) is not None:
-        return account.command(f"interp battery RUN --theories {of.theory} --pairs {n}"), "More pairs"
-    return None, "Undecided as it stands"
-
-
-def pairs_wanted(row: Verdict) -> int | None:
-    """How many pairs would decide an undecided row, as far as its spread tells."""
-    found = re.match(r"About (\d+) pairs", row.would_change)
-    if found:
-        return int(found[1])
-    return 3 if row.would_change.startswith("One pair has no spread") else None
-
-
-def called(row: Verdict) -> str:
-    """A prediction by name: theory and what it says."""
-    return f"{plain(row.prediction.theory)}: {plain(row.prediction.name)}"
-
-
-def measured_as(row: Verdict) -> str:
-    """The number of a verdict in words, with what it is."""
-    return f"{described(row.prediction.statistic)}: {spanned(row) or 'no number'}"
-
-
-# What the words of the page mean.
-MEANINGS = {
-    SUPPORTED: "the interval lies where the theory requires it, the checks passed, and a named rival requires it "
-    "elsewhere",
-    CONSISTENT: "it lies where the theory requires it, but no rival forbids that",
-    CONTRADICTED: "it lies where the theory forbids it",
-    UNDECIDED: "it lies neither wholly in the one nor wholly in the other, or does not survive the correction for the "
-    "number of primary rows (Holm)",
-    NOT_EVALUABLE: "a check failed, so that the numbers that are there cannot be used",
-    NOT_TESTABLE: "something is missing that would be needed",
-    "arm": "one way to go on from a checkpoint, with one thing changed; the control changes nothing",
-    "sham": "an arm that does the same work without the supposed cause",
-    "reference": "the arm that an arm is compared with, within the same pair",
-    "pair": "arms that share start, data and disturbance (jitter) or seed",
-    "zone": "ratios that count as equal: 1/1.15 to 1.15, or twice the spread of the reference's own jitter pairs",
-    "primary": "one of the predictions whose verdict was corrected for their number",
-    OBSERVED: "read off the checkpoints of the run alone: an order or a size, no cause",
-    "this run": "from jitter pairs: it holds of this run",
-    "this recipe": "from seeds: it holds of runs of this recipe",
-    EXPLORATORY: "not written down before it was trained",
-}

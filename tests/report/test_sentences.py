@@ -6,7 +6,9 @@ import pytest
 
 from interp.report.account import account
 from interp.report.made import made, tried_as
-from interp.report.sentences import MEANINGS, answer, changed, happened, left_open, pairs_wanted
+from interp.report.meanings import MEANINGS
+from interp.report.open_questions import left_open, pairs_wanted
+from interp.report.sentences import answer, changed, happened
 from interp.report.trial import no_trial, read_observed, read_trial
 from tests.report.trials import RUN, make_trial, observed_tables
 from tests.theories import worlds
