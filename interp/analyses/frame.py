@@ -198,7 +198,7 @@ def _elsewhere(analysis: Analysis, run: str | None, out: Path) -> tuple[Tables, 
     if found is None:
         return None
     tables, about = found
-    return tables, about if path is None else {"path": str(path), **about}
+    return tables, about if path is None else {**about, "path": str(path)}
 
 
 def _reasons(tables: Tables) -> list[str]:

@@ -59,8 +59,7 @@ dd { margin: 0; }
   h2 { break-after: avoid; }
   figure, details, tr { break-inside: avoid; }
   .wide { overflow: visible; border: 0; }
-  .wide svg, .wide img { min-width: 0; }
-  details:not([open]) > div { display: block; }
+  .wide svg, .wide img { min-width: 0; max-height: 22cm; }
   .verdict { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """

@@ -83,10 +83,7 @@ def _branches(row: Verdict, account: Account) -> Figure | None:
     found = pictures.curves_of(row, account)
     if found is None:
         return None
-    figure = pictures.branches(found)
-    style.note_below(figure, [f"{called(row)}: {row.verdict}. {row.why}".replace("$", r"\$")])
-    figure.set_figheight(figure.get_figheight() + 0.5)
-    return figure
+    return pictures.branches(found, f"{called(row)}: {row.verdict}. {row.why}")
 
 
 def _heading(key: str) -> list[Line]:

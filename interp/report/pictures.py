@@ -152,15 +152,25 @@ def curves_of(row: Verdict, account: Account) -> Curves | None:
     return Curves(table, (EVENT, beside), arm_lines(list(dict.fromkeys(table["label"]))))
 
 
-def branches(found: Curves) -> Figure:
-    """Two panels of curves since the branch."""
+def branches(found: Curves, note: str = "") -> Figure:
+    """Two panels of curves since the branch, with a note below.
+
+    Placed by hand: there are many of them, and to find their places takes longer than to draw them.
+    """
     lines = {_plain(label): line | {"label": _plain(label)} for label, line in found.lines.items()}
     table = found.table.assign(label=[_plain(label) for label in found.table["label"]])
-    figure, axes = style.new_figure(1, 2, height=2.1 + 0.1 * (len(lines) // 2))
+    # A line of the note is 0.12 inches, and holds about 110 letters.
+    above, below = 0.12 + 0.1 * -(-len(lines) // 2), 0.55 + 0.12 * -(-len(note) // 110)
+    height = 1.5 + above + below
+    figure, axes = style.new_figure(1, 2, height=height)
+    figure.set_layout_engine("none")
+    for i, ax in enumerate(axes[0]):
+        ax.set_position((0.08 + 0.5 * i, below / height, 0.4, 1.5 / height))
     branch_curves(table, axes[0, 0], quantity=found.quantities[0], lines=lines, threshold=THRESHOLD)
     branch_curves(table, axes[0, 1], quantity=found.quantities[1], lines=lines)
     if axes[0, 1].get_legend() is not None:
         axes[0, 1].get_legend().remove()
+    style.note_below(figure, [_plain(note)])
     return figure
 
 

@@ -113,6 +113,7 @@ def test_many_predictions_of_a_cell_stay_within_it(ax):
     assert all(p.get_x() >= -0.5 and p.get_x() + p.get_width() <= 0.5 for p in cells)
     assert all(p.get_y() >= -0.5 and p.get_y() + p.get_height() <= 0.5 for p in cells)
     assert len({(round(p.get_x(), 3), round(p.get_y(), 3)) for p in cells}) == 6
+    assert len({round(p.get_y(), 3) for p in cells}) == 2
 
 
 def lightness(colour):

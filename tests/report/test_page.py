@@ -182,3 +182,13 @@ def test_small_curves_are_where_the_numbers_are():
     assert (x0, x1) == (46.0, 296.0) and y0 > y1
     assert "not recorded" in drawn and 'aria-label="what &amp; why"' in drawn
     Parsed(drawn)
+
+
+def test_a_long_note_stays_clear_of_the_axes(told):
+    (row,) = [r for r in told.rows if r.prediction.name == "keys_back_is_slower"]
+    figure = pictures.branches(pictures.curves_of(row, told), "words of a verdict that costs $x " * 25)
+    figure.draw_without_rendering()
+    renderer = figure.canvas.get_renderer()
+    note = figure._supxlabel.get_window_extent(renderer)
+    axes = min(ax.get_tightbbox(renderer).y0 for ax in figure.axes)
+    assert note.y1 < axes and note.y0 >= 0

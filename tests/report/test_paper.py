@@ -46,8 +46,8 @@ def test_a_long_text_takes_more_pages_and_loses_no_line():
 
 
 def test_dollars_are_no_mathematics():
-    (sheet,) = paper.sheets(paper.paragraph("$x_1 costs $2"))
-    assert inside(sheet) and sheet.texts[0].get_text() == "$x_1 costs $2"
+    (sheet,) = paper.sheets(paper.paragraph(r"$\frac{x costs $2"))
+    assert inside(sheet) and sheet.texts[0].get_text() == r"$\frac{x costs $2"
 
 
 def test_it_holds_the_answer_and_every_decided_prediction(told, monkeypatch):

@@ -54,6 +54,9 @@ def test_other_numbers_give_other_words(circuit, norm):
         assert "support" in support and supported in support
         assert not_supported not in support and not_supported in contradict
     assert standing(circuit) != standing(norm)
+    assert standing(circuit).endswith("they leave singular learning undecided.")
+    (alone,) = [s.text for s in answer(circuit) if s.text.startswith("The checkpoints alone")]
+    assert "are what capacity and weight norm would lead to, but so would a rival" in alone
 
 
 def test_a_primary_row_is_told_with_its_number_and_rival(circuit):
