@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from interp.figures.scoreboard import VERDICTS
 from interp.report import pictures
@@ -187,8 +188,8 @@ def test_small_curves_are_where_the_numbers_are():
 def test_a_long_note_stays_clear_of_the_axes(told):
     (row,) = [r for r in told.rows if r.prediction.name == "keys_back_is_slower"]
     figure = pictures.branches(pictures.curves_of(row, told), "words of a verdict that costs $x " * 25)
+    renderer = FigureCanvasAgg(figure).get_renderer()
     figure.draw_without_rendering()
-    renderer = figure.canvas.get_renderer()
     note = figure._supxlabel.get_window_extent(renderer)
     axes = min(ax.get_tightbbox(renderer).y0 for ax in figure.axes)
     assert note.y1 < axes and note.y0 >= 0
