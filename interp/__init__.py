@@ -4,7 +4,8 @@ Checkpoints of a long training run are loaded into hooked models, and probes tra
 patterns and weight norms along them. Tensors on one side, tables on the other, one door between:
 
     ABOVE BOTH WINGS
-     1  commands/       the command line, one file a subcommand
+     2  commands/       the command line, one file a subcommand
+     1  trials/         theories on trial: predictions locked, arms trained, outcomes gathered
      0  analyses/       a question a file: checkpoints -> tables -> a figure and the answer in numbers
 
     TENSOR WING (torch)
@@ -15,6 +16,7 @@ patterns and weight norms along them. Tensors on one side, tables on the other, 
      6  snapshots/      a checkpoint brought to life
      5  training/       the long run
      4  runs/           the disk layout, file by file; configs and presets
+     3  interventions/  edits of weights and activations as values, and their shams
      2  networks/       what a network is; its logits, fast and exact; hooked modules
      1  tasks/          what it learns: tasks as data, a family a file
      0  mathematics/    Fourier analysis on Z_n, finite groups and their representations, two formulas
@@ -45,9 +47,11 @@ if TYPE_CHECKING:
     from interp.sources import import_run
     from interp.sources.opening import open_run
     from interp.theories.judging import judge
+    from interp.training.branches import branch
     from interp.training.train import resume, train
 
 __all__ = [
+    "branch",
     "grokking",
     "import_run",
     "judge",
@@ -63,6 +67,7 @@ _HOME = {
     "open_run": "interp.sources.opening",
     "train": "interp.training.train",
     "resume": "interp.training.train",
+    "branch": "interp.training.branches",
     "measure": "interp.measurement.measure",
     "import_run": "interp.sources",
     "judge": "interp.theories.judging",

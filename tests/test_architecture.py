@@ -31,7 +31,8 @@ FLOORS: dict[str, tuple[str, int]] = {
     "theories": (TABLE, 2),
     "report": (TABLE, 3),
     "analyses": (ABOVE, 0),
-    "commands": (ABOVE, 1),
+    "trials": (ABOVE, 1),
+    "commands": (ABOVE, 2),
 }
 
 LOADS_TRANSFORMER_LENS = {"interp.networks.hooked", "interp.networks.bridge"}
@@ -247,7 +248,7 @@ def test_the_map_shows_every_folder_on_its_floor():
         (
             "interp/analyses/one.py",
             "def f():\n    from interp.commands.train import train",
-            "interp.analyses.one (floor 0) imports interp.commands.train (floor 1)",
+            "interp.analyses.one (floor 0) imports interp.commands.train (floor 2)",
         ),
         (
             "interp/theories/one.py",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def battery(
-    run: Annotated[Path, Argument(help="The run of the lock.")],
+    runs: Annotated[list[Path], Argument(help="The run of the lock, or its runs in the same order.")],
     out: Trial = None,
     budget: Annotated[
         str | None,
@@ -25,16 +25,35 @@ def battery(
         ),
     ] = None,
     theories: Annotated[
-        str | None, Option(help="Only what these theories ask for, separated by commas. [default: all]", show_default=False)
+        str | None,
+        Option(
+            help="Only what these theories ask for, separated by commas. [default: all]", show_default=False
+        ),
     ] = None,
     pairs: Annotated[
         int | None,
-        Option(help="Train so many pairs; more than the lock says are exploratory. [default: the lock's]", min=1, show_default=False),
+        Option(
+            help="Train so many pairs; more than the lock says are exploratory. [default: the lock's]",
+            min=1,
+            show_default=False,
+        ),
     ] = None,
     jobs: Annotated[
-        int | None, Option(help="Arms at once, one process and thread each. [default: one a core]", min=1, show_default=False)
+        int | None,
+        Option(
+            help="Arms at once, one process and thread each. [default: one a core]", min=1, show_default=False
+        ),
     ] = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="Say what would be trained and how long, and stop.")] = False,
+    longer: Annotated[
+        float,
+        Option(
+            help="Give arms that have shown nothing so many times their budget, from where they ended; exploratory.",
+            min=1.0,
+        ),
+    ] = 1.0,
+    dry_run: Annotated[
+        bool, Option("--dry-run", help="Say what would be trained and how long, and stop.")
+    ] = False,
 ) -> None:
     """Train the arms of a lock, and gather when each generalised.
 
@@ -47,13 +66,14 @@ def battery(
     import os
 
     from interp.runs.run import open_run
-    from interp.trials.battery import gather, plan, train
-    from interp.trials.predicting import about_lock, locked
+    from interp.trials.battery import plan, train
+    from interp.trials.branching import gather
+    from interp.trials.predicting import about_lock, kind_of, locked
 
-    folder, parent = trial_folder(run, out), open_run(run)
+    folder, parents = trial_folder(runs, out), [open_run(run) for run in runs]
     seconds = None if budget is None else seconds_of(budget)
     planned = plan(
-        parent,
+        parents,
         folder,
         seconds=seconds,
         theories=None if theories is None else [name.strip() for name in theories.split(",")],
@@ -64,8 +84,9 @@ def battery(
         say(line)
     if dry_run:
         return
-    ends = train(parent, folder, planned, seconds=seconds)
-    tables = gather(folder, about_lock(locked(folder, parent)))
+    ends = train(parents, folder, planned, seconds=seconds, times=longer)
+    lock = locked(folder, parents)
+    tables = gather(folder, about_lock(lock), kind_of(lock))
     for end in ends:
         if end.ended != "complete":
             say(f"{end.job.path}: {end.ended}. {end.why}")
@@ -74,17 +95,16 @@ def battery(
         f"{folder}: arms.csv, levels.csv, checks.csv and curves.csv of {number_of(len(ends), 'arm')} this time"
         + (f"; {number_of(n_invalid, 'arm')} failed a check and counts for nothing" if n_invalid else "")
     )
-    say(f"Next: interp report {run} --trial {folder}")
+    say(f"Next: interp report {runs[0]} --trial {folder}")
 
 
 def lines(planned: "Plan") -> list[str]:
     """What a battery will train, and how long."""
     low, high = planned.seconds
-    names = ", ".join(entry.key for entry in planned.entries)
-    left = ", ".join(entry.key for entry in planned.left_out)
-    told = [f"{number_of(len(planned.entries), 'arm')}, {number_of(len(planned.pairs), 'pair')}: {names}"]
-    if left:
-        told.append(f"not this time: {left}")
+    n = sum(len(pairs) for _, pairs in planned.entries)
+    told = [f"{number_of(len(planned.keys), 'arm')}, {n} in all pairs: {', '.join(planned.keys)}"]
+    if left := list(dict.fromkeys(entry.key for entry in planned.left_out)):
+        told.append(f"not this time: {', '.join(left)}")
     told.append(
         f"About {duration(low)} if arms are as fast as the run itself, {duration(high)} if all go to the end of their "
         f"budgets; {planned.n_processes} at once."

@@ -10,10 +10,13 @@ import typer
 import typer.core
 
 from interp.commands.analyse import analyse
+from interp.commands.battery import battery
+from interp.commands.branch import branch
 from interp.commands.import_run import import_run
 from interp.commands.info import info
 from interp.commands.judge import judge
 from interp.commands.measure import measure
+from interp.commands.predict import predict
 from interp.commands.report import report
 from interp.commands.train import resume, train
 from interp.commands.verify import verify
@@ -77,6 +80,9 @@ app.command("import")(import_run)
 app.command()(verify)
 app.command()(measure)
 app.command()(analyse)
+app.command()(branch)
+app.command()(predict)
+app.command()(battery)
 app.command()(judge)
 app.command()(report)
 

@@ -12,19 +12,25 @@ Trial = Annotated[
 ]
 
 
-def trial_folder(run: Path, out: Path | None) -> Path:
-    """Where the trial of a run lies."""
-    return out if out is not None else Path("trials") / run.expanduser().resolve().name
+def trial_folder(runs: list[Path], out: Path | None) -> Path:
+    """Where the trial of a run lies, or of several, by the first of them."""
+    return out if out is not None else Path("trials") / runs[0].expanduser().resolve().name
 
 
 def predict(
-    run: Annotated[Path, Argument(help="A run of grokscope's with checkpoints that hold the optimizer's state.")],
+    runs: Annotated[
+        list[Path],
+        Argument(
+            help="A run with checkpoints that hold the optimizer's state; or several of one recipe, which differ by "
+            "their seeds."
+        ),
+    ],
     out: Trial = None,
     at: Annotated[
         int | None,
         Option(
-            help="Step at which arms leave the run. [default: the first with the optimizer's state at which the circuit "
-            "is half formed]",
+            help="Step at which arms leave the run. [default: the first with the optimizer's state at which the "
+            "circuit is half formed]",
             min=0,
         ),
     ] = None,
@@ -33,31 +39,52 @@ def predict(
     ] = 3,
     budget_factor: Annotated[
         float,
-        Option(help="An arm is given up after so many times what the run itself took from the branch.", min=0.1),
+        Option(
+            help="An arm is given up after so many times what the run itself took from the branch.", min=0.1
+        ),
     ] = 4.0,
     steps: Annotated[
         int | None, Option(help="The budget in steps, for a run that never generalised.", min=1)
     ] = None,
     seed: Annotated[int, Option(help="Of what shams draw at random.")] = 0,
+    critical_size: Annotated[
+        int | None,
+        Option(
+            help="Train pairs below which this recipe does not generalise, as a sweep over train fractions shows; adds "
+            "the arms of circuit efficiency.",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[str, Option(help="Where probes compute: cpu, cuda or mps.")] = "cpu",
 ) -> None:
     """Write down what every theory says of this run's arms, and lock it, before anything is trained.
 
-    OUT/predictions.json holds the arms, the predictions with their rivals and thresholds, which of them are primary, and
-    a hash of it all. `interp battery` trains nothing without it and refuses one that was edited.
+    OUT/predictions.json holds the arms, the predictions with their rivals and thresholds, which of them are primary,
+    and a hash of it all. `interp battery` trains nothing without it and refuses one that was edited.
 
     Example: interp predict checkpoints/mainline --out trials/mainline
     """
     from interp.runs.run import open_run
-    from interp.trials.predicting import PREDICTIONS, predict as write
+    from interp.trials.predicting import PREDICTIONS
+    from interp.trials.predicting import predict as write
 
-    folder = trial_folder(run, out)
+    folder = trial_folder(runs, out)
     lock = write(
-        open_run(run), folder, at=at, n_pairs=pairs, factor=budget_factor, steps=steps, seed=seed, device=device
+        [open_run(run) for run in runs],
+        folder,
+        at=at,
+        n_pairs=pairs,
+        factor=budget_factor,
+        steps=steps,
+        seed=seed,
+        critical_size=critical_size,
+        device=device,
     )
     say(
-        f"{folder / PREDICTIONS}: {number_of(len(lock.predictions), 'prediction')}, {len(lock.primary)} of them primary; "
-        f"{number_of(len(lock.arms), 'arm')} from step {lock.branch_steps[0]}, {number_of(lock.n_pairs, 'pair')}"
+        f"{folder / PREDICTIONS}: {number_of(len(lock.predictions), 'prediction')}, {len(lock.primary)} of them "
+        f"primary; {number_of(len(lock.arms), 'arm')} from step {lock.branch_steps[0]}, "
+        f"{number_of(lock.n_pairs, 'pair')}"
     )
     say(f"locked {lock.time}, hash {lock.hash[:16]}")
-    say(f"Next: interp battery {run}" + (f" --out {out}" if out is not None else ""))
+    say(f"Next: interp battery {' '.join(map(str, runs))}" + (f" --out {out}" if out is not None else ""))

@@ -120,7 +120,7 @@ def activation_edit_from_json(value: Any) -> ActivationEdit:
 def _from_json(value: Any, kinds: tuple[Any, ...]) -> Any:
     by_kind = {kind.kind: kind for kind in kinds}
     kind = value.get("kind") if isinstance(value, dict) else value
-    if not isinstance(value, dict) or kind not in by_kind:
+    if not isinstance(value, dict) or not isinstance(kind, str) or kind not in by_kind:
         raise ValueError(
             f"An intervention needs a known kind, got {kind!r:.60}. There are: {', '.join(by_kind)}."
         )

@@ -4,6 +4,7 @@ An arm of training and its sham must differ in nothing but the cause. What an ed
 first step, and how far it moves the weights, are the two things that would explain a difference by themselves.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -22,7 +23,7 @@ LossOfWeights = Callable[[Weights], float | Float[Tensor, ""]]
 
 # Shares of an edit at which the loss is looked at, before bisection: a factor sqrt(2) apart, from a thousandth to 64.
 _SHARES = tuple(2.0 ** (e / 2) for e in range(-20, 13))
-# Tilts, the nearest to none first on either side, 5 degrees apart.
+# Tilts on either side, 5 degrees apart.
 _TILTS = tuple(math.radians(5 * i) for i in range(19))
 # float32 weights hold no finer steps.
 _MOST_HALVINGS = 60
@@ -124,9 +125,9 @@ def others_back(
     have moved farther than the key ones in some tensor, a share of that, at most nine tenths of the norm. (2) A random
     direction in the same rows and columns, without the key frequencies, so that these stay exactly as they are. Its
     length in each tensor follows from the norm: it solves |others + length * direction| = |edit|, whatever the
-    direction. (3) The direction leans towards the gradient of the test loss, or against it; the smallest angle at
-    which the immediate change of the loss is that of the edit is found by bisection. It stands in the value as `tilt`:
-    the larger it is, the less random the direction.
+    direction. (3) The direction leans towards the gradient of the test loss, or against it; of the angles at
+    which the immediate change of the loss is that of the edit, the one nearest to none (5 degrees are told apart) is
+    found by bisection. It stands in the value as `tilt`: the larger it is, the less random the direction.
 
     Args:
         edit: the key frequencies set back (or ahead).
@@ -143,22 +144,20 @@ def others_back(
     others = _within(other_frequencies(edit, bench, seed, keys), weights, bench, norms)
     base = _value(loss, weights)
 
-    def sham(tilt: float) -> Composed:
-        return topped_up(others, weights, bench, norms, seed=seed, tilt=tilt, spared=keys)
+    def sham(angle: float) -> Composed:
+        return topped_up(others, weights, bench, norms, seed=seed, tilt=angle, spared=keys)
 
-    def miss(tilt: float) -> float:
-        return _value(loss, sham(tilt).edit(weights, bench)) - base - target
+    def miss(angle: float) -> float:
+        return _value(loss, sham(angle).edit(weights, bench)) - base - target
 
-    precision = tolerance * abs(target)
-    roots = [_root(miss, [sign * tilt for tilt in _TILTS], precision) for sign in (1, -1)]
-    found = [tilt for tilt in roots if tilt is not None]
-    if not found:
+    tilt = _nearest_root(miss, tolerance * abs(target))
+    if tilt is None:
         ends = [miss(sign * _TILTS[-1]) + target for sign in (-1, 1)]
         raise ValueError(
             f"The sham of frequencies set back needs a change of the loss of {target:.4g} at the norm of the edit, got "
             f"{ends[0]:.4g} to {ends[1]:.4g} over all tilts of its random direction. Take another seed or donor."
         )
-    return sham(min(found, key=abs))
+    return sham(tilt)
 
 
 def _within(edit: GraftFrequencies, weights: Weights, bench: Bench, norms: Mapping[str, float]) -> Edit:
@@ -200,6 +199,21 @@ def _root(f: Callable[[float], float], grid: Sequence[float], precision: float) 
             return _bisected(f, low, high, f_low < 0, precision)
         low, f_low = high, f_high
     return low if abs(f_low) <= precision else None
+
+
+def _nearest_root(f: Callable[[float], float], precision: float) -> float | None:
+    """The tilt nearest to none, on either side, at which f is 0 to a precision; None if there is none."""
+    at_none = f(0.0)
+    if abs(at_none) <= precision:
+        return 0.0
+    last = {1: at_none, -1: at_none}
+    for low, high in itertools.pairwise(_TILTS):
+        for sign in last:
+            value = f(sign * high)
+            if (last[sign] < 0) != (value < 0):
+                return _bisected(f, sign * low, sign * high, last[sign] < 0, precision)
+            last[sign] = value
+    return None
 
 
 def _bisected(

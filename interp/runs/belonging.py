@@ -20,6 +20,9 @@ _LENGTH = ("n_steps", "schedule")
 def belonging(name: str, config: RunConfig) -> dict[str, str]:
     """What a file of this name of a run with this config states."""
     decides = {field: value for field, value in config_to_json(config).items() if field not in _LENGTH}
+    if "branch" in decides:
+        # When an arm has shown enough to end early is its length too.
+        decides["branch"] = {field: x for field, x in decides["branch"].items() if field != "until"}
     return {"file": name, "run": json_checksum(decides)}
 
 

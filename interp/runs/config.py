@@ -121,7 +121,8 @@ class RunConfig:
             )
         if self.first_step < 0 or (self.n_steps is not None and self.first_step >= self.n_steps):
             raise ValueError(
-                f"A branch needs a first_step of at least 0 and before its end, got {self.first_step} of {self.n_steps}."
+                f"A branch needs a first_step of at least 0 and before its end, got {self.first_step} of "
+                f"{self.n_steps}."
             )
 
     def recipe(self) -> "Recipe":

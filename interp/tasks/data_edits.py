@@ -81,9 +81,7 @@ class Corrupt:
         return config.task(task.split if config.split == "explicit" else None)
 
 
-DataEdit = Annotated[
-    Shrink | Grow | Exchange | SwapSplits | Corrupt, pydantic.Field(discriminator="kind")
-]
+DataEdit = Annotated[Shrink | Grow | Exchange | SwapSplits | Corrupt, pydantic.Field(discriminator="kind")]
 
 
 def with_split(task: Task, is_train: Bool[Tensor, " example"]) -> Task:

@@ -74,6 +74,10 @@ _WANTED = f"It needs the columns {', '.join(COLUMNS)}, and one row an arm, dose,
 def check_arms(table: pd.DataFrame) -> pd.DataFrame:
     """The arms table with its types, complete; other columns are dropped.
 
+    Pairs that are runs of several seeds leave at steps of their own. A column `point` names the branch point then
+    ("main", "later"), and stands for the step: all rows of one have the step of its first row here.
+
+
     Columns:
         arm, pair, kind, event: text; pairs that are numbers become their text.
         reference, why_not: text, "" where there is none; a row without reference is a control.
@@ -122,9 +126,27 @@ def check_arms(table: pd.DataFrame) -> pd.DataFrame:
     )
     _check_steps(arms)
     arms["branch_step"] = arms["branch_step"].astype("int64")
+    if "point" in table.columns:
+        arms["branch_step"] = aligned_steps(arms, _texts(table["point"]))
     _check_identity(arms)
     _check_references(arms)
     return arms
+
+
+def aligned_steps(rows: pd.DataFrame, point: pd.Series) -> pd.Series:
+    """The branch step of each row, the same in all pairs for one point: that of the point's first row.
+
+    Raises:
+        ValueError: if a pair leaves at two steps at one point.
+    """
+    steps = rows.assign(point=point).groupby(["pair", "point"])["branch_step"].nunique()
+    if (steps > 1).any():
+        pair, name = steps[steps > 1].index[0]
+        raise ValueError(
+            f"An arms table needs one branch step a pair and point, got {steps.max()} of pair {pair!r} at point "
+            f"{name!r}. Give points of different steps different names."
+        )
+    return rows["branch_step"].groupby(point).transform("first")
 
 
 def place(arms: pd.DataFrame, is_wrong: pd.Series) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from interp.theories.arms_table import check_arms
+from interp.theories.arms_table import aligned_steps, check_arms
 from interp.theories.in_words import NOT_TESTABLE
 from interp.theories.lock import Lock
 from interp.theories.prediction import Prediction
@@ -110,6 +110,8 @@ def check_levels(levels: pd.DataFrame) -> pd.DataFrame:
         raise ValueError(
             "A table of levels needs numbers in value, got texts. Leave out what was not measured."
         )
+    if "point" in levels:
+        levels = levels.assign(branch_step=aligned_steps(levels, levels["point"].fillna("")))
     is_twice = levels.duplicated(["arm", "dose", "pair", "kind", "branch_step", "quantity"])
     if is_twice.any():
         row = levels[is_twice].iloc[0]

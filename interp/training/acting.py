@@ -12,6 +12,7 @@ from torch import Tensor
 
 from interp.networks.config import Weights
 from interp.runs.run import Run
+from interp.runs.tensor_files import RunError
 from interp.training.arms import Branch
 from interp.training.optimizer import Optimizer
 from interp.training.paths import Paths, read_paths
@@ -130,7 +131,7 @@ def acting_in(run: Run, branch: Branch | None, weights: Weights, memory: Weights
     """The rules of a run, none for one that is no branch.
 
     Raises:
-        RunError: if the path that a rule follows is damaged.
+        RunError: if the path that a rule follows is damaged, or shorter than the run is to be.
         ValueError: if a rule makes no sense in this run.
     """
     if branch is None:
@@ -138,7 +139,15 @@ def acting_in(run: Run, branch: Branch | None, weights: Weights, memory: Weights
     rules, first = branch.arm.rules, run.config.first_step
     for rule in rules:
         rule.check(weights, run.config.recipe())
-    return Acting(rules, weights, first, paths=read_paths(run), memory=memory, records=True)
+    paths = read_paths(run)
+    n_steps = (run.config.n_steps or first) - first
+    if paths.columns and paths.n_rows <= n_steps:
+        raise RunError(
+            f"Arm {run.name!r} follows a recorded path of {paths.n_rows - 1} steps, and is to have {n_steps}. Make the "
+            "arm that it follows longer first, then this one by interp.training.branches.extend; interp battery "
+            "--longer does both."
+        )
+    return Acting(rules, weights, first, paths=paths, memory=memory, records=True)
 
 
 def split_state(state: Weights | None) -> tuple[Weights | None, Weights]:

@@ -102,15 +102,14 @@ class Branch:
 
     Attributes:
         parent: what decided the numbers of the parent, as a checksum (`interp.runs.belonging`).
-        budget: steps since the branch after which an arm that has not shown anything is given up.
         pair: the name of the pair, within which arms are compared.
         jitter: seed of the disturbance of the weights at the branch, None for none.
-        until: when it is trained no further; None: to the end of its budget.
+                until: when it is trained no further; None: to its last step. As its length, no part of what it is.
+
     """
 
     arm: Arm
     parent: str
-    budget: int
     pair: str = "0"
     jitter: int | None = None
     until: Until | None = None
@@ -136,7 +135,20 @@ def arm_from_json(value: Mapping[str, Any], where: str) -> Arm:
     Raises:
         RunError: if it has an edit, a rule or a field that is not known here.
     """
-    return _checked(_adapter, value, where)
+    arm = _checked(_adapter, value, where)
+    # A field that is left out would make another arm of it.
+    if lacking := _fields(value) - _fields(arm_to_json(arm)):
+        raise RunError(f"{where} holds no valid arm: this version does not know {sorted(lacking)[0]}.")
+    return arm
+
+
+def _fields(value: Any, path: str = "") -> set[str]:
+    """Where something stands in a JSON value."""
+    parts = (
+        value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    )
+    known = [(name, x) for name, x in parts if x not in (None, (), [], {}, False)]
+    return {path}.union(*(_fields(x, f"{path}.{name}".lstrip(".")) for name, x in known))
 
 
 def branch_to_json(branch: Branch) -> dict[str, Any]:
@@ -163,6 +175,15 @@ def branch_of(run: Run) -> Branch | None:
     if run.config.branch is None:
         return None
     return branch_from_json(run.config.branch, str(run.path / "run.json"))
+
+
+def has_shown(run: Run) -> bool:
+    """Whether a run is an arm that has shown what it was trained for."""
+    branch = branch_of(run)
+    if branch is None or branch.until is None:
+        return False
+    evaluated = run.history().dropna(subset=["test_accuracy"]).to_dict("records")
+    return branch.until.is_reached(evaluated, run.config.first_step)  # type: ignore[arg-type]
 
 
 def _checked(adapter: pydantic.TypeAdapter, value: Mapping[str, Any], where: str) -> Any:

@@ -32,6 +32,7 @@ from interp.training.arms import CONTROL, Arm, Branch, Until, branch_of, branch_
 from interp.training.loop import continue_run
 from interp.training.paths import save_paths
 from interp.training.session import lock
+from interp.training.train import resume
 
 
 def branch(
@@ -82,18 +83,54 @@ def branch(
     start = start_of(run, at, arm, recipe)
     task = edited_task(run.task, arm.data)
     planned = _recipe(run, task, at, budget, arm, recipe, save, save_optimizer)
-    about = Branch(
-        arm=arm, parent=_identity(run), budget=budget, pair=pair, jitter=jitter, until=until
-    )
+    about = Branch(arm=arm, parent=_identity(run), pair=pair, jitter=jitter, until=until)
     planned = replace(planned, branch=branch_to_json(about))
     weights = _edited(run, start.weights, planned, task, arm, jitter)
+    optimizer = _without_removed(start.optimizer or {}, start.weights, weights)
     with workshop(path) as folder:
-        _begin(folder / path.name, run, planned, task, Checkpoint(at, weights, start.optimizer), arm, follows or {})
+        _begin(
+            folder / path.name,
+            run,
+            planned,
+            task,
+            Checkpoint(at, weights, optimizer),
+            arm,
+            follows or {},
+        )
         put_in_place(folder / path.name, path)
     with lock(path):
         made = open_run(path)
         begun = made.checkpoint(at)
         return continue_run(made, at, begun.weights, begun.optimizer, device, threads)
+
+
+def extend(
+    path: str | os.PathLike, n_steps: int, follows: Mapping[str, Run], *, device: str | None = None
+) -> Run:
+    """Make a branch longer that follows the recorded paths of others, which must be as long by now.
+
+    Args:
+        n_steps: steps since its branch that it is to have.
+        follows: as `branch`.
+
+    Raises:
+        RunError, ValueError: as `resume`, or if a path is too short.
+    """
+    run = open_run(path)
+    own = branch_of(run)
+    if own is None:
+        raise ValueError(
+            f"Run {run.name!r} is no branch. Make it longer with interp resume {run.path} --steps N."
+        )
+    with lock(run.path):
+        needs = _needs(own.arm, tuple(run.step_weights(run.config.first_step)))
+        save_paths(run, needs, follows, n_steps + 1)
+    return resume(run.path, n_steps=run.config.first_step + n_steps, device=device)
+
+
+def _needs(arm: Arm, names: tuple[str, ...]) -> list[str]:
+    """The columns of recorded paths that the rules of an arm follow."""
+    return [need for rule in arm.rules for need in rule.needs(names)]
 
 
 def start_of(run: Run, at: int, arm: Arm = CONTROL, recipe: Recipe | None = None) -> Checkpoint:
@@ -120,16 +157,14 @@ def start_of(run: Run, at: int, arm: Arm = CONTROL, recipe: Recipe | None = None
 def _no_state(run: Run, at: int) -> str:
     known = run.optimizer_steps
     why = (
-        f"A branch needs the optimizer's state, and checkpoint {at} of run {run.name!r} has weights alone. From weights "
-        "alone the unchanged control drifts from its parent."
+        f"A branch needs the optimizer's state, and checkpoint {at} of run {run.name!r} has weights alone. From "
+        "weights alone the unchanged control drifts from its parent."
     )
     if not known:
-        return (
-            f"{why} No checkpoint of it has one: take --fresh-optimizer (fresh_optimizer in an arm), for the control too."
-        )
+        return f"{why} No checkpoint of it has one: take --fresh-optimizer (in an arm fresh_optimizer), in all arms."
     nearest = min(known, key=lambda step: abs(step - at))
     return (
-        f"{why} The nearest that has it is {nearest}: take --at {nearest}, or --fresh-optimizer, for the control too."
+        f"{why} The nearest that has it is {nearest}: take --at {nearest}, or --fresh-optimizer, in all arms."
     )
 
 
@@ -162,8 +197,8 @@ def _recipe(
     changed = with_settings(recipe, arm.settings) if arm.settings else recipe
     if changed.task != task.config or changed.model != recipe.model:
         raise ValueError(
-            f"Arm {arm.label!r} changes the task or the network by its settings. Data are changed by `data`, weights by "
-            "`edits`; a network of other sizes is another run."
+            f"Arm {arm.label!r} changes the task or the network by its settings. Data are changed by `data`, weights "
+            "by `edits`; a network of other sizes is another run."
         )
     return changed
 
@@ -187,14 +222,12 @@ def _whole(run: Run, stated: Recipe | None) -> Recipe:
         return known.recipe()
     except ValueError as error:
         raise ValueError(
-            f"Run {run.name!r} was trained elsewhere and does not say how: {error} State the recipe (--preset and --set, "
-            "recipe= in Python); the branch is then a new parent, as far as that recipe is the right one."
+            f"Run {run.name!r} was trained elsewhere and does not say how: {error} State the recipe (--preset and "
+            "--set, recipe= in Python); the branch is then a new parent, as far as that recipe is the right one."
         ) from error
 
 
-def _edited(
-    run: Run, weights: Weights, recipe: Recipe, task: Task, arm: Arm, jitter: int | None
-) -> Weights:
+def _edited(run: Run, weights: Weights, recipe: Recipe, task: Task, arm: Arm, jitter: int | None) -> Weights:
     """The weights at which the branch starts: disturbed first, as all arms of a pair are, then edited."""
     if jitter is not None:
         weights = jittered(weights, jitter)
@@ -205,6 +238,17 @@ def _edited(
             weights = edit.edit(weights, bench)
     check_weights(recipe.model, weights, f"The start of arm {arm.label!r}")
     return {name: w.contiguous() for name, w in weights.items()}
+
+
+def _without_removed(optimizer: Weights, before: Weights, after: Weights) -> Weights:
+    """The moments without those of entries that an edit set to zero: they would bring back what was removed."""
+    out = dict(optimizer)
+    for name, w in after.items():
+        removed = (w == 0) & (before[name] != 0)
+        for kind in ("exp_avg", "exp_avg_sq", "momentum_buffer"):
+            if (key := f"{kind}/{name}") in out and bool(removed.any()):
+                out[key] = out[key].masked_fill(removed, 0.0)
+    return out
 
 
 def _begin(
@@ -225,8 +269,7 @@ def _begin(
         parent=Parent(run=str(parent.path), step=start.step, arm=arm.label),
     )
     made = create_run(path, recipe.config(), record, task)
-    names = tuple(start.weights)
-    needs = [need for rule in arm.rules for need in rule.needs(names)]
+    needs = _needs(arm, tuple(start.weights))
     save_paths(made, needs, follows, recipe.n_steps - recipe.first_step + 1)
     save_checkpoint(made, start.step, start.weights, start.optimizer)
 
@@ -234,5 +277,3 @@ def _begin(
 def command_to_continue(run: Run) -> str:
     """What continues a branch that was stopped."""
     return f"interp resume {quote(str(run.path))}"
-
-

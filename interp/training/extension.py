@@ -71,12 +71,21 @@ def longer(
     return replace(config, n_steps=n_steps, schedule=schedule)
 
 
+def without_until(config: RunConfig) -> RunConfig:
+    """The config of an arm that goes on whatever it has shown."""
+    if config.branch is None:
+        return config
+    return replace(config, branch={key: x for key, x in config.branch.items() if key != "until"})
+
+
 def ended_at(config: RunConfig, step: int) -> RunConfig:
     """The config of a run that was ended before its last step, with a checkpoint there."""
     assert config.schedule is not None
     steps = tuple(s for s in config.schedule.steps if s < step)
     optimizer_steps = tuple(s for s in config.schedule.optimizer_steps if s < step)
-    return replace(config, n_steps=step, schedule=Schedule(steps=(*steps, step), optimizer_steps=optimizer_steps))
+    return replace(
+        config, n_steps=step, schedule=Schedule(steps=(*steps, step), optimizer_steps=optimizer_steps)
+    )
 
 
 def end_state(run: Run, device: str, threads: int) -> Checkpoint:

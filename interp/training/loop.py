@@ -111,11 +111,11 @@ def loop(
                 save_checkpoint(run, step, detached(weights), state)
             if step == recipe.n_steps:
                 break
-            now = acting.now(step)
+            at = acting.now(step)
             logits_of, labels = data.batch(step)
             logits = logits_of(weights)
-            loss = data.loss(acting.logits(logits, labels, now), labels)
-            objective = acting.objective(loss, weights, now)
+            loss = data.loss(acting.logits(logits, labels, at), labels)
+            objective = acting.objective(loss, weights, at)
             objective.backward()
             row = {"step": step, **_losses(objective.item(), is_plain), **acting.norms(weights)}
             if step % recipe.evaluation_interval == 0:
@@ -131,8 +131,8 @@ def loop(
                 save_checkpoint(run, step, detached(weights))
                 break
             history.append(row)
-            acting.update(optimizer, weights, now)
-            row |= recorded(now)
+            acting.update(optimizer, weights, at)
+            row |= recorded(at)
             step += 1
 
             now = time.monotonic()
@@ -165,8 +165,8 @@ def _losses(objective: float, is_plain: bool) -> dict[str, float]:
 def diverged(name: str, recipe: Recipe, row: Mapping[str, Any]) -> FloatingPointError:
     is_float32 = recipe.optimizer.loss_dtype != "float64"
     return FloatingPointError(
-        f"The loss of run {name!r} is {row.get('objective', row['train_loss'])} at step {row['step']}. Everything before is saved. "
-        f"Lower the learning rate{', or train with loss_dtype float64' if is_float32 else ''}."
+        f"The loss of run {name!r} is {row.get('objective', row['train_loss'])} at step {row['step']}. Everything "
+        f"before is saved. Lower the learning rate{', or train with loss_dtype float64' if is_float32 else ''}."
     )
 
 
@@ -195,8 +195,8 @@ def history_before(run: Run, step: int) -> list[dict[str, Any]]:
     before = table[table["step"] < step]
     if before["step"].tolist() != list(range(first, step)):
         raise RunError(
-            f"{run.path / 'history.parquet'} needs a row for each of the {step - first} steps before the one that resume would "
-            f"continue from, and has {before['step'].nunique()}. Restore it from a copy, or delete latest.safetensors "
-            f"beside it: the run is then trained again from step {first}, with the same result."
+            f"{run.path / 'history.parquet'} needs a row for each of the {step - first} steps before the one that "
+            f"resume would continue from, and has {before['step'].nunique()}. Restore it from a copy, or delete "
+            f"latest.safetensors beside it: the run is then trained again from step {first}, with the same result."
         )
     return before.to_dict("records")  # type: ignore[return-value]

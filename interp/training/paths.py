@@ -5,7 +5,6 @@ the weights after i updates since the branch. The copy makes a run whole: it can
 """
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch

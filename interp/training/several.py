@@ -37,6 +37,7 @@ class Job:
         arguments: of `train`.
         goes_on: continues it where it has been begun; the same form.
         after: paths of jobs that must be done before.
+        is_done: whether what is there needs no more; None: if it came to its end.
     """
 
     path: Path
@@ -44,6 +45,7 @@ class Job:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     goes_on: Callable[..., Any]
     after: tuple[Path, ...] = ()
+    is_done: Callable[[Path], bool] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,9 @@ class JobEnd:
     why: str = ""
 
 
-def train_jobs(jobs: Sequence[Job], n_processes: int, is_over: Callable[[], bool] = lambda: False) -> list[JobEnd]:
+def train_jobs(
+    jobs: Sequence[Job], n_processes: int, is_over: Callable[[], bool] = lambda: False
+) -> list[JobEnd]:
     """Train all of them, some at once; a job that fails takes with it only those that wait for it.
 
     Ctrl-C lets each process end its step and save, then raises KeyboardInterrupt; called again, it goes on.
@@ -130,7 +134,10 @@ def _open(waiting: Sequence[Job], running: Mapping[Future, Job]) -> set[Path]:
 def _train(job: Job) -> tuple[Ended, str]:
     try:
         if (job.path / "run.json").exists():
-            if (status := open_run(job.path).record.status) in ("complete", "diverged"):
+            status = open_run(job.path).record.status
+            if status == "diverged" or (
+                status == "complete" and (job.is_done is None or job.is_done(job.path))
+            ):
                 return status, ""
             job.goes_on(job.path)
         else:

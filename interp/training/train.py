@@ -22,7 +22,8 @@ from interp.runs.record import RunRecord
 from interp.runs.run import Checkpoint, Run, open_run
 from interp.runs.saving import check_unused, create_run, read_latest, save_latest
 from interp.runs.tensor_files import RunError
-from interp.training.extension import check_longer, end_state, longer
+from interp.training.arms import has_shown
+from interp.training.extension import check_longer, end_state, longer, without_until
 from interp.training.loop import continue_run
 from interp.training.session import lock
 from interp.training.sizes import check_sizes
@@ -121,6 +122,9 @@ def resume(
         extended_from = None
         if n_steps is not None:
             config = longer(run.config, state.step, n_steps, checkpoint_steps, optimizer_steps)
+            if has_shown(run):
+                # Asked for more of what is shown already, an arm would end at once.
+                config = without_until(config)
             extended_from = run.config.n_steps if n_steps != run.config.n_steps else None
             if is_complete:
                 # Before run.json says that the run is longer: after that it is continued from here.

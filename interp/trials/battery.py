@@ -1,39 +1,27 @@
-"""The battery: the arms of a lock are trained, as many at once as there are cores, and their outcomes gathered.
-
-    OUT/predictions.json        the lock, without which nothing is trained
-    OUT/branches/0/control/     the control of pair 0, an ordinary run; further arms and pairs beside it
-    OUT/arms.csv, levels.csv, checks.csv, curves.csv, about.json
-
-It can be stopped at any time, and goes on where it was.
-"""
+"""The battery: which arms of a lock are trained within a time, and what that takes on this machine."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import torch
 
-from interp.ground.provenance import versions
 from interp.networks.config import initial_weights
 from interp.runs.run import Run, open_run
-from interp.tables.folder import write_tables
 from interp.theories import ALL
 from interp.theories.lock import Lock
-from interp.training.arms import Arm, Branch, branch_of
+from interp.training.arms import Arm
 from interp.training.branches import branch
 from interp.training.data import Data
 from interp.training.optimizer import Optimizer
-from interp.training.paths import known_steps
-from interp.training.several import Job, JobEnd, train_jobs
+from interp.training.several import JobEnd, train_jobs
 from interp.training.train import resume
-from interp.trials.manipulation import manipulation_checks
-from interp.trials.outcomes import arm_rows, as_table, check_rows, curve_rows, level_rows, values_at_event
-from interp.trials.predicting import PREDICTIONS, Entry, entries_of, locked
+from interp.trials.branching import BRANCHES, folder, is_done, job_of
+from interp.trials.entry import Entry
+from interp.trials.predicting import PREDICTIONS, entries_of, locked
 
-BRANCHES, LEAD = "branches", "lead"
+LEAD = "lead"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,21 +29,24 @@ class Plan:
     """What a battery will train.
 
     Attributes:
-        entries: the arms, in the order in which they are begun.
-        pairs: names of the pairs; the jitter of pair i has seed i + 1.
+        entries: the arms, in the order in which they are begun, each with the pairs in which it is trained.
         left_out: arms of the lock that are not trained this time.
         seconds: an estimate of what is not there yet, from a few steps timed on this machine; lowest and highest.
     """
 
-    entries: tuple[Entry, ...]
-    pairs: tuple[str, ...]
+    entries: tuple[tuple[Entry, tuple[str, ...]], ...]
     left_out: tuple[Entry, ...]
     seconds: tuple[float, float]
     n_processes: int
 
+    @property
+    def keys(self) -> list[str]:
+        """Names of the arms, each once."""
+        return list(dict.fromkeys(entry.key for entry, _ in self.entries))
+
 
 def plan(
-    run: Run,
+    runs: Sequence[Run],
     out: Path,
     *,
     seconds: float | None = None,
@@ -65,96 +56,72 @@ def plan(
 ) -> Plan:
     """What to train of a lock: all, the arms of some theories, or what decides most within a time.
 
+    Args:
+        n_pairs: other than the lock says, of the trial of one run.
+
     Raises:
         ValueError: if there is no lock or it was edited, or there is no such theory.
     """
-    lock = locked(out, run)
+    lock = locked(out, runs)
     entries = entries_of(lock, str(out / PREDICTIONS))
-    pairs = tuple(str(i) for i in range(lock.n_pairs if n_pairs is None else n_pairs))
+    names = tuple(str(i) for i in range(lock.n_pairs if n_pairs is None else n_pairs))
     wanted = entries if theories is None else _of_theories(lock, entries, theories)
-    per_step = seconds_per_step(run)
-    expected = lock.run["facts"]["to_grok"]
-    chosen: list[Entry] = []
-    low = high = 0.0
+    per_step = seconds_per_step(runs[0]) / n_processes
+    # Arms of several runs are one arm: all of its pairs are trained, or none.
+    by_key: dict[str, list[Entry]] = {}
     for entry in _with_followed(wanted, entries):
-        shortest, longest = _cost(out, entry, pairs, expected, per_step / n_processes)
-        if seconds is not None and chosen and low + shortest > seconds:
+        by_key.setdefault(entry.key, []).append(entry)
+    chosen: list[tuple[Entry, tuple[str, ...]]] = []
+    keys: set[str] = set()
+    low = high = 0.0
+    for key, group in by_key.items():
+        with_pairs = [(e, names if len(runs) == 1 else (str(e.parent),)) for e in group]
+        costs = [
+            _cost(out, e, pairs, lock.run["parents"][e.parent]["facts"]["to_grok"]) for e, pairs in with_pairs
+        ]
+        shortest, longest = (per_step * sum(cost[i] for cost in costs) for i in (0, 1))
+        too_long = seconds is not None and bool(chosen) and low + shortest > seconds
+        if too_long or any(followed not in keys for followed in group[0].follows.values()):
             continue
-        if any(key not in {e.key for e in chosen} for key in entry.follows.values()):
-            continue
-        chosen.append(entry)
+        keys.add(key)
+        chosen += with_pairs
         low, high = low + shortest, high + longest
-    left = tuple(e for e in entries if e not in chosen)
-    return Plan(entries=tuple(chosen), pairs=pairs, left_out=left, seconds=(low, high), n_processes=n_processes)
+    left = tuple(e for e in entries if e.key not in keys)
+    return Plan(entries=tuple(chosen), left_out=left, seconds=(low, high), n_processes=n_processes)
 
 
-def train(run: Run, out: Path, planned: Plan, *, seconds: float | None = None) -> list[JobEnd]:
+def train(
+    runs: Sequence[Run], out: Path, planned: Plan, *, seconds: float | None = None, times: float = 1.0
+) -> list[JobEnd]:
     """Train what is missing of a plan; what was trained before is taken as it is.
 
     Args:
         seconds: from then on nothing new is begun; what is begun is finished.
+        times: of their budgets, that arms which have shown nothing are given; what they have had stays.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, when everything is saved.
     """
     started = time.monotonic()
-    lock = locked(out, run)
-    lead = _lead(run, out, lock.run["lead"]) if any(e.from_lead for e in planned.entries) else run
-    jobs = [_job(run, lead, out, entry, pair) for entry in planned.entries for pair in planned.pairs]
+    lock = locked(out, runs)
+    needed = sorted({e.parent for e, _ in planned.entries if e.from_lead})
+    leads = {i: _lead(runs[i], out, lock.run["parents"][i]["lead"], i) for i in needed}
+    # All pairs of an arm, then the next arm: what is cut off is the end of the list, not the third pair of all.
+    jobs = [
+        job_of(
+            leads[e.parent] if e.from_lead else runs[e.parent],
+            out,
+            e,
+            pair,
+            is_disturbed=len(runs) == 1,
+            times=times,
+        )
+        for e, pairs in planned.entries
+        for pair in pairs
+    ]
     return train_jobs(
         jobs, planned.n_processes, lambda: seconds is not None and time.monotonic() - started > seconds
     )
-
-
-def gather(out: Path, about: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-    """The tables of every arm under a folder that was trained to its end, written into it.
-
-    Raises:
-        ValueError: if no arm is done.
-        RunError: if a branch is damaged.
-    """
-    made = trained(out)
-    if not made:
-        raise ValueError(f"{out} holds no arm that was trained to its end.")
-    rows: dict[str, list[Any]] = {"arms": [], "levels": [], "checks": []}
-    curves = []
-    for run in made:
-        found = manipulation_checks(run, control_of(run, made))
-        rows["arms"] += arm_rows(run, "jitter", found)
-        rows["levels"] += level_rows(run, "jitter", found, values_at_event(run))
-        rows["checks"] += check_rows(run, "jitter", found)
-        curves.append(curve_rows(run, "jitter"))
-    tables = {name: as_table(found) for name, found in rows.items()}
-    tables["curves"] = pd.concat(curves, ignore_index=True)
-    write_tables(out, tables, {**about, "n_branches": len(made), "versions": versions()})
-    return tables
-
-
-def trained(out: Path) -> list[Run]:
-    """The branches of all pairs that came to their end, of each pair in the order in which they were made."""
-    folders = [f for f in (out / BRANCHES).glob("*/*") if f.parent.name.isdigit() and is_done(f)]
-    runs = [open_run(f) for f in folders]
-    return sorted(runs, key=lambda run: (int(run.path.parent.name), run.record.created or "", run.name))
-
-
-def control_of(run: Run, among: Sequence[Run]) -> Run | None:
-    """The control of the same pair and branch point at which the references of an arm end; None for itself."""
-    by_label = {
-        _branch(other).arm.label: other
-        for other in among
-        if other.path.parent == run.path.parent and other.config.first_step == run.config.first_step
-    }
-    found: Run | None = run
-    while found is not None and (arm := _branch(found).arm).reference is not None:
-        dose = arm.reference_dose
-        found = by_label.get(arm.reference if dose is None else f"{arm.reference}-{dose:g}")
-    return None if found is run else found
-
-
-def _branch(run: Run) -> Branch:
-    found = branch_of(run)
-    assert found is not None
-    return found
 
 
 def seconds_per_step(run: Run, n: int = 4) -> float:
@@ -181,55 +148,14 @@ def seconds_per_step(run: Run, n: int = 4) -> float:
     return min(times[1:]) + evaluation / recipe.evaluation_interval
 
 
-def train_arm(
-    *, path: Path, run: Run, entry: Entry, pair: str, follows: dict[str, Path], threads: int
-) -> None:
-    """Train one arm of one pair to its end, which is no later than that of the paths that it follows."""
-    followed = {name: open_run(where) for name, where in follows.items()}
-    lengths = [known_steps(other) for other in followed.values()]
-    branch(
-        run,
-        path,
-        at=entry.at,
-        budget=min([entry.budget, *lengths]),
-        arm=entry.arm,
-        pair=pair,
-        jitter=int(pair) + 1,
-        until=entry.until,
-        follows=followed,
-        threads=threads,
-    )
-
-
-def continue_arm(path: Path) -> None:
-    """Go on with an arm that was stopped."""
-    resume(path)
-
-
-def folder(out: Path, pair: str, key: str) -> Path:
-    """Where a branch lies."""
-    return out / BRANCHES / pair / key
-
-
-def _job(run: Run, lead: Run, out: Path, entry: Entry, pair: str) -> Job:
-    follows = {name: folder(out, pair, key) for name, key in entry.follows.items()}
-    parent = lead if entry.from_lead else run
-    threads = 1
-    return Job(
-        path=folder(out, pair, entry.key),
-        train=train_arm,
-        arguments={"run": parent, "entry": entry, "pair": pair, "follows": follows, "threads": threads},
-        goes_on=continue_arm,
-        after=tuple(follows.values()),
-    )
-
-
-def _lead(run: Run, out: Path, span: dict[str, int]) -> Run:
-    """The parent once more from a step with the optimizer's state to memorization, which is saved with it."""
-    path = out / BRANCHES / LEAD
+def _lead(run: Run, out: Path, span: dict[str, int], i: int) -> Run:
+    """A parent once more from a step with the optimizer's state to memorization, which is saved with it."""
+    path = out / BRANCHES / f"{LEAD}-{i}"
     if not (path / "run.json").exists():
         arm = Arm(name=LEAD)
-        return branch(run, path, at=span["at"], budget=span["to"] - span["at"], arm=arm, save_optimizer=[span["to"]])
+        return branch(
+            run, path, at=span["at"], budget=span["to"] - span["at"], arm=arm, save_optimizer=[span["to"]]
+        )
     made = open_run(path)
     return made if made.record.status == "complete" else resume(path)
 
@@ -239,7 +165,10 @@ def _of_theories(lock: Lock, entries: Sequence[Entry], theories: Sequence[str]) 
     if unknown := [name for name in theories if name not in known]:
         raise ValueError(f"There is no theory {unknown[0]!r}. There are: {', '.join(known)}.")
     names = {arm for p in lock.predictions if p.theory in theories for arm in p.arms}
-    return [e for e in entries if e.arm.name in names]
+    # Controls of other branch points come with the arms that are compared with them.
+    return [
+        e for e in entries if e.arm.name in names and (e.arm.reference is not None or e.key == e.arm.label)
+    ]
 
 
 def _with_followed(wanted: Iterable[Entry], entries: Sequence[Entry]) -> list[Entry]:
@@ -252,27 +181,14 @@ def _with_followed(wanted: Iterable[Entry], entries: Sequence[Entry]) -> list[En
         if entry.key in needed:
             continue
         needed.add(entry.key)
-        others = [by_key[key] for key in entry.follows.values() if key in by_key]
-        others += [e for e in entries if e.at == entry.at and e.arm.name == entry.arm.reference]
-        waiting += others
+        waiting += [by_key[key] for key in entry.follows.values() if key in by_key]
+        here = [e for e in entries if (e.at, e.parent) == (entry.at, entry.parent)]
+        waiting += [e for e in here if e.arm.name == entry.arm.reference]
     return [entry for entry in entries if entry.key in needed]
 
 
-def _cost(
-    out: Path, entry: Entry, pairs: Sequence[str], expected: int | None, per_step: float
-) -> tuple[float, float]:
-    """Seconds of what is not trained yet: as fast as the parent, and to the end of the budget."""
+def _cost(out: Path, entry: Entry, pairs: Sequence[str], expected: int | None) -> tuple[int, int]:
+    """Steps of what is not trained yet: as fast as the parent, and to the end of the budget."""
     n = sum(not is_done(folder(out, pair, entry.key)) for pair in pairs)
     shortest = entry.budget if entry.until is None else min(expected or entry.budget, entry.budget)
-    return n * shortest * per_step, n * entry.budget * per_step
-
-
-def is_done(path: Path) -> bool:
-    """Whether an arm came to its end, also where that was no number any more."""
-    return (path / "run.json").exists() and open_run(path).record.status in ("complete", "diverged")
-
-
-def summary_of(ends: Sequence[JobEnd]) -> dict[str, Any]:
-    """How many arms came to which end, and why those that did not come to theirs."""
-    counts = pd.Series([end.ended for end in ends]).value_counts().to_dict()
-    return {"ended": counts, "why": {str(e.job.path): e.why for e in ends if e.why}}
+    return n * shortest, n * entry.budget

@@ -36,6 +36,8 @@ class Facts:
         commutative_level: share of the test pairs whose mirror image is in train.
         to_grok: steps from `at` to test accuracy 0.95 in the parent, None if it never got there.
         interval: steps between evaluations.
+        grokked_with_state: the first step after grokking that holds the optimizer's state.
+        critical_size: train pairs below which the recipe does not generalise, where someone knows it.
     """
 
     memorized: int
@@ -48,16 +50,22 @@ class Facts:
     commutative_level: float
     to_grok: int | None
     interval: int
+    grokked_with_state: int | None = None
+    critical_size: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
 
-def facts_of(run: Run, at: int | None = None, *, device: str = "cpu") -> Facts:
+def facts_of(
+    run: Run, at: int | None = None, *, critical_size: int | None = None, device: str = "cpu"
+) -> Facts:
     """Measure what a battery is planned from.
 
     Args:
         at: where to branch; None: the first checkpoint with the optimizer's state whose own circuit is half formed.
+        critical_size: train pairs below which the recipe does not generalise, of a sweep; None where it is not known.
+
 
     Raises:
         ValueError: if the run has no plateau to branch from: it has no task or split, never memorized, had
@@ -68,8 +76,8 @@ def facts_of(run: Run, at: int | None = None, *, device: str = "cpu") -> Facts:
     _ = task.split
     if len(run.steps) < 2:
         raise ValueError(
-            f"A trial needs checkpoints along a run, and run {run.name!r} has {number_of(len(run.steps), 'checkpoint')}. "
-            "Train it with a schedule that saves more (interp train --save every:500)."
+            f"A trial needs checkpoints along a run, and run {run.name!r} has {number_of(len(run.steps), 'checkpoint')}"
+            ". Train it with a schedule that saves more (interp train --save every:500)."
         )
     tables = _tables(run, device)
     answers = tables["history"] if _has_test(tables["history"]) else tables["losses"]
@@ -97,12 +105,18 @@ def facts_of(run: Run, at: int | None = None, *, device: str = "cpu") -> Facts:
         memorized_with_state=with_state[0] if with_state else None,
         grokked=grokked.step,
         at=at,
-        later=next((s for s in run.optimizer_steps if at < s and (grokked.step is None or s < grokked.step)), None),
+        later=next(
+            (s for s in run.optimizer_steps if at < s and (grokked.step is None or s < grokked.step)), None
+        ),
         ahead=_nearest([s for s in run.steps if s > at], at + 1000),
         keys=tuple(run_key_frequencies(tables)) if len(tables["logit_spectrum"]) else (),
         commutative_level=level,
         to_grok=None if grokked.step is None else grokked.step - at,
         interval=interval,
+        grokked_with_state=next(
+            (s for s in run.optimizer_steps if grokked.step is not None and s >= grokked.step), None
+        ),
+        critical_size=critical_size,
     )
 
 
@@ -145,7 +159,9 @@ def _points(
     if not len(table):
         return []
     # The set that a checkpoint shows by itself knows nothing of the end.
-    is_own = (table["measure"] == "restricted_loss") & (table["selection"] == "causal") & (table["split"] == "all")
+    is_own = (
+        (table["measure"] == "restricted_loss") & (table["selection"] == "causal") & (table["split"] == "all")
+    )
     own = table[is_own].set_index("step")["loss"]
     losses = tables["losses"]
     accuracy = losses[losses["split"] == "test"].set_index("step")["accuracy"]
@@ -175,8 +191,8 @@ def _chosen(run: Run, points: list[int], memorized: Transition, grokked: Transit
             "one anywhere. Train it again with --save-optimizer STEP: the same seeds give the same run."
         )
     raise ValueError(
-        f"A trial needs a checkpoint with the optimizer's state between memorization (step {memorized.step}) and grokking "
-        f"({'never' if grokked.step is None else f'step {grokked.step}'}), and run {run.name!r} has them at "
+        f"A trial needs a checkpoint with the optimizer's state between memorization (step {memorized.step}) and "
+        f"grokking ({'never' if grokked.step is None else f'step {grokked.step}'}), and run {run.name!r} has them at "
         f"{', '.join(map(str, run.optimizer_steps))}. Train it again with --save-optimizer "
         f"{int(((memorized.step or 0) + end) / 2)}: the same seeds give the same run."
     )
@@ -194,12 +210,13 @@ def _check_point(run: Run, at: int, memorized: Transition, grokked: Transition) 
         )
     if memorized.step is not None and at < memorized.step:
         raise ValueError(
-            f"A trial branches after memorization (step {memorized.step} of run {run.name!r}), got {at}. Name a later one."
+            f"A trial branches after memorization (step {memorized.step} of run {run.name!r}), got {at}. Name a "
+            "later one."
         )
     if grokked.step is not None and at >= grokked.step:
         raise ValueError(
-            f"A trial branches before grokking, and run {run.name!r} generalises from step {grokked.step} on, got {at}. "
-            "Nothing is left to be sooner or later: name an earlier one."
+            f"A trial branches before grokking, and run {run.name!r} generalises from step {grokked.step} on, got "
+            f"{at}. Nothing is left to be sooner or later: name an earlier one."
         )
 
 

@@ -72,7 +72,7 @@ def _recovery(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Check
         # Other train rows have to be learned first, however long that takes.
         return
     accuracy = history.dropna(subset=["train_accuracy"]).set_index("step")["train_accuracy"]
-    since = accuracy[accuracy.index >= run.config.first_step + min(RECOVERY, branch.budget)]
+    since = accuracy[accuracy.index >= min(run.config.first_step + RECOVERY, accuracy.index.max())]
     if not len(since):
         return
     first = float(since.iloc[0])
@@ -85,7 +85,9 @@ def _recovery(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Check
     lowest = float(since.min())
     if first >= TRAIN_ACCURACY:
         holds = lowest >= TRAIN_ACCURACY
-        yield Checked(check="train accuracy later (no spike)", found=lowest, allowed=TRAIN_ACCURACY, holds=holds)
+        yield Checked(
+            check="train accuracy later (no spike)", found=lowest, allowed=TRAIN_ACCURACY, holds=holds
+        )
 
 
 _CHECKS: tuple[Callable[[Run, Branch, pd.DataFrame], Iterator[Checked]], ...] = (

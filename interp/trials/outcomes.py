@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from interp.runs.run import Run
-from interp.training.arms import Branch, branch_of
+from interp.training.arms import branch_of
 from interp.trials.manipulation import Checked
 
 # Events, in which direction, and their thresholds.
@@ -25,7 +25,7 @@ def event(
 
     Returns:
         before, step: the last evaluation that is not beyond it, and the first that is; step None where it never is, and
-        before the last evaluation then. The evaluation at the branch itself does not count.
+        before the last one that is not. The evaluation at the branch itself does not count.
     """
     known = history.dropna(subset=[quantity])
     since = (known["step"] - first_step).to_numpy()
@@ -35,12 +35,16 @@ def event(
     for i in range(len(since) - CONSECUTIVE + 1):
         if is_beyond[i : i + CONSECUTIVE].all():
             return (int(since[i - 1]) if i else 0), int(since[i])
-    return (int(since[-1]) if len(since) else 0), None
+    return int(max(since[~is_beyond], default=0)), None
 
 
-def identity(branch: Branch, kind: str, first_step: int) -> dict[str, Any]:
-    """The columns that say which arm, pair and reference a row is of."""
-    arm = branch.arm
+def identity(run: Run, kind: str) -> dict[str, Any]:
+    """The columns that say which arm, pair and reference a row is of, and where it left its parent."""
+    branch = branch_of(run)
+    assert branch is not None
+    arm, first_step = branch.arm, run.config.first_step
+    # Runs of several seeds have branch points of their own; those of one kind have one name.
+    point = run.path.name.partition("@")[2] or "main"
     return {
         "arm": arm.name,
         "dose": _number(arm.dose),
@@ -49,13 +53,12 @@ def identity(branch: Branch, kind: str, first_step: int) -> dict[str, Any]:
         "reference": arm.reference or "",
         "reference_dose": _number(arm.reference_dose),
         "branch_step": first_step,
+        "point": point,
     }
 
 
 def arm_rows(run: Run, kind: str, checks: Sequence[Checked]) -> list[dict[str, Any]]:
     """The rows of the arms table of one branch: one an event and threshold."""
-    branch = branch_of(run)
-    assert branch is not None
     history, first = run.history(), run.config.first_step
     failed = [check.said for check in checks if not check.holds]
     trained = int(history["step"].max()) - first if len(history) else 0
@@ -64,13 +67,14 @@ def arm_rows(run: Run, kind: str, checks: Sequence[Checked]) -> list[dict[str, A
         for threshold in thresholds:
             before, step = event(history, quantity, threshold, direction, first)
             rows.append(
-                identity(branch, kind, first)
+                identity(run, kind)
                 | {
                     "event": quantity,
                     "threshold": threshold,
                     "before": before,
                     "step": _number(step),
-                    "budget": trained,
+                    # Where the last evaluations are beyond it, but too few, the event may lie before the end.
+                    "budget": trained if step is not None else before,
                     "valid": not failed,
                     "why_not": "; ".join(failed),
                 }
@@ -80,9 +84,7 @@ def arm_rows(run: Run, kind: str, checks: Sequence[Checked]) -> list[dict[str, A
 
 def check_rows(run: Run, kind: str, checks: Sequence[Checked]) -> list[dict[str, Any]]:
     """The manipulation checks of one branch, one a row."""
-    branch = branch_of(run)
-    assert branch is not None
-    about = identity(branch, kind, run.config.first_step)
+    about = identity(run, kind)
     return [
         about | {"check": c.check, "found": c.found, "allowed": c.allowed, "holds": c.holds} for c in checks
     ]
@@ -92,34 +94,16 @@ def level_rows(
     run: Run, kind: str, checks: Sequence[Checked], values: Mapping[str, float]
 ) -> list[dict[str, Any]]:
     """Values of one branch that are not times."""
-    branch = branch_of(run)
-    assert branch is not None
     failed = [check.said for check in checks if not check.holds]
-    about = identity(branch, kind, run.config.first_step)
+    about = identity(run, kind)
     return [
         about | {"quantity": name, "value": value, "valid": not failed, "why_not": "; ".join(failed)}
         for name, value in values.items()
     ]
 
 
-def values_at_event(run: Run, threshold: float = 0.95) -> dict[str, float]:
-    """Norm, margin and scale of the logits where test accuracy reached the threshold; nan where it never did."""
-    history, first = run.history(), run.config.first_step
-    _, step = event(history, "test_accuracy", threshold, "rise", first)
-    norms = [name for name in history if name.startswith("norm/")]
-    if step is None or not norms:
-        return {"norm_at_event": math.nan, "margin_at_event": math.nan}
-    row = history[history["step"] == first + step].iloc[0]
-    return {
-        "norm_at_event": math.sqrt(sum(float(row[name]) ** 2 for name in norms)),
-        "margin_at_event": float(row.get("margin", math.nan)),
-    }
-
-
 def curve_rows(run: Run, kind: str, n: int = 200) -> pd.DataFrame:
     """Losses, accuracies, norm and margin of one branch along its steps, thinned to about n rows."""
-    branch = branch_of(run)
-    assert branch is not None
     history, first = run.history(), run.config.first_step
     known = history.dropna(subset=["test_accuracy"])
     known = known.iloc[:: max(len(known) // n, 1)]
@@ -128,8 +112,8 @@ def curve_rows(run: Run, kind: str, n: int = 200) -> pd.DataFrame:
     table = known[[name for name in columns if name in known]].copy()
     table.insert(0, "since", known["step"] - first)
     table["norm"] = (known[norms] ** 2).sum(axis=1) ** 0.5
-    about = identity(branch, kind, first)
-    for i, name in enumerate(("arm", "dose", "pair", "kind", "branch_step")):
+    about = identity(run, kind)
+    for i, name in enumerate(("arm", "dose", "pair", "kind", "branch_step", "point")):
         table.insert(i, name, about[name])
     return table
 

@@ -4,23 +4,26 @@ Rows are in the order in which they decide: those first that most theories share
 tells. A theory names arms by their names alone; here they become values for one run.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 
 from interp.interventions.bench import Bench, loss_of_test_rows
-from interp.interventions.frequencies import GraftFrequencies
+from interp.interventions.frequencies import GraftFrequencies, ScaleFrequencies, frequency_norms
 from interp.interventions.matching import others_back
 from interp.interventions.neurons import KeepNeurons, largest, neuron_norms
+from interp.interventions.parts import Place
 from interp.interventions.shams import other_neurons
 from interp.networks.answers import answer_logits
 from interp.networks.objective import loss
 from interp.runs.run import Run
+from interp.tasks.data_edits import Exchange, Shrink
 from interp.training.arms import Arm, Until
 from interp.training.rules import (
     AntitheticNoise,
+    AnyRule,
     ForgetMoments,
     Freeze,
     HoldDirections,
@@ -37,13 +40,19 @@ from interp.training.rules import (
 from interp.training.rules.penalties import spectral_entropy
 from interp.trials.facts import Facts
 
-Point = Literal["plateau", "later", "memorization"]
+Point = Literal["plateau", "later", "memorization", "start", "grokked"]
 
 DOSES = (0.85, 1.15)
 # Below it Adam divides by the gradient's own size on a plateau too (docs/log.md).
 SMALL_EPS = 1e-25
 # Size of the noise of a step as a share of that of an update.
 NOISE_DOSES = (0.1, 0.3, 1.0)
+UNTIL = Until()
+PLACES: tuple[Place, ...] = ("W_E", "W_L")
+# The losing frequency is raised a little above the leader.
+RAISED = 1.2
+# Of the critical size of the train set.
+SHRUNK = (0.5, 1.5)
 # Of the gradient of the loss: as large is the penalty's where arms branch.
 PENALTY_SHARE = 1.0
 
@@ -54,13 +63,15 @@ class Planned:
 
     Attributes:
         follows: labels of the arms of its pair whose recorded path its rules follow.
+        budget: steps at most, in units of what the parent takes from there to test accuracy 0.95.
         until: None where the whole budget is trained, as of a control whose path others follow.
     """
 
     arm: Arm
     point: Point = "plateau"
     follows: tuple[str, ...] = ()
-    until: Until | None = Until()
+    budget: float = 4.0
+    until: Until | None = UNTIL
 
     @property
     def key(self) -> str:
@@ -68,46 +79,58 @@ class Planned:
         return self.arm.label if self.point == "plateau" else f"{self.arm.label}@{self.point}"
 
 
-def planned_arms(run: Run, facts: Facts, *, seed: int = 0) -> list[Planned]:
+def planned_arms(
+    run: Run, facts: Facts, *, seed: int = 0, names: Iterable[str] | None = None
+) -> list[Planned]:
     """Every arm that makes sense on this run.
 
     Args:
         seed: of what shams draw at random.
+        names: only groups with an arm of these names, and of those all: what is compared stands together.
 
     Raises:
         ValueError: if a sham cannot be made as large as what it stands for.
     """
-    arms = [Planned(arm=Arm(name="control"), until=None), _after("control", Arm(name="replay", rules=(ReplayNorms(),)))]
-    arms += _frequencies(run, facts, facts.at, "plateau", seed)
-    arms += _norms() + _squared() + _perpendicular()
-    arms += _read_out(facts) + _neurons(run, facts, seed)
-    arms += _slow_gradients(seed) + _noise(run, facts, seed) + _entropy(run, facts, seed) + _arithmetic()
-    if facts.later is not None:
-        arms.append(Planned(arm=Arm(name="control"), point="later", until=None))
-        arms += _frequencies(run, facts, facts.later, "later", seed)
-    return arms
+    wanted = None if names is None else {*names}
+    found: list[Planned] = []
+    for of_group, make in GROUPS.items():
+        if wanted is None or wanted & {*of_group}:
+            found += make(run, facts, seed)
+    return found
 
 
-def _after(control: str, arm: Arm, **more: Arm) -> Planned:
-    return Planned(arm=_compared(arm, control), follows=(control,))
+def _controls(run: Run, facts: Facts, seed: int) -> list[Planned]:
+    """The control, whose path most others follow, and the sham of following it."""
+    return [
+        Planned(arm=Arm(name="control"), until=None),
+        _after("control", Arm(name="replay", rules=(ReplayNorms(),))),
+    ]
 
 
-def _compared(arm: Arm, reference: str, dose: float | None = None) -> Arm:
-    from dataclasses import replace
+def _after(control: str, arm: Arm) -> Planned:
+    """An arm that is compared with a control and follows its path."""
+    return Planned(arm=replace(arm, reference=control), follows=(control,))
 
-    return replace(arm, reference=reference, reference_dose=dose)
 
-
-def _matched(of: str = "control", factor: float = 1.0) -> tuple[ReplayNorms, MatchMargin]:
+def _matched(of: str = "control", factor: float = 1.0) -> tuple[AnyRule, ...]:
     """Norm and logit scale of another arm: what is left to differ is the direction."""
     return ReplayNorms(of=of, factor=factor), MatchMargin(of=of)
 
 
-def _frequencies(run: Run, facts: Facts, at: int, point: Point, seed: int) -> list[Planned]:
-    """Hidden progress: key frequencies set back to memorization, others instead, key ones ahead."""
+def _frequencies(run: Run, facts: Facts, seed: int) -> list[Planned]:
+    """Hidden progress, at two points: is more lost where there was more?"""
+    found = _frequencies_at(run, facts, facts.at, "plateau", seed)
+    if found and facts.later is not None:
+        found.append(Planned(arm=Arm(name="control"), point="later", until=None))
+        found += _frequencies_at(run, facts, facts.later, "later", seed)
+    return found
+
+
+def _frequencies_at(run: Run, facts: Facts, at: int, point: Point, seed: int) -> list[Planned]:
+    """Key frequencies set back to memorization, others instead, key ones ahead."""
     if not facts.keys:
         return []
-    back = GraftFrequencies(frequencies=facts.keys, where=("W_E", "W_L"), donor="memorization")
+    back = GraftFrequencies(frequencies=facts.keys, where=PLACES, donor="memorization")
     donors = {"memorization": facts.memorized}
     weights = run.step_weights(at)
     assert run.config.model is not None
@@ -120,14 +143,20 @@ def _frequencies(run: Run, facts: Facts, at: int, point: Point, seed: int) -> li
         Arm(name="keys-back", reference="others-back", edits=(back,), donors=donors, rules=_matched()),
     ]
     if facts.ahead is not None and point == "plateau":
-        ahead = GraftFrequencies(frequencies=facts.keys, where=("W_E", "W_L"), donor="ahead")
+        ahead = GraftFrequencies(frequencies=facts.keys, where=PLACES, donor="ahead")
         found.append(
-            Arm(name="keys-ahead", reference="control", edits=(ahead,), donors={"ahead": facts.ahead}, rules=_matched())
+            Arm(
+                name="keys-ahead",
+                reference="control",
+                edits=(ahead,),
+                donors={"ahead": facts.ahead},
+                rules=_matched(),
+            )
         )
     return [Planned(arm=arm, point=point, follows=("control",)) for arm in found]
 
 
-def _norms() -> list[Planned]:
+def _norms(run: Run, facts: Facts, seed: int) -> list[Planned]:
     """The norm as such, and what of it goes through the scale of the logits."""
     out = []
     for dose in DOSES:
@@ -142,13 +171,12 @@ def _norms() -> list[Planned]:
     small = {"optimizer.eps": SMALL_EPS}
     out.append(Planned(arm=Arm(name="control-eps", settings=small), until=None))
     for dose in DOSES:
-        rules = (ReplayNorms(of="control-eps", factor=dose), MatchMargin(of="control-eps"))
-        arm = Arm(name="norm-at-margin-eps", dose=dose, rules=rules, settings=small)
+        arm = Arm(name="norm-at-margin-eps", dose=dose, rules=_matched("control-eps", dose), settings=small)
         out.append(_after("control-eps", arm))
     return out
 
 
-def _squared() -> list[Planned]:
+def _squared(run: Run, facts: Facts, seed: int) -> list[Planned]:
     """The same under squared error, where the scale of the logits has nothing to saturate."""
     settings, of, dose = {"optimizer.loss": "squared-error"}, "control-squared", max(DOSES)
     held = ReplayNorms(of=of, factor=dose)
@@ -156,40 +184,49 @@ def _squared() -> list[Planned]:
         Planned(arm=Arm(name=of, settings=settings), until=None),
         _after(of, Arm(name="norm-squared", dose=dose, rules=(held,), settings=settings)),
         _after(
-            of, Arm(name="norm-at-margin-squared", dose=dose, rules=(held, MatchMargin(of=of)), settings=settings)
+            of,
+            Arm(
+                name="norm-at-margin-squared", dose=dose, rules=(held, MatchMargin(of=of)), settings=settings
+            ),
         ),
     ]
 
 
-def _perpendicular() -> list[Planned]:
+def _perpendicular(run: Run, facts: Facts, seed: int) -> list[Planned]:
     """Numerics: the gradient without its part along the weights, and a plain one on the norms that this leads to."""
     first = Arm(name="perpendicular", reference="control", rules=(Perpendicular(),))
     norm = Arm(name="perpendicular-norm", reference="control", rules=(ReplayNorms(of="perpendicular"),))
     return [
-        Planned(arm=first, until=Until(times=2)),
+        Planned(arm=first, until=Until(times=2.0)),
         Planned(arm=norm, follows=("perpendicular",)),
     ]
 
 
-def _read_out(facts: Facts) -> list[Planned]:
+def _read_out(run: Run, facts: Facts, seed: int) -> list[Planned]:
     """Lazy to rich: features frozen for half the plateau, then released; the same release without a freeze."""
     if facts.grokked is None:
         return []
     stretch = max((facts.grokked - facts.memorized) // 2, 1)
     features = ("embedding", "attention", "mlp_in")
     found = [
-        Arm(name="readout-first", reference="control", rules=(Freeze(of=features, until=stretch),)),
-        Arm(name="readout-first-reset", reference="control", rules=(ForgetMoments(of=features, at=stretch),)),
+        Arm(name="readout-first", reference="control", rules=(Freeze(parts=features, until=stretch),)),
+        Arm(
+            name="readout-first-reset",
+            reference="control",
+            rules=(ForgetMoments(parts=features, at=stretch),),
+        ),
         Arm(
             name="readout-first-radial",
             reference="control",
-            rules=(HoldDirections(of=features, until=stretch), ReplayNorms()),
+            rules=(HoldDirections(parts=features, until=stretch), ReplayNorms()),
         ),
     ]
     return [
         Planned(arm=Arm(name="control"), point="memorization", until=None),
         *(
-            Planned(arm=arm, point="memorization", follows=("control",) if arm.name.endswith("radial") else ())
+            Planned(
+                arm=arm, point="memorization", follows=("control",) if arm.name.endswith("radial") else ()
+            )
             for arm in found
         ),
     ]
@@ -211,7 +248,8 @@ def _neurons(run: Run, facts: Facts, seed: int) -> list[Planned]:
     if facts.keys:
         chosen["keep-key-neurons"] = KeepNeurons(neurons=key_neurons(run, facts, len(final)))
     return [
-        _after("control", Arm(name=name, edits=(edit,), rules=(MatchMargin(),))) for name, edit in chosen.items()
+        _after("control", Arm(name=name, edits=(edit,), rules=(MatchMargin(),)))
+        for name, edit in chosen.items()
     ]
 
 
@@ -251,7 +289,7 @@ def key_neurons(run: Run, facts: Facts, n: int) -> tuple[int, ...]:
     return largest(power[list(facts.keys)].sum(0) / power[1:].sum(0).clamp(min=1e-30), n)
 
 
-def _slow_gradients(seed: int) -> list[Planned]:
+def _slow_gradients(run: Run, facts: Facts, seed: int) -> list[Planned]:
     """Slow gradients amplified, subtracted, shuffled, and plain ones with steps as large."""
     found = {
         "slow-gradient": SlowGradients(),
@@ -265,7 +303,7 @@ def _slow_gradients(seed: int) -> list[Planned]:
         rules=(ScaleUpdates(of="slow-gradient"), ReplayNorms(of="slow-gradient")),
     )
     return [
-        *(Planned(arm=arm, until=Until(times=2 if arm.name == "slow-gradient" else 1)) for arm in arms),
+        *(Planned(arm=arm, until=Until(times=2.0 if arm.name == "slow-gradient" else 1.0)) for arm in arms),
         Planned(arm=rate, follows=("slow-gradient",)),
     ]
 
@@ -279,7 +317,9 @@ def _noise(run: Run, facts: Facts, seed: int) -> list[Planned]:
     norm = float(torch.stack([w.double().square().sum() for w in weights.values()]).sum().sqrt())
     update = recipe.optimizer.lr * max(recipe.optimizer.weight_decay, 0.01) * norm / n**0.5
     return [
-        _after("control", Arm(name=name, dose=dose, rules=(kind(size=dose * update, seed=seed), ReplayNorms())))
+        _after(
+            "control", Arm(name=name, dose=dose, rules=(kind(size=dose * update, seed=seed), ReplayNorms()))
+        )
         for dose in NOISE_DOSES
         for name, kind in (("noise", Noise), ("antithetic-noise", AntitheticNoise))
     ]
@@ -288,7 +328,7 @@ def _noise(run: Run, facts: Facts, seed: int) -> list[Planned]:
 def _entropy(run: Run, facts: Facts, seed: int) -> list[Planned]:
     """Compression driven by a penalty, and a penalty of equal gradient in a random direction."""
     strength = PENALTY_SHARE * _penalty_strength(run, facts)
-    found = {
+    found: dict[str, AnyRule] = {
         "entropy-penalty": SpectralEntropy(strength=strength),
         "random-penalty": RandomPenalty(strength=strength, seed=seed),
     }
@@ -316,7 +356,59 @@ def _gradient_norm(weights: Iterable[torch.Tensor]) -> float:
     return float(torch.stack(squares).sum().sqrt())
 
 
-def _arithmetic() -> list[Planned]:
+def _lottery(run: Run, facts: Facts, seed: int) -> list[Planned]:
+    """The losing frequency that starts with most amplitude raised to the leader, and another by the same norm.
+
+    Both in W_E and W_L before anything is learned, at the first checkpoint.
+    """
+    model = run.config.model
+    if model is None or not facts.keys or facts.grokked is None or 0 not in run.index:
+        return []
+    bench = Bench(config=model, task=run.task, donors={})
+    weights = run.step_weights(0)
+    sizes = torch.stack([frequency_norms(weights, bench, place) for place in PLACES])
+    amplitude = sizes.square().sum(0).sqrt()
+    losers = [k for k in range(1, len(amplitude) + 1) if k not in facts.keys]
+    if len(losers) < 2:
+        return []
+    runner_up = max(losers, key=lambda k: float(amplitude[k - 1]))
+    generator = torch.Generator().manual_seed(seed)
+    rest = [k for k in losers if k != runner_up]
+    other = rest[int(torch.randint(len(rest), (), generator=generator))]
+    leader = RAISED * float(amplitude.max())
+    added = leader - float(amplitude[runner_up - 1])
+    arms = []
+    for name, k in (("frequency-raised", runner_up), ("frequency-raised-sham", other)):
+        edit = ScaleFrequencies(frequencies=(k,), where=PLACES, factor=1 + added / float(amplitude[k - 1]))
+        arms.append(Arm(name=name, reference="control", edits=(edit,)))
+    control = Planned(arm=Arm(name="control"), point="start", until=None, budget=1.5)
+    return [control, *(Planned(arm=arm, point="start", until=None, budget=1.5) for arm in arms)]
+
+
+def _shrunk(run: Run, facts: Facts, seed: int) -> list[Planned]:
+    """Circuit efficiency, after grokking: fewer train pairs than the critical size and more, and others instead."""
+    if facts.critical_size is None or facts.grokked_with_state is None:
+        return []
+    n_train = run.task.n_train
+    decay = run.config.recipe().optimizer.weight_decay
+    arms = [Arm(name="control")]
+    for dose in SHRUNK:
+        n = round(dose * facts.critical_size)
+        if not 0 < n < n_train:
+            continue
+        cut = (Shrink(n=n, seed=seed),)
+        more = {"optimizer.weight_decay": 3 * decay}
+        arms += [
+            Arm(name="shrink", dose=dose, reference="control", data=cut),
+            Arm(name="shrink-decay", dose=dose, reference="control", data=cut, settings=more),
+        ]
+    n = min(n_train - round(min(SHRUNK) * facts.critical_size), n_train - 1)
+    if n > 0:
+        arms.append(Arm(name="exchange", reference="control", data=(Exchange(n=n, seed=seed),)))
+    return [Planned(arm=arm, point="grokked", until=None, budget=2.0) for arm in arms]
+
+
+def _arithmetic(run: Run, facts: Facts, seed: int) -> list[Planned]:
     """Arithmetic: precision of the loss, StableMax, gradients of the logits that sum to zero; no decay to hide it."""
     settings = {"optimizer.weight_decay": 0.0, "optimizer.eps": SMALL_EPS}
     losses: Sequence[tuple[str, dict[str, object]]] = (
@@ -326,8 +418,37 @@ def _arithmetic() -> list[Planned]:
     )
     arms = [Arm(name=name, reference="control", settings={**settings, **more}) for name, more in losses]
     float32 = {"optimizer.loss_dtype": "float32"}
-    arms += [
-        Arm(name="float64", reference="control", settings={"optimizer.loss_dtype": "float64"}),
-        Arm(name="zero-sum-float32", reference="control", rules=(ZeroSum(),), settings=float32),
-    ]
+    if run.config.recipe().optimizer.loss_dtype != "float64":
+        # Of a loss in float64 already this is the control.
+        arms.append(Arm(name="float64", reference="control", settings={"optimizer.loss_dtype": "float64"}))
+        arms.append(Arm(name="zero-sum-float32", reference="control", rules=(ZeroSum(),), settings=float32))
     return [Planned(arm=arm) for arm in arms]
+
+
+# By the names of the arms that each makes, those first that decide most.
+GROUPS: dict[tuple[str, ...], Callable[[Run, Facts, int], list[Planned]]] = {
+    ("control", "replay"): _controls,
+    ("others-back", "keys-back", "keys-ahead"): _frequencies,
+    ("norm-at-margin", "norm", "norm-rate", "control-eps", "norm-at-margin-eps"): _norms,
+    ("control-squared", "norm-squared", "norm-at-margin-squared"): _squared,
+    ("perpendicular", "perpendicular-norm"): _perpendicular,
+    ("keep-subnetwork", "keep-random-neurons", "keep-key-neurons"): _neurons,
+    ("readout-first", "readout-first-reset", "readout-first-radial"): _read_out,
+    (
+        "slow-gradient",
+        "slow-gradient-shuffled",
+        "slow-gradient-subtracted",
+        "slow-gradient-rate",
+    ): _slow_gradients,
+    ("noise", "antithetic-noise"): _noise,
+    ("entropy-penalty", "random-penalty"): _entropy,
+    ("frequency-raised", "frequency-raised-sham"): _lottery,
+    ("shrink", "shrink-decay", "exchange"): _shrunk,
+    (
+        "no-decay-float32",
+        "no-decay-float64",
+        "no-decay-stablemax",
+        "float64",
+        "zero-sum-float32",
+    ): _arithmetic,
+}

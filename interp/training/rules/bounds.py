@@ -37,22 +37,22 @@ def check_fields(rule: Any, **bounds: tuple[float | int, float | int]) -> None:
         check_seed("seed", rule.seed)
 
 
-def chosen(of: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+def chosen(parts: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
     """The names of weights that are meant: each word is a part of the network or a weight.
 
     >>> chosen(("embedding", "unembed.W_U"), ("embed.W_E", "pos_embed.W_pos", "unembed.W_U", "unembed.b_U"))
     ('embed.W_E', 'pos_embed.W_pos', 'unembed.W_U')
     """
-    return tuple(name for name in names if any(_means(word, name) for word in of))
+    return tuple(name for name in names if any(_means(word, name) for word in parts))
 
 
-def check_chosen(rule: Any, of: tuple[str, ...], names: tuple[str, ...]) -> None:
+def check_chosen(rule: Any, parts: tuple[str, ...], names: tuple[str, ...]) -> None:
     """Refuse a word that means no weight of the network.
 
     Raises:
         ValueError: with the weights there are.
     """
-    for word in of:
+    for word in parts:
         if not any(_means(word, name) for name in names):
             raise ValueError(
                 f"{type(rule).__name__} needs weights or parts of this network, got {shown(word)}. Its weights are "

@@ -25,28 +25,28 @@ class Freeze(Rule):
     Records: nothing; the weights show it.
 
     Attributes:
-        of: parts or weights.
+        parts: parts or weights.
         until: steps since the branch: so many updates leave them out.
 
     References: Kumar et al. 2024, "Grokking as the transition from lazy to rich training dynamics" (what it tests).
     """
 
     kind: Literal["freeze"] = "freeze"
-    of: tuple[str, ...]
+    parts: tuple[str, ...]
     until: int
 
     def __post_init__(self):
         check_fields(self, until=(0, math.inf))
 
     def check(self, weights: Weights, recipe: object) -> None:
-        check_chosen(self, self.of, tuple(weights))
+        check_chosen(self, self.parts, tuple(weights))
 
     def gradients(
         self, gradients: Weights, weights: Weights, memory: dict[str, Weights], now: Now
     ) -> Weights:
         if now.since >= self.until:
             return gradients
-        frozen = chosen(self.of, tuple(weights))
+        frozen = chosen(self.parts, tuple(weights))
         return {name: g for name, g in gradients.items() if name not in frozen}
 
 
@@ -60,22 +60,22 @@ class ForgetMoments(Rule):
     Records: nothing.
 
     Attributes:
-        of: parts or weights.
+        parts: parts or weights.
         at: updates since the branch that come before.
     """
 
     kind: Literal["forget-moments"] = "forget-moments"
-    of: tuple[str, ...]
+    parts: tuple[str, ...]
     at: int
 
     def __post_init__(self):
         check_fields(self, at=(0, math.inf))
 
     def check(self, weights: Weights, recipe: object) -> None:
-        check_chosen(self, self.of, tuple(weights))
+        check_chosen(self, self.parts, tuple(weights))
 
     def forgets(self, names: tuple[str, ...], now: Now) -> tuple[str, ...]:
-        return chosen(self.of, names) if now.since == self.at else ()
+        return chosen(self.parts, names) if now.since == self.at else ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,23 +90,23 @@ class HoldDirections(Rule):
     Records: turned, the largest share of an updated tensor's norm that the projection took away.
 
     Attributes:
-        of: parts or weights.
+        parts: parts or weights.
         until: steps since the branch: so many updates are projected.
     """
 
     kind: Literal["hold-directions"] = "hold-directions"
-    of: tuple[str, ...]
+    parts: tuple[str, ...]
     until: int
 
     def __post_init__(self):
         check_fields(self, until=(0, math.inf))
 
     def check(self, weights: Weights, recipe: object) -> None:
-        check_chosen(self, self.of, tuple(weights))
+        check_chosen(self, self.parts, tuple(weights))
 
     def start(self, weights: Weights) -> dict[str, Weights]:
         return {
-            "at_branch": {name: weights[name].detach().clone() for name in chosen(self.of, tuple(weights))}
+            "at_branch": {name: weights[name].detach().clone() for name in chosen(self.parts, tuple(weights))}
         }
 
     def updated(self, before: Weights, after: Weights, memory: dict[str, Weights], now: Now) -> Weights:

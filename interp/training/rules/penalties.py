@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interp.ground.plain_text import shown
 from interp.networks.config import Weights
 from interp.networks.layers import as_matrix
 from interp.training.rules.base import Now, Rule
@@ -42,26 +43,26 @@ class SpectralEntropy(Rule):
 
     Attributes:
         strength: of the entropy in the loss (beta of the paper).
-        of: parts or weights; all matrices by default. Vectors have no spectrum and do not count. The heads of W_Q, W_K
-            and W_V stand side by side in one matrix, those of W_O below each other.
+        parts: parts or weights; all matrices by default. Vectors have no spectrum and do not count. The heads of W_Q,
+            W_K and W_V stand side by side in one matrix, those of W_O below each other.
 
     References: DeMoss et al. 2024, "The complexity dynamics of grokking" (singular values over their sum, not squares).
     """
 
     kind: Literal["spectral-entropy"] = "spectral-entropy"
     strength: float
-    of: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     def __post_init__(self):
         check_fields(self, strength=(0, math.inf))
 
     def check(self, weights: Weights, recipe: object) -> None:
-        check_chosen(self, self.of, tuple(weights))
+        _check_matrices(self, self.parts, weights)
 
     def penalty(self, weights: Weights, now: Now) -> Float[Tensor, ""] | None:
         if self.strength == 0:
             return None
-        entropy = _summed(self.of)(weights)
+        entropy = _summed(self.parts)(weights)
         now.records["spectral_entropy"] = entropy.detach()
         return self.strength * entropy
 
@@ -77,26 +78,26 @@ class RandomPenalty(Rule):
     Records: spectral_entropy, as of `SpectralEntropy`; penalty_gradient, norm of the gradient that was added.
 
     Attributes:
-        strength, of: of the entropy penalty whose size it has.
+        strength, parts: of the entropy penalty whose size it has.
         seed: of the direction.
     """
 
     kind: Literal["random-penalty"] = "random-penalty"
     strength: float
-    of: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self):
         check_fields(self, strength=(0, math.inf))
 
     def check(self, weights: Weights, recipe: object) -> None:
-        check_chosen(self, self.of, tuple(weights))
+        _check_matrices(self, self.parts, weights)
 
     def penalty(self, weights: Weights, now: Now) -> Float[Tensor, ""] | None:
         if self.strength == 0:
             return None
-        fixed = {name: weights[name].detach() for name in _matrices(self.of, weights)}
-        slopes, entropy = torch.func.grad_and_value(_summed(self.of))(fixed)
+        fixed = {name: weights[name].detach() for name in _matrices(self.parts, weights)}
+        slopes, entropy = torch.func.grad_and_value(_summed(self.parts))(fixed)
         terms, norms = [], {}
         for name, slope in slopes.items():
             direction = torch.randn(slope.shape, generator=of_weight(self.seed, name)).to(slope)
@@ -108,15 +109,25 @@ class RandomPenalty(Rule):
         return torch.stack(terms).sum()
 
 
-def _matrices(of: tuple[str, ...], weights: Weights) -> tuple[str, ...]:
-    names = chosen(of, tuple(weights)) if of else tuple(weights)
+def _check_matrices(rule: Rule, parts: tuple[str, ...], weights: Weights) -> None:
+    """Refuse parts that hold no matrix."""
+    check_chosen(rule, parts, tuple(weights))
+    if not _matrices(parts, weights):
+        raise ValueError(
+            f"{type(rule).__name__} needs at least one matrix, got {shown(parts)}. Vectors have no spectrum: name "
+            "weights such as embed.W_E, or leave the parts out for all matrices."
+        )
+
+
+def _matrices(parts: tuple[str, ...], weights: Weights) -> tuple[str, ...]:
+    names = chosen(parts, tuple(weights)) if parts else tuple(weights)
     return tuple(name for name in sorted(names) if weights[name].ndim > 1)
 
 
-def _summed(of: tuple[str, ...]) -> Callable[[Weights], Tensor]:
+def _summed(parts: tuple[str, ...]) -> Callable[[Weights], Tensor]:
     def entropy(weights: Weights) -> Tensor:
         return torch.stack(
-            [spectral_entropy(as_matrix(name, weights[name])) for name in _matrices(of, weights)]
+            [spectral_entropy(as_matrix(name, weights[name])) for name in _matrices(parts, weights)]
         ).sum()
 
     return entropy

@@ -1,0 +1,310 @@
+"""A trial from its predictions to its tables, on a run of seconds."""
+
+import json
+import math
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+
+from interp.commands.battery import seconds_of
+from interp.runs.run import open_run
+from interp.runs.schedule import make_schedule
+from interp.theories import scoreboard
+from interp.theories.arms_table import COLUMNS, check_arms, read_arms
+from interp.theories.judging import judge
+from interp.theories.lock import read_lock
+from interp.training.arms import Arm, arm_to_json
+from interp.training.several import train_jobs
+from interp.training.train import train
+from interp.trials.battery import plan
+from interp.trials.battery import train as train_plan
+from interp.trials.branching import folder, gather, job_of, train_entries
+from interp.trials.choosing import changed_arm, chosen_entries
+from interp.trials.facts import commutative_level, facts_of
+from interp.trials.planned import GROUPS, planned_arms
+from interp.trials.predicting import about_lock, entries_of, kind_of, locked, predict
+from tests.tiny import tiny_config
+
+AT = 150
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Memorizes before step 75 and never generalises."""
+    config = tiny_config(200, schedule=make_schedule(200, ["every:25"], [100, AT]))
+    return train(config, tmp_path_factory.mktemp("run") / "tiny", threads=1)
+
+
+@pytest.fixture(scope="module")
+def trial(run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("trial")
+    predict(run, out, at=AT, n_pairs=2, steps=40)
+    planned = plan([run], out, theories=["weight_norm", "naive_loss_minimisation"], n_processes=2)
+    ends = train_plan([run], out, planned)
+    lock = locked(out, [run])
+    tables = gather(out, about_lock(lock), kind_of(lock))
+    return out, planned, ends, tables
+
+
+def test_facts_of_a_run(run):
+    facts = facts_of(run, AT)
+    assert (facts.at, facts.memorized, facts.grokked, facts.to_grok, facts.keys) == (AT, 75, None, None, ())
+    assert facts.memorized_with_state == 100 and facts.later is None
+
+
+def test_the_commutative_level_is_what_mirror_images_give(run):
+    task = run.task
+    split = {
+        tuple(pair): bool(t)
+        for pair, t in zip(task.structure.pairs.tolist(), task.split.tolist(), strict=True)
+    }
+    test = [pair for pair, is_train in split.items() if not is_train]
+    by_hand = sum(split[(b, a)] for a, b in test) / len(test)
+    assert commutative_level(task) == pytest.approx(by_hand)
+    difference = replace(task.config, operation="subtract").task()
+    assert commutative_level(difference) == 0
+
+
+def test_nothing_is_trained_without_a_lock_or_with_an_edited_one(run, trial, tmp_path):
+    with pytest.raises(
+        ValueError, match="predictions.json is missing. Write the predictions first: interp predict"
+    ):
+        plan([run], tmp_path)
+    out = tmp_path / "edited"
+    out.mkdir()
+    value = json.loads((trial[0] / "predictions.json").read_text("utf-8"))
+    value["n_pairs"] = 3
+    (out / "predictions.json").write_text(json.dumps(value), encoding="utf-8")
+    with pytest.raises(ValueError, match="was edited after it was written"):
+        plan([run], out)
+
+
+def test_a_lock_of_another_run_is_refused(run, trial, tmp_path):
+    other = train(tiny_config(200, seed=1), tmp_path / "tiny", threads=1)
+    with pytest.raises(
+        ValueError, match="was written for tiny, and its runs have other names or configs than"
+    ):
+        plan([other], trial[0])
+
+
+def test_a_lock_is_never_written_over(run, trial):
+    with pytest.raises(ValueError, match="predictions.json exists. A lock is never written over"):
+        predict(run, trial[0], at=AT, steps=40)
+
+
+def test_the_lock_holds_every_arm_as_it_is_trained(run, trial):
+    out, planned, _, _ = trial
+    lock = read_lock(out / "predictions.json")
+    entries = entries_of(lock, "x")
+    assert [e.to_json() for e in entries] == [dict(arm) for arm in lock.arms]
+    expected = planned_arms(run, facts_of(run, AT))
+    assert [arm_to_json(e.arm) for e in entries] == [arm_to_json(p.arm) for p in expected]
+    for entry, pairs in planned.entries:
+        for pair in pairs:
+            made = open_run(folder(out, pair, entry.key))
+            assert made.config.branch["arm"] == arm_to_json(entry.arm) and made.config.first_step == entry.at
+
+
+def test_a_plan_takes_what_theories_ask_for_and_what_that_follows(trial):
+    _, planned, ends, _ = trial
+    assert planned.keys[0] == "control"
+    assert {"norm-at-margin-1.15", "norm-rate-0.85", "perpendicular", "perpendicular-norm"} < set(
+        planned.keys
+    )
+    assert "slow-gradient" in {entry.key for entry in planned.left_out}
+    assert {end.ended for end in ends} == {"complete"} and len(ends) == 2 * len(planned.keys)
+    low, high = planned.seconds
+    assert 0 < low <= high
+
+
+def test_a_plan_fits_a_time_and_takes_the_first_arms(run, trial):
+    out, _, _, _ = trial
+    everything = plan([run], out, n_pairs=4)
+    little = plan([run], out, n_pairs=4, seconds=0.3 * everything.seconds[0])
+    assert 0 < len(little.keys) < len(everything.keys)
+    assert little.seconds[0] <= 0.3 * everything.seconds[0] or len(little.keys) == 1
+    with pytest.raises(ValueError, match="There is no theory 'phlogiston'"):
+        plan([run], out, theories=["phlogiston"])
+
+
+def test_tables_of_a_battery_are_judged(trial):
+    out, planned, _, tables = trial
+    arms = read_arms(out / "arms.csv")
+    assert list(arms.columns) == COLUMNS and len(arms) == 4 * 2 * len(planned.keys)
+    assert (arms["kind"] == "jitter").all() and set(arms["pair"]) == {"0", "1"}
+    assert arms["step"].isna().all() and (arms["budget"] == 40).all()
+    assert set(judge(arms).effects["verdict"]) <= {"undecided", "not evaluable"}
+    checks = tables["checks"]
+    assert checks[(checks["check"] == "norm path")]["holds"].all()
+    assert {"norm_at_event", "margin_at_event"} <= set(tables["levels"]["quantity"])
+    board = scoreboard(read_lock(out / "predictions.json"), tables["arms"], tables["levels"], {})
+    assert not board["verdict"].isin(["supported", "contradicted"]).any()
+    curves = tables["curves"]
+    assert {"since", "test_accuracy", "norm", "margin"} <= set(curves.columns) and curves["since"].max() == 40
+
+
+def test_called_again_a_battery_trains_nothing_and_keeps_rows_of_what_was_deleted(run, trial, tmp_path):
+    import shutil
+
+    out = tmp_path / "copy"
+    shutil.copytree(trial[0], out)
+    planned = plan([run], out, theories=["weight_norm"])
+    assert planned.seconds == (0.0, 0.0)
+    before = pd.read_csv(out / "arms.csv")
+    shutil.rmtree(folder(out, "1", "norm-rate-1.15"))
+    lock = locked(out, [run])
+    after = gather(out, about_lock(lock), kind_of(lock))["arms"]
+    keys = ["arm", "dose", "pair", "threshold", "event"]
+    assert len(after) == len(before)
+    assert sorted(after[keys].astype(str).to_numpy().tolist()) == sorted(
+        before[keys].astype(str).to_numpy().tolist()
+    )
+
+
+def test_pairs_of_a_battery_start_alike_and_differ_from_each_other(trial):
+    out, _, _, _ = trial
+    start = {
+        (p, k): open_run(folder(out, p, k)).step_weights(AT)
+        for p in "01"
+        for k in ("control", "perpendicular")
+    }
+    name = "embed.W_E"
+    assert torch.equal(start["0", "control"][name], start["0", "perpendicular"][name])
+    assert not torch.equal(start["0", "control"][name], start["1", "control"][name])
+
+
+def test_runs_of_several_seeds_are_the_pairs_of_a_recipe(tmp_path):
+    runs = [
+        train(
+            tiny_config(200, seed=s, schedule=make_schedule(200, ["every:25"], [100, AT - 25 * s])),
+            tmp_path / f"seed{s}",
+            threads=1,
+        )
+        for s in (0, 1)
+    ]
+    out = tmp_path / "trial"
+    lock = predict(runs, out, steps=40)
+    assert kind_of(lock) == "seed" and lock.n_pairs == 2
+    planned = plan(runs, out, theories=["naive_loss_minimisation"], n_processes=2)
+    train_plan(runs, out, planned)
+    tables = gather(out, about_lock(lock), kind_of(lock))
+    arms = check_arms(tables["arms"])
+    assert set(arms["kind"]) == {"seed"} and set(tables["arms"]["pair"]) == {"0", "1"}
+    # Each leaves at a step of its own; judged, they are one effect.
+    assert len(set(tables["arms"]["branch_step"])) == 2 and len(set(arms["branch_step"])) == 1
+    assert (judge(tables["arms"]).effects["n_pairs"] == 2).all()
+    with pytest.raises(ValueError, match="two of these are the same run"):
+        predict([runs[0], runs[0]], tmp_path / "again", steps=40)
+    other = train(tiny_config(200, optimizer={"lr": 5e-3}), tmp_path / "other", threads=1)
+    with pytest.raises(
+        ValueError, match="needs runs that differ by their seeds alone, and 'other' has another config"
+    ):
+        predict([runs[0], other], tmp_path / "again", steps=40)
+
+
+def test_what_has_no_plateau_is_refused(run, tmp_path):
+    def trained(name, n_steps=200, save=(100,), **changes):
+        return train(
+            tiny_config(n_steps, schedule=make_schedule(n_steps, ["every:50"], save), **changes),
+            tmp_path / name,
+            threads=1,
+        )
+
+    with pytest.raises(
+        ValueError, match="never generalised, so that it cannot be read off it. State it: --steps N"
+    ):
+        predict(run, tmp_path / "a", at=AT)
+    with pytest.raises(ValueError, match="has weights alone. The nearest that has it: 150"):
+        predict(run, tmp_path / "a", at=175, steps=10)
+    with pytest.raises(ValueError, match="has no checkpoint at step 151"):
+        predict(run, tmp_path / "a", at=151, steps=10)
+    with pytest.raises(ValueError, match="needs at least 1 pair, got 0"):
+        predict(run, tmp_path / "a", at=AT, n_pairs=0, steps=10)
+    with pytest.raises(
+        ValueError, match="needs a run that memorized, and train accuracy of run 'short' never reached"
+    ):
+        predict(trained("short", 30, ()), tmp_path / "a", steps=10)
+    with pytest.raises(
+        ValueError, match="run 'bare' has none with one anywhere. Train it again with --save-optimizer"
+    ):
+        predict(trained("bare", save=()), tmp_path / "a", steps=10)
+    with pytest.raises(
+        ValueError, match="run 'early' has them at 50. Train it again with --save-optimizer 1"
+    ):
+        predict(trained("early", save=(50,)), tmp_path / "a", steps=10)
+    one = train(tiny_config(30, schedule=make_schedule(30, [], [])), tmp_path / "one", threads=1)
+    with pytest.raises(ValueError, match="needs checkpoints along a run, and run 'one' has 1 checkpoint"):
+        predict(one, tmp_path / "a", steps=10)
+    assert not (tmp_path / "a").exists()
+
+
+def test_arms_are_chosen_by_name_by_file_or_by_a_changed_field(run, tmp_path):
+    entries = chosen_entries(run, AT, ["norm:1.15"], [], steps=20, is_whole=False)
+    assert [entry.key for entry in entries] == ["control", "norm-1.15"] and entries[0].until is None
+    file = tmp_path / "own.json"
+    file.write_text(
+        json.dumps(arm_to_json(Arm(name="slow", settings={"optimizer.lr": 1e-4}))), encoding="utf-8"
+    )
+    changed = changed_arm("decay", ["optimizer.weight_decay=0"])
+    entries = chosen_entries(run, AT, [str(file)], [changed], steps=20, is_whole=False)
+    assert [(e.key, e.arm.reference) for e in entries] == [
+        ("control", None),
+        ("slow", "control"),
+        ("decay", "control"),
+    ]
+    ends = train_entries(run, tmp_path / "out", entries, n_pairs=0, n_processes=1)
+    assert {end.ended for end in ends} == {"complete"}
+    control = open_run(folder(tmp_path / "out", "0", "control"))
+    # One pair without disturbance, trained as the run was: the run itself.
+    assert all(torch.equal(a, b) for a, b in zip(
+        control.step_weights(AT + 20).values(), _at(run, AT + 20, tmp_path).values(), strict=True
+    ))  # fmt: skip
+    for names, message in (
+        (["phlogiston"], "There is no arm 'phlogiston', and no such file"),
+        (["norm:2"], "Arm norm:2 is not one that makes sense on run 'tiny'. Its doses are 0.85, 1.15"),
+        (["norm:much"], "--arm norm:much: needs a number as dose"),
+        ([str(tmp_path / "no.json")], "needs a JSON file of an arm, and it cannot be read"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            chosen_entries(run, AT, names, [], steps=20, is_whole=False)
+    with pytest.raises(ValueError, match="--set lr: needs FIELD=VALUE"):
+        changed_arm("a", ["lr"])
+
+
+def _at(run, step, tmp_path):
+    """The parent's weights at a step that it did not save."""
+    config = replace(run.config, n_steps=step, schedule=make_schedule(step, [], []))
+    return train(config, tmp_path / "shorter", threads=1).step_weights(step)
+
+
+def test_every_arm_of_the_battery_is_in_one_group():
+    names = [name for group in GROUPS for name in group]
+    assert len(names) == len(set(names))
+
+
+def test_times_are_read():
+    assert seconds_of("1h30m") == 5400 and seconds_of("0.5h") == 1800 and math.isclose(seconds_of("20s"), 20)
+    for text in ("", "2", "h", "two hours"):
+        with pytest.raises(ValueError, match="--budget needs a time as 2h, 90m or 1h30m"):
+            seconds_of(text)
+
+
+def test_arms_that_have_shown_nothing_are_given_more_without_training_anew(run, tmp_path):
+    entries = chosen_entries(run, AT, ["norm:1.15"], [], steps=20, is_whole=False)
+    out = tmp_path / "out"
+    train_entries(run, out, entries, n_pairs=1, n_processes=1)
+    first = open_run(folder(out, "0", "norm-1.15"))
+    assert first.config.n_steps == AT + 20
+    train_jobs([job_of(run, out, entry, "0", times=2.0) for entry in entries], 1)
+    done = open_run(first.path)
+    assert done.config.n_steps == AT + 40 and len(done.record.sessions) == 2
+    whole = chosen_entries(run, AT, ["norm:1.15"], [], steps=40, is_whole=False)
+    train_entries(run, tmp_path / "whole", whole, n_pairs=1, n_processes=1)
+    other = open_run(folder(tmp_path / "whole", "0", "norm-1.15"))
+    assert done.index[AT + 40]["tensors"] == other.index[AT + 40]["tensors"]
+    assert [
+        end.ended for end in train_jobs([job_of(run, out, e, "0", times=2.0) for e in entries], 1)
+    ] == 2 * ["complete"]
+    assert len(open_run(first.path).record.sessions) == 2
