@@ -1,4 +1,5 @@
-# `make fourier` and `make test` build .venv on first use, then do their job; a second call installs nothing.
+# `make fourier`, `make explain` and `make test` build .venv on first use, then do their job; a second call installs
+# nothing.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,10 +7,13 @@ READY := $(VENV)/.ready
 JOBS ?= 2
 ARGS ?=
 
-.PHONY: fourier test check format slow clean
+.PHONY: fourier explain test check format slow clean
 
 fourier: $(READY)
 	@$(BIN)/python analyses/fourier.py $(ARGS)
+
+explain: $(READY)
+	@$(BIN)/python analyses/explain.py --draw-only $(ARGS)
 
 test: $(READY)
 	@$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)

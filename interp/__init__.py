@@ -22,6 +22,7 @@ patterns and weight norms along them. Tensors on one side, tables on the other, 
      0  mathematics/    Fourier analysis on Z_n, finite groups and their representations, two formulas
 
     TABLE WING (numpy, pandas; never torch)
+     3  report/         what the evidence on a run says, on one page
      2  theories/       arms judged by effects; clock or pizza
      1  figures/        tables -> figures
      0  tables/         when something happened, with its bracket

@@ -10,6 +10,7 @@ from types import ModuleType
 from interp.analyses import (
     attention,
     clock_pizza,
+    explain,
     fourier,
     geometry,
     groups,
@@ -17,7 +18,16 @@ from interp.analyses import (
     weight_norms,
 )
 
-__all__ = ["attention", "clock_pizza", "fourier", "geometry", "groups", "progress_measures", "weight_norms"]
+__all__ = [
+    "attention",
+    "clock_pizza",
+    "explain",
+    "fourier",
+    "geometry",
+    "groups",
+    "progress_measures",
+    "weight_norms",
+]
 
 
 def named(name: str) -> ModuleType:

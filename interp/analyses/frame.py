@@ -28,20 +28,34 @@ from interp.ground.plain_text import number_of, say, visible_lines
 from interp.ground.plain_warnings import plain_warnings
 from interp.ground.provenance import versions
 from interp.ground.stated_options import STATED_OPTIONS, typed
+from interp.ground.whole_files import write_bytes
 from interp.tables.folder import Tables, read_about, read_tables, write_about, write_tables
 from interp.tables.outcome import outcome
 
 BUNDLED_RUN = Path(__file__).parents[2] / "checkpoints" / "mainline"
 
 
+Pages = Callable[[Tables, Mapping[str, Any]], tuple[dict[str, bytes], dict[str, Any]]]
+Found = Callable[[str | None], tuple[Tables, dict[str, Any]] | None]
+
+
 @dataclass(frozen=True)
 class Analysis:
-    """A question and its three functions."""
+    """A question and its three functions.
+
+    Attributes:
+        pages: where the answer is more than a figure: tables and what they are of -> files by their endings, and the
+            summary, in place of `draw` and `summarize`.
+        found: the name of a run, or None -> tables that lie elsewhere than in the output folder, and what they are of;
+            None where there are none. Without torch.
+    """
 
     name: str
     compute: Callable[[Any, str], Tables]
     draw: Callable[[Tables], Figure]
     summarize: Callable[[Tables], dict[str, Any]]
+    pages: Pages | None = None
+    found: Found | None = None
 
 
 def main(
@@ -51,6 +65,9 @@ def main(
     draw: Callable[[Tables], Figure],
     summarize: Callable[[Tables], dict[str, Any]],
     arguments: list[str] | None = None,
+    *,
+    pages: Pages | None = None,
+    found: Found | None = None,
 ) -> None:
     """Run a script of analyses/; errors end with one line on stderr and exit code 1."""
     options = _parser(name, description).parse_args(arguments)
@@ -58,7 +75,7 @@ def main(
     try:
         say(
             answer(
-                Analysis(name, compute, draw, summarize),
+                Analysis(name, compute, draw, summarize, pages, found),
                 options.run,
                 options.out,
                 draw_only=options.draw_only,
@@ -133,13 +150,16 @@ def answer(
         path = run_path(run, name)
         out = Path("figures") / path.name / name
         check_same_run(out, path)
-    if draw_only:
+    if draw_only and (there := _elsewhere(analysis, run, out)) is not None:
+        tables, about = there
+        write_tables(out, tables, about)
+    elif draw_only:
         tables, about = _kept(out, program, stated)
     else:
         tables, about = _compute(run_path(run, name), analysis, device, program, stated)
         write_tables(out, tables, about)
     try:
-        figure, summary = analysis.draw(tables), analysis.summarize(tables)
+        summary = _written(analysis, tables, about, out)
     except KeyError as error:
         if not draw_only:
             raise
@@ -147,13 +167,38 @@ def answer(
             f"The tables in {out} have no {error}: another version wrote them. Run `{program}` without --draw-only."
         ) from error
     ended, reasons = outcome(tables), _reasons(tables)
-    notes = [*([] if ended.generalised else [ended.said]), *(f"Not drawn: {reason}" for reason in reasons)]
-    style.note_below(figure, notes)
-    style.save_figure(figure, out / name)
     summary = {"outcome": ended.summary(), "does_not_apply": reasons, **summary}
     write_about(out, {**about, **summary}, file="summary.json")
     written = f"{out / name}.pdf, .png, summary.json and {number_of(len(tables), 'table')}"
     return "\n".join([ended.said, *reasons, written])
+
+
+def _written(analysis: Analysis, tables: Tables, about: Mapping[str, Any], out: Path) -> dict[str, Any]:
+    """The summary, once the files that show it are written."""
+    if analysis.pages is not None:
+        files, summary = analysis.pages(tables, about)
+        for ending, content in files.items():
+            write_bytes(out / f"{analysis.name}{ending}", content)
+        return summary
+    figure, summary = analysis.draw(tables), analysis.summarize(tables)
+    ended = outcome(tables)
+    notes = [] if ended.generalised else [ended.said]
+    style.note_below(figure, [*notes, *(f"Not drawn: {reason}" for reason in _reasons(tables))])
+    style.save_figure(figure, out / analysis.name)
+    return summary
+
+
+def _elsewhere(analysis: Analysis, run: str | None, out: Path) -> tuple[Tables, dict[str, Any]] | None:
+    """What an analysis finds of the run that is meant; of whatever run, where the output folder alone is named."""
+    if analysis.found is None:
+        return None
+    is_named = run is not None or out == Path("figures") / BUNDLED_RUN.name / analysis.name
+    path = run_path(run, analysis.name) if is_named else None
+    found = analysis.found(None if path is None else path.name)
+    if found is None:
+        return None
+    tables, about = found
+    return tables, about if path is None else {**about, "path": str(path)}
 
 
 def _reasons(tables: Tables) -> list[str]:

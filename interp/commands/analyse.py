@@ -43,6 +43,7 @@ def analyse(
         print_lines(questions())
         return
     module = named(name)
-    analysis = Analysis(name, module.compute, module.draw, module.summarize)
+    more = {key: getattr(module, key, None) for key in ("pages", "found")}
+    analysis = Analysis(name, module.compute, module.draw, module.summarize, **more)
     program = f"interp analyse {name}"
     say(answer(analysis, run, out, draw_only=draw_only, device=device, program=program, stated=stated))

@@ -17,6 +17,7 @@ from interp.commands.info import info
 from interp.commands.judge import judge
 from interp.commands.measure import measure
 from interp.commands.predict import predict
+from interp.commands.report import report
 from interp.commands.train import resume, train
 from interp.commands.verify import verify
 from interp.ground.memory import is_out_of_memory
@@ -83,6 +84,7 @@ app.command()(branch)
 app.command()(predict)
 app.command()(battery)
 app.command()(judge)
+app.command()(report)
 
 
 def main() -> None:

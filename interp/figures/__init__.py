@@ -14,6 +14,7 @@ from interp.figures.algorithm import (
     frequency_colours,
     irrelevance_curves,
 )
+from interp.figures.arms import effect_intervals, effect_legend
 from interp.figures.attention import (
     attention_map,
     head_colours,
@@ -22,6 +23,7 @@ from interp.figures.attention import (
     periodicity_curves,
     qk_bars,
 )
+from interp.figures.branches import arm_lines, branch_curves
 from interp.figures.geometry import (
     coefficient_curve,
     complexity_curves,
@@ -52,6 +54,7 @@ from interp.figures.representations import (
     similarity_curves,
     single_loss_curves,
 )
+from interp.figures.scoreboard import verdict_grid, verdict_legend
 from interp.figures.spectra import (
     component_map,
     emergence_bands,
@@ -59,3 +62,4 @@ from interp.figures.spectra import (
     sparsity_curves,
     spectrum_map,
 )
+from interp.figures.timeline import order_brackets

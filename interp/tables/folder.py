@@ -51,10 +51,15 @@ def read_tables(folder: Path, *, file: str = "about.json") -> tuple[Tables, dict
     about = read_about(folder, file=file)
     if about is None or "tables" not in about:
         raise ValueError(f"{folder} holds no tables: no {file} names them.")
-    return {name: _read(folder / f"{name}.csv") for name in about.pop("tables")}, about
+    return {name: read_table(folder / f"{name}.csv") for name in about.pop("tables")}, about
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
+    """One table that `write_tables` wrote, bit for bit.
+
+    Raises:
+        ValueError: if it is missing.
+    """
     if not path.exists():
         raise ValueError(f"{path} is missing.")
     if not path.read_bytes().strip():

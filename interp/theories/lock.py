@@ -114,22 +114,34 @@ def read_lock(path: Path) -> Lock:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path} is missing. Write the predictions first: interp predict RUN.")
+    return lock_of(path.read_bytes(), path)
+
+
+def lock_of(text: bytes | str, where: Path | str) -> Lock:
+    """What the text of such a file says, if it is as it was written.
+
+    Args:
+        where: what messages call it.
+
+    Raises:
+        ValueError: as `read_lock`.
+    """
     try:
-        value = json_value(path.read_bytes())
+        value = json_value(text)
     except ValueError as error:
         raise ValueError(
-            f"{path} needs to hold JSON, but {error}. Write the predictions anew in another folder."
+            f"{where} needs to hold JSON, but {error}. Write the predictions anew in another folder."
         ) from error
     if not isinstance(value, dict) or value.get("format") != FORMAT or value.get("version") != VERSION:
         raise ValueError(
-            f"{path} needs to be a lock of this version (format {FORMAT!r}, version {VERSION}), and is not. Judge "
+            f"{where} needs to be a lock of this version (format {FORMAT!r}, version {VERSION}), and is not. Judge "
             f"it with "
             "the version that wrote it, or write the predictions anew in another folder."
         )
     stated = value.pop("hash", None)
     if (found := hash_of(value)) != stated:
         raise ValueError(
-            f"{path} was edited after it was written: its hash is {found[:16]}, and it says {str(stated)[:16]}. "
+            f"{where} was edited after it was written: its hash is {found[:16]}, and it says {str(stated)[:16]}. "
             f"Put the "
             "file back as it was; what is to be changed is a new lock in another folder, before anything is trained."
         )

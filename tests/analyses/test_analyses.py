@@ -36,6 +36,7 @@ PROMISED = {
         "cleanup", "cleanup_end", "grokking", "coset_concentration",
     },
     "weight_norms": {"total_l2"},
+    "explain": {"lock", "theories", "n_trained"},
     "clock_pizza": {"gradient_symmetricity", "distance_irrelevance", "circularity", "verdict"},
 }  # fmt: skip
 
@@ -49,6 +50,11 @@ def script(name):
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def more_of(module):
+    """What an analysis has beside its three functions, if it has."""
+    return {key: getattr(module, key) for key in ("pages", "found") if hasattr(module, key)}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +73,7 @@ def test_script_answers_and_redraws(name, short_run, tmp_path):
     module = script(name)
     frame.main(
         name, module.__doc__, module.compute, module.draw, module.summarize,
-        ["--run", str(short_run.path), "--out", str(out), "--device", "cpu"],
+        ["--run", str(short_run.path), "--out", str(out), "--device", "cpu"], **more_of(module),
     )  # fmt: skip
     summary = json.loads((out / "summary.json").read_text())
     shared = {"run", "p", "step", "config", "versions", "command", "outcome", "does_not_apply"}
@@ -95,7 +101,7 @@ def test_both_doors_give_the_same_files(name, short_run, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["/there/first", "typed"])
     frame.main(
         name, "", module.compute, module.draw, module.summarize,
-        ["--run", str(short_run.path), *options, str(by_script)],
+        ["--run", str(short_run.path), *options, str(by_script)], **more_of(module),
     )  # fmt: skip
     result = CliRunner().invoke(app, ["analyse", name, str(short_run.path), *options, str(by_command)])
     assert result.exit_code == 0, result.output
@@ -191,10 +197,10 @@ def test_of_a_task_without_an_algebra_what_applies_is_drawn(name, operation, tmp
     out, module = tmp_path / "out", script(name)
     frame.main(
         name, "", module.compute, module.draw, module.summarize,
-        ["--run", str(run.path), "--out", str(out), "--device", "cpu"],
+        ["--run", str(run.path), "--out", str(out), "--device", "cpu"], **more_of(module),
     )  # fmt: skip
     summary = json.loads((out / "summary.json").read_text())
-    needs_algebra = {"fourier", "progress_measures", "attention", "clock_pizza", "groups"}
+    needs_algebra = {"explain", "fourier", "progress_measures", "attention", "clock_pizza", "groups"}
     reasons = [r for r in summary["does_not_apply"] if operation in r]
     assert bool(reasons) == (name in needs_algebra)
     assert summary["outcome"]["said"].startswith("The run has not generalised")

@@ -126,6 +126,39 @@ SINGLE = stacked(
 )
 COSETS = stacked("neuron", [0, 1, 2], side="left", concentration=[2.0, 1.0, 1e-9])
 BY_NAME = figures.representation_colours(["standard"])
+EFFECTS = pd.DataFrame(
+    {
+        "label": ["a over control", "b over control", "c over control", "d over control"],
+        "ratio": [2.0, 0.5, np.inf, np.nan],
+        "low": [1.6, 0.4, 3.0, np.nan],
+        "high": [2.5, 0.6, np.inf, np.nan],
+        "zone": np.log(1.15),
+        "n_pairs": [3, 3, 3, 0],
+        "n_censored": [0, 0, 3, 0],
+        "verdict": ["later", "earlier", "later", "not evaluable"],
+        "why": ["", "", "", "norm path: 0.1, allowed 0.005"],
+    }
+)
+BRANCHES = pd.DataFrame(
+    {
+        "label": "norm",
+        "pair": ["0"] * 3 + ["1"] * 3,
+        "since": [0, 10, 20] * 2,
+        "test_accuracy": [0.0, 0.4, 1.0] * 2,
+    }
+)
+ARMS = figures.arm_lines(["norm", "control"])
+ORDER = pd.DataFrame(
+    {"what": ["memorization", "grokking", "cleanup"], "before": [0, 10, 100], "step": [10, 100, np.nan]}
+)
+BOARD = pd.DataFrame(
+    {
+        "theory": ["norm_clock", "norm_clock", "capacity"],
+        "column": ["norm", "norm", "checkpoints"],
+        "verdict": ["supported", "undecided", "contradicted"],
+    }
+)
+GRID = {"theories": ["norm_clock", "capacity"], "columns": ["checkpoints", "norm"]}
 NOTHING = pd.DataFrame({"step": pd.Series(dtype="int64")})
 GROKKING = Transition("test_accuracy", 0.95, 10, 100)
 
@@ -134,12 +167,14 @@ DRAWN = {
     "attention_map": lambda ax: figures.attention_map(
         pairs(3, "first", "second", L0H1=0.5), ax, head="L0H1", said="constant"
     ),
+    "branch_curves": lambda ax: figures.branch_curves(BRANCHES, ax, lines=ARMS, threshold=0.95),
     "coefficient_curve": lambda ax: figures.coefficient_curve(COEFFICIENTS, ax),
     "complexity_curves": lambda ax: figures.complexity_curves(COMPLEXITY, ax),
     "concentration_curves": lambda ax: figures.concentration_curves(COSETS, ax),
     "component_map": lambda ax: figures.component_map(COMPONENTS, KEY, ax),
     "direction_curves": lambda ax: figures.direction_curves(DISTANCES, ax),
     "double_curves": lambda ax: figures.double_curves(PARTS, ax, colours=K_COLOURS),
+    "effect_intervals": lambda ax: figures.effect_intervals(EFFECTS, ax),
     "feature_curves": lambda ax: figures.feature_curves(SPARSITY, SPECTRUM, KEY, ax),
     "feature_kernel_curves": lambda ax: figures.feature_kernel_curves(KERNELS, ax),
     "formula_curves": lambda ax: figures.formula_curves(ALGORITHM, ax),
@@ -153,6 +188,7 @@ DRAWN = {
     "neuron_histogram": lambda ax: figures.neuron_histogram(NEURONS, KEY, ax),
     "noise_curve": lambda ax: figures.noise_curve(GRADIENTS, ax),
     "norm_curves": lambda ax: figures.norm_curves(NORMS, ax, lines=LINES),
+    "order_brackets": lambda ax: figures.order_brackets(ORDER, ax),
     "periodicity_curves": lambda ax: figures.periodicity_curves(PERIODICITY, ax, colours=HEADS),
     "progress_curves": lambda ax: figures.progress_curves(MEASURES, ax),
     "qk_bars": lambda ax: figures.qk_bars(CIRCUITS, ax, colours=HEADS),
@@ -169,6 +205,7 @@ DRAWN = {
     "speed_curve": lambda ax: figures.speed_curve(DISTANCES, NORMS, ax),
     "tangent_kernel_curves": lambda ax: figures.tangent_kernel_curves(KERNELS, ax),
     "total_norm_curve": lambda ax: figures.total_norm_curve(NORMS, ax),
+    "verdict_grid": lambda ax: figures.verdict_grid(BOARD, ax, **GRID),
 }
 # What lies over another picture: it names no axis.
 BANDS = {
@@ -178,6 +215,14 @@ BANDS = {
 }
 # The words that the axes hold where the network has nothing of the kind.
 LACKING = {
+    "branch_curves": (lambda ax: figures.branch_curves(NOTHING, ax, lines=ARMS), "does not apply"),
+    "effect_intervals": (lambda ax: figures.effect_intervals(EFFECTS[:0], ax), "no arm was trained"),
+    "order_brackets": (
+        lambda ax: figures.order_brackets(ORDER[:0], ax), "no table says when anything began",
+    ),
+    "verdict_grid": (
+        lambda ax: figures.verdict_grid(BOARD[:0], ax, theories=[], columns=[]), "no prediction",
+    ),
     "coefficient_curve": (lambda ax: figures.coefficient_curve(NOTHING, ax), "does not apply"),
     "complexity_curves": (lambda ax: figures.complexity_curves(NOTHING, ax), "does not apply"),
     "concentration_curves": (
@@ -238,7 +283,18 @@ def drawn_within(ax):
     return np.asarray(canvas.buffer_rgba())[rows, int(box.x0) : int(box.x1)].copy()
 
 
-ALONG_STEPS = sorted(set(DRAWN) - {"attention_map", "component_map", "neuron_histogram", "qk_bars"})
+NOT_ALONG_STEPS = {
+    *(
+        "attention_map",
+        "branch_curves",
+        "component_map",
+        "effect_intervals",
+        "neuron_histogram",
+        "order_brackets",
+    ),
+    *("qk_bars", "verdict_grid"),
+}
+ALONG_STEPS = sorted(set(DRAWN) - NOT_ALONG_STEPS)
 
 
 @pytest.mark.parametrize("name", sorted(set(ALONG_STEPS) - {"speed_curve"}))

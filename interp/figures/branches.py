@@ -1,0 +1,102 @@
+"""Curves of arms since their branch: every pair thin, their median thick."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from interp.figures import style
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LABELS = {
+    "train_loss": "train loss (nats)",
+    "test_loss": "test loss (nats)",
+    "train_accuracy": "train accuracy",
+    "test_accuracy": "test accuracy",
+    "margin": "mean train margin (nats)",
+    "norm": "norm of all weights",
+}
+# Each arm has a colour and dashes of its own.
+LINES = (
+    (style.VERMILION, "-"),
+    (style.BLUE, "--"),
+    (style.BLACK, ":"),
+    (style.GREEN, "-."),
+    (style.PURPLE, "-"),
+    (style.ORANGE, "--"),
+)
+
+
+def arm_lines(names: list[str]) -> dict[str, dict[str, Any]]:
+    """Colour and dashes of each arm.
+
+    >>> arm_lines(["norm", "control"])["control"]
+    {'color': '#0072B2', 'ls': '--', 'label': 'control'}
+    """
+    return {
+        name: {"color": LINES[i % len(LINES)][0], "ls": LINES[i % len(LINES)][1], "label": name}
+        for i, name in enumerate(names)
+    }
+
+
+def branch_curves(
+    table: "pd.DataFrame",
+    ax: Axes,
+    *,
+    quantity: str = "test_accuracy",
+    lines: Mapping[str, Mapping[str, Any]],
+    threshold: float | None = None,
+    **legend: Any,
+) -> Axes:
+    """One quantity of several arms against the steps since their branch.
+
+    Args:
+        table: label, pair, since and the quantity; may be empty.
+        lines: of `arm_lines`, by label.
+        threshold: of an event, as a line across.
+        legend: options of the legend.
+    """
+    known = table.dropna(subset=[quantity]) if quantity in table else table[:0]
+    if not len(known):
+        ax.set_axis_off()
+        style.legend_or_note(ax)
+        return ax
+    for label, line in lines.items():
+        mine = known[known["label"] == label].sort_values("since", kind="stable")
+        pairs = [
+            (part["since"].to_numpy(float), part[quantity].to_numpy(float))
+            for _, part in mine.groupby("pair")
+        ]
+        for steps, values in pairs:
+            ax.plot(steps, values, color=line["color"], ls=line["ls"], lw=0.5, alpha=0.45)
+        if pairs:
+            ax.plot(*median_curve(pairs), lw=1.8, **line)
+    if threshold is not None:
+        ax.axhline(threshold, color="0.6", lw=0.6, zorder=0)
+    ax.set_xlabel("steps since the branch")
+    ax.set_ylabel(LABELS.get(quantity, quantity))
+    ax.set_xlim(left=0)
+    # Four-digit steps side by side.
+    ax.locator_params(axis="x", nbins=5)
+    style.legend_above(ax, n_columns=2, **legend)
+    return ax
+
+
+def median_curve(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Median over pairs at the steps of all of them, as far as at least half of them go.
+
+    Args:
+        pairs: steps, rising, and values of each.
+
+    >>> median_curve([(np.array([0.0, 10.0]), np.array([0.0, 1.0])), (np.array([0.0, 20.0]), np.array([0.0, 4.0]))])
+    (array([ 0., 10., 20.]), array([0. , 1.5, 2.5]))
+    """
+    ends = sorted((steps[-1] for steps, _ in pairs), reverse=True)
+    last = ends[(len(pairs) - 1) // 2]
+    grid = np.unique(np.concatenate([steps for steps, _ in pairs]))
+    grid = grid[grid <= last]
+    # An arm ends when its event has come: it stays where it was.
+    return grid, np.median([np.interp(grid, steps, values) for steps, values in pairs], axis=0)

@@ -1,0 +1,300 @@
+"""What the numbers say, in plain words: other numbers give other words. Every sentence carries its status.
+
+observed      read off the checkpoints of the run alone
+this run      from jitter pairs of arms
+this recipe   from seeds
+exploratory   not written down before it was trained
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from interp.ground.plain_text import number_of
+from interp.report.account import Account
+from interp.tables.outcome import relapses_said
+from interp.theories.in_words import (
+    CONSISTENT,
+    CONTRADICTED,
+    NOT_EVALUABLE,
+    SUPPORTED,
+    UNDECIDED,
+)
+from interp.theories.statistic import Absent, Observed, Region
+from interp.theories.verdict import EXPLORATORY, STATUS, Verdict
+
+OBSERVED = "observed"
+DECIDED = (SUPPORTED, CONTRADICTED)
+# Who speaks, by status and whether arms are in it.
+_SPEAKS = {
+    ("this run", True): "On this run, the trained arms",
+    ("this recipe", True): "Over seeds of this recipe, the trained arms",
+    (EXPLORATORY, True): "Arms of which nothing was locked",
+    (EXPLORATORY, False): "The checkpoints alone, with nothing locked,",
+    (OBSERVED, False): "The checkpoints alone",
+}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence with its status; with the verdict that it tells, if it is of one."""
+
+    text: str
+    status: str
+    verdict: str | None = None
+
+
+def plain(name: str) -> str:
+    """A name in words.
+
+    >>> plain("hidden_progress")
+    'hidden progress'
+    """
+    return name.replace("_", " ")
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in a row.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def number(x: float) -> str:
+    """A number as a page shows it.
+
+    >>> number(1.6249), number(float("nan")), number(float("inf")), number(1268.4)
+    ('1.62', 'not known', 'no bound', '1268')
+    """
+    if not math.isfinite(x):
+        return "not known" if math.isnan(x) else "no bound"
+    return f"{x:.0f}" if 1000 <= abs(x) < 1e6 else f"{x:.3g}"
+
+
+def spanned(row: Verdict) -> str:
+    """The number of a verdict with its interval; empty where it has none."""
+    if row.found is None:
+        return ""
+    if math.isnan(row.low):
+        return f"{number(row.value)} (no interval)"
+    return f"{number(row.value)} ({number(row.low)} to {number(row.high)})"
+
+
+def within(region: Region | None) -> str:
+    """A region in words, its ends as a page shows numbers.
+
+    >>> within(Region(1 / 1.15, 1.15)), within(Region(low=1.25)), within(None)
+    ('0.87 to 1.15', 'at least 1.25', 'everything else')
+    """
+    if region is None:
+        return "everything else"
+    low, high = (None if x is None else float(f"{x:.3g}") for x in (region.low, region.high))
+    return str(Region(low, high))
+
+
+def answer(account: Account) -> list[Sentence]:
+    """What the evidence supports, contradicts or leaves undecided, in a few sentences."""
+    found = [_under_what(account), Sentence(account.ended.said, OBSERVED)]
+    for (status, has_arms), who in _SPEAKS.items():
+        rows = [row for row in account.rows if row.found is not None and row.status == status]
+        found += _standing([row for row in rows if _is_of_arms(row) == has_arms], who, status)
+    found += [
+        Sentence(_told(row), row.status, row.verdict)
+        for row in account.rows
+        if row.prediction.primary and row.verdict in DECIDED
+    ]
+    return [*found, Sentence(_CAUTION, OBSERVED if not account.n_trained else _status_of(account))]
+
+
+_CAUTION = (
+    "These verdicts stand side by side: theories that do not compete may all stand, and nothing adds them up."
+)
+
+
+def _status_of(account: Account) -> str:
+    """The status of what is said of the arms as such."""
+    if account.lock is None:
+        return EXPLORATORY
+    kinds = set(account.arms["kind"]) if len(account.arms) else set()
+    return next((text for kind, text in STATUS.items() if kind in kinds), OBSERVED)
+
+
+def _under_what(account: Account) -> Sentence:
+    """Whether anything was trained, and whether it was predicted before."""
+    if not account.n_trained:
+        commands = f"{account.command('interp predict RUN')}, then {account.command('interp battery RUN')}"
+        return Sentence(
+            f"Nothing was trained{'' if account.lock else ', and no prediction was locked'}: what follows rests on the "
+            f"checkpoints alone, which show an order and sizes but no cause. To try the theories: {commands}.",
+            OBSERVED,
+        )
+    branches = "branch" if account.n_trained == 1 else "branches"
+    counts = f"{account.n_trained} {branches} of this run"
+    if account.lock is None:
+        return Sentence(
+            f"{counts} were trained without a lock: no prediction was written down before, so that everything below is "
+            "exploratory.",
+            EXPLORATORY,
+        )
+    n_primary = len(account.lock.primary)
+    return Sentence(
+        f"{number_of(len(account.lock.predictions), 'prediction')}, {n_primary} of them primary, were locked "
+        f"({account.lock.hash[:12]}, {account.lock.time}) before {counts} were trained.",
+        _status_of(account),
+    )
+
+
+def _is_of_arms(row: Verdict) -> bool:
+    return not isinstance(row.prediction.statistic, (Observed, Absent))
+
+
+def _standing(rows: Sequence[Verdict], who: str, status: str) -> list[Sentence]:
+    """Which theories the rows of one status support, contradict, or leave undecided."""
+    verdicts = by_theory(rows)
+    groups: dict[str, list[str]] = {"support": [], "contradict": [], "both": [], "undecided": [], "allow": []}
+    for theory, there in verdicts.items():
+        groups[_group(there)].append(plain(theory))
+    parts = []
+    if groups["support"]:
+        parts.append(f"support {listed(groups['support'])}")
+    if groups["contradict"]:
+        parts.append(f"contradict {listed(groups['contradict'])}")
+    if groups["both"]:
+        parts.append(f"support one prediction and contradict another of {listed(groups['both'])}")
+    if groups["allow"]:
+        parts.append(f"are what {listed(groups['allow'])} would lead to, but so would a rival")
+    if groups["undecided"]:
+        parts.append(f"leave {listed(groups['undecided'])} undecided")
+    return [Sentence(f"{who} {'; they '.join(parts)}.", status)] if parts else []
+
+
+def by_theory(rows: Sequence[Verdict]) -> dict[str, set[str]]:
+    """The verdicts of each theory: those of its primary rows where one of them is decided, else of all."""
+    found: dict[str, set[str]] = {}
+    for theory in dict.fromkeys(row.prediction.theory for row in rows):
+        mine = [row for row in rows if row.prediction.theory == theory]
+        primary = {row.verdict for row in mine if row.prediction.primary}
+        found[theory] = primary if primary & set(DECIDED) else {row.verdict for row in mine}
+    return found
+
+
+def _group(verdicts: set[str]) -> str:
+    if SUPPORTED in verdicts:
+        return "both" if CONTRADICTED in verdicts else "support"
+    if CONTRADICTED in verdicts:
+        return "contradict"
+    return "allow" if CONSISTENT in verdicts else "undecided"
+
+
+def _told(row: Verdict) -> str:
+    """A decided row in a sentence: what was predicted, what was found, what the rival would need."""
+    of = row.prediction
+    rival = "" if of.rival_region is None else f"; the rival, {of.rival}, requires {within(of.rival_region)}"
+    return (
+        f"{plain(of.theory).capitalize()}: {of.statement} Found: {_unit(row)}{spanned(row)}, where it requires "
+        f"{within(of.required)}{rival}."
+    )
+
+
+def _unit(row: Verdict) -> str:
+    is_ratio = row.found is not None and row.found.is_log
+    return "ratio of times " if is_ratio else ""
+
+
+def happened(account: Account) -> list[Sentence]:
+    """What began on the parent, and in which order as far as the checkpoints tell."""
+    begun = account.moves.dropna(subset=["step"])
+    found = [Sentence(_order_said(begun), OBSERVED)] if len(begun) else []
+    never = account.moves[account.moves["step"].isna()]
+    if len(never):
+        found.append(Sentence(f"Not seen by the last checkpoint: {listed(never['what'])}.", OBSERVED))
+    memorized, grokked = account.ended.memorization, account.ended.grokking
+    if (
+        memorized is not None
+        and grokked is not None
+        and memorized.step is not None
+        and grokked.step is not None
+    ):
+        steps = grokked.step - memorized.step
+        said = f"From memorization to generalisation it took {number_of(steps, 'step')}"
+        found.append(Sentence(f"{said}{relapses_said(grokked)}.", OBSERVED))
+    return found or [Sentence("No table of the run says when anything began.", OBSERVED)]
+
+
+def _order_said(begun: pd.DataFrame) -> str:
+    """The first to move, and what came after; together where the brackets overlap."""
+    groups: list[list[pd.Series]] = []
+    for _, row in begun.iterrows():
+        since = 0.0 if math.isnan(row["before"]) else row["before"]
+        if groups and since < max(other["step"] for other in groups[-1]):
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    told = [_together(group) for group in groups]
+    first, *later = told
+    return f"First to move: {first}" + "".join(f"; then {text}" for text in later) + "."
+
+
+def _together(group: Sequence[pd.Series]) -> str:
+    text = listed([f"{row['what']} ({_bracket(row)})" for row in group])
+    return text if len(group) == 1 else f"{text}, in an order that the brackets leave open"
+
+
+def _bracket(row: pd.Series) -> str:
+    if math.isnan(row["before"]):
+        return f"by step {row['step']:.0f}"
+    return f"steps {row['before']:.0f} to {row['step']:.0f}"
+
+
+def changed(account: Account) -> list[Sentence]:
+    """What became of the arms, by verdict."""
+    if not len(account.effects):
+        return [Sentence("No arm was trained.", OBSERVED)]
+    status, found = _status_of(account), []
+    for verdict, opening in (
+        ("later", "Later than the reference"),
+        ("earlier", "Earlier than the reference"),
+    ):
+        if rows := _with_verdict(account, verdict):
+            found.append(Sentence(f"{opening}: {'; '.join(map(_effect, rows))}.", status))
+    if rows := _with_verdict(account, "equal"):
+        found.append(
+            Sentence(f"As late as the reference, within what counts as equal: {_by_reference(rows)}.", status)
+        )
+    if rows := _with_verdict(account, UNDECIDED):
+        found.append(Sentence(f"Undecided: {'; '.join(map(_effect, rows))}.", status))
+    if rows := _with_verdict(account, NOT_EVALUABLE):
+        reasons = dict.fromkeys(row["why"] for row in rows)
+        told = [f"{_by_reference([row for row in rows if row['why'] == why])} ({why})" for why in reasons]
+        found.append(Sentence(f"Not evaluable, and counted for nothing: {'; '.join(told)}.", status))
+    return found
+
+
+def _with_verdict(account: Account, verdict: str) -> list[dict]:
+    return account.effects[account.effects["verdict"] == verdict].to_dict("records")
+
+
+def _by_reference(rows: Sequence[Mapping]) -> str:
+    """The labels of effects, those of one reference together."""
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        arm, _, over = row["label"].partition(" over ")
+        groups.setdefault(over, []).append(arm)
+    return "; ".join(f"{listed(arms)} over {over}" for over, arms in groups.items())
+
+
+def _effect(row: Mapping) -> str:
+    if math.isnan(row["low"]):
+        return f"{row['label']} {number(row['ratio'])} times (one pair)"
+    if math.isinf(row["high"]) and row["low"] == 0:
+        return f"{row['label']} without a bound (both are censored)"
+    if math.isinf(row["high"]):
+        return f"{row['label']} at least {number(row['low'])} times (censored)"
+    if row["low"] == 0:
+        return f"{row['label']} at most {number(row['high'])} times (the reference is censored)"
+    return f"{row['label']} {number(row['ratio'])} times ({number(row['low'])} to {number(row['high'])})"
