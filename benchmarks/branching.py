@@ -2,7 +2,8 @@
 
     python benchmarks/branching.py [--p 113]
 
-Ratios within this process, the median over rounds that take turns, so that a slow moment of the machine meets all alike.
+Ratios within this process, the median over rounds that take turns, so that a slow moment of the machine meets all
+alike.
 Two arms on two cores: steps a second of two processes of one thread each, over twice those of one such process alone.
 """
 
@@ -62,7 +63,10 @@ class Stretch:
         self.weights = {k: w.requires_grad_() for k, w in initial_weights(recipe.model, recipe.seed).items()}
         self.data = Data(recipe.task.task(), recipe, "cpu")
         self.optimizer = Optimizer(recipe.optimizer, self.weights, None)
-        paths = {f"control/norm/{k}": torch.full((10**4,), float(w.norm())) for k, w in self.weights.items()}
+        paths = {
+            f"control/norm/{k}": torch.full((10**4,), float(w.detach().norm()))
+            for k, w in self.weights.items()
+        }
         paths["control/margin"] = torch.ones(10**4)
         self.acting = Acting(rules, self.weights, 0, paths=Paths(paths) if rules else None, records=records)
         self.step = 0
