@@ -131,7 +131,7 @@ def seconds_of(text: str) -> float:
 def duration(seconds: float) -> str:
     """A duration in hours and minutes.
 
-    >>> duration(5400), duration(30)
+    >>> duration(5400.0), duration(30.0)
     ('1 h 30 min', '1 min')
     """
     minutes = max(round(seconds / 60), 1)

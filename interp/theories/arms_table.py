@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from interp.ground.plain_text import shown
+from interp.theories.branch_points import aligned_steps
 
 COLUMNS = [
     *("arm", "dose", "pair", "kind", "reference", "reference_dose", "branch_step", "event", "threshold"),
@@ -74,8 +75,7 @@ _WANTED = f"It needs the columns {', '.join(COLUMNS)}, and one row an arm, dose,
 def check_arms(table: pd.DataFrame) -> pd.DataFrame:
     """The arms table with its types, complete; other columns are dropped.
 
-    Pairs that are runs of several seeds leave at steps of their own. A column `point` names the branch point then
-    ("main", "later"), and stands for the step: all rows of one have the step of its first row here.
+    A column `point` names branch points where pairs leave at steps of their own (`aligned_steps`).
 
 
     Columns:
@@ -131,22 +131,6 @@ def check_arms(table: pd.DataFrame) -> pd.DataFrame:
     _check_identity(arms)
     _check_references(arms)
     return arms
-
-
-def aligned_steps(rows: pd.DataFrame, point: pd.Series) -> pd.Series:
-    """The branch step of each row, the same in all pairs for one point: that of the point's first row.
-
-    Raises:
-        ValueError: if a pair leaves at two steps at one point.
-    """
-    steps = rows.assign(point=point).groupby(["pair", "point"])["branch_step"].nunique()
-    if (steps > 1).any():
-        pair, name = steps[steps > 1].index[0]
-        raise ValueError(
-            f"An arms table needs one branch step a pair and point, got {steps.max()} of pair {pair!r} at point "
-            f"{name!r}. Give points of different steps different names."
-        )
-    return rows["branch_step"].groupby(point).transform("first")
 
 
 def place(arms: pd.DataFrame, is_wrong: pd.Series) -> str:
@@ -242,13 +226,8 @@ def _check_steps(arms: pd.DataFrame) -> None:
     for name in ("branch_step", "before", "step", "budget"):
         _refuse(arms, arms[name] < 0, f"no negative {name}", name, "Count steps since the branch")
     _refuse(arms, arms["branch_step"] % 1 != 0, "a whole branch_step", "branch_step", "Count optimizer steps")
-    _refuse(
-        arms,
-        arms["valid"] & (arms["budget"] == 0),
-        "a budget above 0 in valid rows",
-        "budget",
-        "Give what was trained",
-    )
+    untrained = arms["valid"] & (arms["budget"] == 0)
+    _refuse(arms, untrained, "a budget above 0 in valid rows", "budget", "Give what was trained")
     _refuse(
         arms,
         arms["before"] > arms["step"],

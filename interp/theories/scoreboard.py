@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from interp.theories.arms_table import aligned_steps, check_arms
+from interp.theories.arms_table import check_arms
+from interp.theories.branch_points import aligned_steps
 from interp.theories.in_words import NOT_TESTABLE
 from interp.theories.lock import Lock
 from interp.theories.prediction import Prediction

@@ -65,24 +65,53 @@ def train_jobs(
     Ctrl-C lets each process end its step and save, then raises KeyboardInterrupt; called again, it goes on.
 
     Args:
-        n_processes: how many at once; one thread each where there are several.
+        n_processes: how many at once, in processes of one thread each; 1: one by one in this process.
         is_over: asked before a job is begun; from then on nothing new is.
 
     Returns:
         What became of each job that was begun or could not be, in the order of their ends.
     """
+    try:
+        return _one_by_one(jobs, is_over) if n_processes == 1 else _at_once(jobs, n_processes, is_over)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Stopped; everything is saved. The same command goes on.") from None
+
+
+def _one_by_one(jobs: Sequence[Job], is_over: Callable[[], bool]) -> list[JobEnd]:
+    """In this process, with its threads and its own display."""
     waiting, ends = list(jobs), []
-    done: set[Path] = set()
-    threads = 1 if n_processes > 1 else torch.get_num_threads()
-    with _processes(n_processes, threads) as (pool, display):
+    while waiting and not is_over():
+        paths = {job.path for job in waiting}
+        ready = next((job for job in waiting if not {*job.after} & paths), None)
+        if ready is None:
+            break
+        waiting.remove(ready)
+        if why := _why_not(ready):
+            ends.append(JobEnd(job=ready, ended="failed", why=why))
+            continue
+        ended, why = _train(ready)
+        ends.append(JobEnd(job=ready, ended=ended, why=why))
+        if ended == "interrupted":
+            raise KeyboardInterrupt
+    return ends
+
+
+def _why_not(job: Job) -> str:
+    """Why a job cannot be begun although nothing is waited for: what it follows is not there."""
+    lacking = [path for path in job.after if not _is_complete(path)]
+    return f"it follows {lacking[0].name}, which was not trained to its end" if lacking else ""
+
+
+def _at_once(jobs: Sequence[Job], n_processes: int, is_over: Callable[[], bool]) -> list[JobEnd]:
+    waiting, ends = list(jobs), []
+    with _processes(n_processes) as (pool, display):
         running: dict[Future, Job] = {}
         while waiting or running:
             ready = [job for job in waiting if not ({*job.after} & _open(waiting, running))]
             while ready and len(running) < n_processes and not is_over():
                 job = ready.pop(0)
                 waiting.remove(job)
-                if lacking := [path for path in job.after if path not in done and not _is_complete(path)]:
-                    why = f"it follows {lacking[0].name}, which was not trained to its end"
+                if why := _why_not(job):
                     ends.append(JobEnd(job=job, ended="failed", why=why))
                     continue
                 with _deaf_to_ctrl_c():
@@ -103,10 +132,8 @@ def train_jobs(
                         "saved is kept: the same command goes on, with fewer processes if need be."
                     ) from error
                 ends.append(JobEnd(job=job, ended=ended, why=why))
-                if ended == "complete":
-                    done.add(job.path)
                 if ended == "interrupted":
-                    raise KeyboardInterrupt("Stopped; everything is saved. The same command goes on.")
+                    raise KeyboardInterrupt
     return ends
 
 
@@ -179,12 +206,10 @@ class _Display:
 
 
 @contextmanager
-def _processes(n: int, threads: int) -> Iterator[tuple[ProcessPoolExecutor, _Display]]:
+def _processes(n: int) -> Iterator[tuple[ProcessPoolExecutor, _Display]]:
     context = get_context("spawn")
     messages = context.SimpleQueue()
-    pool = ProcessPoolExecutor(
-        n, mp_context=context, initializer=_begin, initargs=(os.getpid(), threads, messages)
-    )
+    pool = ProcessPoolExecutor(n, mp_context=context, initializer=_begin, initargs=(os.getpid(), messages))
     display = _Display(messages)
     try:
         yield pool, display
@@ -198,11 +223,11 @@ def _processes(n: int, threads: int) -> Iterator[tuple[ProcessPoolExecutor, _Dis
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin(parent: int, threads: int, messages: Any) -> None:
+def _begin(parent: int, messages: Any) -> None:
     parent_watch.end_with(parent)
     # Between two jobs; while one trains, Ctrl-C ends its step and saves.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     lock = threading.Lock()
 

@@ -10,7 +10,8 @@ from interp.runs.settings import value_of
 from interp.training.arms import CONTROL, Arm, Until, arm_from_json
 from interp.trials.entry import Entry
 from interp.trials.facts import facts_of
-from interp.trials.planned import GROUPS, UNTIL, planned_arms
+from interp.trials.planned import GROUPS, planned_arms
+from interp.trials.planned_arm import UNTIL
 
 
 def chosen_entries(

@@ -13,7 +13,8 @@ from interp.theories.lock import Lock, read_lock, write_lock
 from interp.trials.entry import Entry, entry_from_json
 from interp.trials.facts import Facts, facts_of
 from interp.trials.outcomes import EVENTS
-from interp.trials.planned import Planned, planned_arms
+from interp.trials.planned import planned_arms
+from interp.trials.planned_arm import Planned
 
 PREDICTIONS = "predictions.json"
 # Of the steps that the parent took from the branch: an arm that has not got there by then is censored.

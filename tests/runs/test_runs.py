@@ -585,8 +585,8 @@ def test_configs_that_contradict_themselves(annotations_off):
             "name to be one of 'adamw', 'adam', 'sgd', got 'AdamW'",
         ),
         (
-            lambda: tiny_config(optimizer={"loss_dtype": "float16"}),
-            "loss_dtype to be one of 'float64', 'float32'",
+            lambda: tiny_config(optimizer={"loss_dtype": "float8"}),
+            "loss_dtype to be one of 'float64', 'float32', 'float16'",
         ),
     ]
     for make, message in cases:

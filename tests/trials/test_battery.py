@@ -187,7 +187,7 @@ def test_runs_of_several_seeds_are_the_pairs_of_a_recipe(tmp_path):
     out = tmp_path / "trial"
     lock = predict(runs, out, steps=40)
     assert kind_of(lock) == "seed" and lock.n_pairs == 2
-    planned = plan(runs, out, theories=["naive_loss_minimisation"], n_processes=2)
+    planned = plan(runs, out, theories=["naive_loss_minimisation"], n_processes=1)
     train_plan(runs, out, planned)
     tables = gather(out, about_lock(lock), kind_of(lock))
     arms = check_arms(tables["arms"])
