@@ -27,9 +27,10 @@ from interp.interventions.parts import (
     check_places,
     cyclic,
     frequency_span,
-    projected,
+    grafted_span,
+    kept_span,
     rows,
-    with_rows,
+    scaled_span,
 )
 from interp.mathematics import fourier
 from interp.networks.config import Weights
@@ -74,10 +75,7 @@ class KeepFrequencies(_OfFrequencies):
 
     def edit(self, weights: Weights, bench: Bench) -> Weights:
         basis = frequency_span(bench, self.frequencies)
-        share = float(self.constant)
-        return with_rows(
-            weights, bench, self.where, lambda _, x: projected(x, basis) + share * x.mean(0, keepdim=True)
-        )
+        return kept_span(weights, bench, self.where, basis, float(self.constant))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,10 +87,7 @@ class RemoveFrequencies(_OfFrequencies):
     untouched: ClassVar[str] = "the other frequencies, the mean, tokens that are no residue, other tensors"
 
     def edit(self, weights: Weights, bench: Bench) -> Weights:
-        basis = frequency_span(bench, self.frequencies)
-        if not self.frequencies:
-            return dict(weights)
-        return with_rows(weights, bench, self.where, lambda _, x: x - projected(x, basis))
+        return scaled_span(weights, bench, self.where, frequency_span(bench, self.frequencies), 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +100,7 @@ class ScaleFrequencies(_OfFrequencies):
     untouched: ClassVar[str] = "the other frequencies, the mean, tokens that are no residue, other tensors"
 
     def edit(self, weights: Weights, bench: Bench) -> Weights:
-        basis = frequency_span(bench, self.frequencies)
-        if not self.frequencies:
-            return dict(weights)
-        return with_rows(weights, bench, self.where, lambda _, x: x + (self.factor - 1) * projected(x, basis))
+        return scaled_span(weights, bench, self.where, frequency_span(bench, self.frequencies), self.factor)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,15 +120,7 @@ class GraftFrequencies(_OfFrequencies):
     untouched: ClassVar[str] = "the other frequencies, the mean, tokens that are no residue, other tensors"
 
     def edit(self, weights: Weights, bench: Bench) -> Weights:
-        basis = frequency_span(bench, self.frequencies)
-        for place in self.where:
-            axes(bench, place)
-        donor = bench.donor(self.donor, weights, self.tensors)
-        if not self.frequencies:
-            return dict(weights)
-        return with_rows(
-            weights, bench, self.where, lambda axis, x: x + projected(rows(donor, axis).to(x) - x, basis)
-        )
+        return grafted_span(weights, bench, self.where, frequency_span(bench, self.frequencies), self.donor)
 
 
 def frequency_norms(weights: Weights, bench: Bench, place: Place) -> Float[Tensor, " frequency"]:

@@ -19,7 +19,7 @@ from interp.mathematics.groups import Group, named_group
 from interp.mathematics.representations import irreducible_representations, matrix_element_basis
 from interp.networks.config import Weights
 from interp.networks.objective import precise
-from interp.tasks.structure import Cyclic, FiniteGroup
+from interp.tasks.structure import Cyclic, FiniteGroup, carriers
 
 Place = Literal["W_E", "W_L"]
 PLACES: tuple[Place, ...] = ("W_E", "W_L")
@@ -80,7 +80,7 @@ def axes(bench: Bench, place: Place) -> list[Axis]:
     structure, config = bench.known_task.structure, bench.config
     if isinstance(structure, Cyclic):
         n = structure.order
-        named = [_carriers(names, n) for names in (structure.first, structure.second, structure.answer)]
+        named = [carriers(names, n) for names in (structure.first, structure.second, structure.answer)]
     elif isinstance(structure, FiniteGroup):
         named = [torch.arange(structure.group.order)] * 3
     else:
@@ -128,6 +128,42 @@ def projected(x: Float[Tensor, "n rest"], basis: Float[Tensor, "n m"]) -> Float[
     return basis @ (basis.T @ x)
 
 
+def kept_span(
+    weights: Weights, bench: Bench, places: tuple[Place, ...], basis: Float[Tensor, "n m"], mean: float = 0.0
+) -> Weights:
+    """The weights with nothing but a span in these places, and a share of the mean."""
+    return with_rows(
+        weights, bench, places, lambda _, x: projected(x, basis) + mean * x.mean(0, keepdim=True)
+    )
+
+
+def scaled_span(
+    weights: Weights, bench: Bench, places: tuple[Place, ...], basis: Float[Tensor, "n m"], factor: float
+) -> Weights:
+    """The weights with the part in a span times a factor; the same objects where the span is empty."""
+    if not basis.shape[1]:
+        return dict(weights)
+    return with_rows(weights, bench, places, lambda _, x: x + (factor - 1) * projected(x, basis))
+
+
+def grafted_span(
+    weights: Weights, bench: Bench, places: tuple[Place, ...], basis: Float[Tensor, "n m"], donor: str
+) -> Weights:
+    """The weights with the part in a span as a donor has it.
+
+    Raises:
+        ValueError: if there is no such donor, or it has other shapes.
+    """
+    for place in places:
+        axes(bench, place)
+    given = bench.donor(donor, weights, tuple(TENSOR_OF[place] for place in places))
+    if not basis.shape[1]:
+        return dict(weights)
+    return with_rows(
+        weights, bench, places, lambda axis, x: x + projected(rows(given, axis).to(x) - x, basis)
+    )
+
+
 def frequency_span(bench: Bench, frequencies: Iterable[int]) -> Float[Tensor, "n m"]:
     """Orthonormal columns: the cosine and the sine of each frequency, in the order of the algebra.
 
@@ -172,11 +208,3 @@ def representation_span(bench: Bench, names: Iterable[str]) -> Float[Tensor, "n 
         )
     bases = [matrix_element_basis(there[name]) for name in dict.fromkeys(names)]
     return torch.cat([torch.zeros(group.order, 0, dtype=torch.float64), *bases], 1)
-
-
-def _carriers(names: Int[Tensor, " p"], n: int) -> Int[Tensor, " n"]:
-    """The residue that carries each name 0 .. n-1."""
-    residues = torch.full((n,), -1)
-    named = names >= 0
-    residues[names[named]] = named.nonzero().squeeze(1)
-    return residues

@@ -16,12 +16,11 @@ from interp.interventions.bench import Bench
 from interp.interventions.parts import (
     TENSOR_OF,
     Place,
-    axes,
     check_places,
-    projected,
+    grafted_span,
+    kept_span,
     representation_span,
-    rows,
-    with_rows,
+    scaled_span,
 )
 from interp.networks.config import Weights
 
@@ -57,7 +56,7 @@ class KeepRepresentations(_OfRepresentations):
 
     def edit(self, weights: Weights, bench: Bench) -> Weights:
         basis = representation_span(bench, self.representations)
-        return with_rows(weights, bench, self.where, lambda _, x: projected(x, basis))
+        return kept_span(weights, bench, self.where, basis)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +68,7 @@ class RemoveRepresentations(_OfRepresentations):
     untouched: ClassVar[str] = "the other representations, tokens that are no element, other tensors"
 
     def edit(self, weights: Weights, bench: Bench) -> Weights:
-        basis = representation_span(bench, self.representations)
-        if not self.representations:
-            return dict(weights)
-        return with_rows(weights, bench, self.where, lambda _, x: x - projected(x, basis))
+        return scaled_span(weights, bench, self.where, representation_span(bench, self.representations), 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +81,9 @@ class ScaleRepresentations(_OfRepresentations):
     untouched: ClassVar[str] = "the other representations, tokens that are no element, other tensors"
 
     def edit(self, weights: Weights, bench: Bench) -> Weights:
-        basis = representation_span(bench, self.representations)
-        if not self.representations:
-            return dict(weights)
-        return with_rows(weights, bench, self.where, lambda _, x: x + (self.factor - 1) * projected(x, basis))
+        return scaled_span(
+            weights, bench, self.where, representation_span(bench, self.representations), self.factor
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,12 +100,6 @@ class GraftRepresentations(_OfRepresentations):
     untouched: ClassVar[str] = "the other representations, tokens that are no element, other tensors"
 
     def edit(self, weights: Weights, bench: Bench) -> Weights:
-        basis = representation_span(bench, self.representations)
-        for place in self.where:
-            axes(bench, place)
-        donor = bench.donor(self.donor, weights, self.tensors)
-        if not self.representations:
-            return dict(weights)
-        return with_rows(
-            weights, bench, self.where, lambda axis, x: x + projected(rows(donor, axis).to(x) - x, basis)
+        return grafted_span(
+            weights, bench, self.where, representation_span(bench, self.representations), self.donor
         )

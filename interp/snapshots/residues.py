@@ -15,7 +15,7 @@ from interp.mathematics.lines import LineMeans
 from interp.mathematics.relabelling import cyclic_names
 from interp.networks.layers import unembedding
 from interp.snapshots.snapshot import NotApplicable, Snapshot
-from interp.tasks.structure import Cyclic
+from interp.tasks.structure import Cyclic, carriers
 from interp.tasks.task import Task
 
 
@@ -114,7 +114,7 @@ class Residues:
             raise NotApplicable("This network has no weight that is known to be W_E.")
         if "embed.W_E" not in self._weights:
             raise NotApplicable("This network's embedding is one-hot: there is no W_E to analyse.")
-        tokens = self.structure.operand_tokens[0][_inverse(self.structure.first, self.n)]
+        tokens = self.structure.operand_tokens[0][carriers(self.structure.first, self.n)]
         return self._weights["embed.W_E"][tokens.to(self._device)]
 
     @cached_property
@@ -168,17 +168,9 @@ def _order(task: Task) -> int:
 
 def _answer_order(task: Task, device: torch.device) -> tuple[Int[Tensor, " n"], bool]:
     assert isinstance(task.structure, Cyclic)
-    order = _inverse(task.structure.answer, task.structure.order).to(device)
+    order = carriers(task.structure.answer, task.structure.order).to(device)
     return order, _is_in_order(order)
 
 
 def _is_in_order(index: Int[Tensor, " m"]) -> bool:
     return torch.equal(index, torch.arange(len(index), device=index.device))
-
-
-def _inverse(names: Int[Tensor, " p"], order: int) -> Int[Tensor, " n"]:
-    """The residue that carries each name 0 .. order-1."""
-    residues = torch.full((order,), -1)
-    named = names >= 0
-    residues[names[named]] = named.nonzero().squeeze(1)
-    return residues

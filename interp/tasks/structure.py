@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Int
 from torch import Tensor
 
@@ -42,3 +43,11 @@ class FiniteGroup:
 
 
 Structure = Cyclic | FiniteGroup
+
+
+def carriers(names: Int[Tensor, " p"], order: int) -> Int[Tensor, " n"]:
+    """The residue that carries each name 0 .. order-1 of a cyclic structure; -1 where none does."""
+    residues = torch.full((order,), -1)
+    named = names >= 0
+    residues[names[named]] = named.nonzero().squeeze(1)
+    return residues

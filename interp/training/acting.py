@@ -17,7 +17,7 @@ from interp.training.arms import Branch
 from interp.training.optimizer import Optimizer
 from interp.training.paths import Paths, read_paths
 from interp.training.rules.base import Now, Rule
-from interp.training.rules.recorded import mean_margin, tensor_norm
+from interp.training.rules.recorded import mean_margin, norms_of, update_norm
 
 _MEMORY = "rule"
 
@@ -47,8 +47,7 @@ class Acting:
             type(rule).logits is not Rule.logits or type(rule).penalty is not Rule.penalty for rule in rules
         )
         self._looks_back = records or any(rule.looks_back for rule in rules)
-        detached = {name: w.detach() for name, w in weights.items()}
-        self.memory = [rule.start(detached) for rule in self.rules]
+        self.memory = [rule.start(detached(weights)) for rule in self.rules]
         for key, tensor in (memory or {}).items():
             kind, name = key.split("/", 1)
             _, i, what = kind.split(".", 2)
@@ -87,24 +86,23 @@ class Acting:
         optimizer.step(now.step)
         self._act_on_weights(before, weights, now)
         if self.records:
-            moved = [tensor_norm(w.detach() - before[name]) for name, w in weights.items()]
-            now.records["update_norm"] = torch.stack(moved).square().sum().sqrt()
+            now.records["update_norm"] = update_norm(before, detached(weights))
 
     def _act_on_gradients(self, optimizer: Optimizer, weights: Weights, now: Now) -> None:
         if not self.rules:
             return
-        detached = {name: w.detach() for name, w in weights.items()}
+        current = detached(weights)
         gradients = {name: w.grad for name, w in weights.items() if w.grad is not None}
         names = tuple(weights)
         for rule, memory in zip(self.rules, self.memory, strict=True):
-            gradients = rule.gradients(gradients, detached, memory, now)
+            gradients = rule.gradients(gradients, current, memory, now)
             optimizer.forget(rule.forgets(names, now))
         for name, w in weights.items():
             w.grad = gradients.get(name)
 
     @torch.no_grad()
     def _act_on_weights(self, before: Weights, weights: Weights, now: Now) -> None:
-        after = {name: w.detach() for name, w in weights.items()}
+        after = detached(weights)
         for rule, memory in zip(self.rules, self.memory, strict=True):
             after = rule.updated(before, after, memory, now)
         for name, w in weights.items():
@@ -115,7 +113,7 @@ class Acting:
         """The norm of each tensor, for the row of a step; none where nothing is recorded."""
         if not self.records:
             return {}
-        return {f"norm/{name}": tensor_norm(w.detach()).item() for name, w in weights.items()}
+        return {f"norm/{name}": norm.item() for name, norm in norms_of(detached(weights)).items()}
 
     def state(self) -> Weights:
         """What the rules remember, to be saved beside the optimizer's state."""
@@ -148,6 +146,11 @@ def acting_in(run: Run, branch: Branch | None, weights: Weights, memory: Weights
             "--longer does both."
         )
     return Acting(rules, weights, first, paths=paths, memory=memory, records=True)
+
+
+def detached(weights: Weights) -> Weights:
+    """The same weights, outside of the graph of gradients."""
+    return {name: w.detach() for name, w in weights.items()}
 
 
 def split_state(state: Weights | None) -> tuple[Weights | None, Weights]:

@@ -17,7 +17,7 @@ from interp.runs.record import Status
 from interp.runs.run import Run, open_run
 from interp.runs.saving import save_checkpoint, save_history, save_latest, update_record
 from interp.runs.tensor_files import RunError
-from interp.training.acting import Acting, acting_in, is_finite, recorded, split_state
+from interp.training.acting import Acting, acting_in, detached, is_finite, recorded, split_state
 from interp.training.arms import Until, branch_of
 from interp.training.data import Data
 from interp.training.extension import ended_at
@@ -176,10 +176,6 @@ def _show_metrics(display: Any, shown: Any, row: Mapping[str, Any]) -> None:
         loss=f"loss {row['train_loss']:.1e} {row['test_loss']:.1e}",
         accuracy=f"acc {row['train_accuracy']:.3f} {row['test_accuracy']:.3f}",
     )
-
-
-def detached(weights: Weights) -> Weights:
-    return {name: w.detach() for name, w in weights.items()}
 
 
 def history_before(run: Run, step: int) -> list[dict[str, Any]]:
