@@ -66,7 +66,7 @@ def battery(
     import os
 
     from interp.runs.run import open_run
-    from interp.trials.battery import plan, train
+    from interp.trials.battery import cleanup_by_hand, plan, train
     from interp.trials.branching import gather
     from interp.trials.predicting import about_lock, kind_of, locked
 
@@ -86,14 +86,14 @@ def battery(
         return
     ends = train(parents, folder, planned, seconds=seconds, times=longer)
     lock = locked(folder, parents)
-    tables = gather(folder, about_lock(lock), kind_of(lock))
+    tables = gather(folder, about_lock(lock), kind_of(lock), cleanup_by_hand(parents, lock.n_pairs))
     for end in ends:
         if end.ended != "complete":
             say(f"{end.job.path}: {end.ended}. {end.why}")
     n_invalid = int((~tables["arms"].drop_duplicates(["arm", "dose", "pair", "branch_step"])["valid"]).sum())
     say(
         f"{folder}: arms.csv, levels.csv, checks.csv and curves.csv of {number_of(len(ends), 'arm')} this time"
-        + (f"; {number_of(n_invalid, 'arm')} failed a check and counts for nothing" if n_invalid else "")
+        + (f"; not evaluable, since a check failed: {number_of(n_invalid, 'arm')}" if n_invalid else "")
     )
     say(f"Next: interp report {runs[0]} --trial {folder}")
 

@@ -1,14 +1,11 @@
 """`interp branch`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from typer import Argument, Option
 
 from interp.ground.plain_text import number_of, say
-
-if TYPE_CHECKING:
-    from interp.runs.config import Recipe
 
 
 def branch(
@@ -83,11 +80,12 @@ def branch(
         raise ValueError(
             f"interp branch needs {', '.join(lacking)}. See interp branch --help for an example."
         )
+    from interp.runs.presets import named
     from interp.trials.branching import gather, train_entries
     from interp.trials.choosing import changed_arm, chosen_entries
 
     parent = open_run(run)
-    recipe = None if preset is None else _stated(preset)
+    recipe = None if preset is None else named(preset)
     changed = [changed_arm(name, set, fresh_optimizer=fresh_optimizer)] if set else []
     entries = chosen_entries(parent, at, arm or [], changed, steps=steps, is_whole=whole)
     ends = train_entries(
@@ -98,9 +96,3 @@ def branch(
     tables = gather(out, {"run": parent.name})
     say(f"{out}: arms.csv ({number_of(len(tables['arms']), 'row')}), levels.csv, checks.csv, curves.csv")
     say(f"Next: interp judge {out / 'arms.csv'} --out {out / 'judged'}")
-
-
-def _stated(preset: str) -> "Recipe":
-    from interp.runs import presets
-
-    return presets.named(preset)

@@ -215,13 +215,11 @@ def assembled(
     """
     from interp.runs import presets
     from interp.runs.schedule import LARGEST_STEP, make_schedule
-    from interp.runs.settings import value_of, with_settings
+    from interp.runs.settings import setting, with_settings
 
     for text in set_texts:
-        path, equals, value = text.partition("=")
-        if not equals or not path:
-            raise ValueError(f"--set {text}: needs FIELD=VALUE, as --set task.p=59.")
-        settings[path], typed[path] = value_of(value), f"--set {text}"
+        path, value = setting(text)
+        settings[path], typed[path] = value, f"--set {text}"
     for path, value in settings.items():
         if isinstance(value, str) and visible(value) != value:
             raise ValueError(f"{typed[path]} needs a name, got {shown(value)}.")

@@ -12,6 +12,7 @@ pass: a frequency is a property of the table of all pairs, and not of one of the
 References: Nanda et al. 2023, sections 4.2 to 4.4 and 5.1.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -28,7 +29,7 @@ from interp.networks.plain import Tap
 
 
 @dataclass(frozen=True, kw_only=True)
-class _OfActivation:
+class _OfActivation(ABC):
     """Which frequencies of which activation.
 
     Attributes:
@@ -73,8 +74,9 @@ class _OfActivation:
 
         return tapped
 
+    @abstractmethod
     def _changed(self, table: Float[Tensor, "n n *rest"], bench: Bench) -> Float[Tensor, "n n *rest"]:
-        raise NotImplementedError
+        """The table as it goes on."""
 
     def _part(self, table: Float[Tensor, "n n *rest"], bench: Bench) -> Float[Tensor, "n n *rest"]:
         """The part in the frequencies."""

@@ -31,6 +31,18 @@ def value_of(text: str) -> Any:
         return text
 
 
+def setting(text: str) -> tuple[str, Any]:
+    """Path and value of a field as typed after --set, "task.p=59".
+
+    Raises:
+        ValueError: if it is no FIELD=VALUE.
+    """
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise ValueError(f"--set {text}: needs FIELD=VALUE, as --set task.p=59.")
+    return path, value_of(value)
+
+
 def with_settings(
     recipe: Recipe, settings: Mapping[str, Any], typed: Mapping[str, str] | None = None
 ) -> Recipe:

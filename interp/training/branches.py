@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from shlex import quote
 
 import torch
 
@@ -272,8 +271,3 @@ def _begin(
     needs = _needs(arm, tuple(start.weights))
     save_paths(made, needs, follows, recipe.n_steps - recipe.first_step + 1)
     save_checkpoint(made, start.step, start.weights, start.optimizer)
-
-
-def command_to_continue(run: Run) -> str:
-    """What continues a branch that was stopped."""
-    return f"interp resume {quote(str(run.path))}"

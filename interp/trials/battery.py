@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,8 +18,9 @@ from interp.training.data import Data
 from interp.training.optimizer import Optimizer
 from interp.training.several import JobEnd, train_jobs
 from interp.training.train import resume
-from interp.trials.branching import BRANCHES, folder, is_done, job_of
+from interp.trials.branching import BRANCHES, folder, is_done, jitter_of, job_of
 from interp.trials.entry import Entry
+from interp.trials.levels import cleanup_rows
 from interp.trials.predicting import PREDICTIONS, entries_of, locked
 
 LEAD = "lead"
@@ -122,6 +124,14 @@ def train(
     return train_jobs(
         jobs, planned.n_processes, lambda: seconds is not None and time.monotonic() - started > seconds
     )
+
+
+def cleanup_by_hand(runs: Sequence[Run], n_pairs: int) -> list[dict[str, Any]]:
+    """Levels of the arms that take no training, for every pair: one of each run, or disturbances of a single one."""
+    if len(runs) > 1:
+        return [row for i, run in enumerate(runs) for row in cleanup_rows(run, str(i), "seed", None)]
+    pairs = map(str, range(n_pairs))
+    return [row for pair in pairs for row in cleanup_rows(runs[0], pair, "jitter", jitter_of(pair))]
 
 
 def seconds_per_step(run: Run, n: int = 4) -> float:

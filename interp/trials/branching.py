@@ -74,7 +74,6 @@ def gather(
         kind: of the pairs, "jitter" or "seed".
         more_levels: rows of levels that are of no branch.
 
-
     Raises:
         ValueError: if no arm is done.
         RunError: if a branch is damaged.
@@ -155,12 +154,12 @@ def train_arm(
     recipe: Recipe | None,
 ) -> None:
     """Train one arm of one pair to its end, which is no later than that of the paths that it follows."""
-    followed = {name: open_run(where) for name, where in follows.items()}
+    followed = _opened(follows)
     branch(
         run,
         path,
         at=entry.at,
-        budget=_allowed(entry.budget, follows),
+        budget=_allowed(entry.budget, followed),
         arm=entry.arm,
         pair=pair,
         jitter=jitter,
@@ -179,19 +178,24 @@ def continue_arm(path: Path, budget: int, follows: Mapping[str, Path]) -> None:
     if run.record.status != "complete":
         resume(path)
     if not has_had(path, budget, follows):
-        followed = {name: open_run(where) for name, where in follows.items()}
-        extend(path, _allowed(budget, follows), followed)
+        followed = _opened(follows)
+        extend(path, _allowed(budget, followed), followed)
 
 
 def has_had(path: Path, budget: int, follows: Mapping[str, Path]) -> bool:
     """Whether an arm has shown what it was trained for, or has had its budget, or all of the path that it follows."""
     run = open_run(path)
     trained_steps = (run.config.n_steps or 0) - run.config.first_step
-    return has_shown(run) or trained_steps >= _allowed(budget, follows)
+    return has_shown(run) or trained_steps >= _allowed(budget, _opened(follows))
 
 
-def _allowed(budget: int, follows: Mapping[str, Path]) -> int:
-    return min([budget, *(known_steps(open_run(where)) for where in follows.values())])
+def _opened(follows: Mapping[str, Path]) -> dict[str, Run]:
+    return {name: open_run(where) for name, where in follows.items()}
+
+
+def _allowed(budget: int, followed: Mapping[str, Run]) -> int:
+    """The budget, as far as the paths that are followed go."""
+    return min([budget, *map(known_steps, followed.values())])
 
 
 def folder(out: Path, pair: str, key: str) -> Path:
@@ -216,17 +220,16 @@ def job_of(
         times: of its budget, that an arm which has shown nothing is given.
     """
     follows = {name: folder(out, pair, key) for name, key in entry.follows.items()}
+    budget = round(times * entry.budget)
     arguments = {
         "run": run,
-        "entry": entry,
+        "entry": replace(entry, budget=budget),
         "pair": pair,
         "follows": follows,
-        "jitter": int(pair) + 1 if is_disturbed else None,
+        "jitter": jitter_of(pair) if is_disturbed else None,
         "threads": 1 if one_thread else None,
         "recipe": recipe,
     }
-    budget = round(times * entry.budget)
-    arguments["entry"] = replace(entry, budget=budget)
     return Job(
         path=folder(out, pair, entry.key),
         train=train_arm,
@@ -235,6 +238,11 @@ def job_of(
         after=tuple(follows.values()),
         is_done=partial(has_had, budget=budget, follows=follows),
     )
+
+
+def jitter_of(pair: str) -> int:
+    """The seed of the disturbance that the arms of a pair share."""
+    return int(pair) + 1
 
 
 def is_done(path: Path) -> bool:

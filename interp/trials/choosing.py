@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from interp.runs.run import Run
-from interp.runs.settings import value_of
+from interp.runs.settings import setting
 from interp.training.arms import CONTROL, Arm, Until, arm_from_json
 from interp.trials.entry import Entry
 from interp.trials.facts import facts_of
@@ -55,13 +55,7 @@ def changed_arm(name: str, texts: Sequence[str], *, fresh_optimizer: bool = Fals
     Raises:
         ValueError: if a text is no FIELD=VALUE.
     """
-    settings = {}
-    for text in texts:
-        path, equals, value = text.partition("=")
-        if not equals or not path:
-            raise ValueError(f"--set {text}: needs FIELD=VALUE, as --set optimizer.weight_decay=0.")
-        settings[path] = value_of(value)
-    return Arm(name=name, settings=settings, fresh_optimizer=fresh_optimizer)
+    return Arm(name=name, settings=dict(map(setting, texts)), fresh_optimizer=fresh_optimizer)
 
 
 def _has_followers(plans: Sequence[object], own: Sequence[Arm]) -> bool:
@@ -76,11 +70,8 @@ def _of_battery(run: Run, at: int, names: Sequence[str]) -> list:
             f"There is no arm {unknown[0]!r}, and no such file. There are: {', '.join(known)}; or a JSON file of "
             "an arm."
         )
-    plans = [
-        p
-        for p in planned_arms(run, facts_of(run, at), names=[n for n, _, _ in wanted])
-        if p.point == "plateau"
-    ]
+    facts = facts_of(run, at)
+    plans = [p for p in planned_arms(run, facts, names=[n for n, _, _ in wanted]) if p.point == "plateau"]
     found = []
     for name, colon, dose in wanted:
         of_name = [p for p in plans if p.arm.name == name and (not colon or p.arm.dose == _dose(dose, name))]
@@ -97,7 +88,7 @@ def _of_battery(run: Run, at: int, names: Sequence[str]) -> list:
     for plan in list(found):
         # In the order of the battery, which has what is followed first.
         labels |= {*plan.follows, *([plan.arm.reference] if plan.arm.reference else [])}
-    everything = [*planned_arms(run, facts_of(run, at), names=["control"]), *plans]
+    everything = [*planned_arms(run, facts, names=["control"]), *plans]
     return [p for p in everything if (p.arm.label in labels and p.arm.name != "replay") or p in found]
 
 

@@ -158,13 +158,7 @@ def _points(
     table = tables["progress_measures"]
     if not len(table):
         return []
-    # The set that a checkpoint shows by itself knows nothing of the end.
-    is_own = (
-        (table["measure"] == "restricted_loss") & (table["selection"] == "causal") & (table["split"] == "all")
-    )
-    own = table[is_own].set_index("step")["loss"]
-    losses = tables["losses"]
-    accuracy = losses[losses["split"] == "test"].set_index("step")["accuracy"]
+    own, accuracy = own_restricted_loss(table), accuracy_on_test(tables["losses"])
     low, high = HALF_FORMED
     return [
         step
@@ -175,6 +169,20 @@ def _points(
         and low <= own[step] <= high
         and accuracy.get(step, 1.0) < level + ABOVE_COMMUTATIVE
     ]
+
+
+def own_restricted_loss(progress_measures: pd.DataFrame) -> "pd.Series[float]":
+    """By step, the loss of the frequencies that a checkpoint shows by itself, which know nothing of the end."""
+    table = progress_measures
+    is_own = (
+        (table["measure"] == "restricted_loss") & (table["selection"] == "causal") & (table["split"] == "all")
+    )
+    return table[is_own].set_index("step")["loss"]
+
+
+def accuracy_on_test(losses: pd.DataFrame) -> "pd.Series[float]":
+    """By step, of the `losses` at the checkpoints."""
+    return losses[losses["split"] == "test"].set_index("step")["accuracy"]
 
 
 def _chosen(run: Run, points: list[int], memorized: Transition, grokked: Transition) -> int:

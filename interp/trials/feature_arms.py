@@ -8,11 +8,11 @@ from interp.interventions.matching import others_back
 from interp.interventions.neurons import KeepNeurons, largest, neuron_norms
 from interp.interventions.parts import Place
 from interp.interventions.shams import other_neurons
-from interp.networks.answers import answer_logits
 from interp.runs.run import Run
 from interp.training.arms import Arm
 from interp.training.rules import MatchMargin
 from interp.trials.facts import Facts
+from interp.trials.levels import accuracy
 from interp.trials.planned_arm import Planned, Point, after, matched
 
 PLACES: tuple[Place, ...] = ("W_E", "W_L")
@@ -80,20 +80,18 @@ def neuron_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
     ]
 
 
-def final_subnetwork(run: Run, bench: Bench, accuracy: float = 0.99) -> tuple[int, ...]:
+def final_subnetwork(run: Run, bench: Bench, least: float = 0.99) -> tuple[int, ...]:
     """The fewest neurons of the last checkpoint, largest norm first, with which test accuracy is still so high.
 
     References: Merrill et al. 2023, "A tale of two circuits" (effective sparsity).
     """
     weights = run.step_weights(run.steps[-1])
     asked = run.task.of_split("test")
-    logits = answer_logits(bench.config, asked)
     norms = neuron_norms(weights, bench, bench.config.n_layers - 1)
 
     def right(n: int) -> bool:
         kept = KeepNeurons(neurons=largest(norms, n), layer=bench.config.n_layers - 1).edit(weights, bench)
-        with torch.no_grad():
-            return bool((logits(kept).argmax(-1) == asked.labels).double().mean() >= accuracy)
+        return accuracy(bench.config, kept, asked) >= least
 
     low, high = 0, bench.config.d_mlp
     if not right(high):

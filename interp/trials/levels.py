@@ -11,12 +11,13 @@ from interp.interventions.frequencies import KeepFrequencies
 from interp.networks.answers import answer_logits
 from interp.networks.config import ModelConfig, Weights
 from interp.networks.layers import as_matrix
+from interp.networks.objective import is_right
 from interp.runs.run import Run
 from interp.tasks.task import Questions
 from interp.training.arms import branch_of, jittered
 from interp.training.rules import Freeze, HoldDirections
 from interp.training.rules.penalties import spectral_entropy
-from interp.trials.facts import Facts
+from interp.trials.facts import accuracy_on_test, own_restricted_loss
 from interp.trials.outcomes import event
 
 # Restricted loss of the circuit alone, nats, and test accuracy of the whole, at which cleanup is done by hand.
@@ -110,11 +111,11 @@ def _of_other_data(run: Run, parent: Run | None) -> dict[str, float]:
 def accuracy(config: ModelConfig, weights: Weights, asked: Questions) -> float:
     """Share of these questions that the network answers rightly."""
     with torch.no_grad():
-        answers = answer_logits(config, asked)(weights).argmax(-1)
-    return float((answers == asked.labels).double().mean())
+        logits = answer_logits(config, asked)(weights)
+    return float(is_right(logits, asked.labels).double().mean())
 
 
-def cleanup_rows(run: Run, facts: Facts, pair: str, kind: str, jitter: int | None) -> list[dict[str, Any]]:
+def cleanup_rows(run: Run, pair: str, kind: str, jitter: int | None) -> list[dict[str, Any]]:
     """Cleanup by hand, without training: all but the key frequencies taken out, and as much at random instead.
 
     At the first checkpoint whose key frequencies do the task by themselves (restricted loss below 0.01 nats) while the
@@ -162,11 +163,7 @@ def _dirty_step(run: Run) -> tuple[int, tuple[int, ...]] | None:
     table, losses = tables["progress_measures"], tables["losses"]
     if not len(table):
         return None
-    is_own = (
-        (table["measure"] == "restricted_loss") & (table["selection"] == "causal") & (table["split"] == "all")
-    )
-    own = table[is_own].set_index("step")["loss"]
-    test = losses[losses["split"] == "test"].set_index("step")["accuracy"]
+    own, test = own_restricted_loss(table), accuracy_on_test(losses)
     found = [s for s in own.index if own[s] < CLEAN and test.get(s, 1.0) < DIRTY]
     if not found:
         return None

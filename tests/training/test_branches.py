@@ -405,3 +405,12 @@ def test_a_run_of_someone_elses_is_continued_with_a_stated_recipe(parent, tmp_pa
     )
     with pytest.raises(ValueError, match="needs the train/test split"):
         branch(unknown, tmp_path / "c", at=10, budget=10, recipe=recipe)
+
+
+def test_updates_as_large_as_the_control_s_on_the_control_are_the_identity(parent, control, tmp_path):
+    """The recorder and the rule that follows it take one norm, to the last bit."""
+    from interp.training.rules import ScaleUpdates
+
+    arm = of(parent, tmp_path, ScaleUpdates(of="control"), follows={"control": control})
+    assert same_weights(arm, control, END)
+    assert arm.history()["update_scale"].dropna().eq(1).all()

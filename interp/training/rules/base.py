@@ -53,12 +53,12 @@ class Rule:
 
     Attributes:
         looks_back: whether `updated` needs the weights before the update.
-        needs: columns of recorded paths, as "control/norm/embed.W_E", given the names of the weights.
     """
 
     looks_back: ClassVar[bool] = False
 
     def needs(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Columns of recorded paths that it follows, as "control/norm/embed.W_E", given the names of the weights."""
         return ()
 
     def check(self, weights: Weights, recipe: Any) -> None:
