@@ -247,7 +247,8 @@ def _furthest(statistic: Equal, evidence: Evidence) -> Measured:
         )
 
     each = [by_pairs(one, is_log=True) for one in found]
-    known = [m for m in each if math.isfinite(m.value)]
+    # 0 where a reference never came, infinite where an arm never did: by how much is not known.
+    known = [m for m in each if 0 < m.value < math.inf]
     worst = max(known, key=lambda m: abs(math.log(m.value)), default=each[0])
     value = exp(abs(math.log(worst.value))) if known else math.nan
     said = f"{len(found)} of {len(statistic.comparisons)} comparisons, {worst.said}"

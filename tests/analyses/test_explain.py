@@ -102,7 +102,6 @@ def test_the_same_page_is_drawn_again_without_torch(drawn, run, trial, tmp_path)
         assert (out / name).read_bytes() == (drawn / name).read_bytes(), name
 
 
-@pytest.mark.slow
 def test_tables_kept_in_the_folder_are_drawn_without_the_trial(drawn, run, tmp_path):
     out = tmp_path / "kept"
     shutil.copytree(drawn, out)
@@ -111,7 +110,6 @@ def test_tables_kept_in_the_folder_are_drawn_without_the_trial(drawn, run, tmp_p
     assert (out / "explain.html").read_bytes() == (drawn / "explain.html").read_bytes()
 
 
-@pytest.mark.slow
 def test_what_the_trial_lacks_of_the_run_is_measured(run, trial, tmp_path):
     folder = tmp_path / "trial"
     shutil.copytree(trial, folder)

@@ -18,7 +18,6 @@ ROOT = Path(__file__).parent.parent.parent
 FAULTS = ROOT / "benchmarks" / "faults.py"
 
 
-@pytest.mark.slow
 def test_a_sample_of_all_faults_ends_as_promised(tmp_path):
     told = tmp_path / "told.json"
     done = subprocess.run(

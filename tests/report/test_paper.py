@@ -76,6 +76,5 @@ def test_it_holds_the_answer_and_every_decided_prediction(told, monkeypatch):
         assert heading in text
 
 
-@pytest.mark.slow
 def test_equal_accounts_give_equal_bytes(told):
     assert paper.paper(told) == paper.paper(told)

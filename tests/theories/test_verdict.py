@@ -496,3 +496,14 @@ def test_an_observation_that_no_theory_lists_is_refused():
         ValueError, match="Theory 'hidden_progress' needs an observation 'eval', it has none of that name"
     ):
         verdict_of(predicted(Observed(function="eval")))
+
+
+@pytest.mark.parametrize("never", ["arm", "control"])
+def test_equality_of_what_never_came_is_undecided_or_contradicted_and_no_error(never):
+    came = {"arm": (990, 1000), "control": (990, 1000)} | {never: (4000, None)}
+    rows = [row("control", i, *came["control"], budget=4000) for i in range(3)]
+    rows += [row("arm", i, *came["arm"], budget=4000, reference="control") for i in range(3)]
+    both = Equal(comparisons=(("arm", None, "control", None),))
+    found = verdict_of(predicted(both, Region(high=1.15), Region(low=1.25)), check_arms(table(*rows)))
+    # Beyond 4000 against at most 1000: at least a factor 4, which way does not matter to equality.
+    assert (found.low, found.high, found.verdict) == (pytest.approx(4.0), math.inf, "contradicted")
