@@ -58,8 +58,8 @@ def read_table(path: Path, *, needs_seal: bool = False) -> tuple["pd.DataFrame",
         if not is_sealed(data) and needs_seal:
             raise ValueError("it states no checksum")
         check_parquet(data)
-        # Without pyarrow's threads: a process that ends at once after a read can be aborted while they start.
-        rows = pq.read_table(BytesIO(data), use_threads=False, pre_buffer=False)
+        # pq.read_table starts threads, this none: a process that ends at once can be aborted while they start.
+        rows = pq.ParquetFile(BytesIO(data), pre_buffer=False).read(use_threads=False)
         about = json_value((rows.schema.metadata or {}).get(ABOUT, b"{}"))
         return rows.to_pandas(use_threads=False), about if isinstance(about, dict) else {}
     # A damaged file of an earlier version, without a checksum, may fail in any part of the reader.

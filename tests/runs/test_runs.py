@@ -4,6 +4,9 @@ import dataclasses
 import json
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -618,3 +621,19 @@ def test_what_is_large_displays_in_a_few_lines(tiny_run):
         repr(Snapshot.of(tiny_run, 50))
         == f"Snapshot(step 50 of run 'tiny': 2512 parameters, {tiny_run.task!r})"
     )
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_reading_a_table_starts_no_threads(tiny_run):
+    """A process that ends while pyarrow's threads start is aborted."""
+    script = (
+        "import os, sys, pandas, torch, pyarrow.parquet\n"
+        "from interp.runs.run import open_run\n"
+        "before = len(os.listdir('/proc/self/task'))\n"
+        "assert len(open_run(sys.argv[1]).history())\n"
+        "print(len(os.listdir('/proc/self/task')) - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tiny_run.path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "0"
