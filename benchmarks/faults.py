@@ -20,6 +20,8 @@ import os
 # Threads do not survive a fork; set before torch and numpy are loaded, which start them.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 os.environ.setdefault("MPLBACKEND", "agg")
+# KiB. Arrow's allocator reserves addresses for a GiB at once and uses none of them: all that some trials may have.
+os.environ.setdefault("MIMALLOC_ARENA_RESERVE", "65536")
 
 import argparse
 import json
