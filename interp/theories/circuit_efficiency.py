@@ -40,7 +40,6 @@ CIRCUIT_EFFICIENCY = Theory(
             rival="a formed circuit stays",
             rival_region=Region(low=0.95),
             guards=(_fits("shrink", 0.5), KEPT),
-            primary=True,
             cost=3.0,
             assumptions="The critical size comes from a sweep of this recipe; the arm was trained to convergence.",
             stress_test="As many pairs exchanged at constant number must change nothing.",

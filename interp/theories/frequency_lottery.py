@@ -73,7 +73,6 @@ FREQUENCY_LOTTERY = Theory(
             required=Region(low=0.2),
             rival=DATA,
             rival_region=Region(-0.2, 0.2),
-            primary=True,
             cost=4.0,
             assumptions="Raising changes amplitude alone; the dose was found on other pairs.",
             stress_test="Several doses.",

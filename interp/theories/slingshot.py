@@ -52,7 +52,6 @@ SLINGSHOT = Theory(
             rival=HARMLESS,
             rival_region=Region(1 / 1.15, 1.15),
             guards=(SPIKES,),
-            primary=True,
             cost=2.0,
             assumptions="More digits change nothing but the spikes.",
             stress_test="Spikes taken away by a gradient whose mean over classes is removed.",

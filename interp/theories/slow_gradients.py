@@ -39,7 +39,6 @@ SLOW_GRADIENTS = Theory(
             required=Region(high=0.8),
             rival="any added gradient of that size",
             rival_region=Region(1 / 1.15, 1.15),
-            primary=True,
             cost=2.0,
             assumptions="Shuffling in blocks breaks the order and nothing else.",
             stress_test="An equally large update of the plain gradient.",

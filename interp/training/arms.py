@@ -104,8 +104,7 @@ class Branch:
         parent: what decided the numbers of the parent, as a checksum (`interp.runs.belonging`).
         pair: the name of the pair, within which arms are compared.
         jitter: seed of the disturbance of the weights at the branch, None for none.
-                until: when it is trained no further; None: to its last step. As its length, no part of what it is.
-
+        until: when it is trained no further; None: to its last step. As its length, no part of what it is.
     """
 
     arm: Arm

@@ -25,7 +25,6 @@ from interp.training.several import Job, JobEnd, train_jobs
 from interp.training.train import resume
 from interp.trials.entry import Entry
 from interp.trials.levels import levels_of
-from interp.trials.manipulation import manipulation_checks
 from interp.trials.outcomes import arm_rows, as_table, check_rows, curve_rows, level_rows
 
 BRANCHES = "branches"
@@ -84,10 +83,10 @@ def gather(
     rows: dict[str, list[Any]] = {"arms": [], "levels": [], "checks": []}
     curves = []
     for run in made:
-        found = manipulation_checks(run, control_of(run, made))
-        rows["arms"] += arm_rows(run, kind, found)
-        rows["levels"] += level_rows(run, kind, found, levels_of(run, _parent_of(run)))
-        rows["checks"] += check_rows(run, kind, found)
+        control = control_of(run, made)
+        rows["arms"] += arm_rows(run, kind, control)
+        rows["levels"] += level_rows(run, kind, control, levels_of(run, _parent_of(run)))
+        rows["checks"] += check_rows(run, kind, control)
         curves.append(curve_rows(run, kind))
     tables = {name: as_table(found) for name, found in rows.items()}
     tables["curves"] = pd.concat(curves, ignore_index=True)

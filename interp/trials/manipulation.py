@@ -1,6 +1,7 @@
 """Did the arm do what it says? Checks of every branch against its own record, before it counts as evidence.
 
-An arm that failed one is not evaluable: whatever became of it may be due to the failure.
+An arm that failed one is not evaluable: whatever became of it may be due to the failure. What fails after an event has
+not made it come: an arm that is trained further, for others that follow its path, is judged by what came before.
 """
 
 import math
@@ -35,27 +36,31 @@ class Checked:
         return f"{self.check}: {self.found:.3g}, allowed {self.allowed:.3g}"
 
 
-def manipulation_checks(run: Run, control: Run | None) -> list[Checked]:
+def manipulation_checks(run: Run, control: Run | None, until: int | None = None) -> list[Checked]:
     """Every check that applies to this branch.
 
     Args:
         control: the control of the pair, with which the share of entries below eps is compared; None for itself.
+        until: the step up to which the arm is looked at; None: all of it.
 
     Raises:
         RunError: if a history is damaged.
     """
     branch = branch_of(run)
     assert branch is not None
-    history = run.history()
-    checks = [check for look in _CHECKS for check in look(run, branch, history)]
+    history = _until(run, until)
+    # A loss that is no number any more is the end: what came before was finite.
+    is_finite = run.record.status != "diverged" or until is not None
+    checks = [Checked(check="finite loss", found=float(is_finite), allowed=1.0, holds=is_finite)]
+    checks += [check for look in _CHECKS for check in look(run, branch, history)]
     if control is not None:
-        checks += _compared_with(control.history(), history)
+        checks += _compared_with(_until(control, until), history)
     return checks
 
 
-def _finite(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Checked]:
-    is_finite = run.record.status != "diverged"
-    yield Checked(check="finite loss", found=float(is_finite), allowed=1.0, holds=is_finite)
+def _until(run: Run, step: int | None) -> pd.DataFrame:
+    history = run.history()
+    return history if step is None else history[history["step"] <= step]
 
 
 def _norms(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Checked]:
@@ -91,7 +96,6 @@ def _recovery(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Check
 
 
 _CHECKS: tuple[Callable[[Run, Branch, pd.DataFrame], Iterator[Checked]], ...] = (
-    _finite,
     _norms,
     _margins,
     _recovery,

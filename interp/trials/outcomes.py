@@ -1,14 +1,14 @@
 """From branches to the tables that are judged: when each arm reached what, and whether it did what it says."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
 from interp.runs.run import Run
 from interp.training.arms import branch_of
-from interp.trials.manipulation import Checked
+from interp.trials.manipulation import manipulation_checks
 
 # Events, in which direction, and their thresholds.
 EVENTS: tuple[tuple[str, str, tuple[float, ...]], ...] = (
@@ -16,6 +16,8 @@ EVENTS: tuple[tuple[str, str, tuple[float, ...]], ...] = (
     ("test_loss", "fall", (1.0,)),
 )
 CONSECUTIVE = 3
+# The event that is judged where nothing else is said.
+MAIN = ("test_accuracy", 0.95)
 
 
 def event(
@@ -57,15 +59,20 @@ def identity(run: Run, kind: str) -> dict[str, Any]:
     }
 
 
-def arm_rows(run: Run, kind: str, checks: Sequence[Checked]) -> list[dict[str, Any]]:
-    """The rows of the arms table of one branch: one an event and threshold."""
+def arm_rows(run: Run, kind: str, control: Run | None) -> list[dict[str, Any]]:
+    """The rows of the arms table of one branch: one an event and threshold, with the checks up to it.
+
+    Args:
+        control: of the pair, as `manipulation_checks`.
+    """
     history, first = run.history(), run.config.first_step
-    failed = [check.said for check in checks if not check.holds]
     trained = int(history["step"].max()) - first if len(history) else 0
     rows = []
     for quantity, direction, thresholds in EVENTS:
         for threshold in thresholds:
             before, step = event(history, quantity, threshold, direction, first)
+            found = manipulation_checks(run, control, None if step is None else first + step)
+            failed = [check.said for check in found if not check.holds]
             rows.append(
                 identity(run, kind)
                 | {
@@ -82,24 +89,40 @@ def arm_rows(run: Run, kind: str, checks: Sequence[Checked]) -> list[dict[str, A
     return rows
 
 
-def check_rows(run: Run, kind: str, checks: Sequence[Checked]) -> list[dict[str, Any]]:
-    """The manipulation checks of one branch, one a row."""
+def check_rows(run: Run, kind: str, control: Run | None) -> list[dict[str, Any]]:
+    """The manipulation checks of one branch up to the main event, one a row; of all of it where that never came."""
     about = identity(run, kind)
     return [
-        about | {"check": c.check, "found": c.found, "allowed": c.allowed, "holds": c.holds} for c in checks
+        about | {"check": c.check, "found": c.found, "allowed": c.allowed, "holds": c.holds}
+        for c in manipulation_checks(run, control, _main_event(run))
     ]
 
 
-def level_rows(
-    run: Run, kind: str, checks: Sequence[Checked], values: Mapping[str, float]
-) -> list[dict[str, Any]]:
-    """Values of one branch that are not times."""
-    failed = [check.said for check in checks if not check.holds]
+def level_rows(run: Run, kind: str, control: Run | None, values: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Values of one branch that are not times: those at its event with the checks up to it, the others with all."""
     about = identity(run, kind)
+    failed = {
+        is_at_event: [
+            check.said
+            for check in manipulation_checks(run, control, _main_event(run) if is_at_event else None)
+            if not check.holds
+        ]
+        for is_at_event in (True, False)
+    }
     return [
-        about | {"quantity": name, "value": value, "valid": not failed, "why_not": "; ".join(failed)}
+        about | {"quantity": name, "value": value, "valid": not failed[at], "why_not": "; ".join(failed[at])}
         for name, value in values.items()
+        # Until when something was frozen is known before the event.
+        for at in [name.endswith("_at_event") or name == "frozen_steps"]
     ]
+
+
+def _main_event(run: Run) -> int | None:
+    """The step of the main event."""
+    quantity, threshold = MAIN
+    first = run.config.first_step
+    _, step = event(run.history(), quantity, threshold, "rise", first)
+    return None if step is None else first + step
 
 
 def curve_rows(run: Run, kind: str, n: int = 200) -> pd.DataFrame:

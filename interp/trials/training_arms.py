@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
+from interp.interventions.norms import ScaleNorms
 from interp.networks.answers import answer_logits
 from interp.networks.objective import loss
 from interp.runs.run import Run
@@ -25,6 +26,7 @@ from interp.training.rules import (
     SpectralEntropy,
     ZeroSum,
 )
+from interp.training.rules.bounds import chosen
 from interp.training.rules.penalties import spectral_entropy
 from interp.trials.facts import Facts
 from interp.trials.planned_arm import Planned, after, matched
@@ -33,7 +35,7 @@ DOSES = (0.85, 1.15)
 # Below it Adam divides by the gradient's own size on a plateau too (docs/log.md).
 SMALL_EPS = 1e-25
 # Size of the noise of a step as a share of that of an update.
-NOISE_DOSES = (0.1, 0.3, 1.0)
+NOISE_DOSES = (0.3, 1.0, 3.0)
 # Of the critical size of the train set.
 SHRUNK = (0.5, 1.5)
 # Of the gradient of the loss: as large is the penalty's where arms branch.
@@ -61,19 +63,36 @@ def norm_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
 
 
 def squared_error_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
-    """The same under squared error, where the scale of the logits has nothing to saturate."""
+    """The same under squared error, where the scale of the logits has nothing to saturate.
+
+    Cross-entropy leaves logits of tens, and squared error from there unlearns the train rows on its way down to one:
+    the unembedding starts at the scale at which squared error is least, where every answer is what it was.
+    """
     settings, of, dose = {"optimizer.loss": "squared-error"}, "control-squared", max(DOSES)
-    held = ReplayNorms(of=of, factor=dose)
+    weights = run.step_weights(facts.at)
+    scale = ScaleNorms(
+        factor=least_squares_scale(run, facts.at), tensors=chosen(("unembedding",), tuple(weights))
+    )
+    held, margin = ReplayNorms(of=of, factor=dose), MatchMargin(of=of)
+    rules: dict[str, tuple[AnyRule, ...]] = {
+        of: (),
+        "norm-squared": (held,),
+        "norm-at-margin-squared": (held, margin),
+    }
     return [
-        Planned(arm=Arm(name=of, settings=settings), until=None),
-        after(of, Arm(name="norm-squared", dose=dose, rules=(held,), settings=settings)),
-        after(
-            of,
-            Arm(
-                name="norm-at-margin-squared", dose=dose, rules=(held, MatchMargin(of=of)), settings=settings
-            ),
-        ),
+        Planned(arm=Arm(name=of, edits=(scale,), settings=settings), until=None)
+        if name == of
+        else after(of, Arm(name=name, dose=dose, edits=(scale,), rules=acting, settings=settings))
+        for name, acting in rules.items()
     ]
+
+
+def least_squares_scale(run: Run, at: int) -> float:
+    """The factor of all train logits at which their squared error is least, in closed form."""
+    assert run.config.model is not None
+    asked = run.task.of_split("train")
+    logits = answer_logits(run.config.model, asked)(run.step_weights(at)).double()
+    return float(logits.gather(-1, asked.labels[:, None]).mean() / logits.square().sum(-1).mean())
 
 
 def perpendicular_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
@@ -105,11 +124,15 @@ def read_out_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
             rules=(HoldDirections(parts=features, until=stretch), ReplayNorms()),
         ),
     ]
+    # What takes twice as long has lost more than the stretch: longer there is nothing to learn.
     return [
-        Planned(arm=Arm(name="control"), point="memorization", until=None),
+        Planned(arm=Arm(name="control"), point="memorization", budget=2.0, until=None),
         *(
             Planned(
-                arm=arm, point="memorization", follows=("control",) if arm.name.endswith("radial") else ()
+                arm=arm,
+                point="memorization",
+                budget=2.0,
+                follows=("control",) if arm.name.endswith("radial") else (),
             )
             for arm in found
         ),

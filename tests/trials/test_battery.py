@@ -9,9 +9,12 @@ import pytest
 import torch
 
 from interp.commands.battery import seconds_of
+from interp.interventions.bench import Bench
+from interp.networks.answers import answer_logits
+from interp.networks.objective import loss
 from interp.runs.run import open_run
 from interp.runs.schedule import make_schedule
-from interp.theories import scoreboard
+from interp.theories import ALL, scoreboard
 from interp.theories.arms_table import COLUMNS, check_arms, read_arms
 from interp.theories.judging import judge
 from interp.theories.lock import read_lock
@@ -307,3 +310,33 @@ def test_arms_that_have_shown_nothing_are_given_more_without_training_anew(run, 
     again = train_jobs([job_of(run, out, e, "0", times=2.0) for e in entries], 1)
     assert [end.ended for end in again] == ["complete", "complete"]
     assert len(open_run(first.path).record.sessions) == 2
+
+
+def test_squared_error_starts_where_it_is_least_and_every_answer_is_what_it_was(run):
+    facts = facts_of(run, AT)
+    arms = [p.arm for p in planned_arms(run, facts, names=["control-squared"])]
+    (edit,) = {arm.edits for arm in arms}.pop()
+    assert len(arms) == 3 and {arm.edits for arm in arms} == {(edit,)}
+    assert edit.tensors == ("unembed.W_U",)
+    weights, asked = run.step_weights(AT), run.task.of_split("train")
+    bench = Bench(config=run.config.model, task=run.task, donors={})
+    logits = answer_logits(run.config.model, asked)(weights)
+    scaled = answer_logits(run.config.model, asked)(edit.edit(weights, bench))
+    assert bool((logits.argmax(-1) == scaled.argmax(-1)).all())
+
+    def squared_error(factor):
+        return float(loss(factor * scaled, asked.labels, torch.float64, "squared-error"))
+
+    # The error is a parabola in the factor: less at 1 than anywhere beside it.
+    assert all(squared_error(1.0) < squared_error(factor) for factor in (0.5, 0.99, 1.01, 2.0))
+    assert squared_error(1.0) < float(loss(logits, asked.labels, torch.float64, "squared-error"))
+
+
+def test_every_battery_makes_the_arms_of_the_primary_rows():
+    made = {name for group in GROUPS for name in group}
+    primary = [p for theory in ALL for p in theory.predictions if p.primary]
+    # Cleanup by hand takes no training. Of a run without a known critical size and without spikes, with three pairs.
+    made |= {"cleanup", "cleanup-random"}
+    made -= {name for group in GROUPS for name in group if "shrink" in group or "frequency-raised" in group}
+    assert {arm for p in primary for arm in p.arms} <= made
+    assert len({p.theory for p in primary}) >= 8

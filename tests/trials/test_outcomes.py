@@ -12,7 +12,7 @@ from interp.training.branches import branch
 from interp.training.rules import MatchMargin, ReplayNorms
 from interp.training.train import train
 from interp.trials.manipulation import manipulation_checks
-from interp.trials.outcomes import event
+from interp.trials.outcomes import arm_rows, check_rows, event, level_rows
 from tests.tiny import tiny_config
 
 BELOW_EPS = "entries below eps, more than in the control"
@@ -115,3 +115,28 @@ def test_eps_that_decides_in_the_control_too_is_no_failure(branches, monkeypatch
         monkeypatch.setattr(run, "history", lambda table=table: table)
     found = [c for c in manipulation_checks(arm, control) if c.check.startswith("entries below eps")]
     assert found[0].holds and math.isclose(found[0].found, 0.0, abs_tol=1e-12)
+
+
+def test_what_fails_after_an_event_did_not_make_it_come(branches, monkeypatch):
+    """An arm that others follow is trained on after its event, and may spike there."""
+    _, arm = branches
+    table = history([0.5] * 24 + [0.96] * 16, first=150)
+    table.loc[table["step"] == 500, "train_accuracy"] = 0.7
+    monkeypatch.setattr(arm, "history", lambda: table)
+    rows = {(row["event"], row["threshold"]): row for row in arm_rows(arm, "jitter", None)}
+    reached, never = rows["test_accuracy", 0.95], rows["test_accuracy", 0.99]
+    assert (reached["step"], reached["valid"], reached["why_not"]) == (240, True, "")
+    # Where the event never came, all of the arm counts.
+    assert not never["valid"] and never["why_not"].startswith("train accuracy later (no spike): 0.7")
+    assert all(row["holds"] for row in check_rows(arm, "jitter", None))
+    valid = {
+        row["quantity"]: row["valid"]
+        for row in level_rows(
+            arm, "jitter", None, {"norm_at_event": 1.0, "frozen_steps": 3.0, "in_final_keys": 1.0}
+        )
+    }
+    assert valid == {"norm_at_event": True, "frozen_steps": True, "in_final_keys": False}
+    # Before the event it counts.
+    table.loc[table["step"] == 370, "train_accuracy"] = 0.6
+    rows = {(row["event"], row["threshold"]): row for row in arm_rows(arm, "jitter", None)}
+    assert rows["test_accuracy", 0.95]["why_not"].startswith("train accuracy later (no spike): 0.6")
