@@ -1,7 +1,7 @@
 """The arms of the battery: what each theory wants to see trained, with control, sham and rival.
 
-Groups are in the order in which they decide: those first that most theories share, then what is cheapest for what it
-tells. A theory names arms by their names alone; here they become values for one run.
+Groups are in the order in which they decide: those first that most theories share, then those of primary rows, the
+cheaper before the dearer. A theory names arms by their names alone; here they become values for one run.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,10 +17,12 @@ from interp.trials.training_arms import (
     entropy_arms,
     noise_arms,
     norm_arms,
+    norm_rate_arms,
     perpendicular_arms,
     read_out_arms,
     shrunk_arms,
     slow_gradient_arms,
+    small_eps_arms,
     squared_error_arms,
 )
 
@@ -53,12 +55,11 @@ def _controls(run: Run, facts: Facts, seed: int) -> list[Planned]:
     ]
 
 
-# By the names of the arms that each makes, those first that decide most.
+# By the names of the arms that each makes, those of primary rows first.
 GROUPS: dict[tuple[str, ...], Callable[[Run, Facts, int], list[Planned]]] = {
     ("control", "replay"): _controls,
     ("others-back", "keys-back", "keys-ahead"): frequency_arms,
-    ("norm-at-margin", "norm", "norm-rate", "control-eps", "norm-at-margin-eps"): norm_arms,
-    ("control-squared", "norm-squared", "norm-at-margin-squared"): squared_error_arms,
+    ("norm-at-margin", "norm"): norm_arms,
     ("perpendicular", "perpendicular-norm"): perpendicular_arms,
     ("keep-subnetwork", "keep-random-neurons", "keep-key-neurons"): neuron_arms,
     ("readout-first", "readout-first-reset", "readout-first-radial"): read_out_arms,
@@ -68,8 +69,11 @@ GROUPS: dict[tuple[str, ...], Callable[[Run, Facts, int], list[Planned]]] = {
         "slow-gradient-subtracted",
         "slow-gradient-rate",
     ): slow_gradient_arms,
-    ("noise", "antithetic-noise"): noise_arms,
     ("entropy-penalty", "random-penalty"): entropy_arms,
+    ("noise", "antithetic-noise"): noise_arms,
+    ("norm-rate",): norm_rate_arms,
+    ("control-eps", "norm-at-margin-eps"): small_eps_arms,
+    ("control-squared", "norm-squared", "norm-at-margin-squared"): squared_error_arms,
     ("frequency-raised", "frequency-raised-sham"): lottery_arms,
     ("shrink", "shrink-decay", "exchange"): shrunk_arms,
     (

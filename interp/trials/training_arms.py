@@ -44,22 +44,38 @@ PENALTY_SHARE = 1.0
 
 def norm_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
     """The norm as such, and what of it goes through the scale of the logits."""
-    out = []
-    for dose in DOSES:
-        held = ReplayNorms(factor=dose)
-        out += [
-            after("control", Arm(name="norm-at-margin", dose=dose, rules=(held, MatchMargin()))),
-            after("control", Arm(name="norm", dose=dose, rules=(held,))),
-        ]
-    for dose in DOSES:
-        rules = (ScaleUpdates(factor=dose), ReplayNorms(factor=dose), MatchMargin())
-        out.append(after("control", Arm(name="norm-rate", dose=dose, rules=rules)))
-    small = {"optimizer.eps": SMALL_EPS}
-    out.append(Planned(arm=Arm(name="control-eps", settings=small), until=None))
-    for dose in DOSES:
-        arm = Arm(name="norm-at-margin-eps", dose=dose, rules=matched("control-eps", dose), settings=small)
-        out.append(after("control-eps", arm))
-    return out
+    return [
+        after("control", Arm(name=name, dose=dose, rules=(ReplayNorms(factor=dose), *more)))
+        for dose in DOSES
+        for name, more in (("norm-at-margin", (MatchMargin(),)), ("norm", ()))
+    ]
+
+
+def norm_rate_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
+    """The same with the learning rate scaled like the norm: as large an angle at each step."""
+    return [
+        after(
+            "control",
+            Arm(
+                name="norm-rate",
+                dose=dose,
+                rules=(ScaleUpdates(factor=dose), ReplayNorms(factor=dose), MatchMargin()),
+            ),
+        )
+        for dose in DOSES
+    ]
+
+
+def small_eps_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
+    """The norm at one margin where no entry stands still for Adam's eps."""
+    small, of = {"optimizer.eps": SMALL_EPS}, "control-eps"
+    return [
+        Planned(arm=Arm(name=of, settings=small), until=None),
+        *(
+            after(of, Arm(name="norm-at-margin-eps", dose=dose, rules=matched(of, dose), settings=small))
+            for dose in DOSES
+        ),
+    ]
 
 
 def squared_error_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
