@@ -58,8 +58,8 @@ def tried_as(account: Account) -> list[Sentence]:
     if n_pairs > account.lock.n_pairs:
         found.append(
             Sentence(
-                f"The lock says {number_of(account.lock.n_pairs, 'pair')}, and {n_pairs} were trained: that many was "
-                "decided later.",
+                f"The lock says {number_of(account.lock.n_pairs, 'pair')}, and {n_pairs} were trained: locked verdicts "
+                "rest on the former, and what all of them say stands beside them.",
                 EXPLORATORY,
             )
         )

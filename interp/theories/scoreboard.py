@@ -8,9 +8,11 @@ from interp.theories.arms_table import check_arms
 from interp.theories.branch_points import aligned_steps
 from interp.theories.in_words import NOT_TESTABLE
 from interp.theories.lock import Lock
+from interp.theories.locked_part import arms_under_lock, pairs_under_lock
 from interp.theories.prediction import Prediction
 from interp.theories.verdict import COLUMNS, STATUS, Verdict, corrected, judged
 
+_Tables = tuple[pd.DataFrame | None, pd.DataFrame | None]
 LEVELS = [
     *("arm", "dose", "pair", "kind", "reference", "reference_dose"),
     *("branch_step", "quantity", "value", "valid", "why_not"),
@@ -26,6 +28,9 @@ def scoreboard(
     also: Iterable[Prediction] = (),
 ) -> pd.DataFrame:
     """One row a prediction, and a kind of pairs where both kinds were trained.
+
+    A lock is judged by what it promised: of its arms, pairs and budgets. Where more was trained of the arms of a
+    prediction, a further row, exploratory, is judged by all of it.
 
     Args:
         lock_or_predictions: of `read_lock`; or predictions, which are exploratory then.
@@ -62,33 +67,57 @@ def verdicts(
     also: Iterable[Prediction] = (),
 ) -> list[Verdict]:
     """The rows of `scoreboard` as values."""
-    is_lock = isinstance(lock_or_predictions, Lock)
-    steps: Sequence[int] = lock_or_predictions.branch_steps if isinstance(lock_or_predictions, Lock) else ()
-    locked = lock_or_predictions.predictions if isinstance(lock_or_predictions, Lock) else lock_or_predictions
-    asked = [(prediction, is_lock) for prediction in locked]
-    known = {prediction for prediction, _ in asked}
-    asked += [(prediction, False) for prediction in also if prediction not in known]
-    arms = None if arms is None else check_arms(arms)
-    levels = None if levels is None else check_levels(levels)
-    kinds = [
-        kind for kind in STATUS if any(t is not None and (t["kind"] == kind).any() for t in (arms, levels))
-    ]
+    lock = lock_or_predictions if isinstance(lock_or_predictions, Lock) else None
+    steps: Sequence[int] = lock.branch_steps if lock else ()
+    locked = tuple(lock.predictions if lock else lock_or_predictions)  # type: ignore[arg-type]
+    arms = None if arms is None else check_arms(arms).reset_index(drop=True)
+    levels = None if levels is None else check_levels(levels).reset_index(drop=True)
+    whole = (arms, levels)
+    promised = whole if lock is None else _under_lock(lock, *whole)
+    asked = [(prediction, promised, lock is not None) for prediction in locked]
+    beyond = _beyond(promised, whole)
+    asked += [(p, whole, False) for p in locked if lock and beyond & {*p.arms}]
+    asked += [(p, whole, False) for p in also if p not in {*locked}]
+    kinds = [kind for kind in STATUS if any(t is not None and (t["kind"] == kind).any() for t in whole)]
     rows: list[Verdict] = []
     for i, kind in enumerate(kinds or [""]):
         found = [
             judged(
                 prediction,
-                _of_kind(arms, kind),
-                _of_kind(levels, kind),
+                _of_kind(of_arms, kind),
+                _of_kind(of_levels, kind),
                 observed,
                 branch_steps=steps,
                 is_locked=is_locked,
             )
-            for prediction, is_locked in asked
+            for prediction, (of_arms, of_levels), is_locked in asked
         ]
+        # What was not promised takes nothing from the level of what was.
+        n = sum(is_locked for _, _, is_locked in asked)
+        found = [*corrected(found[:n]), *corrected(found[n:])]
         # What no arms decide stands once, with the first kind.
-        rows += [row for row in corrected(found) if i == 0 or row.prediction.arms]
+        rows += [row for row in found if i == 0 or row.prediction.arms]
     return _without_gaps(rows)
+
+
+def _under_lock(lock: Lock, arms: pd.DataFrame | None, levels: pd.DataFrame | None) -> _Tables:
+    return (
+        None if arms is None else arms_under_lock(lock, arms),
+        None if levels is None else pairs_under_lock(lock, levels),
+    )
+
+
+def _beyond(promised: _Tables, whole: _Tables) -> set[str]:
+    """Arms of which more is there than was promised: pairs, branch points, or events after their budget."""
+    out: set[str] = set()
+    for part, table in zip(promised, whole, strict=True):
+        if part is None or table is None:
+            continue
+        out |= {*table.loc[table.index.difference(part.index), "arm"]}
+        if "step" in table:
+            same = table.loc[part.index]
+            out |= {*same.loc[(same["step"].notna() & part["step"].isna()).to_numpy(), "arm"]}
+    return out
 
 
 def _of_kind(table: pd.DataFrame | None, kind: str) -> pd.DataFrame | None:

@@ -1,0 +1,129 @@
+"""What a lock promised decides the locked verdict; more pairs, longer budgets and other arms stand beside it."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from interp.theories import scoreboard, write_lock
+from interp.theories.arms_table import check_arms
+from interp.theories.locked_part import arms_under_lock, pairs_under_lock
+from interp.theories.statistic import EffectRatio, Region
+from tests.theories.tables import row, table
+from tests.theories.test_verdict import levels, predicted
+
+LATER = predicted(name="later", required=Region(low=1.25), rival_region=Region(high=1.1), primary=True)
+OTHER = predicted(
+    name="of_another_arm",
+    statistic=EffectRatio(arm="other", over="control"),
+    required=Region(low=1.25),
+    rival_region=Region(high=1.1),
+)
+
+
+def entry(name, budget, dose=None, at=2500, key=None):
+    arm = {"name": name} if dose is None else {"name": name, "dose": dose}
+    return {"arm": arm, "at": at, "budget": budget, "key": key or name}
+
+
+@pytest.fixture
+def lock(tmp_path):
+    return write_lock(
+        tmp_path / "predictions.json",
+        run={"name": "mainline"},
+        branch_steps=[2500],
+        arms=[entry("control", 4000), entry("arm", 4000)],
+        n_pairs=3,
+        thresholds={},
+        predictions=[LATER, OTHER],
+    )
+
+
+def trained(steps, **of_arm):
+    """The control's event at 1000 in each pair, the arm's at these steps."""
+    rows = []
+    for pair, step in enumerate(steps):
+        at = {"before": step - 10, "step": step, "budget": step + 20, **of_arm}
+        rows.append(row("control", pair, 990, 1000, budget=4000, kind="jitter"))
+        rows.append(row("arm", pair, kind="jitter", reference="control", **at))
+    return table(*rows)
+
+
+def test_what_was_promised_is_judged_as_it_is(lock):
+    arms = check_arms(trained([2000, 2020, 2040]))
+    pd.testing.assert_frame_equal(arms_under_lock(lock, arms), arms, check_dtype=False)
+    board = scoreboard(lock, arms, None, {})
+    assert list(board["status"]) == ["this run", "not tested"]
+    assert board["verdict"][0] == "supported"
+
+
+def test_more_pairs_are_exploratory_and_leave_the_locked_verdict(lock):
+    # Two further pairs in which the arm is no later.
+    arms = trained([2000, 2020, 2040, 1000, 1000])
+    assert {*arms_under_lock(lock, check_arms(arms))["pair"]} == {"0", "1", "2"}
+    board = scoreboard(lock, arms, None, {}).set_index("status")
+    promised = scoreboard(lock, trained([2000, 2020, 2040]), None, {}).set_index("status")
+    pd.testing.assert_series_equal(board.loc["this run"], promised.loc["this run"])
+    assert board.loc["exploratory", "prediction"] == "later"
+    assert (board.loc["this run", "verdict"], board.loc["exploratory", "verdict"]) == (
+        "supported",
+        "undecided",
+    )
+
+
+def test_what_came_after_the_promised_budget_is_censored_there(lock):
+    arms = trained([5000, 5000, 5000])
+    part = arms_under_lock(lock, check_arms(arms))
+    late = part[part["arm"] == "arm"]
+    assert late["step"].isna().all() and {*late["before"]} == {*late["budget"]} == {4000}
+    board = scoreboard(lock, arms, None, {}).set_index("status")
+    # Later than 4000 of 1000 is known, how much later is not; with the longer budget it is.
+    assert board.loc["this run", "verdict"] == board.loc["exploratory", "verdict"] == "supported"
+    assert board.loc["this run", "high"] == math.inf and board.loc["exploratory", "high"] < 6
+
+
+def test_arms_and_branch_points_beside_the_lock_are_exploratory(lock):
+    other = trained([2000, 2020, 2040])
+    other = other[other["arm"] == "arm"].assign(arm="other")
+    elsewhere = trained([2000, 2020, 2040]).assign(branch_step=4500)
+    both = pd.concat([trained([2000, 2020, 2040]), other, elsewhere])
+    assert len(arms_under_lock(lock, check_arms(both))) == 6
+    board = scoreboard(lock, both, None, {})
+    found = dict(zip(board["prediction"] + " " + board["status"], board["verdict"], strict=True))
+    # Told once, and as what it is: nobody promised this arm.
+    assert found["of_another_arm exploratory"] == "supported"
+    assert "of_another_arm not tested" not in found and found["later this run"] == "supported"
+
+
+def test_an_arm_of_several_runs_has_the_budget_of_its_point(tmp_path):
+    """Each run leaves at a step of its own, and a table tells that of one of them."""
+    lock = write_lock(
+        tmp_path / "predictions.json",
+        run={"name": "a, b"},
+        branch_steps=[400],
+        arms=[entry("control", 4000, at=400), entry("control", 6000, at=600)],
+        n_pairs=2,
+        thresholds={},
+        predictions=[LATER],
+    )
+    for at in (400, 600):
+        arms = check_arms(table(row("control", 0, 7000, budget=7000)).assign(branch_step=at))
+        assert list(arms_under_lock(lock, arms)["budget"]) == [6000]
+
+
+def test_pairs_that_are_no_numbers_and_levels_of_pairs(lock):
+    table = levels(arm__margin=[1, 2, 3, 4, 5])
+    assert list(pairs_under_lock(lock, table)["value"]) == [1, 2, 3]
+    assert len(pairs_under_lock(lock, table.assign(pair="first"))) == 5
+
+
+def test_what_was_not_promised_takes_nothing_from_the_level_of_what_was(lock):
+    """Holm's correction counts the locked primary rows alone: one here, whatever else was trained."""
+    # ln ratios .544, .7, .856 over ln 1.25: t = 5.3 with 2 degrees of freedom, p = .017, above .025 / 2.
+    steps = [1723, 2014, 2354]
+    promised = scoreboard(lock, trained(steps), None, {})
+    assert promised["verdict"][0] == "supported"
+    more = scoreboard(lock, trained([*steps, 1000]), None, {}, also=[predicted(name="more", primary=True)])
+    pd.testing.assert_frame_equal(
+        more[more["status"] == "this run"], promised[promised["status"] == "this run"]
+    )
