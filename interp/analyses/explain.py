@@ -16,6 +16,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from interp.analyses.frame import with_answers
+from interp.ground.provenance import versions
 from interp.report import pictures
 from interp.report.account import Account, account
 from interp.report.page import page
@@ -30,7 +32,7 @@ from interp.report.trial import (
     run_of,
     texts_of,
 )
-from interp.tables.folder import Tables
+from interp.tables.folder import Tables, write_tables
 from interp.theories import ALL
 
 EVIDENCE = Path(__file__).parents[2] / "analyses" / "evidence"
@@ -40,8 +42,8 @@ TRIALS = Path("trials")
 def compute(run, device: str, trial: Path | None = None) -> Tables:
     """The tables that predictions need: of the run itself, and of the trial.
 
-    What the trial holds of the run is taken as it is. The rest is measured; slow probes only where they were measured
-    before.
+    What the trial holds of the run, to its last checkpoint, is taken as it is. The rest is measured, slow probes only
+    where they were measured before, and kept in the trial folder: the page can be drawn from it alone from then on.
 
     Args:
         trial: its folder; None for the run's own, if it has one.
@@ -54,9 +56,17 @@ def compute(run, device: str, trial: Path | None = None) -> Tables:
     if folder is not None:
         check_run(run_of(tables), run.name, "the run")
         _check_config(tables, run)
-    observed = None if folder is None else read_observed(folder)
-    known = {} if observed is None else observed[0]
-    return {**measured(run, device, set(known)), **known, **tables}
+    known, about = (folder and read_observed(folder)) or ({}, {})
+    if about.get("step", run.steps[-1]) != run.steps[-1]:
+        # The run has gone on since.
+        known = {}
+    new = measured(run, device, set(known))
+    observed = {**new, **known}
+    if folder is not None and set(new) - set(known):
+        observed = with_answers(run, observed, device)
+        of_run = {"run": run.name, "step": run.steps[-1], "unit": run.unit, "versions": versions()}
+        write_tables(folder / OBSERVED, observed, of_run)
+    return {**observed, **tables}
 
 
 def trial_folder(name: str | None, trial: Path | None) -> Path | None:

@@ -271,7 +271,8 @@ def with_answers(run: Any, tables: Tables, device: str) -> Tables:
         tables = {**tables, **measure(run, ["losses"], device=device)}
     reasons = {name: table.attrs.get("not_applicable") for name, table in tables.items()}
     told = [(name, reason) for name, reason in reasons.items() if reason and not len(tables[name])]
-    does_not = pd.DataFrame(told, columns=["table", "reason"])
+    before = tables.get("does_not_apply", pd.DataFrame())
+    does_not = pd.concat([before, pd.DataFrame(told, columns=["table", "reason"])]).drop_duplicates()
     return {"history": run.history(), **tables, "does_not_apply": does_not}
 
 

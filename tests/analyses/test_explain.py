@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -122,6 +123,32 @@ def test_what_the_trial_lacks_of_the_run_is_measured(run, trial, tmp_path):
     assert tables["losses"]["step"].max() == 8000
     assert set(tables["weight_spectra"]["step"]) == {0, 60}
     assert {"arms", "levels", "checks", "curves", "trial", "history"} <= set(tables)
+
+
+def test_what_was_measured_stays_with_the_trial_until_the_run_goes_on(run, trial, tmp_path, monkeypatch):
+    folder, out = tmp_path / "trial", tmp_path / "out"
+    shutil.copytree(trial, folder)
+    shutil.rmtree(folder / "observed")
+    _set_config(folder, run)
+    monkeypatch.setattr(explain, "probes_needed", lambda: ["losses", "weight_norms"])
+    report(run.path, "--trial", folder, "--out", out, "--device", "cpu")
+    kept, about = read_tables(folder / "observed")
+    assert (about["run"], about["step"]) == ("made", run.steps[-1])
+    assert {"history", "losses", "weight_norms", "does_not_apply"} <= set(kept)
+    # Drawn from the folder alone, it is the same page.
+    report("--trial", folder, "--out", tmp_path / "again", "--draw-only")
+    first, again = (read_tables(place)[0] for place in (out, tmp_path / "again"))
+    for name, table in first.items():
+        pd.testing.assert_frame_equal(again[name], table)
+    before = {path.name: path.stat().st_mtime_ns for path in (folder / "observed").iterdir()}
+    report(run.path, "--trial", folder, "--out", out, "--device", "cpu")
+    assert before == {path.name: path.stat().st_mtime_ns for path in (folder / "observed").iterdir()}
+    # Tables that end before the run does are not taken for it.
+    (folder / "observed" / "about.json").write_text(json.dumps({**about, "step": 1, "tables": [*kept]}))
+    (folder / "observed" / "losses.csv").write_text("step,split,loss,accuracy\n1,test,9.0,0.0\n")
+    report(run.path, "--trial", folder, "--out", out, "--device", "cpu")
+    assert read_tables(folder / "observed")[1]["step"] == run.steps[-1]
+    pd.testing.assert_frame_equal(read_tables(folder / "observed")[0]["losses"], kept["losses"])
 
 
 def _set_config(folder, run):
