@@ -131,6 +131,7 @@ def test_what_was_measured_stays_with_the_trial_until_the_run_goes_on(run, trial
     shutil.rmtree(folder / "observed")
     _set_config(folder, run)
     monkeypatch.setattr(explain, "probes_needed", lambda: ["losses", "weight_norms"])
+    monkeypatch.setattr(explain, "pages", lambda tables, about: ({".html": b"drawn elsewhere"}, {}))
     report(run.path, "--trial", folder, "--out", out, "--device", "cpu")
     kept, about = read_tables(folder / "observed")
     assert (about["run"], about["step"]) == ("made", run.steps[-1])
