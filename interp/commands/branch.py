@@ -9,7 +9,7 @@ from interp.ground.plain_text import number_of, say
 
 
 def branch(
-    run: Annotated[Path, Argument(help="The run to continue.")],
+    run: Annotated[Path | None, Argument(help="The run to continue.", show_default=False)] = None,
     out: Annotated[Path | None, Argument(help="Folder for the branches.", show_default=False)] = None,
     at: Annotated[
         int | None,
@@ -75,8 +75,9 @@ def branch(
         for group in GROUPS:
             say(", ".join(group))
         return
-    if out is None or at is None or steps is None:
-        lacking = [name for name, x in (("OUT", out), ("--at", at), ("--steps", steps)) if x is None]
+    if run is None or out is None or at is None or steps is None:
+        asked = (("RUN", run), ("OUT", out), ("--at", at), ("--steps", steps))
+        lacking = [name for name, x in asked if x is None]
         raise ValueError(
             f"interp branch needs {', '.join(lacking)}. See interp branch --help for an example."
         )

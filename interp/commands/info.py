@@ -104,6 +104,8 @@ def describe(run: "Run") -> dict[str, str]:
         lines["forward"] = run.record.forward_path or "unknown"
     if longer := [s.extended_from for s in run.record.sessions if s.extended_from is not None]:
         lines["made longer"] = f"from {', then '.join(map(str, longer))} steps"
+    if run.config.branch is not None:
+        lines |= _branch_lines(run)
     if run.record.source is not None:
         lines |= _source_lines(run.record.source)
     if len(history):
@@ -123,6 +125,22 @@ def describe(run: "Run") -> dict[str, str]:
         lines["checkpoints"] = f"{len(run.steps)}, {run.unit}s {_shorten(run.steps)}"
         if run.optimizer_steps:
             lines["branch at"] = _shorten(run.optimizer_steps)
+    return lines
+
+
+def _branch_lines(run: "Run") -> dict[str, str]:
+    """Which arm a branch is, and what it left where."""
+    from interp.training.arms import branch_of
+
+    branch, parent = branch_of(run), run.record.parent
+    assert branch is not None
+    arm = branch.arm
+    dose = "" if arm.reference_dose is None else f" at dose {arm.reference_dose:g}"
+    against = "" if arm.reference is None else f", compared with {arm.reference}{dose}"
+    disturbed = "" if branch.jitter is None else f", disturbed at the branch (seed {branch.jitter})"
+    lines = {"arm": f"{arm.label}{against}, pair {branch.pair}{disturbed}"}
+    if parent is not None:
+        lines["left"] = f"{parent.run} at {run.unit} {run.config.first_step}"
     return lines
 
 

@@ -77,5 +77,7 @@ def _effect(row: dict[str, Any]) -> str:
     counts = number_of(row["n_pairs"], "pair") + (
         f", {row['n_censored']} censored" if row["n_censored"] else ""
     )
-    what = f"ratio {row['ratio']:.3g} [{row['low']:.3g}, {row['high']:.3g}], {counts}"
+    # Of one pair, or none, there is no interval.
+    span = "" if row["low"] != row["low"] else f" [{row['low']:.3g}, {row['high']:.3g}]"
+    what = (f"ratio {row['ratio']:.3g}{span}, " if row["ratio"] == row["ratio"] else "") + counts
     return f"{who}, {row['event']} {row['threshold']:g}: {row['verdict']}, {what}"

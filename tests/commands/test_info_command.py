@@ -12,6 +12,9 @@ from interp.commands.cli import app
 from interp.commands.info import print_lines
 from interp.runs.run import open_run
 from interp.runs.saving import save_history, update_record
+from interp.training.arms import Arm
+from interp.training.branches import branch
+from interp.training.rules import ScaleUpdates
 from interp.training.session import lock
 
 
@@ -137,3 +140,15 @@ def test_a_terminal_has_no_line_that_is_broken_by_its_edge(monkeypatch, capsys):
     assert len(told) > 3 and max(map(len, told)) <= 60
     assert told[0].startswith("status  a text") and told[1].startswith("        ")
     assert " ".join(" ".join(told[:-1]).split()) == f"status {lines['status']}".strip()
+
+
+def test_a_branch_says_its_arm_and_what_it_left(tiny_run_copy, tmp_path):
+    at = tiny_run_copy.optimizer_steps[-1]
+    arm = Arm(name="norm", dose=1.1, reference="control", rules=(ScaleUpdates(factor=0.9),))
+    made = branch(tiny_run_copy, tmp_path / "norm", at=at, budget=10, arm=arm, pair="2", jitter=3)
+    told = lines(run(made.path))
+    assert told["arm"] == "norm-1.1, compared with control, pair 2, disturbed at the branch (seed 3)"
+    assert told["left"] == f"{tiny_run_copy.path} at step {at}"
+    control = branch(tiny_run_copy, tmp_path / "control", at=at, budget=10)
+    assert lines(run(control.path))["arm"] == "control, pair 0"
+    assert "arm" not in lines(run(tiny_run_copy.path))

@@ -47,6 +47,12 @@ def test_what_is_printed(arms):
     assert list(arms.parent.iterdir()) == [arms]
 
 
+def test_one_pair_has_a_ratio_and_no_interval(tmp_path):
+    compared([(1990, 2000)], [(990, 1000)]).to_csv(tmp_path / "arms.csv", index=False)
+    first = call(tmp_path / "arms.csv").stdout.splitlines()[0]
+    assert first == "arm over control, test_accuracy 0.95: undecided, ratio 2, 1 pair"
+
+
 def test_what_is_written(arms, tmp_path):
     done = call(arms, "--out", tmp_path / "new" / "judged")
     assert done.exit_code == 0

@@ -7,8 +7,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from interp.commands.battery import seconds_of
+from interp.commands.cli import app
 from interp.interventions.bench import Bench
 from interp.networks.answers import answer_logits
 from interp.networks.objective import loss
@@ -280,6 +282,13 @@ def _at(run, step, tmp_path):
     """The parent's weights at a step that it did not save."""
     config = replace(run.config, n_steps=step, schedule=make_schedule(step, [], []))
     return train(config, tmp_path / "shorter", threads=1).step_weights(step)
+
+
+def test_arms_are_listed_without_a_run():
+    listed = CliRunner().invoke(app, ["branch", "--list"])
+    assert listed.exit_code == 0 and listed.output.splitlines()[0] == "control, replay"
+    lacking = CliRunner().invoke(app, ["branch"])
+    assert "needs RUN, OUT, --at, --steps" in str(lacking.exception)
 
 
 def test_every_arm_of_the_battery_is_in_one_group():
