@@ -13,7 +13,7 @@ from interp.training.arms import Arm
 from interp.training.rules import MatchMargin
 from interp.trials.facts import Facts
 from interp.trials.levels import accuracy
-from interp.trials.planned_arm import Planned, Point, after, matched
+from interp.trials.planned_arm import Planned, Point, after, control_at, matched
 
 PLACES: tuple[Place, ...] = ("W_E", "W_L")
 # The losing frequency is raised a little above the leader.
@@ -139,5 +139,7 @@ def lottery_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
     for name, k in (("frequency-raised", runner_up), ("frequency-raised-sham", other)):
         edit = ScaleFrequencies(frequencies=(k,), where=PLACES, factor=1 + added / float(amplitude[k - 1]))
         arms.append(Arm(name=name, reference="control", edits=(edit,)))
-    control = Planned(arm=Arm(name="control"), point="start", until=None, budget=1.5)
-    return [control, *(Planned(arm=arm, point="start", until=None, budget=1.5) for arm in arms)]
+    return [
+        control_at("start", 1.5),
+        *(Planned(arm=arm, point="start", until=None, budget=1.5) for arm in arms),
+    ]

@@ -40,6 +40,8 @@ def levels_of(run: Run, parent: Run | None) -> dict[str, float]:
         values["share_of_compression"] = share_of_compression(run)
     if branch.arm.data:
         values |= _of_other_data(run, parent)
+    if run.config.first_step == 0 and branch.arm.name in ("control", "random-labels"):
+        values["local_complexity_descent"] = local_complexity_descent(run)
     if branch.arm.name.startswith("frequency-raised"):
         values["in_final_keys"] = float(raised_frequency(run) in final_keys(run))
     return values
@@ -73,6 +75,27 @@ def share_of_compression(run: Run, threshold: float = 0.95) -> float:
         return math.nan
     start, then, end = (total_entropy(run.step_weights(s)) for s in (first, after[0], run.steps[-1]))
     return (start - then) / (start - end) if end < start else math.nan
+
+
+def local_complexity_descent(run: Run) -> float:
+    """Kinks around the train rows lost from the checkpoint of the largest norm to the last, per unit of ln norm.
+
+    The kinks are those of the relative radius. Nan where the norm does not fall, or the network has none.
+
+    References: Humayun, Balestriero, Baraniuk 2024, section 3.
+    """
+    from interp.measurement.measure import measure
+
+    norm = {
+        step: math.sqrt(sum(float(w.double().square().sum()) for w in run.step_weights(step).values()))
+        for step in run.steps
+    }
+    top, end = max(norm, key=lambda step: norm[step]), run.steps[-1]
+    table = measure(run, ["local_complexity"], steps=[top, end])["local_complexity"]
+    if not len(table) or not norm[end] < norm[top]:
+        return math.nan
+    rows = table[(table["split"] == "train") & (table["radius"] == "relative")].set_index("step")["mean"]
+    return float((rows[top] - rows[end]) / math.log(norm[top] / norm[end]))
 
 
 def total_entropy(weights: Weights) -> float:

@@ -19,6 +19,7 @@ from interp.trials.training_arms import (
     norm_arms,
     norm_rate_arms,
     perpendicular_arms,
+    random_label_arms,
     read_out_arms,
     shrunk_arms,
     slow_gradient_arms,
@@ -40,11 +41,13 @@ def planned_arms(
         ValueError: if a sham cannot be made as large as what it stands for.
     """
     wanted = None if names is None else {*names}
-    found: list[Planned] = []
+    found: dict[str, Planned] = {}
     for of_group, make in GROUPS.items():
         if wanted is None or wanted & {*of_group}:
-            found += make(run, facts, seed)
-    return found
+            for plan in make(run, facts, seed):
+                # Groups that leave at one point share its control.
+                found.setdefault(plan.key, plan)
+    return list(found.values())
 
 
 def _controls(run: Run, facts: Facts, seed: int) -> list[Planned]:
@@ -75,6 +78,7 @@ GROUPS: dict[tuple[str, ...], Callable[[Run, Facts, int], list[Planned]]] = {
     ("control-eps", "norm-at-margin-eps"): small_eps_arms,
     ("control-squared", "norm-squared", "norm-at-margin-squared"): squared_error_arms,
     ("frequency-raised", "frequency-raised-sham"): lottery_arms,
+    ("random-labels",): random_label_arms,
     ("shrink", "shrink-decay", "exchange"): shrunk_arms,
     (
         "no-decay-float32",

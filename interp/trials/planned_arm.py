@@ -33,6 +33,11 @@ class Planned:
         return self.arm.label if self.point == "plateau" else f"{self.arm.label}@{self.point}"
 
 
+def control_at(point: Point, budget: float) -> Planned:
+    """The control of another branch point than the main one, trained to its end."""
+    return Planned(arm=Arm(name="control"), point=point, until=None, budget=budget)
+
+
 def after(control: str, arm: Arm) -> Planned:
     """An arm that is compared with a control and follows its path."""
     return Planned(arm=replace(arm, reference=control), follows=(control,))

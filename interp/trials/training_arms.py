@@ -1,6 +1,7 @@
 """Arms of training: norms, logit scale, losses, gradients, noise, penalties, freezing, data; each with its sham."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -8,7 +9,7 @@ from interp.interventions.norms import ScaleNorms
 from interp.networks.answers import answer_logits
 from interp.networks.objective import loss
 from interp.runs.run import Run
-from interp.tasks.data_edits import Exchange, Shrink
+from interp.tasks.data_edits import Corrupt, Exchange, Shrink
 from interp.training.arms import Arm, Until
 from interp.training.rules import (
     AntitheticNoise,
@@ -29,7 +30,7 @@ from interp.training.rules import (
 from interp.training.rules.bounds import chosen
 from interp.training.rules.penalties import spectral_entropy
 from interp.trials.facts import Facts
-from interp.trials.planned_arm import Planned, after, matched
+from interp.trials.planned_arm import Planned, after, control_at, matched
 
 DOSES = (0.85, 1.15)
 # Below it Adam divides by the gradient's own size on a plateau too (docs/log.md).
@@ -142,7 +143,7 @@ def read_out_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
     ]
     # What takes twice as long has lost more than the stretch: longer there is nothing to learn.
     return [
-        Planned(arm=Arm(name="control"), point="memorization", budget=2.0, until=None),
+        control_at("memorization", 2.0),
         *(
             Planned(
                 arm=arm,
@@ -220,6 +221,17 @@ def _penalty_strength(run: Run, facts: Facts) -> float:
 def _gradient_norm(weights: Iterable[torch.Tensor]) -> float:
     squares = [w.grad.double().square().sum() for w in weights if w.grad is not None]
     return float(torch.stack(squares).sum().sqrt())
+
+
+def random_label_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
+    """Local complexity: the same norms from the start, and nothing to understand in the labels."""
+    if facts.grokked is None or 0 not in run.index:
+        return []
+    arm = Arm(name="random-labels", data=(Corrupt(fraction=1.0),), rules=(ReplayNorms(),))
+    return [
+        control_at("start", 1.5),
+        replace(after("control", arm), point="start", budget=1.5, until=None),
+    ]
 
 
 def arithmetic_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
