@@ -34,7 +34,8 @@ def arms_under_lock(lock: Lock, arms: pd.DataFrame) -> pd.DataFrame:
 
 def pairs_under_lock(lock: Lock, table: pd.DataFrame) -> pd.DataFrame:
     """The rows of as many pairs as the lock says; pairs that are no numbers all stay."""
-    return table[[not name.isdigit() or int(name) < lock.n_pairs for name in table["pair"].astype(str)]]
+    names = table["pair"].astype(str)
+    return table[np.array([not name.isdigit() or int(name) < lock.n_pairs for name in names], dtype=bool)]
 
 
 def _budgets(lock: Lock) -> dict[_Key, float]:

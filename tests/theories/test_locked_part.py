@@ -115,6 +115,7 @@ def test_pairs_that_are_no_numbers_and_levels_of_pairs(lock):
     table = levels(arm__margin=[1, 2, 3, 4, 5])
     assert list(pairs_under_lock(lock, table)["value"]) == [1, 2, 3]
     assert len(pairs_under_lock(lock, table.assign(pair="first"))) == 5
+    assert list(pairs_under_lock(lock, table[:0]).columns) == list(table.columns)
 
 
 def test_what_was_not_promised_takes_nothing_from_the_level_of_what_was(lock):
