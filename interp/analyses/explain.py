@@ -29,7 +29,7 @@ from interp.report.trial import (
     no_trial,
     read_observed,
     read_trial,
-    run_of,
+    runs_of,
     texts_of,
 )
 from interp.tables.folder import Tables, write_tables
@@ -54,7 +54,7 @@ def compute(run, device: str, trial: Path | None = None) -> Tables:
     folder = trial_folder(run.name, trial)
     tables = no_trial() if folder is None else read_trial(folder)
     if folder is not None:
-        check_run(run_of(tables), run.name, "the run")
+        check_run(runs_of(tables), run.name, "the run")
         _check_config(tables, run)
     known, about = (folder and read_observed(folder)) or ({}, {})
     if about.get("step", run.steps[-1]) != run.steps[-1]:
@@ -131,7 +131,7 @@ def found(name: str | None, trial: Path | None = None) -> tuple[Tables, dict[str
     if folder is None:
         return None
     tables = read_trial(folder)
-    check_run(run_of(tables), name, "the run that is named")
+    check_run(runs_of(tables), name, "the run that is named")
     observed = read_observed(folder)
     if observed is None:
         if trial is not None:
@@ -152,8 +152,9 @@ def _check_config(tables: Tables, run) -> None:
     from interp.runs.belonging import belonging
 
     lock = lock_in(texts_of(tables), "the trial")
-    decides = None if lock is None else lock.run.get("decides")
-    if decides is not None and decides != belonging("run.json", run.config)["run"]:
+    parents = () if lock is None else lock.run.get("parents", (lock.run,))
+    decides = [parent.get("decides") for parent in parents if parent.get("name") == run.name]
+    if decides and None not in decides and belonging("run.json", run.config)["run"] not in decides:
         raise ValueError(
             f"A report needs tables of one run: the lock was written for a run {run.name!r} of another config than "
             f"that of {run.path}. Name that run, or the folder of its own trial (--trial)."

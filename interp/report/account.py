@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from interp.report.trial import FILES, OF_ARMS, about_in, lock_in, texts_of
+from interp.report.trial import FILES, OF_ARMS, about_in, lock_in, parents_of, texts_of
 from interp.tables.outcome import Outcome, dated, outcome
 from interp.tables.phases import can_tell, phases
 from interp.tables.transitions import Transition, transition
@@ -22,6 +22,7 @@ from interp.theories.verdict import Verdict
 
 ANSWERS = 1.0
 _NOTHING = pd.DataFrame()
+_OF_A_TRIAL = ("interp predict", "interp battery")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -67,9 +68,23 @@ class Account:
             else 0
         )
 
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The names of the runs of a recipe beside this one."""
+        return () if self.lock is None else tuple(n for n in parents_of(self.lock) if n != self.run)
+
+    @property
+    def title(self) -> str:
+        """The run by its name, with how many others of its recipe were tried."""
+        n = len(self.others)
+        return f"Run {self.run}" + (f" and {n} of other seeds" if n else "")
+
     def command(self, text: str) -> str:
-        """A command with this run in it."""
-        return re.sub(r"\bRUN\b", lambda _: self.path, text)
+        """A command with this run in it; one about a trial of several names them all, as they lie beside it."""
+        runs = self.path
+        if self.others and self.lock and text.startswith(_OF_A_TRIAL):
+            runs = " ".join(os.path.join(os.path.dirname(self.path), name) for name in parents_of(self.lock))
+        return re.sub(r"\bRUN\b", lambda _: runs, text)
 
 
 def account(tables: Mapping[str, pd.DataFrame], about: Mapping[str, Any]) -> Account:

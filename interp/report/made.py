@@ -10,7 +10,7 @@ from interp.theories.verdict import EXPLORATORY
 def made(account: Account) -> dict[str, str]:
     """What was done, a line a fact; only what is known."""
     lock, arms = account.lock, account.arms
-    found = {"Run": account.run}
+    found = {"Run": ", ".join((account.run, *account.others))}
     if lock is not None:
         found |= {
             "Lock": f"{lock.hash}",

@@ -41,7 +41,7 @@ def page(account: Account, drawn: Mapping[str, Figure] | None = None) -> str:
         drawn: of `interp.report.pictures.main_pictures`, where they are drawn already.
     """
     drawn = pictures.main_pictures(account) if drawn is None else drawn
-    title = f"Why did it switch? Run {account.run}"
+    title = f"Why did it switch? {account.title}"
     writers: Mapping[str, Callable[[Account, Mapping[str, Figure]], str]] = {
         "answer": _answer,
         "happened": _happened,

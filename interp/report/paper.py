@@ -46,7 +46,7 @@ def paper(account: Account, drawn: Mapping[str, Figure] | None = None) -> bytes:
         drawn: of `interp.report.pictures.main_pictures`, where they are drawn already.
     """
     drawn = pictures.main_pictures(account) if drawn is None else drawn
-    buffer, title = BytesIO(), f"Why did it switch? Run {account.run}"
+    buffer, title = BytesIO(), f"Why did it switch? {account.title}"
     with PdfPages(buffer, metadata={"CreationDate": None, "Title": title}) as file:
         for part in _parts(account, drawn):
             for sheet in [part] if isinstance(part, Figure) else sheets(part):
@@ -57,7 +57,7 @@ def paper(account: Account, drawn: Mapping[str, Figure] | None = None) -> bytes:
 
 def _parts(account: Account, drawn: Mapping[str, Figure]) -> Iterator[Figure | list[Line]]:
     """Text and figures in their order; a figure has a page of its own size."""
-    title = paragraph(f"Why did it switch? Run {account.run}", size=14.0, weight="bold")
+    title = paragraph(f"Why did it switch? {account.title}", size=14.0, weight="bold")
     yield [*title, *_section("answer", answer(account)), *_section("happened", happened(account))]
     yield drawn["timeline"]
     changes = _section("changed", changed(account))

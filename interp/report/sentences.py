@@ -134,7 +134,8 @@ def _under_what(account: Account) -> Sentence:
             OBSERVED,
         )
     branches = "branch" if account.n_trained == 1 else "branches"
-    counts = f"{account.n_trained} {branches} of this run"
+    of = f"{len(account.others) + 1} runs of one recipe" if account.others else "this run"
+    counts = f"{account.n_trained} {branches} of {of}"
     if account.lock is None:
         return Sentence(
             f"{counts} were trained without a lock: no prediction was written down before, so that everything below is "

@@ -9,7 +9,7 @@ checked each time.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def read_observed(folder: Path) -> tuple[Tables, dict[str, Any]] | None:
     if not (place / ABOUT).is_file():
         return None
     tables, about = read_tables(place)
-    check_run(run_of(read_trial(folder)), about.get("run"), str(place))
+    check_run(runs_of(read_trial(folder)), about.get("run"), str(place))
     return tables, about
 
 
@@ -109,30 +109,41 @@ def about_in(texts: Mapping[str, str], where: Path | str) -> dict[str, Any]:
     return value
 
 
-def run_of(tables: Mapping[str, pd.DataFrame]) -> str | None:
-    """The name of the run that a trial is of, None where it does not say."""
+def runs_of(tables: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
+    """The names of the runs that a trial is of: one, or those of a recipe; none where it does not say."""
     texts = texts_of(tables)
     lock = lock_in(texts, "")
-    return lock.run.get("name") if lock else about_in(texts, "").get("run")
+    if lock is None:
+        name = about_in(texts, "").get("run")
+        return () if name is None else (name,)
+    return parents_of(lock)
 
 
-def check_run(of_trial: str | None, run: str | None, where: str) -> None:
-    """Refuse unless a trial and what it is put beside are of one run.
+def parents_of(lock: Lock) -> tuple[str, ...]:
+    """The names of the runs that its arms leave."""
+    parents = [parent["name"] for parent in lock.run.get("parents", ()) if "name" in parent]
+    return tuple(parents) or ((lock.run["name"],) if "name" in lock.run else ())
+
+
+def check_run(of_trial: Sequence[str], run: str | None, where: str) -> None:
+    """Refuse unless what a trial is put beside is of its run, or one of its runs.
 
     Raises:
         ValueError: naming both.
     """
-    if of_trial is not None and run is not None and of_trial != run:
+    if of_trial and run is not None and run not in of_trial:
+        runs = "run " if len(of_trial) == 1 else "runs "
         raise ValueError(
-            f"A report needs tables of one run: the trial is of run {of_trial!r}, {where} of {run!r}. Name that run, "
-            "or the folder of its own trial (--trial)."
+            f"A report needs tables of one run: the trial is of {runs}{', '.join(map(repr, of_trial))}, {where} of "
+            f"{run!r}. Name that run, or the folder of its own trial (--trial)."
         )
 
 
 def _check_about(folder: Path, lock: Lock | None, about: Mapping[str, Any]) -> None:
     if lock is None or not about:
         return
-    check_run(lock.run.get("name"), about.get("run"), str(folder / ABOUT))
+    name = lock.run.get("name")
+    check_run(() if name is None else (name,), about.get("run"), str(folder / ABOUT))
     under = (about.get("lock") or {}).get("hash")
     if under not in (None, lock.hash):
         raise ValueError(

@@ -160,7 +160,7 @@ def _set_config(folder, run):
     for name in ("predictions.json", "about.json"):
         value = json.loads((folder / name).read_text())
         if name == "predictions.json":
-            value["run"]["decides"] = belonging("run.json", run.config)["run"]
+            value["run"]["parents"][0]["decides"] = belonging("run.json", run.config)["run"]
             del value["hash"]
             value["hash"] = new = hash_of(value)
         else:

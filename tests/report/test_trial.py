@@ -5,13 +5,15 @@ import json
 import pandas as pd
 import pytest
 
+from interp.report.account import account
+from interp.report.sentences import answer
 from interp.report.trial import (
     check_run,
     lock_in,
     no_trial,
     read_observed,
     read_trial,
-    run_of,
+    runs_of,
     texts_of,
 )
 from interp.tables.folder import read_tables, write_tables
@@ -36,7 +38,7 @@ def test_a_trial_comes_back_with_its_lock(made):
     tables = read_trial(made)
     assert set(tables) == {"arms", "levels", "checks", "curves", "trial"}
     lock = lock_in(texts_of(tables), made)
-    assert lock is not None and lock.run["name"] == RUN == run_of(tables)
+    assert lock is not None and (lock.run["name"],) == (RUN,) == runs_of(tables)
     observed = read_observed(made)
     assert observed is not None and {"history", "losses"} <= set(observed[0])
 
@@ -63,7 +65,7 @@ def test_without_a_lock_nothing_is_known_before(folder):
     (folder / "predictions.json").unlink()
     tables = read_trial(folder)
     assert lock_in(texts_of(tables), folder) is None
-    assert run_of(tables) == RUN
+    assert runs_of(tables) == (RUN,)
 
 
 def test_a_folder_that_holds_no_trial_is_named(tmp_path):
@@ -123,9 +125,9 @@ def test_an_about_that_is_none_is_told(folder, text, said):
 
 
 def test_a_run_that_does_not_say_its_name_is_taken():
-    assert run_of(no_trial()) is None
-    check_run(None, "one", "there")
-    check_run("one", None, "there")
+    assert runs_of(no_trial()) == ()
+    check_run((), "one", "there")
+    check_run(("one",), None, "there")
 
 
 def test_a_locked_trial_of_which_nothing_is_trained_yet(folder):
@@ -134,3 +136,25 @@ def test_a_locked_trial_of_which_nothing_is_trained_yet(folder):
     (folder / "about.json").unlink()
     tables = read_trial(folder)
     assert set(tables) == {"trial"} and isinstance(tables["trial"], pd.DataFrame)
+
+
+def test_a_trial_of_a_recipe_is_told_beside_any_of_its_runs(tmp_path):
+    """Seeds of one recipe are its pairs; the page shows the run whose tables are there, and counts the others."""
+    folder = make_trial(tmp_path / "recipe", kind="seed", n_pairs=3, run="p59-0", others=("p59-1", "p59-2"))
+    tables = read_trial(folder)
+    assert runs_of(tables) == ("p59-0", "p59-1", "p59-2")
+    observed = read_observed(folder)
+    assert observed is not None
+    told = account({**observed[0], **tables}, {"run": "p59-0", "path": "runs/p59-0"})
+    assert told.title == "Run p59-0 and 2 of other seeds"
+    assert told.command("interp battery RUN --theories x") == (
+        "interp battery runs/p59-0 runs/p59-1 runs/p59-2 --theories x"
+    )
+    assert told.command("interp measure RUN --probes losses") == "interp measure runs/p59-0 --probes losses"
+    said = " ".join(sentence.text for sentence in answer(told))
+    assert "branches of 3 runs of one recipe were trained" in said
+    assert {row.status for row in told.rows if row.prediction.arms and row.found is not None} == {
+        "this recipe"
+    }
+    with pytest.raises(ValueError, match="the trial is of runs 'p59-0', 'p59-1', 'p59-2', the run of 'p31'"):
+        check_run(runs_of(tables), "p31", "the run")

@@ -28,12 +28,13 @@ def make_trial(
     run: str = RUN,
     is_locked: bool = True,
     arms: pd.DataFrame | None = None,
+    others: tuple[str, ...] = (),
 ) -> Path:
-    """A trial folder of a world; `arms` instead of those of the world."""
+    """A trial folder of a world; `arms` instead of those of the world; `others` of its recipe beside the run."""
     folder.mkdir(parents=True, exist_ok=True)
     table = world(n_pairs, sd, seed, kind) if arms is None else arms
-    lock = make_lock(folder / "predictions.json", run, n_pairs) if is_locked else None
-    about = {"run": run, "n_pairs": n_pairs, "versions": {"grokscope": "0.1.0"}}
+    lock = make_lock(folder / "predictions.json", run, n_pairs, others) if is_locked else None
+    about = {"run": ", ".join((run, *others)), "n_pairs": n_pairs, "versions": {"grokscope": "0.1.0"}}
     if lock is not None:
         about["lock"] = {"hash": lock.hash, "time": lock.time}
     tables = {
@@ -47,11 +48,12 @@ def make_trial(
     return folder
 
 
-def make_lock(path: Path, run: str = RUN, n_pairs: int = 6) -> Lock:
+def make_lock(path: Path, run: str = RUN, n_pairs: int = 6, others: tuple[str, ...] = ()) -> Lock:
+    parents = [{"name": name, "decides": "none"} for name in (run, *others)]
     names = dict.fromkeys(name for there in worlds.ARMS.values() for name, _ in there)
     return write_lock(
         path,
-        run={"name": run, "decides": "none"},
+        run={"name": ", ".join((run, *others)), "parents": parents},
         branch_steps=[worlds.MAIN, worlds.LATER, worlds.MEMORIZATION],
         arms=[{"arm": {"name": name}} for name in names],
         n_pairs=n_pairs,
