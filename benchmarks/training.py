@@ -7,22 +7,25 @@ unembedding alone, forward and backward: what no way of computing this network c
 """
 
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from timing import arguments, median_seconds, report
+from timing import Row, arguments, median_seconds, report
 
 from interp.networks.config import initial_weights
 from interp.networks.hooked import build_model
 from interp.networks.network import DescribedNetwork
 from interp.runs.presets import mainline, variation
+from interp.runs.run import open_run
 from interp.snapshots.snapshot import Snapshot
 from interp.training.data import Data
 from interp.training.optimizer import Optimizer
-from interp.training.session import deterministic
+from interp.training.session import deterministic, flushed_subnormals
 
 
 def main() -> None:
@@ -87,6 +90,7 @@ def main() -> None:
         torch.testing.assert_close(our_step(), bridge_step(), atol=1e-5, rtol=0)
         step = median_seconds({"ours": our_step, "bridge": bridge_step, "floor": floor}, options.repeats)
         logits = median_seconds({"ours": our_logits, "bridge": bridge_logits}, options.repeats)
+        grokked = [] if options.tiny else after_grokking(options.repeats)
     report(
         [
             ("training step", step["ours"] * 1e3, "ms", ""),
@@ -94,12 +98,36 @@ def main() -> None:
             ("matrix products of MLP and unembedding", step["floor"] * 1e3, "ms", ""),
             ("bridge / ours", step["bridge"] / step["ours"], "x", "at least 4, aim for 6"),
             ("ours / matrix products", step["ours"] / step["floor"], "x", "at most 1.6"),
+            *grokked,
             ("logits of all pairs", logits["ours"] * 1e3, "ms", ""),
             ("logits of all pairs, run_with_cache on the bridge", logits["bridge"] * 1e3, "ms", ""),
             ("bridge / ours", logits["bridge"] / logits["ours"], "x", "at least 5"),
         ],
         options,
     )
+
+
+def after_grokking(repeats: int) -> list[Row]:
+    """A step of the bundled run at its checkpoint 7500, with subnormal gradients flushed to zero and without."""
+    run = open_run(Path(__file__).parent.parent / "checkpoints" / "mainline")
+    recipe = run.config.recipe()
+    live = {name: w.clone().requires_grad_() for name, w in run.step_weights(7500).items()}
+    optimizer, data = Optimizer(recipe.optimizer, live, None), Data(run.task, recipe, "cpu")
+
+    def step(around: Callable[[], AbstractContextManager]) -> None:
+        logits_of, labels = data.batch(7500)
+        loss = data.loss(logits_of(live), labels)
+        with around():
+            loss.backward()
+        optimizer.step(7500)
+
+    taken = median_seconds(
+        {"flushed": lambda: step(flushed_subnormals), "not": lambda: step(nullcontext)}, repeats
+    )
+    return [
+        ("training step after grokking", taken["flushed"] * 1e3, "ms", ""),
+        ("with subnormal gradients / without", taken["not"] / taken["flushed"], "x", ""),
+    ]
 
 
 if __name__ == "__main__":
