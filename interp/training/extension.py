@@ -14,7 +14,7 @@ from interp.runs.schedule import Schedule, longer_schedule
 from interp.runs.tensor_files import RunError, tensor_checksum
 from interp.training.data import Data
 from interp.training.optimizer import Optimizer
-from interp.training.session import deterministic, flushed_subnormals
+from interp.training.session import deterministic
 
 
 def check_longer(
@@ -119,9 +119,7 @@ def end_state(run: Run, device: str, threads: int) -> Checkpoint:
         steps = range(start.step, recipe.n_steps)
         for step in counted(steps, len(steps), f"{run.name}: once more"):
             logits_of, labels = data.batch(step)
-            loss = data.loss(logits_of(live), labels)
-            with flushed_subnormals():
-                loss.backward()
+            data.loss(logits_of(live), labels).backward()
             optimizer.step(step)
             _check_same(run, step + 1, live)
         weights = {name: w.detach().cpu() for name, w in live.items()}

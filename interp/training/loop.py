@@ -22,7 +22,7 @@ from interp.training.arms import Until, branch_of
 from interp.training.data import Data
 from interp.training.extension import ended_at
 from interp.training.optimizer import Optimizer
-from interp.training.session import deterministic, flushed_subnormals, session_record, signals
+from interp.training.session import deterministic, session_record, signals
 
 SECONDS_BETWEEN_STATES = 30.0
 
@@ -116,8 +116,7 @@ def loop(
             logits = logits_of(weights)
             loss = data.loss(acting.logits(logits, labels, at), labels)
             objective = acting.objective(loss, weights, at)
-            with flushed_subnormals():
-                objective.backward()
+            objective.backward()
             row = {"step": step, **_losses(objective.item(), is_plain), **acting.norms(weights)}
             if step % recipe.evaluation_interval == 0:
                 row |= data.evaluate(weights, logits.detach() if labels is data.train.labels else None)

@@ -89,18 +89,3 @@ def deterministic(device: str, threads: int) -> Iterator[None]:
         torch.set_deterministic_debug_mode(former_mode)
         memory.fill_uninitialized_memory = fill
         torch.set_num_threads(former_threads)
-
-
-@contextmanager
-def flushed_subnormals() -> Iterator[None]:
-    """Numbers too small for a float's full precision count as zero on this thread, where the processor can do that.
-
-    Once a network is sure of its train rows, many gradients of its logits lie below 1.2e-38, and arithmetic with such a
-    number takes a processor a hundred times as long: three times the whole backward pass (docs/log.md). Around that
-    pass alone: what the optimizer keeps, squares that are smaller still, is what it is without.
-    """
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
