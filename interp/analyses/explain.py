@@ -16,7 +16,6 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from interp.analyses.frame import with_answers
 from interp.ground.provenance import versions
 from interp.report import pictures
 from interp.report.account import Account, account
@@ -52,6 +51,10 @@ def compute(run, device: str, trial: Path | None = None) -> Tables:
         ValueError: if the folder holds no trial, an edited lock, or one of another run.
     """
     folder = trial_folder(run.name, trial)
+    ours, own = EVIDENCE / run.name, TRIALS / run.name
+    if trial is None and folder == ours and not _is_of(read_trial(ours), run):
+        # Someone's own run has the name of ours.
+        folder = own if own.is_dir() else None
     tables = no_trial() if folder is None else read_trial(folder)
     if folder is not None:
         check_run(runs_of(tables), run.name, "the run")
@@ -63,6 +66,8 @@ def compute(run, device: str, trial: Path | None = None) -> Tables:
     new = measured(run, device, set(known))
     observed = {**new, **known}
     if folder is not None and set(new) - set(known):
+        from interp.measurement.answers import with_answers
+
         observed = with_answers(run, observed, device)
         of_run = {"run": run.name, "step": run.steps[-1], "unit": run.unit, "versions": versions()}
         write_tables(folder / OBSERVED, observed, of_run)
@@ -149,16 +154,21 @@ def _check_config(tables: Tables, run) -> None:
     Raises:
         ValueError: if the lock was written for another config.
     """
+    if not _is_of(tables, run):
+        raise ValueError(
+            f"A report needs tables of one run: the lock was written for a run {run.name!r} of another config than "
+            f"that of {run.path}. Name that run, or the folder of its own trial (--trial)."
+        )
+
+
+def _is_of(tables: Tables, run) -> bool:
+    """Whether a trial is of a run of this config, as far as its lock says."""
     from interp.runs.belonging import belonging
 
     lock = lock_in(texts_of(tables), "the trial")
     parents = () if lock is None else lock.run.get("parents", (lock.run,))
     decides = [parent.get("decides") for parent in parents if parent.get("name") == run.name]
-    if decides and None not in decides and belonging("run.json", run.config)["run"] not in decides:
-        raise ValueError(
-            f"A report needs tables of one run: the lock was written for a run {run.name!r} of another config than "
-            f"that of {run.path}. Name that run, or the folder of its own trial (--trial)."
-        )
+    return not decides or None in decides or belonging("run.json", run.config)["run"] in decides
 
 
 def draw(tables: Tables) -> Figure:

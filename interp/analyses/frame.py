@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from interp.figures import style
@@ -229,6 +228,7 @@ def _compute(
     # None of it with --draw-only.
     import torch
 
+    from interp.measurement.answers import with_answers
     from interp.measurement.stream import MeasureError
     from interp.networks.devices import check_device
     from interp.runs.config import config_to_json
@@ -261,19 +261,6 @@ def _compute(
         "command": _command(program),
     }
     return tables, about
-
-
-def with_answers(run: Any, tables: Tables, device: str) -> Tables:
-    """The tables with those that every analysis needs: how the run answers along training, and what does not apply."""
-    from interp.measurement.measure import measure
-
-    if "losses" not in tables:
-        tables = {**tables, **measure(run, ["losses"], device=device)}
-    reasons = {name: table.attrs.get("not_applicable") for name, table in tables.items()}
-    told = [(name, reason) for name, reason in reasons.items() if reason and not len(tables[name])]
-    before = tables.get("does_not_apply", pd.DataFrame())
-    does_not = pd.concat([before, pd.DataFrame(told, columns=["table", "reason"])]).drop_duplicates()
-    return {"history": run.history(), **tables, "does_not_apply": does_not}
 
 
 def _command(program: str) -> str:

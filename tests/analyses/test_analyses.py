@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from interp import analyses
 from interp.analyses import frame
 from interp.commands.cli import app
+from interp.measurement.answers import with_answers
 from interp.tables.folder import write_tables
 from tests import hand_built
 from tests.tiny import tiny_config
@@ -281,7 +282,7 @@ def test_the_axes_of_attention_are_what_is_drawn_along_them(tmp_path):
             place = (int(structure.first[a]), int(structure.second[b]))
             if min(place) >= 0:
                 assert maps[place] == pytest.approx(to_first[i].item(), abs=2e-5)  # five decimals are kept
-    figure = analyses.attention.draw(frame.with_answers(run, tables, "cpu"))
+    figure = analyses.attention.draw(with_answers(run, tables, "cpu"))
     maps = [ax for sub in figure.subfigs[:1] for ax in sub.axes]
     assert maps[0].get_ylabel() == labels[0] and maps[0].get_xlabel() == labels[1]
     assert axis_label("a", structure.first.numpy(), 10) == labels[0]
@@ -336,7 +337,7 @@ def test_a_lone_checkpoint_of_an_unknown_split_is_drawn_at_its_step(name, lone_c
 
     module = analyses.named(name)
     run = open_stated(lone_checkpoint, {"activation": "quadratic"})
-    tables = frame.with_answers(run, module.compute(run, "cpu"), "cpu")
+    tables = with_answers(run, module.compute(run, "cpu"), "cpu")
     figure = module.draw(tables)
     figure.draw_without_rendering()
     assert not any("grokking" in text or "memorization" in text for text in texts_of(figure))

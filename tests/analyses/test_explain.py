@@ -175,6 +175,19 @@ def test_a_trial_of_another_config_is_refused(run, trial, tmp_path):
         report(run.path, "--trial", trial, "--out", tmp_path / "out", "--device", "cpu")
 
 
+def test_evidence_of_ours_is_not_taken_for_a_run_of_the_same_name(run, trial, tmp_path, monkeypatch):
+    monkeypatch.setattr(explain, "probes_needed", lambda: ["losses", "weight_norms"])
+    monkeypatch.setattr(explain, "EVIDENCE", trial.parent)
+    monkeypatch.chdir(tmp_path)
+    # The lock there was written for another config: the page of this run rests on its checkpoints alone.
+    tables = explain.compute(run, "cpu")
+    assert "arms" not in tables
+    own = tmp_path / "trials" / RUN
+    shutil.copytree(trial, own)
+    _set_config(own, run)
+    assert "arms" in explain.compute(run, "cpu")
+
+
 @pytest.mark.parametrize("how", [["--draw-only"], ["--device", "cpu"]])
 def test_a_trial_of_another_run_is_refused(how, run, trial, tmp_path):
     other = tmp_path / "elsewhere"
