@@ -14,6 +14,7 @@ from interp.networks.layers import as_matrix
 from interp.networks.objective import is_right
 from interp.runs.run import Run
 from interp.tasks.task import Questions
+from interp.theories.statistic import EVENT, THRESHOLD
 from interp.training.arms import branch_of, jittered
 from interp.training.rules import Freeze, HoldDirections
 from interp.training.rules.penalties import spectral_entropy
@@ -47,10 +48,10 @@ def levels_of(run: Run, parent: Run | None) -> dict[str, float]:
     return values
 
 
-def at_event(run: Run, threshold: float = 0.95) -> dict[str, float]:
+def at_event(run: Run, threshold: float = THRESHOLD) -> dict[str, float]:
     """Norm and margin where test accuracy reached the threshold; nan where it never did."""
     history, first = run.history(), run.config.first_step
-    _, step = event(history, "test_accuracy", threshold, "rise", first)
+    _, step = event(history, EVENT, threshold, "rise", first)
     norms = [name for name in history if name.startswith("norm/")]
     if step is None or not norms:
         return {"norm_at_event": math.nan, "margin_at_event": math.nan}
@@ -61,7 +62,7 @@ def at_event(run: Run, threshold: float = 0.95) -> dict[str, float]:
     }
 
 
-def share_of_compression(run: Run, threshold: float = 0.95) -> float:
+def share_of_compression(run: Run, threshold: float = THRESHOLD) -> float:
     """How much of the fall of spectral entropy since the branch is done at the first checkpoint after the event.
 
     Nan where the event never came, or entropy did not fall. Meaningful of an arm that was trained to convergence.
@@ -69,7 +70,7 @@ def share_of_compression(run: Run, threshold: float = 0.95) -> float:
     References: DeMoss et al. 2024, "The complexity dynamics of grokking".
     """
     first = run.config.first_step
-    _, step = event(run.history(), "test_accuracy", threshold, "rise", first)
+    _, step = event(run.history(), EVENT, threshold, "rise", first)
     after = [s for s in run.steps if step is not None and s >= first + step]
     if not after:
         return math.nan

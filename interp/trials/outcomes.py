@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from interp.runs.run import Run
+from interp.theories.statistic import EVENT, THRESHOLD
 from interp.training.arms import branch_of
 from interp.trials.manipulation import manipulation_checks
 
@@ -16,8 +17,6 @@ EVENTS: tuple[tuple[str, str, tuple[float, ...]], ...] = (
     ("test_loss", "fall", (1.0,)),
 )
 CONSECUTIVE = 3
-# The event that is judged where nothing else is said.
-MAIN = ("test_accuracy", 0.95)
 
 
 def event(
@@ -119,9 +118,8 @@ def level_rows(run: Run, kind: str, control: Run | None, values: Mapping[str, fl
 
 def _main_event(run: Run) -> int | None:
     """The step of the main event."""
-    quantity, threshold = MAIN
     first = run.config.first_step
-    _, step = event(run.history(), quantity, threshold, "rise", first)
+    _, step = event(run.history(), EVENT, THRESHOLD, "rise", first)
     return None if step is None else first + step
 
 

@@ -86,10 +86,11 @@ def squared_error_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
     the unembedding starts at the scale at which squared error is least, where every answer is what it was.
     """
     settings, of, dose = {"optimizer.loss": "squared-error"}, "control-squared", max(DOSES)
-    weights = run.step_weights(facts.at)
-    scale = ScaleNorms(
-        factor=least_squares_scale(run, facts.at), tensors=chosen(("unembedding",), tuple(weights))
-    )
+    scaled = chosen(("unembedding",), tuple(run.step_weights(facts.at)))
+    if not scaled:
+        # Tied to the embedding, it cannot be scaled without what is read.
+        return []
+    scale = ScaleNorms(factor=least_squares_scale(run, facts.at), tensors=scaled)
     held, margin = ReplayNorms(of=of, factor=dose), MatchMargin(of=of)
     rules: dict[str, tuple[AnyRule, ...]] = {
         of: (),

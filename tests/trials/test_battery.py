@@ -341,6 +341,13 @@ def test_squared_error_starts_where_it_is_least_and_every_answer_is_what_it_was(
     assert squared_error(1.0) < float(loss(logits, asked.labels, torch.float64, "squared-error"))
 
 
+def test_a_tied_unembedding_is_not_scaled_with_everything(run, monkeypatch):
+    weights = {name: w for name, w in run.step_weights(AT).items() if name != "unembed.W_U"}
+    facts = facts_of(run, AT)
+    monkeypatch.setattr(run, "step_weights", lambda step: weights)
+    assert planned_arms(run, facts, names=["control-squared"]) == []
+
+
 def test_every_battery_makes_the_arms_of_the_primary_rows():
     made = {name for group in GROUPS for name in group}
     primary = [p for theory in ALL for p in theory.predictions if p.primary]
