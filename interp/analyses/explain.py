@@ -9,7 +9,7 @@ References: Platt 1964, "Strong inference"; Nosek et al. 2018, "The preregistrat
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from interp.tables.folder import Tables, write_tables
 from interp.theories import ALL
 
 EVIDENCE = Path(__file__).parents[2] / "analyses" / "evidence"
+BUNDLED_RUNS = Path(__file__).parents[2] / "checkpoints"
 TRIALS = Path("trials")
 
 
@@ -51,10 +52,14 @@ def compute(run, device: str, trial: Path | None = None) -> Tables:
         ValueError: if the folder holds no trial, an edited lock, or one of another run.
     """
     folder = trial_folder(run.name, trial)
-    ours, own = EVIDENCE / run.name, TRIALS / run.name
-    if trial is None and folder == ours and not _is_of(read_trial(ours), run):
+    if (
+        folder is not None
+        and folder == EVIDENCE / run.name
+        and trial is None
+        and not _is_of(read_trial(folder), run)
+    ):
         # Someone's own run has the name of ours.
-        folder = own if own.is_dir() else None
+        folder = trial_folder(run.name, trial, with_evidence=False)
     tables = no_trial() if folder is None else read_trial(folder)
     if folder is not None:
         check_run(runs_of(tables), run.name, "the run")
@@ -74,11 +79,12 @@ def compute(run, device: str, trial: Path | None = None) -> Tables:
     return {**observed, **tables}
 
 
-def trial_folder(name: str | None, trial: Path | None) -> Path | None:
-    """Where the trial of a run of this name lies, None if there is none."""
+def trial_folder(name: str | None, trial: Path | None, *, with_evidence: bool = True) -> Path | None:
+    """Where the trial of a run of this name lies, None if there is none; with the committed evidence, that first."""
     if trial is not None or name is None:
         return trial
-    return next((folder for folder in (EVIDENCE / name, TRIALS / name) if folder.is_dir()), None)
+    places = (EVIDENCE, TRIALS) if with_evidence else (TRIALS,)
+    return next((place / name for place in places if (place / name).is_dir()), None)
 
 
 def probes_needed() -> list[str]:
@@ -121,18 +127,20 @@ def kept_steps(run, name: str, device: str) -> list[int]:
     return [step for step in run.steps if not kept.lacks(step)]
 
 
-def found(name: str | None, trial: Path | None = None) -> tuple[Tables, dict[str, Any]] | None:
+def found(path: Path | None, trial: Path | None = None) -> tuple[Tables, dict[str, Any]] | None:
     """The tables of a trial folder that holds those of its run too, and what they are of; without torch.
 
-    None where there is no such folder.
+    None where there is no such folder. The committed evidence is that of a bundled run: without torch the config of
+    another run of that name cannot be compared.
 
     Args:
-        name: of the run; None for whatever the trial is of.
+        path: of the run; None for whatever the trial is of.
 
     Raises:
         ValueError: as `read_trial`, or if the trial is of a run of another name.
     """
-    folder = trial_folder(name, trial)
+    name = None if path is None else path.name
+    folder = trial_folder(name, trial, with_evidence=path is not None and path.parent == BUNDLED_RUNS)
     if folder is None:
         return None
     tables = read_trial(folder)
@@ -189,15 +197,17 @@ def summary_of(told: Account) -> dict[str, Any]:
     }
 
 
-def pages(tables: Tables, about: Mapping[str, Any]) -> tuple[dict[str, bytes], dict[str, Any]]:
+def pages(tables: Tables, about: Mapping[str, Any]) -> tuple[Iterator[tuple[str, bytes]], dict[str, Any]]:
     """The files of the page by their endings, and the summary: all from one account."""
     told = account(tables, about)
+    return _files(told), summary_of(told)
+
+
+def _files(told: Account) -> Iterator[tuple[str, bytes]]:
+    """The page first: someone waits for it, and the text of the PDF takes as long as all the rest."""
     drawn = pictures.main_pictures(told)
+    yield ".html", page(told, drawn).encode()
     image = BytesIO()
     drawn["scoreboard"].savefig(image, format="png", dpi=200, metadata={"Software": None})
-    files = {
-        ".html": page(told, drawn).encode(),
-        ".pdf": paper(told, drawn),
-        ".png": image.getvalue(),
-    }
-    return files, summary_of(told)
+    yield ".png", image.getvalue()
+    yield ".pdf", paper(told, drawn)

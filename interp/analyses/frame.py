@@ -15,7 +15,7 @@ An analysis asks one question and has three functions: `compute(run, device) -> 
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,8 @@ from interp.tables.outcome import outcome
 BUNDLED_RUN = Path(__file__).parents[2] / "checkpoints" / "mainline"
 
 
-Pages = Callable[[Tables, Mapping[str, Any]], tuple[dict[str, bytes], dict[str, Any]]]
-Found = Callable[[str | None], tuple[Tables, dict[str, Any]] | None]
+Pages = Callable[[Tables, Mapping[str, Any]], tuple[Iterable[tuple[str, bytes]], dict[str, Any]]]
+Found = Callable[[Path | None], tuple[Tables, dict[str, Any]] | None]
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class Analysis:
     """A question and its three functions.
 
     Attributes:
-        pages: where the answer is more than a figure: tables and what they are of -> files by their endings, and the
-            summary, in place of `draw` and `summarize`.
-        found: the name of a run, or None -> tables that lie elsewhere than in the output folder, and what they are of;
+        pages: where the answer is more than a figure: tables and what they are of -> endings and contents of its files,
+            each written as soon as it is made, and the summary, in place of `draw` and `summarize`.
+        found: the path of a run, or None -> tables that lie elsewhere than in the output folder, and what they are of;
             None where there are none. Without torch.
     """
 
@@ -176,7 +176,7 @@ def _written(analysis: Analysis, tables: Tables, about: Mapping[str, Any], out: 
     """The summary, once the files that show it are written."""
     if analysis.pages is not None:
         files, summary = analysis.pages(tables, about)
-        for ending, content in files.items():
+        for ending, content in files:
             write_bytes(out / f"{analysis.name}{ending}", content)
         return summary
     figure, summary = analysis.draw(tables), analysis.summarize(tables)
@@ -193,7 +193,7 @@ def _elsewhere(analysis: Analysis, run: str | None, out: Path) -> tuple[Tables, 
         return None
     is_named = run is not None or out == Path("figures") / BUNDLED_RUN.name / analysis.name
     path = run_path(run, analysis.name) if is_named else None
-    found = analysis.found(None if path is None else path.name)
+    found = analysis.found(path)
     if found is None:
         return None
     tables, about = found

@@ -3,10 +3,14 @@
 What `interp.tables.transitions` dates is found here, in plain arrays.
 """
 
-from typing import Literal
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    import ruptures
 
 Direction = Literal["rise", "fall"]
 Scale = Literal["linear", "log"]
@@ -149,12 +153,23 @@ def breaks(steps: np.ndarray, values: np.ndarray, n_breaks: int) -> tuple[np.nda
         raise ValueError(
             "Change points need finite values; leave out the checkpoints where the curve is infinite."
         )
-    import ruptures  # loads scipy, which most callers do without
-
     grid = np.linspace(steps[0], steps[-1], min(len(steps), GRID))
     y = np.interp(grid, steps, values)
     spread = y.std() or 1.0  # costs are compared; their unit must not meet rounding
-    found = ruptures.Dynp(model="clinear", min_size=3, jump=1).fit((y - y.mean()) / spread)
     # A piece of clinear goes from the last point of the one before to its own last point: that is the knot.
-    at = np.array([0, *[end - 1 for end in found.predict(n_bkps=n_breaks)]])
+    at = np.array([0, *[end - 1 for end in _ends(((y - y.mean()) / spread).tobytes(), n_breaks)]])
     return grid[at], np.diff(y[at]) / np.diff(grid[at])
+
+
+# One page asks for the breaks of one curve several times, and for several numbers of them.
+@lru_cache(maxsize=32)
+def _ends(curve_of_float64: bytes, n_breaks: int) -> tuple[int, ...]:
+    return tuple(_fitted(curve_of_float64).predict(n_bkps=n_breaks))
+
+
+@lru_cache(maxsize=1)
+def _fitted(curve_of_float64: bytes) -> "ruptures.Dynp":
+    import ruptures  # loads scipy, which most callers do without
+
+    found = ruptures.Dynp(model="clinear", min_size=3, jump=1)
+    return found.fit(np.frombuffer(curve_of_float64, np.float64))

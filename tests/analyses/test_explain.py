@@ -131,7 +131,7 @@ def test_what_was_measured_stays_with_the_trial_until_the_run_goes_on(run, trial
     shutil.rmtree(folder / "observed")
     _set_config(folder, run)
     monkeypatch.setattr(explain, "probes_needed", lambda: ["losses", "weight_norms"])
-    monkeypatch.setattr(explain, "pages", lambda tables, about: ({".html": b"drawn elsewhere"}, {}))
+    monkeypatch.setattr(explain, "pages", lambda tables, about: ([(".html", b"drawn elsewhere")], {}))
     report(run.path, "--trial", folder, "--out", out, "--device", "cpu")
     kept, about = read_tables(folder / "observed")
     assert (about["run"], about["step"]) == ("made", run.steps[-1])
@@ -221,15 +221,25 @@ def test_drawing_needs_tables_of_the_run(run, trial, tmp_path):
 def test_the_trial_of_a_run_is_found_by_its_name(trial, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(explain, "EVIDENCE", tmp_path / "evidence")
-    assert explain.trial_folder(RUN, None) is None and explain.found(RUN) is None
+    path = tmp_path / RUN
+    assert explain.trial_folder(RUN, None) is None and explain.found(path) is None
     shutil.copytree(trial, tmp_path / "trials" / RUN)
     assert str(explain.trial_folder(RUN, None)) == f"trials/{RUN}"
     # What is committed goes first.
     shutil.copytree(trial, tmp_path / "evidence" / RUN)
     assert explain.trial_folder(RUN, None) == tmp_path / "evidence" / RUN
-    tables, about = explain.found(RUN)
+    tables, about = explain.found(path)
     assert about["run"] == RUN and "arms" in tables
     assert explain.trial_folder(RUN, tmp_path) == tmp_path
+
+
+def test_drawing_takes_the_committed_evidence_for_the_bundled_run_alone(trial, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(explain, "EVIDENCE", tmp_path / "evidence")
+    monkeypatch.setattr(explain, "BUNDLED_RUNS", tmp_path / "checkpoints")
+    shutil.copytree(trial, tmp_path / "evidence" / RUN)
+    assert explain.found(tmp_path / "runs" / RUN) is None
+    assert explain.found(tmp_path / "checkpoints" / RUN) is not None
 
 
 def test_slow_probes_are_taken_where_they_were_measured(run):
