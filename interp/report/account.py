@@ -35,6 +35,7 @@ class Account:
         trial: what the trial says of itself.
         rows: a verdict a prediction and kind of pairs.
         arms, checks: of what was trained; empty where nothing was.
+        levels: of what was trained, quantities that are not times; empty where there are none.
         curves: along its steps, by arm, dose and kind of pairs.
         effects: of the main event, with a label and why one is not decided.
         observed: tables of the parent run.
@@ -51,6 +52,7 @@ class Account:
     rows: tuple[Verdict, ...]
     arms: pd.DataFrame
     checks: pd.DataFrame
+    levels: pd.DataFrame
     curves: Mapping[tuple[str, float | None, str], pd.DataFrame]
     effects: pd.DataFrame
     observed: Mapping[str, pd.DataFrame]
@@ -120,6 +122,7 @@ def account(tables: Mapping[str, pd.DataFrame], about: Mapping[str, Any]) -> Acc
         rows=tuple(sorted(rows, key=lambda row: _order(row.prediction.theory))),
         arms=_NOTHING if arms is None else arms,
         checks=tables.get("checks", _NOTHING),
+        levels=_NOTHING if levels is None else levels,
         curves=_by_arm(tables.get("curves", _NOTHING)),
         effects=_NOTHING if arms is None else main_effects(arms, _main_step(lock, arms)),
         observed=observed,

@@ -4,6 +4,7 @@ from interp.ground.plain_text import number_of
 from interp.report.account import Account
 from interp.report.sentences import OBSERVED, Sentence, listed
 from interp.theories.arms_table import named
+from interp.theories.lock import Lock
 from interp.theories.verdict import EXPLORATORY
 
 
@@ -16,7 +17,7 @@ def made(account: Account) -> dict[str, str]:
             "Lock": f"{lock.hash}",
             "Locked": f"{lock.time}, grokscope {lock.code}, commit {lock.commit or 'not known'}",
             "Predicted": f"{number_of(len(lock.predictions), 'prediction')}, {len(lock.primary)} of them primary",
-            "Branched at": ", ".join(map(str, lock.branch_steps)),
+            "Locked branch steps": ", ".join(map(str, lock.branch_steps)),
             "Events": "; ".join(f"{k} {', '.join(f'{x:g}' for x in v)}" for k, v in lock.thresholds.items()),
         }
     else:
@@ -28,6 +29,7 @@ def made(account: Account) -> dict[str, str]:
         ]
         found |= {
             "Trained": f"{account.n_trained} branches of {number_of(len(names), 'arm')}: {', '.join(names)}",
+            "Branched at": ", ".join(map(str, sorted(set(arms["branch_step"].astype(int))))),
             "Pairs": ", ".join(pairs),
             "Budget": f"up to {arms['budget'].max():g} steps since the branch, {_steps(account):.0f} in all",
         }
@@ -68,12 +70,14 @@ def tried_as(account: Account) -> list[Sentence]:
     return found
 
 
+def locked_names(lock: Lock) -> set[str]:
+    """The names of the arms of a lock; none where it does not say in a way that is known."""
+    arms = [entry.get("arm") for entry in lock.arms if isinstance(entry, dict)]
+    return {str(arm.get("name")) for arm in arms if isinstance(arm, dict)}
+
+
 def beside_the_lock(account: Account) -> list[str]:
     """The arms that were trained and are not in the lock; none where the lock does not say in a way that is known."""
     assert account.lock is not None
-    locked = {
-        arm.get("name")
-        for entry in account.lock.arms
-        if isinstance(entry, dict) and isinstance(arm := entry.get("arm"), dict)
-    }
+    locked = locked_names(account.lock)
     return [name for name in dict.fromkeys(account.arms["arm"]) if locked and name not in locked]

@@ -26,7 +26,7 @@ MEANINGS = {
     "zone": "ratios that count as equal: 1/1.15 to 1.15, or twice the spread of the reference's own jitter pairs",
     "primary": "one of the predictions whose verdict was corrected for their number",
     "observed": "read off the checkpoints of the run alone: an order or a size, no cause",
-    "this run": "from jitter pairs: it holds of this run",
+    "this run": "from jitter pairs: it holds of this one run, from these branch points and with these draws of shams",
     "this recipe": "from seeds: it holds of runs of this recipe",
     EXPLORATORY: "not written down before it was trained",
 }

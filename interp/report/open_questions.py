@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from interp.report.account import Account
+from interp.report.made import locked_names
 from interp.report.sentences import plain
 from interp.theories.in_words import NOT_EVALUABLE, NOT_TESTABLE, UNDECIDED
 from interp.theories.statistic import Absent
@@ -47,10 +48,24 @@ def _settled_by(row: Verdict, account: Account) -> tuple[str | None, str]:
     if needs_lock:
         return account.command("interp predict RUN"), "The arms have to be predicted, then trained"
     if row.verdict == NOT_TESTABLE:
+        if of.cost and account.lock is not None and (without := _not_in(account, of.arms)):
+            return None, f"Not among the arms of this lock: {', '.join(without)}"
         return account.command(of.command), of.needs
     if (n := pairs_wanted(row)) is not None:
         return account.command(f"interp battery RUN --theories {of.theory} --pairs {n}"), "More pairs"
     return None, "Undecided as it stands"
+
+
+def _not_in(account: Account, arms: tuple[str, ...]) -> list[str]:
+    """Those of these arms that the lock does not hold, nor a table; none where it does not say in a way that is known.
+
+    An arm is not made where the run gives no occasion for it (docs/explain.md), or where an earlier version wrote the
+    lock.
+    """
+    assert account.lock is not None
+    locked = locked_names(account.lock)
+    trained = set(account.arms["arm"]) if len(account.arms) else set()
+    return [name for name in arms if locked and name not in locked | trained]
 
 
 def pairs_wanted(row: Verdict) -> int | None:

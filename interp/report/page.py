@@ -13,11 +13,12 @@ from interp.figures.scoreboard import VERDICTS
 from interp.ground.plain_text import number_of, visible
 from interp.report import pictures
 from interp.report.account import Account
+from interp.report.changes import changed
 from interp.report.looks import SHEET
 from interp.report.made import made, tried_as
 from interp.report.meanings import MEANINGS
 from interp.report.open_questions import Open, called, left_open
-from interp.report.sentences import Sentence, answer, changed, happened, number, plain, spanned, within
+from interp.report.sentences import Sentence, answer, happened, number, plain, spanned, within
 from interp.report.small_curves import small_curves
 from interp.theories import ALL
 from interp.theories.arms_table import named
@@ -179,7 +180,7 @@ def _checks(checks: pd.DataFrame) -> str:
     told = (
         f"{number_of(len(failed), 'check')} failed: what such an arm did counts for nothing."
         if failed
-        else "Every arm did what it says: no manipulation check failed."
+        else "No manipulation check failed."
     )
     shown = _table(columns, failed, lambda _: True) if failed else ""
     return (
@@ -275,6 +276,7 @@ def _facts(row: Verdict, account: Account) -> str:
         "Assumes": of.assumptions,
         "Stress test": of.stress_test,
         "Does not show": of.does_not_show,
+        "By other events": "; ".join(other.said for other in row.elsewhere) or "there are none",
         "What would change it": account.command(row.would_change),
     }
     return (

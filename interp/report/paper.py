@@ -13,11 +13,12 @@ from interp.figures.scoreboard import VERDICTS
 from interp.ground.plain_text import visible
 from interp.report import pictures
 from interp.report.account import Account
+from interp.report.changes import changed
 from interp.report.made import made, tried_as
 from interp.report.meanings import MEANINGS
 from interp.report.open_questions import called, left_open
 from interp.report.page import SECTIONS, check_rows
-from interp.report.sentences import Sentence, answer, changed, happened, number, spanned, within
+from interp.report.sentences import Sentence, answer, happened, number, spanned, within
 from interp.theories.statistic import described
 from interp.theories.verdict import Verdict
 
@@ -129,6 +130,7 @@ def _row(row: Verdict) -> list[Line]:
         row.why,
         *([f"Guards: {guards}."] if guards else []),
         f"Does not show: {of.does_not_show}",
+        *([f"By other events: {'; '.join(other.said for other in row.elsewhere)}."] if row.elsewhere else []),
         f"What would change it: {row.would_change}",
     ]
     title = f"{VERDICTS[row.verdict][2]} {called(row)}: {row.verdict}{value} [{row.status}{primary}]"

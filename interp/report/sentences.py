@@ -7,7 +7,7 @@ exploratory   not written down before it was trained
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -18,22 +18,24 @@ from interp.tables.outcome import relapses_said
 from interp.theories.in_words import (
     CONSISTENT,
     CONTRADICTED,
-    NOT_EVALUABLE,
     SUPPORTED,
-    UNDECIDED,
 )
-from interp.theories.statistic import Absent, Observed, Region
+from interp.theories.statistic import Absent, Observed, Region, arms_of
 from interp.theories.verdict import EXPLORATORY, STATUS, Verdict
 
 OBSERVED = "observed"
 DECIDED = (SUPPORTED, CONTRADICTED)
-# Who speaks, by status and whether arms are in it.
+_ARMS, _CONTROL, _CHECKPOINTS = "arms", "control", "checkpoints"
+# Who speaks, by status and what a row rests on.
 _SPEAKS = {
-    ("this run", True): "On this run, the trained arms",
-    ("this recipe", True): "Over seeds of this recipe, the trained arms",
-    (EXPLORATORY, True): "Arms of which nothing was locked",
-    (EXPLORATORY, False): "The checkpoints alone, with nothing locked,",
-    (OBSERVED, False): "The checkpoints alone",
+    ("this run", _ARMS): "On this run, the trained arms",
+    ("this recipe", _ARMS): "Over seeds of this recipe, the trained arms",
+    ("this run", _CONTROL): "On this run, the control, in which nothing was changed,",
+    ("this recipe", _CONTROL): "Over seeds of this recipe, the controls, in which nothing was changed,",
+    (EXPLORATORY, _ARMS): "What was not locked of the arms",
+    (EXPLORATORY, _CONTROL): "What was not locked of the control",
+    (EXPLORATORY, _CHECKPOINTS): "The checkpoints alone, with nothing locked,",
+    (OBSERVED, _CHECKPOINTS): "The checkpoints alone",
 }
 
 
@@ -100,15 +102,15 @@ def within(region: Region | None) -> str:
 def answer(account: Account) -> list[Sentence]:
     """What the evidence supports, contradicts or leaves undecided, in a few sentences."""
     found = [_under_what(account), Sentence(account.ended.said, OBSERVED)]
-    for (status, has_arms), who in _SPEAKS.items():
+    for (status, rests_on), who in _SPEAKS.items():
         rows = [row for row in account.rows if row.found is not None and row.status == status]
-        found += _standing([row for row in rows if _is_of_arms(row) == has_arms], who, status)
+        found += _standing([row for row in rows if _rests_on(row) == rests_on], who, status)
     found += [
         Sentence(_told(row), row.status, row.verdict)
         for row in account.rows
         if row.prediction.primary and row.verdict in DECIDED
     ]
-    return [*found, Sentence(_CAUTION, OBSERVED if not account.n_trained else _status_of(account))]
+    return [*found, Sentence(_CAUTION, OBSERVED if not account.n_trained else status_of(account))]
 
 
 _CAUTION = (
@@ -116,7 +118,7 @@ _CAUTION = (
 )
 
 
-def _status_of(account: Account) -> str:
+def status_of(account: Account) -> str:
     """The status of what is said of the arms as such."""
     if account.lock is None:
         return EXPLORATORY
@@ -143,15 +145,35 @@ def _under_what(account: Account) -> Sentence:
             EXPLORATORY,
         )
     n_primary = len(account.lock.primary)
+    judged = {_name(row) for row in account.rows if row.prediction.primary and row.found is not None}
     return Sentence(
         f"{number_of(len(account.lock.predictions), 'prediction')}, {n_primary} of them primary, were locked "
-        f"({account.lock.hash[:12]}, {account.lock.time}) before {counts} were trained.",
-        _status_of(account),
+        f"({account.lock.hash[:12]}, {account.lock.time}) before {counts} were trained. Of the primary ones "
+        f"{len(judged)} can be judged by what was trained. {_REACH[status_of(account)]}",
+        status_of(account),
     )
 
 
-def _is_of_arms(row: Verdict) -> bool:
-    return not isinstance(row.prediction.statistic, (Observed, Absent))
+_REACH = {
+    STATUS[
+        "jitter"
+    ]: "Its pairs are copies of one run, disturbed by a millionth of the weights: intervals say how "
+    "exactly this run repeats, not what another seed, branch point or draw of a sham would give.",
+    STATUS["seed"]: "Its pairs are seeds: intervals say what further seeds of this recipe would give.",
+    OBSERVED: "",
+}
+
+
+def _name(row: Verdict) -> tuple[str, str]:
+    return row.prediction.theory, row.prediction.name
+
+
+def _rests_on(row: Verdict) -> str:
+    statistic = row.prediction.statistic
+    if isinstance(statistic, (Observed, Absent)):
+        return _CHECKPOINTS
+    names = arms_of(statistic)
+    return _CONTROL if names and all(name.startswith("control") for name in names) else _ARMS
 
 
 def _standing(rows: Sequence[Verdict], who: str, status: str) -> list[Sentence]:
@@ -166,7 +188,7 @@ def _standing(rows: Sequence[Verdict], who: str, status: str) -> list[Sentence]:
     if groups["contradict"]:
         parts.append(f"contradict {listed(groups['contradict'])}")
     if groups["both"]:
-        parts.append(f"support one prediction and contradict another of {listed(groups['both'])}")
+        parts.append(f"support some and contradict other predictions of {listed(groups['both'])}")
     if groups["allow"]:
         parts.append(f"are what {listed(groups['allow'])} would lead to, but so would a rival")
     if groups["undecided"]:
@@ -175,13 +197,9 @@ def _standing(rows: Sequence[Verdict], who: str, status: str) -> list[Sentence]:
 
 
 def by_theory(rows: Sequence[Verdict]) -> dict[str, set[str]]:
-    """The verdicts of each theory: those of its primary rows where one of them is decided, else of all."""
-    found: dict[str, set[str]] = {}
-    for theory in dict.fromkeys(row.prediction.theory for row in rows):
-        mine = [row for row in rows if row.prediction.theory == theory]
-        primary = {row.verdict for row in mine if row.prediction.primary}
-        found[theory] = primary if primary & set(DECIDED) else {row.verdict for row in mine}
-    return found
+    """The verdicts of each theory."""
+    theories = dict.fromkeys(row.prediction.theory for row in rows)
+    return {theory: {row.verdict for row in rows if row.prediction.theory == theory} for theory in theories}
 
 
 def _group(verdicts: set[str]) -> str:
@@ -198,8 +216,17 @@ def _told(row: Verdict) -> str:
     rival = "" if of.rival_region is None else f"; the rival, {of.rival}, requires {within(of.rival_region)}"
     return (
         f"{plain(of.theory).capitalize()}: {of.statement} Found: {_unit(row)}{spanned(row)}, where it requires "
-        f"{within(of.required)}{rival}."
+        f"{within(of.required)}{rival}.{by_other_events(row)}"
     )
+
+
+def by_other_events(row: Verdict) -> str:
+    """What another event would have said, where that is another verdict.
+
+    Decided rows alone: an undecided one may lie on either side anyway.
+    """
+    others = [other.said for other in row.elsewhere if other.verdict != row.verdict]
+    return f" By another event it would not be {row.verdict}: {'; '.join(others)}." if others else ""
 
 
 def _unit(row: Verdict) -> str:
@@ -250,52 +277,3 @@ def _bracket(row: pd.Series) -> str:
     if math.isnan(row["before"]):
         return f"by step {row['step']:.0f}"
     return f"steps {row['before']:.0f} to {row['step']:.0f}"
-
-
-def changed(account: Account) -> list[Sentence]:
-    """What became of the arms, by verdict."""
-    if not len(account.effects):
-        return [Sentence("No arm was trained.", OBSERVED)]
-    status, found = _status_of(account), []
-    for verdict, opening in (
-        ("later", "Later than the reference"),
-        ("earlier", "Earlier than the reference"),
-    ):
-        if rows := _with_verdict(account, verdict):
-            found.append(Sentence(f"{opening}: {'; '.join(map(_effect, rows))}.", status))
-    if rows := _with_verdict(account, "equal"):
-        found.append(
-            Sentence(f"As late as the reference, within what counts as equal: {_by_reference(rows)}.", status)
-        )
-    if rows := _with_verdict(account, UNDECIDED):
-        found.append(Sentence(f"Undecided: {'; '.join(map(_effect, rows))}.", status))
-    if rows := _with_verdict(account, NOT_EVALUABLE):
-        reasons = dict.fromkeys(row["why"] for row in rows)
-        told = [f"{_by_reference([row for row in rows if row['why'] == why])} ({why})" for why in reasons]
-        found.append(Sentence(f"Not evaluable, and counted for nothing: {'; '.join(told)}.", status))
-    return found
-
-
-def _with_verdict(account: Account, verdict: str) -> list[dict]:
-    return account.effects[account.effects["verdict"] == verdict].to_dict("records")
-
-
-def _by_reference(rows: Sequence[Mapping]) -> str:
-    """The labels of effects, those of one reference together."""
-    groups: dict[str, list[str]] = {}
-    for row in rows:
-        arm, _, over = row["label"].partition(" over ")
-        groups.setdefault(over, []).append(arm)
-    return "; ".join(f"{listed(arms)} over {over}" for over, arms in groups.items())
-
-
-def _effect(row: Mapping) -> str:
-    if math.isnan(row["low"]):
-        return f"{row['label']} {number(row['ratio'])} times (one pair)"
-    if math.isinf(row["high"]) and row["low"] == 0:
-        return f"{row['label']} without a bound (both are censored)"
-    if math.isinf(row["high"]):
-        return f"{row['label']} at least {number(row['low'])} times (censored)"
-    if row["low"] == 0:
-        return f"{row['label']} at most {number(row['high'])} times (the reference is censored)"
-    return f"{row['label']} {number(row['ratio'])} times ({number(row['low'])} to {number(row['high'])})"

@@ -59,15 +59,16 @@ def _number(x: float) -> str:
     return "not known" if math.isnan(x) else f"{x:.3g}" if math.isfinite(x) else "no bound"
 
 
-def would_change(row: "Verdict", alpha: float) -> str:
+def would_change(row: "Verdict", alpha: float, in_the_end: str) -> str:
     """What would change the verdict, from its numbers.
 
     Args:
         alpha: the one-sided level that an undecided row would have to meet.
+        in_the_end: the verdict that ever more pairs like these would come to.
     """
     of = row.prediction
     if row.verdict == UNDECIDED:
-        return _would_decide(row, alpha)
+        return _would_decide(row, alpha, in_the_end)
     ends = f"now the interval ends at {_nearest(row, of.required)}"
     if row.verdict == CONTRADICTED:
         return f"An interval that reaches what is required, {of.required}; {ends}."
@@ -83,7 +84,7 @@ def _nearest(row: "Verdict", region: Region) -> str:
     return _number(min(ends, key=lambda end: min(abs(end - edge) for edge in edges), default=math.nan))
 
 
-def _would_decide(row: "Verdict", alpha: float) -> str:
+def _would_decide(row: "Verdict", alpha: float, in_the_end: str) -> str:
     found, of = row.found, row.prediction
     assert found is not None
     if found.n is None:
@@ -92,28 +93,31 @@ def _would_decide(row: "Verdict", alpha: float) -> str:
         return "One pair has no spread: at least 2 more."
     if math.isnan(found.sd) or not math.isfinite(found.value):
         return f"A larger budget, or evaluations closer together: of {found.n} pairs some are only bounded."
-    log = (lambda x: math.log(x) if x > 0 else -math.inf) if found.is_log else float
-    centre = log(found.value)
-    distance = _distance(of, centre, log)
-    if distance is None:
+    # What brackets leave open stays open with any number of pairs.
+    low, high = found.interval(0.0)
+    if in_the_end == UNDECIDED:
         return (
-            "No number of pairs, as long as the value stays between what is required and what is forbidden."
+            f"No number of pairs like these: they would come to {_number(low)} to {_number(high)}, neither wholly in "
+            "what is required nor wholly in what is forbidden. A value elsewhere, or evaluations closer together."
         )
-    n = pairs_needed(distance, found.sd, alpha)
+    log = (lambda x: math.log(x) if x > 0 else -math.inf) if found.is_log else float
+    n = pairs_needed(_room(of, in_the_end, log(low), log(high), log), found.sd, alpha)
     spread = f"spread {found.sd:.2g}" + (" of the logarithm" if found.is_log else "")
     wanted = f"more than {MOST_PAIRS}" if n is None else f"about {max(n, found.n + 1)}"
-    return f"{wanted} pairs of this {spread} would decide; there are {found.n}.".capitalize()
+    return f"{wanted} pairs of this {spread} would decide ({in_the_end}); there are {found.n}.".capitalize()
 
 
-def _distance(prediction: Prediction, centre: float, log) -> float | None:
-    """From the value to the edge that an interval around it must stay clear of; None where it lies in no region."""
-    edges = [log(edge) if math.isfinite(edge) else edge for edge in prediction.required.bounds]
-    gaps = [abs(centre - edge) for edge in edges if math.isfinite(edge)]
-    if edges[0] <= centre <= edges[1]:
-        return min(gaps, default=math.inf)
-    if prediction.forbidden is None:
-        return min(gaps)
-    limits = [log(edge) if math.isfinite(edge) else edge for edge in prediction.forbidden.bounds]
-    if not limits[0] <= centre <= limits[1]:
-        return None
-    return min(abs(centre - limit) for limit in limits if math.isfinite(limit))
+def _room(prediction: Prediction, verdict: str, low: float, high: float, log) -> float:
+    """How far the interval may grow on either side until it leaves the region of the verdict."""
+
+    def ends(region: Region) -> tuple[float, float]:
+        first, last = (log(edge) if math.isfinite(edge) else edge for edge in region.bounds)
+        return first, last
+
+    if verdict == CONTRADICTED and prediction.forbidden is None:
+        first, last = ends(prediction.required)
+        return first - high if high < first else low - last
+    region = prediction.forbidden if verdict == CONTRADICTED else prediction.required
+    assert region is not None
+    first, last = ends(region)
+    return min(low - first, last - high)

@@ -14,10 +14,12 @@ from interp.ground.plain_text import number_of
 from interp.theories.contrasts import Contrast, Evidence, rows_of, valid_rows
 from interp.theories.estimates import Interval, Measured, by_pairs
 from interp.theories.reading import NotEvaluable, NotTestable
-from interp.theories.statistic import Level, LevelDifference, Spread, named
+from interp.theories.statistic import Level, LevelDifference, LevelRatio, Spread, named
 
 # Quantities that are yes or no in each pair begin so, and are counted.
 COUNTED = ("in_", "is_")
+# Steps from the branch over which "updates_after_branch" compares updates with the control's.
+EARLY = 500
 
 
 def level_by_pair(evidence: Evidence, arm: str, dose: float | None, quantity: str) -> pd.Series:
@@ -38,11 +40,12 @@ def level_by_pair(evidence: Evidence, arm: str, dose: float | None, quantity: st
     return pd.Series(rows["value"].to_numpy(float), index=rows["pair"].to_numpy())
 
 
-def of_levels(statistic: Level | LevelDifference | Spread, evidence: Evidence) -> Measured:
+def of_levels(statistic: Level | LevelDifference | LevelRatio | Spread, evidence: Evidence) -> Measured:
     """The number of a statistic of levels.
 
     Raises:
-        NotTestable, NotEvaluable: as `level_by_pair`; if the two arms share no pair, or a spread has too few arms.
+        NotTestable, NotEvaluable: as `level_by_pair`; if the two arms share no pair, a ratio is of values that have no
+            logarithm, or a spread has too few arms.
     """
     if isinstance(statistic, Spread):
         return _spread(statistic, evidence)
@@ -55,6 +58,11 @@ def of_levels(statistic: Level | LevelDifference | Spread, evidence: Evidence) -
     if not common:
         raise NotEvaluable(f"no pair has {statistic.quantity!r} of both {statistic.arm} and {statistic.over}")
     a, b = values.loc[common].to_numpy(), others.loc[common].to_numpy()
+    if isinstance(statistic, LevelRatio):
+        if not ((a > 0) & (b > 0)).all():
+            raise NotEvaluable(f"a ratio of {statistic.quantity!r} needs values above 0")
+        ln = np.log(a) - np.log(b)
+        return by_pairs(Contrast(ln, ln, ln, number_of(len(ln), "pair")), is_log=True)
     return _shares(a, b) if is_count else _mean(a - b)
 
 

@@ -49,6 +49,23 @@ LOGIT_SCALE = Theory(
         ),
         of_arms(
             theory=NAME,
+            name="margin_recovers_the_gain",
+            statement="Of the time that 0.85 times the norm saves, matching the control's margin takes 0.7 or more "
+            "away.",
+            source=SOURCE,
+            statistic=Recovery(
+                matched="norm-at-margin", matched_dose=0.85, moved="norm", moved_dose=0.85, over="control"
+            ),
+            required=Region(low=0.7),
+            rival=NORM,
+            rival_region=Region(high=0.3),
+            cost=3.0,
+            assumptions=ASSUMES,
+            stress_test="The same at eps 1e-25, and at 1.15 times the norm.",
+            does_not_show="That a smaller norm saves time by the scale of the logits in runs that nobody moved.",
+        ),
+        of_arms(
+            theory=NAME,
             name="one_time_at_one_margin",
             statement="At the control's margin, 1.15 and 0.85 times its norm take equally long.",
             source=SOURCE,

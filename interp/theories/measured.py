@@ -39,6 +39,7 @@ from interp.theories.statistic import (
     Growth,
     Level,
     LevelDifference,
+    LevelRatio,
     Observed,
     Recovery,
     ShareLost,
@@ -64,7 +65,7 @@ def measured(prediction: Prediction, evidence: Evidence, statistic: Statistic | 
         raise NotTestable(statistic.what)
     if isinstance(statistic, Observed):
         return _of_checkpoints(seen(prediction, statistic, evidence.observed))
-    if isinstance(statistic, (Level, LevelDifference, Spread)):
+    if isinstance(statistic, (Level, LevelDifference, LevelRatio, Spread)):
         return of_levels(statistic, evidence)
     if isinstance(statistic, Growth):
         return _growth(statistic, evidence)

@@ -150,7 +150,7 @@ def check_levels(levels: pd.DataFrame) -> pd.DataFrame:
             f"{row['arm']} in pair {row['pair']} twice. Leave one of them."
         )
     is_true = levels["valid"].astype(str).str.lower() == "true"
-    return levels.assign(pair=levels["pair"].astype(str), valid=is_true)[levels["value"].notna()]
+    return levels.assign(pair=levels["pair"].astype(str), valid=is_true)[levels["value"].notna() | ~is_true]
 
 
 def _without_gaps(rows: list[Verdict]) -> list[Verdict]:

@@ -132,6 +132,18 @@ class LevelDifference:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LevelRatio:
+    """A quantity of one arm over that of another, by pairs; both above 0."""
+
+    arm: str
+    over: str
+    quantity: str
+    dose: float | None = None
+    over_dose: float | None = None
+    kind: Literal["level_ratio"] = "level_ratio"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Spread:
     """(Largest - smallest) / mean of a quantity over all arms, by pairs."""
 
@@ -169,19 +181,9 @@ class Absent:
     kind: Literal["absent"] = "absent"
 
 
-Statistic = (
-    EffectRatio
-    | Recovery
-    | ShareLost
-    | Growth
-    | DoseTrend
-    | Level
-    | LevelDifference
-    | Spread
-    | Equal
-    | Observed
-    | Absent
-)
+# Those that are made of times to an event.
+Timed = EffectRatio | Recovery | ShareLost | Growth | DoseTrend | Equal
+Statistic = Timed | Level | LevelDifference | LevelRatio | Spread | Observed | Absent
 
 
 def arms_of(statistic: Statistic) -> tuple[str, ...]:
@@ -205,6 +207,8 @@ def described(statistic: Statistic) -> str:
         return f"{s.quantity} of {named(s.arm, s.dose)}"
     if isinstance(s, LevelDifference):
         return f"{s.quantity} of {named(s.arm, s.dose)} less that of {named(s.over, s.over_dose)}"
+    if isinstance(s, LevelRatio):
+        return f"{s.quantity} of {named(s.arm, s.dose)} over that of {named(s.over, s.over_dose)}"
     if isinstance(s, Spread):
         return f"spread of {s.quantity} over all arms"
     event = f"{s.event} {s.threshold:g}"
@@ -237,6 +241,7 @@ _STATISTICS: dict[str, type] = {
     "dose_trend": DoseTrend,
     "level": Level,
     "level_difference": LevelDifference,
+    "level_ratio": LevelRatio,
     "spread": Spread,
     "equal": Equal,
     "observed": Observed,

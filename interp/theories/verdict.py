@@ -38,7 +38,7 @@ from interp.theories.measured import Measured, measured
 from interp.theories.pair_statistics import LEVEL
 from interp.theories.prediction import Guard, Prediction
 from interp.theories.reading import NotEvaluable, NotTestable
-from interp.theories.statistic import Observed, described
+from interp.theories.statistic import Observed, Timed, described
 
 COLUMNS = [
     "theory",
@@ -55,9 +55,24 @@ COLUMNS = [
     "status",
     "does_not_show",
     "would_change",
+    "other_events",
 ]
 STATUS = {"jitter": "this run", "seed": "this recipe"}
 OBSERVED, EXPLORATORY, NOT_TESTED = "observed", "exploratory", "not tested"
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What a row would be by another event than its own, its guards and Holm's method left aside."""
+
+    event: str
+    threshold: float
+    value: float
+    verdict: str
+
+    @property
+    def said(self) -> str:
+        return f"{self.event.replace('_', ' ')} {self.threshold:g}: {self.value:.3g}, {self.verdict}"
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,7 @@ class Verdict:
     """A row of the scoreboard, and what Holm's method needs.
 
     Attributes:
+        elsewhere: the same by the other events of the arms table.
         p: the least one-sided level at which the verdict still holds; NaN where there is none.
         found: the number that was judged, if there is one.
     """
@@ -79,6 +95,7 @@ class Verdict:
     high: float = math.nan
     p: float = math.nan
     found: Measured | None = None
+    elsewhere: tuple[Elsewhere, ...] = ()
 
     @property
     def row(self) -> dict[str, object]:
@@ -87,6 +104,7 @@ class Verdict:
         values = (
             of.theory, of.name, self.verdict, described(of.statistic), self.value, self.low, self.high, of.rival,
             ", ".join(of.arms), of.primary, self.why, self.status, of.does_not_show, self.would_change,
+            "; ".join(other.said for other in self.elsewhere),
         )  # fmt: skip
         return dict(zip(COLUMNS, values, strict=True))
 
@@ -128,8 +146,36 @@ def judged(
     low, high = found.interval(LEVEL)
     verdict = side(prediction, low, high)
     row = Verdict(prediction, verdict, "", "", status, found.value, low, high, found=found)
-    row = replace(row, p=_p(row) if prediction.primary and verdict != UNDECIDED else math.nan)
-    return replace(row, why=why(row), would_change=would_change(row, ALPHA))
+    row = replace(
+        row,
+        p=_p(row) if prediction.primary and verdict != UNDECIDED else math.nan,
+        elsewhere=_by_other_events(prediction, evidence),
+    )
+    return replace(row, why=why(row), would_change=_change(row, ALPHA))
+
+
+def _change(row: Verdict, alpha: float) -> str:
+    assert row.found is not None
+    return would_change(row, alpha, side(row.prediction, *row.found.interval(0.0)))
+
+
+def _by_other_events(prediction: Prediction, evidence: Evidence) -> tuple[Elsewhere, ...]:
+    """The verdict by each event and threshold of the arms table that is not the prediction's own."""
+    statistic, arms = prediction.statistic, evidence.arms
+    if arms is None or not isinstance(statistic, Timed):
+        return ()
+    out = []
+    for event, threshold in arms[["event", "threshold"]].drop_duplicates().itertuples(index=False):
+        if (event, threshold) == (statistic.event, statistic.threshold):
+            continue
+        other = replace(statistic, event=event, threshold=float(threshold))
+        try:
+            found = measured(prediction, evidence, other)
+        except (NotTestable, NotEvaluable):
+            continue
+        verdict = side(prediction, *found.interval(LEVEL))
+        out.append(Elsewhere(event, float(threshold), found.value, verdict))
+    return tuple(out)
 
 
 def side(prediction: Prediction, low: float, high: float) -> str:
@@ -199,7 +245,7 @@ def corrected(rows: Sequence[Verdict]) -> list[Verdict]:
             lost = f"It is {row.verdict} by itself (p = {row.p:.2g}), not after Holm's correction"
             text = f"{row.why} {lost} for {len(family)} primary rows."
             undecided = replace(row, verdict=UNDECIDED, why=text)
-            out[i] = replace(undecided, would_change=would_change(undecided, ALPHA / len(family)))
+            out[i] = replace(undecided, would_change=_change(undecided, ALPHA / len(family)))
     return out
 
 

@@ -4,7 +4,7 @@ import math
 
 from interp.theories.prediction import Guard, Theory, of_arms, of_checkpoints
 from interp.theories.reading import Seen, Tables, around, grokked, table
-from interp.theories.statistic import EffectRatio, Region, Spread
+from interp.theories.statistic import EffectRatio, LevelRatio, Region, Spread
 
 NAME = "weight_norm"
 SOURCE = "Liu, Michaud, Tegmark 2022, Omnigrok: grokking beyond algorithmic data"
@@ -34,7 +34,7 @@ WEIGHT_NORM = Theory(
             name="larger_norm_at_one_scale_is_slower",
             statement="With 1.15 times the control's norm the jump takes half as long again as with 0.85 times, "
             "although "
-            "both have the control's margins.",
+            "both have the control's mean margin.",
             source=SOURCE,
             statistic=EffectRatio(arm="norm-at-margin", dose=1.15, over="norm-at-margin", over_dose=0.85),
             required=Region(low=1.5),
@@ -60,6 +60,36 @@ WEIGHT_NORM = Theory(
             assumptions="As for the arms at one learning rate; Adam's step is proportional to the rate.",
             stress_test="The pair at one learning rate.",
             does_not_show="Whether the norm of all weights or of some matrices does it.",
+        ),
+        of_arms(
+            theory=NAME,
+            name="larger_norm_turns_further",
+            statement="At the control's margins, 1.15 times its norm takes not only more steps than 0.85 times: the "
+            "weights turn through a larger angle, too, before the jump.",
+            source=SOURCE,
+            statistic=LevelRatio(
+                arm="norm-at-margin",
+                dose=1.15,
+                over="norm-at-margin",
+                over_dose=0.85,
+                quantity="angle_at_event",
+            ),
+            required=Region(low=1.25),
+            rival="turning speed: an update turns a longer vector by less, and the jump comes after one angle",
+            rival_region=SAME,
+            guards=(
+                Guard(
+                    statistic=EffectRatio(
+                        arm="norm-at-margin", dose=1.15, over="norm-at-margin", over_dose=0.85
+                    ),
+                    region=Region(low=1.25),
+                    says="the arms differ in how many steps they take; else there is nothing to explain",
+                ),
+            ),
+            cost=4.0,
+            assumptions="What counts is the angle of all weights together, whichever way they turn.",
+            stress_test="The arms whose updates are scaled with the norm.",
+            does_not_show="That turning by itself brings the jump: random turning would do it then.",
         ),
         of_arms(
             theory=NAME,

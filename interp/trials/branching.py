@@ -85,7 +85,7 @@ def gather(
     for run in made:
         control = control_of(run, made)
         rows["arms"] += arm_rows(run, kind, control)
-        rows["levels"] += level_rows(run, kind, control, levels_of(run, _parent_of(run)))
+        rows["levels"] += level_rows(run, kind, control, levels_of(run, _parent_of(run), control))
         rows["checks"] += check_rows(run, kind, control)
         curves.append(curve_rows(run, kind))
     tables = {name: as_table(found) for name, found in rows.items()}

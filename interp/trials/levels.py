@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 
 from interp.interventions.bench import Bench, edit_norms
@@ -14,6 +16,7 @@ from interp.networks.layers import as_matrix
 from interp.networks.objective import is_right
 from interp.runs.run import Run
 from interp.tasks.task import Questions
+from interp.theories.levels import EARLY
 from interp.theories.statistic import EVENT, THRESHOLD
 from interp.training.arms import branch_of, jittered
 from interp.training.rules import Freeze, HoldDirections
@@ -25,15 +28,18 @@ from interp.trials.outcomes import event
 CLEAN, DIRTY = 1e-2, 0.5
 
 
-def levels_of(run: Run, parent: Run | None) -> dict[str, float]:
+def levels_of(run: Run, parent: Run | None, control: Run | None = None) -> dict[str, float]:
     """Every value that applies to this branch.
 
     Args:
         parent: whose test pairs were never trained on by either; None where it is not there any more.
+        control: of the pair; None for itself.
     """
     branch = branch_of(run)
     assert branch is not None
     values = at_event(run)
+    if control is not None:
+        values["updates_after_branch"] = updates_after_branch(run.history(), control.history())
     held = [rule.until for rule in branch.arm.rules if isinstance(rule, Freeze | HoldDirections)]
     if held:
         values["frozen_steps"] = float(max(held))
@@ -49,17 +55,49 @@ def levels_of(run: Run, parent: Run | None) -> dict[str, float]:
 
 
 def at_event(run: Run, threshold: float = THRESHOLD) -> dict[str, float]:
-    """Norm and margin where test accuracy reached the threshold; nan where it never did."""
+    """Norm, margin and the angle turned through where test accuracy reached the threshold; nan where it never did."""
     history, first = run.history(), run.config.first_step
     _, step = event(history, EVENT, threshold, "rise", first)
     norms = [name for name in history if name.startswith("norm/")]
     if step is None or not norms:
-        return {"norm_at_event": math.nan, "margin_at_event": math.nan}
+        return {"norm_at_event": math.nan, "margin_at_event": math.nan, "angle_at_event": math.nan}
     row = history[history["step"] == first + step].iloc[0]
     return {
         "norm_at_event": math.sqrt(sum(float(row[name]) ** 2 for name in norms)),
         "margin_at_event": float(row.get("margin", math.nan)),
+        "angle_at_event": turned(history[history["step"] <= first + step]),
     }
+
+
+def turned(history: pd.DataFrame) -> float:
+    """Sum of the angles between the weights, as one vector, before and after each of these updates, radians.
+
+    Of an update u that takes the norm from r to s, |u|^2 = (s - r)^2 + 4 r s sin^2(angle / 2): what only changes the
+    norm turns nothing. NaN where updates were not recorded.
+
+    Args:
+        history: of a branch; the update of its last row is not counted.
+    """
+    if "update_norm" not in history:
+        return math.nan
+    norms = [name for name in history if name.startswith("norm/")]
+    r = np.sqrt((history[norms].to_numpy(float) ** 2).sum(axis=1))
+    before, after, update = r[:-1], r[1:], history["update_norm"].to_numpy(float)[:-1]
+    across = np.clip(update**2 - (after - before) ** 2, 0, None) / (4 * before * after)
+    return float(2 * np.arcsin(np.sqrt(np.clip(across, 0, 1))).sum())
+
+
+def updates_after_branch(history: pd.DataFrame, control: pd.DataFrame) -> float:
+    """Median over the first EARLY steps of the size of an arm's updates over the control's.
+
+    An edit or a jump of the norm makes gradients large, and Adam's second moment with them: its steps are then small
+    for hundreds of steps, whatever was edited.
+    """
+    if "update_norm" not in history or "update_norm" not in control:
+        return math.nan
+    both = history[["step", "update_norm"]].merge(control[["step", "update_norm"]], on="step")
+    early = both[both["step"] < both["step"].min() + EARLY]
+    return float((early["update_norm_x"] / early["update_norm_y"]).median())
 
 
 def share_of_compression(run: Run, threshold: float = THRESHOLD) -> float:
@@ -143,15 +181,18 @@ def cleanup_rows(run: Run, pair: str, kind: str, jitter: int | None) -> list[dic
     """Cleanup by hand, without training: all but the key frequencies taken out, and as much at random instead.
 
     At the first checkpoint whose key frequencies do the task by themselves (restricted loss below 0.01 nats) while the
-    whole network is right on less than half of the test pairs; the key set is that of the checkpoint alone. No rows
-    where there is no such checkpoint.
+    whole network is right on less than half of the test pairs; the key set is that of the checkpoint alone. Where there
+    is no such checkpoint the rows say so, and are not valid.
 
     References: Nanda et al. 2023, section 5 (cleanup).
     """
-    at = _dirty_step(run)
-    config = run.config.model
-    if at is None or config is None:
+    at, config = _dirty_step(run), run.config.model
+    if config is None:
         return []
+    if at is None:
+        why = f"no checkpoint has a restricted loss below {CLEAN:g} nats and a test accuracy below {DIRTY:g}"
+        found = {"cleanup": math.nan, "cleanup-random": math.nan}
+        return [_of_cleanup(arm, pair, kind, 0, "test_accuracy_after", x, why) for arm, x in found.items()]
     step, keys = at
     weights = run.step_weights(step) if jitter is None else jittered(run.step_weights(step), jitter)
     bench = Bench(config=config, task=run.task, donors={})
@@ -164,19 +205,23 @@ def cleanup_rows(run: Run, pair: str, kind: str, jitter: int | None) -> list[dic
     for arm, edit in (("cleanup", keep), ("cleanup-random", random)):
         after = accuracy(config, edit.edit(weights, bench), asked)
         for quantity, value in (("test_accuracy_before", before), ("test_accuracy_after", after)):
-            rows.append(
-                {
-                    "arm": arm,
-                    "dose": math.nan,
-                    "pair": pair,
-                    "kind": kind,
-                    "reference": "",
-                    "reference_dose": math.nan,
-                }
-                | {"branch_step": step, "point": "cleanup", "quantity": quantity, "value": value}
-                | {"valid": True, "why_not": ""}
-            )
+            rows.append(_of_cleanup(arm, pair, kind, step, quantity, value))
     return rows
+
+
+def _of_cleanup(
+    arm: str, pair: str, kind: str, step: int, quantity: str, value: float, why_not: str = ""
+) -> dict[str, Any]:
+    about = {
+        "arm": arm,
+        "dose": math.nan,
+        "pair": pair,
+        "kind": kind,
+        "reference": "",
+        "reference_dose": math.nan,
+    }
+    at = {"branch_step": step, "point": "cleanup", "quantity": quantity, "value": value}
+    return about | at | {"valid": not why_not, "why_not": why_not}
 
 
 def _dirty_step(run: Run) -> tuple[int, tuple[int, ...]] | None:

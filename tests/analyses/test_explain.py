@@ -22,7 +22,7 @@ from tests.tiny import tiny_config
 
 RECORD = {
     "theory", "prediction", "verdict", "statistic", "value", "low", "high", "rival", "arms", "primary", "why", "status",
-    "does_not_show", "would_change",
+    "does_not_show", "would_change", "other_events",
 }  # fmt: skip
 
 

@@ -1,14 +1,17 @@
 """Other numbers, other words; and every sentence has its status."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from interp.report.account import account
+from interp.report.changes import changed
 from interp.report.made import made, tried_as
 from interp.report.meanings import MEANINGS
 from interp.report.open_questions import left_open, pairs_wanted
-from interp.report.sentences import answer, changed, happened
+from interp.report.sentences import answer, happened
 from interp.report.trial import no_trial, read_observed, read_trial
 from tests.report.trials import RUN, make_trial, observed_tables
 from tests.theories import worlds
@@ -172,6 +175,57 @@ def test_effects_are_told_by_verdict(circuit, tmp_path):
     assert any("replay over control without a bound (both are censored)" in t for t in texts)
 
 
+def test_what_rests_on_the_control_alone_is_not_said_of_trained_arms(tmp_path):
+    folder = make_trial(tmp_path / "trial")
+    table = pd.read_csv(folder / "levels.csv")
+    control = table[table["arm"] == "control"].drop_duplicates("pair")
+    share = control.assign(quantity="share_of_compression", value=0.3 + 0.01 * np.arange(len(control)))
+    pd.concat([table, share]).to_csv(folder / "levels.csv", index=False)
+    told = account({**read_observed(folder)[0], **read_trial(folder)}, {"run": RUN})
+    (text,) = [
+        s.text for s in answer(told) if s.text.startswith("On this run, the control, in which nothing")
+    ]
+    assert text.endswith("contradict compression.")
+
+
+def test_updates_that_are_small_after_the_branch_are_told_with_their_factor(tmp_path):
+    folder = make_trial(tmp_path / "trial")
+    table = pd.read_csv(folder / "levels.csv")
+    sizes = {"keys-back": 0.31, "perpendicular": 10.5, "replay": 1.0}
+    rows = [
+        table[table["arm"] == arm].assign(quantity="updates_after_branch", value=x)
+        for arm, x in sizes.items()
+    ]
+    pd.concat([table, *rows]).to_csv(folder / "levels.csv", index=False)
+    told = account({**read_observed(folder)[0], **read_trial(folder)}, {"run": RUN})
+    (text,) = [s.text for s in changed(told) if "updates were" in s.text]
+    assert "smaller than the control's, by the factor keys-back 0.31; larger" in text
+    assert "perpendicular 10.5" in text and "replay" not in text
+
+
+def test_two_arms_of_which_neither_is_the_reference_have_a_line_of_their_own(norm):
+    (text,) = [s.text for s in changed(norm) if s.text.startswith("Of two arms with each other")]
+    assert "norm-at-margin at dose 1.15 over norm-at-margin at dose 0.85" in text
+    assert "keys-back over others-back" not in text
+
+
+def test_what_another_event_says_goes_with_a_decided_row(tmp_path):
+    arms = worlds.norm_world(6, 0.08, 1, "jitter")
+    late = (arms["event"] == "test_loss") & (arms["arm"] == "norm-at-margin") & (arms["dose"] == 1.15)
+    assert late.any()
+    for column in ("before", "step"):
+        arms.loc[late, column] = arms.loc[late, column] // 4
+    told = of_world(tmp_path / "trial", arms=arms)
+    (text,) = [s.text for s in answer(told) if s.text.startswith("Weight norm: With 1.15")]
+    assert "By another event it would not be supported: test loss 1: " in text
+    (plain,) = [
+        s.text
+        for s in answer(of_world(tmp_path / "same", worlds.norm_world))
+        if s.text.startswith("Weight norm: With 1.15")
+    ]
+    assert "By another event" not in plain
+
+
 def test_a_failed_check_is_told_with_the_arm(tmp_path):
     told = of_world(tmp_path, worlds.eps_frozen_world, n_pairs=3)
     (said,) = [s.text for s in changed(told) if s.text.startswith("Not evaluable")]
@@ -193,6 +247,13 @@ def test_what_is_open_names_the_command_that_settles_it(circuit, untried):
     named = [row for item in left_open(circuit) for row in item.rows]
     still_open = [r for r in circuit.rows if r.verdict in ("undecided", "not evaluable", "not testable here")]
     assert len(named) == len(still_open)
+    # An arm that the lock does not hold is not made by training what it holds.
+    arms = tuple(entry for entry in circuit.lock.arms if not entry["arm"]["name"].startswith("shrink"))
+    trained = circuit.arms[~circuit.arms["arm"].str.startswith("shrink")]
+    fewer = dataclasses.replace(circuit, lock=dataclasses.replace(circuit.lock, arms=arms), arms=trained)
+    assert not any("shrink" in item.why for item in left_open(circuit))
+    (shrunk, *_) = [item for item in left_open(fewer) if "shrink" in item.why]
+    assert shrunk.command is None and "Not among the arms of this lock" in shrunk.why
     # Without a lock the predictions come first.
     assert "interp predict runs/made" in {item.command for item in left_open(untried)}
     assert not any(item.command and "battery" in item.command for item in left_open(untried))

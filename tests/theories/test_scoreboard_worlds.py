@@ -29,6 +29,7 @@ NORM = {
     "larger_norm_is_slower",
 }
 SCALE = {
+    "margin_recovers_the_gain",
     "margin_recovers_the_delay",
     "one_time_at_one_margin",
     "one_time_at_one_margin_small_eps",

@@ -20,6 +20,7 @@ from interp.theories.statistic import (
     Growth,
     Level,
     LevelDifference,
+    LevelRatio,
     Observed,
     Recovery,
     Region,
@@ -125,8 +126,8 @@ def test_undecided_says_how_many_pairs_would_decide():
     # .7 lies .0069 above ln 2: t_{.975, n-1} .1 / sqrt n < .006853 first at n = 821 (1.9629 * .1 / 28.65 = .006850).
     found = verdict_of(predicted(required=Region(low=2.0), rival_region=Region(high=1.0)))
     assert found.verdict == "undecided"
-    assert (
-        found.would_change == "About 821 pairs of this spread 0.1 of the logarithm would decide; there are 3."
+    assert found.would_change == (
+        "About 821 pairs of this spread 0.1 of the logarithm would decide (supported); there are 3."
     )
     # ln 1.7 lies .1694 below .7: t .1 / sqrt n is .1241 at n = 5 and .1591 at n = 4.
     found = verdict_of(predicted(required=Region(low=1.7)))
@@ -138,8 +139,43 @@ def test_undecided_says_how_many_pairs_would_decide():
 
 def test_undecided_between_required_and_forbidden_says_that_no_pairs_help():
     found = verdict_of(predicted(required=Region(high=1.0), forbidden=Region(low=3.0)))
-    assert (found.verdict, found.would_change[:19]) == ("undecided", "No number of pairs,")
+    assert found.verdict == "undecided"
+    assert found.would_change.startswith(
+        "No number of pairs like these: they would come to 2.01 to 2.01, neither"
+    )
     assert "nor wholly in what it forbids, at least 3" in found.why
+
+
+def test_what_brackets_leave_open_no_number_of_pairs_decides():
+    # Brackets of 100 steps: D(arm)/D(control) lies between 1200/1000 and 1300/900 whatever the number of pairs.
+    rows = [row("control", pair, 900, 1000, reference="") for pair in range(3)]
+    rows += [row("arm", pair, 1200, 1300 + pair) for pair in range(3)]
+    arms = check_arms(table(*rows))
+    found = verdict_of(predicted(required=Region(low=1.3)), arms)
+    assert found.verdict == "undecided"
+    assert found.would_change.startswith("No number of pairs like these: they would come to 1.2 to 1.4")
+    assert "evaluations closer together" in found.would_change
+
+
+def test_another_event_may_say_something_else():
+    rows = []
+    for event, threshold, d in (("test_accuracy", 0.95, 1180), ("test_loss", 1.0, 1300)):
+        place = {"event": event, "threshold": threshold}
+        for pair, more in enumerate((0, 1, 2)):
+            rows.append(row("control", pair, 1000 - 1e-9, 1000, reference="", **place))
+            rows.append(row("arm", pair, d + more - 1e-9, d + more, **place))
+    found = verdict_of(predicted(required=Region(low=1.25)), check_arms(table(*rows)))
+    assert found.verdict == "contradicted"
+    (other,) = found.elsewhere
+    assert (other.event, other.threshold, other.verdict) == ("test_loss", 1.0, "consistent")
+    assert other.value == pytest.approx(1.301)
+    assert found.row["other_events"] == "test loss 1: 1.3, consistent"
+    # A level has no event of its own.
+    level_table = levels(arm__x=[1, 2, 3])
+    assert (
+        verdict_of(predicted(Level(arm="arm", quantity="x")), check_arms(table(*rows)), level_table).elsewhere
+        == ()
+    )
 
 
 def test_one_pair_has_no_interval():
@@ -442,6 +478,17 @@ def test_the_least_level_is_that_at_which_the_interval_touches_the_edge():
     for factor, holds in ((1.01, True), (0.99, False)):
         low, _ = found.found.interval(1 - 2 * found.p * factor)
         assert (low >= 1.25) is holds
+
+
+def test_a_ratio_of_levels_is_taken_by_pairs():
+    # ln ratios .6, .7, .8, as in LATE.
+    level_table = levels(a__x=[math.exp(x) for x in (0.6, 1.7, 0.8)], b__x=[1.0, math.exp(1), 1.0])
+    found = verdict_of(predicted(LevelRatio(arm="a", over="b", quantity="x")), None, level_table)
+    assert (found.low, found.high) == pytest.approx((LOW, HIGH), rel=1e-5)
+    assert found.value == pytest.approx(math.exp(0.7))
+    level_table = levels(a__x=[1.0, 2.0], b__x=[1.0, 0.0])
+    found = verdict_of(predicted(LevelRatio(arm="a", over="b", quantity="x")), None, level_table)
+    assert found.verdict == "not evaluable" and "above 0" in found.why
 
 
 def test_pairs_needed_is_the_first_that_is_enough():

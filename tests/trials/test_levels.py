@@ -1,7 +1,9 @@
 """Values that are not times: cleanup by hand where a clean circuit lies in a dirty network."""
 
 import math
+from itertools import pairwise
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -12,6 +14,8 @@ from interp.probes import local_complexity
 from interp.runs.schedule import make_schedule
 from interp.snapshots.snapshot import Snapshot
 from interp.tasks.data_edits import Corrupt
+from interp.theories.hidden_progress import HIDDEN_PROGRESS
+from interp.theories.scoreboard import scoreboard
 from interp.training.arms import Arm
 from interp.training.branches import branch
 from interp.training.rules import ReplayNorms
@@ -39,8 +43,64 @@ def test_cleanup_takes_out_all_but_the_key_frequencies_of_that_checkpoint(run, m
     assert of["test_accuracy_before"] == levels.accuracy(run.config.model, weights, asked)
 
 
-def test_without_such_a_checkpoint_there_are_no_rows(run):
-    assert battery.cleanup_by_hand([run], 3) == []
+def test_without_such_a_checkpoint_the_rows_say_so(run):
+    rows = pd.DataFrame(battery.cleanup_by_hand([run], 3))
+    assert len(rows) == 6 and not rows["valid"].any() and rows["value"].isna().all()
+    assert set(rows["why_not"]) == {
+        "no checkpoint has a restricted loss below 0.01 nats and a test accuracy below 0.5"
+    }
+    primary = next(p for p in HIDDEN_PROGRESS.predictions if p.name == "cleanup_by_hand")
+    found = scoreboard([primary], None, rows, {}).iloc[0]
+    assert found["verdict"] == "not evaluable" and "no checkpoint has a restricted loss" in found["why"]
+
+
+def _recorded(vectors):
+    """A history whose weights go through these vectors, the first component a tensor of its own."""
+    x = np.array(vectors, dtype=float)
+    moved = np.linalg.norm(np.diff(x, axis=0), axis=1)
+    return pd.DataFrame(
+        {
+            "step": np.arange(len(x)),
+            "norm/a": np.abs(x[:, 0]),
+            "norm/b": np.linalg.norm(x[:, 1:], axis=1),
+            "update_norm": [*moved, np.nan],
+        }
+    )
+
+
+def test_the_angle_is_what_directions_turn_through_whatever_the_norm_does():
+    # Quarter turns of 3 steps each, while the norm grows and falls.
+    angles, norms = np.linspace(0, np.pi / 2, 7), [1, 2, 0.5, 3, 3, 1, 2]
+    path = [[r * np.cos(a), r * np.sin(a)] for r, a in zip(norms, angles, strict=True)]
+    assert levels.turned(_recorded(path)) == pytest.approx(np.pi / 2, rel=1e-12)
+    # What only changes the norm turns nothing: to the root of what the difference of two squares is rounded by.
+    assert levels.turned(_recorded([[1, 1], [1.15, 1.15], [0.3, 0.3]])) == pytest.approx(0, abs=1e-7)
+    # Any path: the sum of the angles between its points.
+    points = np.random.default_rng(0).normal(size=(20, 5))
+    unit = points / np.linalg.norm(points, axis=1, keepdims=True)
+    expected = np.arccos(np.sum(unit[1:] * unit[:-1], axis=1)).sum()
+    assert levels.turned(_recorded(points)) == pytest.approx(expected, rel=1e-9)
+    assert np.isnan(levels.turned(_recorded(points).drop(columns="update_norm")))
+
+
+def test_the_angle_of_a_branch_is_that_between_its_weights(tmp_path):
+    """What is recorded along a branch gives the angle between the weights that it saved at each step."""
+    schedule = make_schedule(20, ["every:20"], [0, 20])
+    parent = train(tiny_config(20, schedule=schedule), tmp_path / "tiny", threads=1)
+    made = branch(parent, tmp_path / "control", at=0, budget=8, save=["every:1"])
+    flat = [torch.cat([w.double().flatten() for w in made.step_weights(s).values()]) for s in made.steps]
+    unit = [x / x.norm() for x in flat]
+    between = [2 * math.asin(float((b - a).norm()) / 2) for a, b in pairwise(unit)]
+    # What is recorded of a step are norms in float64 of float32 weights.
+    assert levels.turned(made.history()) == pytest.approx(sum(between), rel=1e-6)
+
+
+def test_updates_after_the_branch_are_compared_step_by_step_with_the_control():
+    steps = np.arange(2500, 3600)
+    control = pd.DataFrame({"step": steps, "update_norm": 2.0})
+    arm = pd.DataFrame({"step": steps[:900], "update_norm": np.where(steps[:900] < 3000, 0.5, 8.0)})
+    assert levels.updates_after_branch(arm, control) == 0.25
+    assert np.isnan(levels.updates_after_branch(arm.drop(columns="update_norm"), control))
 
 
 def test_local_complexity_is_lost_between_the_largest_norm_and_the_end_per_unit_of_ln_norm(tmp_path):
