@@ -30,10 +30,10 @@ _ARMS, _CONTROL, _CHECKPOINTS = "arms", "control", "checkpoints"
 _SPEAKS = {
     ("this run", _ARMS): "On this run, the trained arms",
     ("this recipe", _ARMS): "Over seeds of this recipe, the trained arms",
-    ("this run", _CONTROL): "On this run, the control, in which nothing was changed,",
+    ("this run", _CONTROL): "On this run, the controls, in which nothing was changed,",
     ("this recipe", _CONTROL): "Over seeds of this recipe, the controls, in which nothing was changed,",
-    (EXPLORATORY, _ARMS): "What was not locked of the arms",
-    (EXPLORATORY, _CONTROL): "What was not locked of the control",
+    (EXPLORATORY, _ARMS): "Comparisons of arms without a lock",
+    (EXPLORATORY, _CONTROL): "Controls without a lock, in which nothing was changed,",
     (EXPLORATORY, _CHECKPOINTS): "The checkpoints alone, with nothing locked,",
     (OBSERVED, _CHECKPOINTS): "The checkpoints alone",
 }
@@ -105,10 +105,14 @@ def answer(account: Account) -> list[Sentence]:
     for (status, rests_on), who in _SPEAKS.items():
         rows = [row for row in account.rows if row.found is not None and row.status == status]
         found += _standing([row for row in rows if _rests_on(row) == rests_on], who, status)
+    decided = [row for row in account.rows if row.verdict in DECIDED]
+    tried = {row.prediction.theory for row in decided if row.prediction.primary}
+    # What came to mind after the lock stands beside what the lock says of the same theory, and is marked.
     found += [
         Sentence(_told(row), row.status, row.verdict)
-        for row in account.rows
-        if row.prediction.primary and row.verdict in DECIDED
+        for row in decided
+        if row.prediction.primary
+        or (row.status == EXPLORATORY and _rests_on(row) == _ARMS and row.prediction.theory in tried)
     ]
     return [*found, Sentence(_CAUTION, OBSERVED if not account.n_trained else status_of(account))]
 

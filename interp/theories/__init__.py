@@ -7,6 +7,7 @@
 `ALL` holds every theory that is imported here.
 """
 
+from interp.theories.angular_distance import ANGULAR_DISTANCE
 from interp.theories.capacity import CAPACITY
 from interp.theories.circuit_efficiency import CIRCUIT_EFFICIENCY
 from interp.theories.complexity_search import COMPLEXITY_SEARCH

@@ -18,7 +18,7 @@ from interp.runs.run import Run
 from interp.tasks.task import Questions
 from interp.theories.levels import EARLY
 from interp.theories.statistic import EVENT, THRESHOLD
-from interp.training.arms import branch_of, jittered
+from interp.training.arms import branch_of, has_shown, jittered
 from interp.training.rules import Freeze, HoldDirections
 from interp.training.rules.penalties import spectral_entropy
 from interp.trials.facts import accuracy_on_test, own_restricted_loss
@@ -40,6 +40,8 @@ def levels_of(run: Run, parent: Run | None, control: Run | None = None) -> dict[
     values = at_event(run)
     if control is not None:
         values["updates_after_branch"] = updates_after_branch(run.history(), control.history())
+    if parent is not None and branch.until is not None and branch.until.times == 1 and has_shown(run):
+        values["net_angle_when_done"] = net_angle(parent, run)
     held = [rule.until for rule in branch.arm.rules if isinstance(rule, Freeze | HoldDirections)]
     if held:
         values["frozen_steps"] = float(max(held))
@@ -85,6 +87,14 @@ def turned(history: pd.DataFrame) -> float:
     before, after, update = r[:-1], r[1:], history["update_norm"].to_numpy(float)[:-1]
     across = np.clip(update**2 - (after - before) ** 2, 0, None) / (4 * before * after)
     return float(2 * np.arcsin(np.sqrt(np.clip(across, 0, 1))).sum())
+
+
+def net_angle(parent: Run, run: Run) -> float:
+    """Angle between the parent's weights at the branch, before any edit, and the last ones of the arm, radians."""
+    ends = [parent.step_weights(run.config.first_step), run.step_weights(run.steps[-1])]
+    a, b = (torch.cat([w[name].double().flatten() for name in sorted(w)]) for w in ends)
+    # Not by the cosine, which keeps half of the digits of a small angle.
+    return 2 * math.asin(min(float((a / a.norm() - b / b.norm()).norm()) / 2, 1.0))
 
 
 def updates_after_branch(history: pd.DataFrame, control: pd.DataFrame) -> float:

@@ -183,7 +183,7 @@ def test_what_rests_on_the_control_alone_is_not_said_of_trained_arms(tmp_path):
     pd.concat([table, share]).to_csv(folder / "levels.csv", index=False)
     told = account({**read_observed(folder)[0], **read_trial(folder)}, {"run": RUN})
     (text,) = [
-        s.text for s in answer(told) if s.text.startswith("On this run, the control, in which nothing")
+        s.text for s in answer(told) if s.text.startswith("On this run, the controls, in which nothing")
     ]
     assert text.endswith("contradict compression.")
 

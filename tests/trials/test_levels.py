@@ -1,6 +1,7 @@
 """Values that are not times: cleanup by hand where a clean circuit lies in a dirty network."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,13 +11,14 @@ import torch
 
 from interp.interventions.bench import Bench
 from interp.interventions.frequencies import KeepFrequencies
+from interp.interventions.norms import ScaleNorms
 from interp.probes import local_complexity
 from interp.runs.schedule import make_schedule
 from interp.snapshots.snapshot import Snapshot
 from interp.tasks.data_edits import Corrupt
 from interp.theories.hidden_progress import HIDDEN_PROGRESS
 from interp.theories.scoreboard import scoreboard
-from interp.training.arms import Arm
+from interp.training.arms import Arm, Until
 from interp.training.branches import branch
 from interp.training.rules import ReplayNorms
 from interp.training.train import train
@@ -93,6 +95,28 @@ def test_the_angle_of_a_branch_is_that_between_its_weights(tmp_path):
     between = [2 * math.asin(float((b - a).norm()) / 2) for a, b in pairwise(unit)]
     # What is recorded of a step are norms in float64 of float32 weights.
     assert levels.turned(made.history()) == pytest.approx(sum(between), rel=1e-6)
+
+
+def test_the_net_angle_is_that_from_the_parent_at_the_branch_once_an_arm_has_shown_what_it_was_for(tmp_path):
+    schedule = make_schedule(20, ["every:20"], [0, 20])
+    parent = train(tiny_config(20, schedule=schedule), tmp_path / "tiny", threads=1)
+    # Any accuracy will do: the arm ends at its third evaluation.
+    reached = Until(test_accuracy=0.0)
+    arm = Arm(name="scaled", edits=(ScaleNorms(factor=2.0),))
+    made = branch(parent, tmp_path / "scaled", at=0, budget=500, arm=arm, until=reached)
+    ends = [parent.step_weights(0), made.step_weights(made.steps[-1])]
+    a, b = (torch.cat([w[k].double().flatten() for k in sorted(w)]) for w in ends)
+    expected = math.acos(float(a @ b / (a.norm() * b.norm())))
+    assert expected > 0.01
+    # arccos is known to 1e-16 / sin(angle).
+    assert levels.levels_of(made, parent)["net_angle_when_done"] == pytest.approx(expected, rel=1e-9)
+    # Only scaled: nothing has turned, although every weight has changed.
+    first = branch(parent, tmp_path / "one", at=0, budget=1, arm=arm)
+    assert levels.net_angle(parent, first) < expected
+    for other in (replace(reached, times=2.0), None):
+        longer = branch(parent, tmp_path / f"longer-{other is None}", at=0, budget=60, arm=arm, until=other)
+        assert "net_angle_when_done" not in levels.levels_of(longer, parent)
+    assert "net_angle_when_done" not in levels.levels_of(made, None)
 
 
 def test_updates_after_the_branch_are_compared_step_by_step_with_the_control():
