@@ -77,7 +77,9 @@ def plan(
     keys: set[str] = set()
     low = high = 0.0
     for key, group in by_key.items():
-        with_pairs = [(e, names if len(runs) == 1 else (str(e.parent),)) for e in group]
+        with_pairs = [
+            (e, names_of(e, names, lock.n_pairs) if len(runs) == 1 else (str(e.parent),)) for e in group
+        ]
         costs = [
             _cost(out, e, pairs, lock.run["parents"][e.parent]["facts"]["to_grok"]) for e, pairs in with_pairs
         ]
@@ -90,6 +92,11 @@ def plan(
         low, high = low + shortest, high + longest
     left = tuple(e for e in entries if e.key not in keys)
     return Plan(entries=tuple(chosen), left_out=left, seconds=(low, high), n_processes=n_processes)
+
+
+def names_of(entry: Entry, names: Sequence[str], n_draws: int) -> tuple[str, ...]:
+    """The pairs that an arm is for; those beyond the lock take its draws once more from the first."""
+    return tuple(name for name in names if entry.pair in (None, int(name) % n_draws))
 
 
 def train(

@@ -1,4 +1,4 @@
-"""One arm of a battery as a lock holds it: everything that trains it, for every pair."""
+"""One arm of a battery as a lock holds it: everything that trains it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ from interp.training.arms import Arm, Until, arm_from_json, arm_to_json
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One arm as the lock holds it: everything that trains it, for every pair.
+    """One arm as the lock holds it: everything that trains it.
 
     Attributes:
         parent: which of the trial's runs it leaves; the only one, unless pairs are runs of several seeds.
+        pair: the pair of a single run that it is made for, where something in it is drawn at random; None: all pairs.
         key: its folder within a pair.
         at: where it leaves the parent, or the lead.
         follows: keys of the arms of its pair whose path it follows, by the name that its rules know them by.
@@ -22,6 +23,7 @@ class Entry:
 
     arm: Arm
     parent: int = 0
+    pair: int | None = None
     key: str
     at: int
     from_lead: bool

@@ -44,7 +44,7 @@ def predict(
         n_pairs: jitter pairs, of a single run.
         factor: budget of an arm in units of what the parent took from there to test accuracy 0.95.
         steps: the budget itself, for a parent that never got there.
-        seed: of what shams draw.
+        seed: of what shams draw, in the first pair; one more in each further pair, so that no draw decides alone.
         critical_size: as `facts_of`.
 
 
@@ -73,11 +73,12 @@ def predict(
                 "State it: --steps N."
             )
         parents.append(identity(run) | {"facts": facts.to_json(), "lead": lead_of(run, facts)})
-        planned = planned_arms(run, facts, seed=seed)
-        entries += [replace(e, parent=i) for e in _entries(run, facts, planned, factor, steps)]
-    # An arm of all runs, then the next arm; within an arm in the order of the runs.
+        seeds = range(seed, seed + n_pairs) if len(runs) == 1 else [seed + i]
+        draws = [_entries(run, facts, planned_arms(run, facts, seed=s), factor, steps) for s in seeds]
+        entries += [replace(e, parent=i) for e in _by_pair(draws)]
+    # An arm of all runs, then the next arm; within an arm in the order of the runs, or pairs.
     order = {key: i for i, key in enumerate(dict.fromkeys(e.key for e in entries))}
-    entries.sort(key=lambda e: (order[e.key], e.parent))
+    entries.sort(key=lambda e: (order[e.key], e.parent, e.pair or 0))
     first = parents[0]["facts"]["at"]
     of_first = {e.at for e in entries if e.parent == 0}
     out.mkdir(parents=True, exist_ok=True)
@@ -163,6 +164,18 @@ def kind_of(lock: Lock) -> str:
 def entries_of(lock: Lock, where: str) -> list[Entry]:
     """The arms of a lock, those first that decide most."""
     return [entry_from_json(value, where) for value in lock.arms]
+
+
+def _by_pair(draws: Sequence[Sequence[Entry]]) -> list[Entry]:
+    """The arms of all pairs: once where they are the same in each, else one a pair."""
+    by_key = [{entry.key: entry for entry in draw} for draw in draws]
+    found: list[Entry] = []
+    for key in dict.fromkeys(key for draw in by_key for key in draw):
+        there = [(i, draw[key]) for i, draw in enumerate(by_key) if key in draw]
+        first = there[0][1]
+        is_same = len(there) == len(draws) and all(entry == first for _, entry in there)
+        found += [first] if is_same else [replace(entry, pair=i) for i, entry in there]
+    return found
 
 
 def _entries(

@@ -104,12 +104,26 @@ def test_the_lock_holds_every_arm_as_it_is_trained(run, trial):
     lock = read_lock(out / "predictions.json")
     entries = entries_of(lock, "x")
     assert [e.to_json() for e in entries] == [dict(arm) for arm in lock.arms]
-    expected = planned_arms(run, facts_of(run, AT))
-    assert [arm_to_json(e.arm) for e in entries] == [arm_to_json(p.arm) for p in expected]
+    for pair in range(2):
+        mine = [e for e in entries if e.pair in (None, pair)]
+        expected = planned_arms(run, facts_of(run, AT), seed=pair)
+        assert [arm_to_json(e.arm) for e in mine] == [arm_to_json(p.arm) for p in expected]
     for entry, pairs in planned.entries:
         for pair in pairs:
             made = open_run(folder(out, pair, entry.key))
             assert made.config.branch["arm"] == arm_to_json(entry.arm) and made.config.first_step == entry.at
+
+
+def test_what_is_drawn_is_drawn_anew_in_each_pair(run, trial):
+    """No draw of a sham decides alone; what is not drawn is one arm for all pairs."""
+    out, _, _, _ = trial
+    entries = entries_of(read_lock(out / "predictions.json"), "x")
+    drawn = {e.key for e in entries if e.pair is not None}
+    assert {"slow-gradient-shuffled", "random-penalty", "noise-1", "antithetic-noise-1"} <= drawn
+    assert not drawn & {"control", "replay", "norm-1.15", "perpendicular", "entropy-penalty"}
+    # A pair beyond the lock takes the draws of the first once more.
+    for entry, pairs in plan([run], out, n_pairs=3).entries:
+        assert pairs == {None: ("0", "1", "2"), 0: ("0", "2"), 1: ("1",)}[entry.pair]
 
 
 def test_a_plan_takes_what_theories_ask_for_and_what_that_follows(trial):
