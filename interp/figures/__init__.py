@@ -14,7 +14,7 @@ from interp.figures.algorithm import (
     frequency_colours,
     irrelevance_curves,
 )
-from interp.figures.arms import effect_intervals, effect_legend
+from interp.figures.arms import effect_intervals, effect_legend, values_by_arm
 from interp.figures.attention import (
     attention_map,
     head_colours,

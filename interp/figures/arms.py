@@ -1,6 +1,7 @@
 """Effects of trained arms: how many times as long as in its reference each one took."""
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from interp.figures import style
 
@@ -65,6 +66,40 @@ def effect_intervals(table: "pd.DataFrame", ax: Axes) -> Axes:
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlabel("steps to the event, over those of the reference (ratio)")
     ax.set_ylabel("arm over its reference")
+    return ax
+
+
+def values_by_arm(
+    table: "pd.DataFrame", ax: Axes, *, quantity: str, arms: Sequence[str], axis: str, scale: str = "linear"
+) -> Axes:
+    """A row an arm, the first on top: a ring a pair, a bar at the median.
+
+    Args:
+        table: `label` and the quantity, a row an arm and pair.
+        arms: the labels, in the order in which they are drawn.
+        axis: what the quantity is, with its unit.
+        scale: "linear", which begins at 0, or "log".
+    """
+    if not len(table):
+        style.note_instead(ax, "no arm came to the event")
+        return ax
+    for y, label in enumerate(arms):
+        values = table.loc[table["label"] == label, quantity]
+        ax.plot(values, [y] * len(values), "o", mfc="none", mec=style.BLUE, ms=3.5, mew=0.8)
+        ax.plot(values.median(), y, "|", color=style.BLACK, ms=9, mew=1.4)
+    if scale == "log":
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        ax.set_xlim(0, 1.15 * table[quantity].max())
+    ax.set_yticks(range(len(arms)), list(arms), fontsize=6.5)
+    ax.set_ylim(len(arms) - 0.4, -0.6)
+    ax.grid(axis="y", color="0.9", lw=0.4)
+    ax.set_axisbelow(True)
+    ax.set_xlabel(axis)
+    ax.set_ylabel("arm")
     return ax
 
 

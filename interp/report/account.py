@@ -17,6 +17,7 @@ from interp.theories import ALL, Lock, verdicts
 from interp.theories.arms_table import check_arms, named
 from interp.theories.effects import effects_and_reasons
 from interp.theories.in_words import UNDECIDED
+from interp.theories.scoreboard import check_levels
 from interp.theories.statistic import EVENT, THRESHOLD
 from interp.theories.verdict import Verdict
 
@@ -71,6 +72,11 @@ class Account:
         )
 
     @property
+    def main_step(self) -> int:
+        """The branch step of the lock's main arms; without a lock that of most rows."""
+        return _main_step(self.lock, self.arms)
+
+    @property
     def others(self) -> tuple[str, ...]:
         """The names of the runs of a recipe beside this one."""
         return () if self.lock is None else tuple(n for n in parents_of(self.lock) if n != self.run)
@@ -105,7 +111,7 @@ def account(tables: Mapping[str, pd.DataFrame], about: Mapping[str, Any]) -> Acc
     # A table of no rows holds no columns to check.
     arms, levels = (tables.get(name) for name in ("arms", "levels"))
     arms = None if arms is None or not len(arms) else check_arms(arms)
-    levels = None if levels is None or not len(levels) else levels
+    levels = None if levels is None or not len(levels) else check_levels(levels)
     known = {(p.theory, p.name) for p in lock.predictions} if lock else set()
     rest = [p for theory in ALL for p in theory.predictions if (p.theory, p.name) not in known]
     rows = (

@@ -35,6 +35,13 @@ SECTIONS = {
 }
 
 
+TURNING = (
+    "Steps from the branch to the event, beside the sum of the angles by which the updates turned the weights (all of "
+    "them, as one vector) until then. Rings: pairs; bars: their median. Where arms differ in steps and not in the "
+    "angle, what was changed is how fast weights turn."
+)
+
+
 def page(account: Account, drawn: Mapping[str, Figure] | None = None) -> str:
     """The whole page.
 
@@ -149,7 +156,10 @@ def _changed(account: Account, drawn: Mapping[str, Figure]) -> str:
         "Steps from the branch until test accuracy reaches 0.95, over those of the arm's reference in the same pair: "
         "median and 95 % interval. Grey: ratios that count as equal."
     )
-    return said + _figure(svg(drawn["arms"], what), what) + _effects(account) + _checks(account.checks)
+    shown = _figure(svg(drawn["arms"], what), what)
+    if "turning" in drawn:
+        shown += _figure(svg(drawn["turning"], TURNING), TURNING)
+    return said + shown + _effects(account) + _checks(account.checks)
 
 
 def _effects(account: Account) -> str:

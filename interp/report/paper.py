@@ -67,6 +67,8 @@ def _parts(account: Account, drawn: Mapping[str, Figure]) -> Iterator[Figure | l
     yield changes
     if "arms" in drawn:
         yield drawn["arms"]
+    if "turning" in drawn:
+        yield drawn["turning"]
     yield drawn["scoreboard"]
     yield [
         *_heading("scoreboard"),

@@ -18,6 +18,7 @@ from interp.figures import (
     progress_curves,
     style,
     total_norm_curve,
+    values_by_arm,
     verdict_grid,
     verdict_legend,
 )
@@ -39,6 +40,8 @@ def main_pictures(account: Account) -> dict[str, Figure]:
     drawn = {"timeline": timeline(account), "scoreboard": scoreboard(account)}
     if len(account.effects):
         drawn["arms"] = arms(account)
+    if (figure := turning(account)) is not None:
+        drawn["turning"] = figure
     for figure in drawn.values():
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
@@ -86,6 +89,43 @@ def arms(account: Account) -> Figure:
     if len(table):
         effect_legend(figure, table)
     return figure
+
+
+def turning(account: Account) -> Figure | None:
+    """Steps to the main event beside the angle that the weights turned through on the way, arm by arm.
+
+    None where fewer than three arms of the main branch step recorded both.
+    """
+    table = turned(account)
+    names = list(table.groupby("label", sort=False)["steps"].median().sort_values(kind="stable").index)
+    if len(names) < 3:
+        return None
+    figure, axes = style.new_figure(1, 2, height=0.8 + ROW * len(names))
+    axis = f"steps from the branch to {EVENT.replace('_', ' ')} {THRESHOLD:g}"
+    values_by_arm(table, axes[0, 0], quantity="steps", arms=names, axis=axis, scale="log")
+    axis = "angle that the weights turned through (rad)"
+    values_by_arm(table, axes[0, 1], quantity="angle", arms=names, axis=axis)
+    axes[0, 1].set_yticks(range(len(names)), [""] * len(names))
+    axes[0, 1].set_ylabel("")
+    return figure
+
+
+def turned(account: Account) -> pd.DataFrame:
+    """A row an arm and pair of the main branch step that came to the main event with its checks passed.
+
+    Columns:
+        label, steps, angle: since the branch; radians.
+    """
+    if not len(account.levels) or not len(account.arms):
+        return pd.DataFrame(columns=["label", "steps", "angle"])
+    of_pair = ["arm", "dose", "pair", "kind", "branch_step"]
+    arms, levels = account.arms, account.levels
+    came = arms[(arms["event"] == EVENT) & (arms["threshold"] == THRESHOLD) & arms["valid"].astype(bool)]
+    came = came[came["branch_step"] == account.main_step].dropna(subset=["step"])
+    angle = levels[(levels["quantity"] == "angle_at_event") & levels["value"].notna()]
+    both = came.merge(angle[[*of_pair, "value"]], on=of_pair)
+    labels = [_plain(named(arm, dose)) for arm, dose in zip(both["arm"], both["dose"], strict=True)]
+    return pd.DataFrame({"label": labels, "steps": both["step"], "angle": both["value"]})
 
 
 def scoreboard(account: Account) -> Figure:

@@ -158,6 +158,8 @@ BOARD = pd.DataFrame(
         "verdict": ["supported", "undecided", "contradicted"],
     }
 )
+TURNED = pd.DataFrame({"label": ["norm at dose 1.15", "control", "control"], "angle": [1.1, 0.8, 0.9]})
+TURNING = {"quantity": "angle", "arms": ["control", "norm at dose 1.15"], "axis": "angle (rad)"}
 GRID = {"theories": ["norm_clock", "capacity"], "columns": ["checkpoints", "norm"]}
 NOTHING = pd.DataFrame({"step": pd.Series(dtype="int64")})
 GROKKING = Transition("test_accuracy", 0.95, 10, 100)
@@ -205,6 +207,7 @@ DRAWN = {
     "speed_curve": lambda ax: figures.speed_curve(DISTANCES, NORMS, ax),
     "tangent_kernel_curves": lambda ax: figures.tangent_kernel_curves(KERNELS, ax),
     "total_norm_curve": lambda ax: figures.total_norm_curve(NORMS, ax),
+    "values_by_arm": lambda ax: figures.values_by_arm(TURNED, ax, **TURNING),
     "verdict_grid": lambda ax: figures.verdict_grid(BOARD, ax, **GRID),
 }
 # What lies over another picture: it names no axis.
@@ -220,6 +223,7 @@ LACKING = {
     "order_brackets": (
         lambda ax: figures.order_brackets(ORDER[:0], ax), "no table says when anything began",
     ),
+    "values_by_arm": (lambda ax: figures.values_by_arm(TURNED[:0], ax, **TURNING), "no arm came to the event"),
     "verdict_grid": (
         lambda ax: figures.verdict_grid(BOARD[:0], ax, theories=[], columns=[]), "no prediction",
     ),
@@ -292,7 +296,7 @@ NOT_ALONG_STEPS = {
         "neuron_histogram",
         "order_brackets",
     ),
-    *("qk_bars", "verdict_grid"),
+    *("qk_bars", "values_by_arm", "verdict_grid"),
 }
 ALONG_STEPS = sorted(set(DRAWN) - NOT_ALONG_STEPS)
 

@@ -11,12 +11,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from interp.figures.scoreboard import VERDICTS
 from interp.report import pictures
 from interp.report.account import account
-from interp.report.page import SECTIONS, check_rows, page
+from interp.report.page import SECTIONS, TURNING, check_rows, page
 from interp.report.sentences import plain
 from interp.report.small_curves import small_curves
-from interp.report.trial import no_trial
+from interp.report.trial import no_trial, read_observed, read_trial
 from tests.report.test_sentences import of_world
-from tests.report.trials import RUN, checks_of, observed_tables
+from tests.report.trials import RUN, checks_of, make_trial, observed_tables
 from tests.theories import worlds
 
 VOID = {"meta", "br", "img", "input", "hr", "link"}
@@ -93,6 +93,32 @@ def test_every_prediction_opens_its_facts(told, text):
         assert ('class="primary"' in summary) == row.prediction.primary
     for fact in ("Statement", "Rival", "Guards", "Does not show", "What would change it"):
         assert part.count(f"<dt>{fact}</dt>") == len(told.rows)
+
+
+def test_steps_stand_beside_the_angle_where_arms_recorded_it(told, tmp_path):
+    assert pictures.turning(told) is None
+    folder = make_trial(tmp_path / "trial", worlds.norm_world, n_pairs=3)
+    table = pd.read_csv(folder / "levels.csv")
+    angles = table.assign(
+        quantity="angle_at_event",
+        value=1.0 + 0.01 * table["pair"].astype(str).str.extract(r"(\d+)$")[0].astype(int),
+    )
+    # One arm is not valid, another never came: neither is shown.
+    pd.concat([table, angles]).to_csv(folder / "levels.csv", index=False)
+    arms = pd.read_csv(folder / "arms.csv")
+    arms["valid"] = arms["arm"] != "keys-back"
+    arms.loc[(arms["arm"] == "perpendicular"), "step"] = np.nan
+    arms.to_csv(folder / "arms.csv", index=False)
+    of_angles = account({**read_observed(folder)[0], **read_trial(folder)}, {"run": RUN})
+    shown = pictures.turned(of_angles)
+    assert {"control", "norm at dose 1.15"} < set(shown["label"])
+    assert not {"keys-back", "perpendicular"} & set(shown["label"])
+    came = arms[(arms["event"] == "test_accuracy") & (arms["threshold"] == 0.95) & (arms["arm"] == "control")]
+    came = came[came["branch_step"] == worlds.MAIN]
+    mine = shown[shown["label"] == "control"]
+    assert sorted(mine["steps"]) == sorted(came["step"]) and sorted(mine["angle"]) == [1.0, 1.01, 1.02]
+    text = page(of_angles)
+    assert TURNING[:60] in text and TURNING[:60] not in page(told)
 
 
 def test_its_two_curves_are_in_a_trained_prediction(told, text):
