@@ -17,6 +17,8 @@ EVENTS: tuple[tuple[str, str, tuple[float, ...]], ...] = (
     ("test_loss", "fall", (1.0,)),
 )
 CONSECUTIVE = 3
+# Of what is only drawn.
+DIGITS = 5
 
 
 def event(
@@ -123,8 +125,8 @@ def _main_event(run: Run) -> int | None:
     return None if step is None else first + step
 
 
-def curve_rows(run: Run, kind: str, n: int = 200) -> pd.DataFrame:
-    """Losses, accuracies, norm and margin of one branch along its steps, thinned to about n rows."""
+def curve_rows(run: Run, kind: str, n: int = 100) -> pd.DataFrame:
+    """Losses, accuracies, norm and margin of one branch along its steps, to be drawn: about n rows, DIGITS digits."""
     history, first = run.history(), run.config.first_step
     known = history.dropna(subset=["test_accuracy"])
     known = known.iloc[:: max(len(known) // n, 1)]
@@ -133,6 +135,8 @@ def curve_rows(run: Run, kind: str, n: int = 200) -> pd.DataFrame:
     table = known[[name for name in columns if name in known]].copy()
     table.insert(0, "since", known["step"] - first)
     table["norm"] = (known[norms] ** 2).sum(axis=1) ** 0.5
+    numbers = table.columns.difference(["since"])
+    table[numbers] = table[numbers].map(lambda x: float(f"{x:.{DIGITS}g}"))
     about = identity(run, kind)
     for i, name in enumerate(("arm", "dose", "pair", "kind", "branch_step", "point")):
         table.insert(i, name, about[name])
