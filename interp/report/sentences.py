@@ -149,7 +149,8 @@ def _under_what(account: Account) -> Sentence:
             EXPLORATORY,
         )
     n_primary = len(account.lock.primary)
-    judged = {_name(row) for row in account.rows if row.prediction.primary and row.found is not None}
+    locked = {(p.theory, p.name) for p in account.lock.primary}
+    judged = {_name(row) for row in account.rows if row.found is not None} & locked
     return Sentence(
         f"{number_of(len(account.lock.predictions), 'prediction')}, {n_primary} of them primary, were locked "
         f"({account.lock.hash[:12]}, {account.lock.time}) before {counts} were trained. Of the primary ones "

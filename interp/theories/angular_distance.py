@@ -14,6 +14,13 @@ MOVES = Guard(
     region=Region(low=1.25),
     says="the arms differ in how many steps they take; else one angle says nothing",
 )
+# The effect that one turning speed is to take away.
+SLOWER = Guard(
+    statistic=EffectRatio(arm="norm-at-margin", dose=1.15, over="norm-at-margin", over_dose=0.85),
+    region=Region(low=1.25),
+    says="at their own turning speeds the arms differ in how many steps they take; else there is nothing to explain",
+)
+SAME = Region(1 / 1.15, 1.15)
 
 ANGULAR_DISTANCE = Theory(
     name=NAME,
@@ -22,6 +29,39 @@ ANGULAR_DISTANCE = Theory(
     requires="Arms that need very different numbers of steps have turned by one and the same angle when they jump.",
     forbids="That an arm which turns many times faster turns that many times further before it jumps.",
     predictions=(
+        of_arms(
+            theory=NAME,
+            name="one_time_at_one_turning_speed",
+            statement="With updates as large for their norm as the control's, 1.15 and 0.85 times its norm take "
+            "equally long at its mean margin.",
+            source=SOURCE,
+            statistic=EffectRatio(arm="norm-turning", dose=1.15, over="norm-turning", over_dose=0.85),
+            required=SAME,
+            rival="the norm as such, however fast weights turn",
+            rival_region=Region(low=1.25),
+            guards=(SLOWER,),
+            primary=True,
+            cost=4.0,
+            assumptions="A step of one angle is one step on the way, whatever the norm; what is held is the size of "
+            "the whole update, decay included.",
+            stress_test="Turning speed halved and doubled at the control's norm.",
+            does_not_show="That turning by itself brings the jump: random turning would do it then.",
+        ),
+        of_arms(
+            theory=NAME,
+            name="turning_speed_sets_the_time",
+            statement="At the control's norms and mean margin, updates half as large take 2.5 times as many steps as "
+            "updates twice as large, or more.",
+            source=SOURCE,
+            statistic=EffectRatio(arm="turning", dose=0.5, over="turning", over_dose=2.0),
+            required=Region(low=2.5),
+            rival="time: decay and the norm take their course, which is the control's in both arms",
+            rival_region=Region(0.8, 1.25),
+            cost=4.0,
+            assumptions="Larger updates go the same way; a rate that breaks training off would show in the checks.",
+            stress_test="The angle that the weights turned through up to the jump is one and the same.",
+            does_not_show="That it is the angle and not the length of the way: at one norm they are the same.",
+        ),
         of_arms(
             theory=NAME,
             name="one_angle_over_all_arms",
@@ -50,18 +90,10 @@ ANGULAR_DISTANCE = Theory(
                 over_dose=0.85,
                 quantity="angle_at_event",
             ),
-            required=Region(1 / 1.15, 1.15),
+            required=SAME,
             rival="the norm as such, which makes the way longer",
             rival_region=Region(low=1.25),
-            guards=(
-                Guard(
-                    statistic=EffectRatio(
-                        arm="norm-at-margin", dose=1.15, over="norm-at-margin", over_dose=0.85
-                    ),
-                    region=Region(low=1.25),
-                    says="the arms differ in how many steps they take; else there is nothing to explain",
-                ),
-            ),
+            guards=(SLOWER,),
             cost=4.0,
             assumptions="The sum of the angles of all updates is the way; it is longer where updates go to and fro.",
             stress_test="The angle between the weights at the branch and at the end.",

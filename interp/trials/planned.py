@@ -25,6 +25,7 @@ from interp.trials.training_arms import (
     slow_gradient_arms,
     small_eps_arms,
     squared_error_arms,
+    turning_arms,
 )
 
 
@@ -63,6 +64,7 @@ GROUPS: dict[tuple[str, ...], Callable[[Run, Facts, int], list[Planned]]] = {
     ("control", "replay"): _controls,
     ("others-back", "keys-back", "keys-ahead"): frequency_arms,
     ("norm-at-margin", "norm"): norm_arms,
+    ("norm-turning", "turning"): turning_arms,
     ("perpendicular", "perpendicular-norm"): perpendicular_arms,
     ("keep-subnetwork", "keep-random-neurons", "keep-key-neurons"): neuron_arms,
     ("readout-first", "readout-first-reset", "readout-first-radial"): read_out_arms,

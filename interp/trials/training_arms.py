@@ -37,6 +37,8 @@ DOSES = (0.85, 1.15)
 SMALL_EPS = 1e-25
 # Size of the noise of a step as a share of that of an update.
 NOISE_DOSES = (0.3, 1.0, 3.0)
+# Of the control's turning speed.
+SPEEDS = (0.5, 2.0)
 # Of the critical size of the train set.
 SHRUNK = (0.5, 1.5)
 # Of the gradient of the loss: as large is the penalty's where arms branch.
@@ -49,6 +51,19 @@ def norm_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
         after("control", Arm(name=name, dose=dose, rules=(ReplayNorms(factor=dose), *more)))
         for dose in DOSES
         for name, more in (("norm-at-margin", (MatchMargin(),)), ("norm", ()))
+    ]
+
+
+def turning_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
+    """Turning speed held where norms differ, and changed where they do not, by the size of the control's updates."""
+    held = [("norm-turning", dose, ReplayNorms(factor=dose)) for dose in DOSES]
+    changed = [("turning", dose, ReplayNorms()) for dose in SPEEDS]
+    return [
+        after(
+            "control",
+            Arm(name=name, dose=dose, rules=(ScaleUpdates(of="control", factor=dose), norms, MatchMargin())),
+        )
+        for name, dose, norms in (*held, *changed)
     ]
 
 

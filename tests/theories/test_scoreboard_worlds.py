@@ -54,6 +54,23 @@ def test_in_the_logit_scale_world_the_scale_stands_and_the_norm_as_such_falls():
     assert found["larger_norm_at_one_angular_step_is_slower"] == "contradicted"
 
 
+def test_in_the_turning_world_the_angle_stands_and_the_norm_falls_at_one_speed():
+    arms = worlds.turning_world(8, 0.1, 0)
+    found = dict(board_of(arms, worlds.turning_levels(arms))["verdict"])
+    assert {
+        "one_time_at_one_turning_speed",
+        "turning_speed_sets_the_time",
+        "one_turning_at_one_margin",
+    } <= standing(found)
+    assert found["larger_norm_turns_further"] == "contradicted"
+    # In steps, at each norm's own speed, the norm as such stands: that row cannot tell them apart.
+    assert found["larger_norm_at_one_scale_is_slower"] == "supported"
+    # Where the norm delays at any speed of turning, both rows about that speed fall.
+    found = dict(board_of(worlds.turning_world(8, 0.1, 0, norm_as_such=True))["verdict"])
+    for name in ("one_time_at_one_turning_speed", "turning_speed_sets_the_time"):
+        assert found[name] == "contradicted", name
+
+
 def test_in_the_circuit_world_hidden_progress_stands():
     found = verdicts(worlds.circuit_progress_world)
     assert standing(found) == {"keys_back_is_slower", "older_circuit_costs_more"}

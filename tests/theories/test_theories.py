@@ -13,6 +13,7 @@ import pytest
 from interp.theories import ALL, judged
 from interp.theories.prediction import Theory, from_json, to_json
 from interp.theories.statistic import Absent, Observed
+from interp.trials.planned import GROUPS
 from tests.theories import worlds
 
 ROOT = Path(__file__).parent.parent.parent
@@ -81,7 +82,7 @@ def test_a_theory_has_predictions_of_its_own_name():
 
 
 def test_every_arm_is_one_of_the_battery():
-    known = {arm for arms in worlds.ARMS.values() for arm, _ in arms} | {"cleanup", "cleanup-random"}
+    known = {arm for group in GROUPS for arm in group} | {"cleanup", "cleanup-random"}
     assert {arm for p in PREDICTIONS for arm in p.arms} <= known
 
 

@@ -150,6 +150,31 @@ def logit_scale_world(n_pairs: int, sd: float, seed: int, kind: str = "seed") ->
     return simulated(factors | _PERPENDICULAR, n_pairs, sd, seed, kind)
 
 
+def turning_world(
+    n_pairs: int, sd: float, seed: int, kind: str = "seed", *, norm_as_such: bool = False
+) -> pd.DataFrame:
+    """The way is one angle, and a larger norm turns more slowly: at one speed of turning it does nothing.
+
+    Args:
+        norm_as_such: the opposite: the norm delays at any speed of turning, and that speed does nothing.
+    """
+    arms = {("norm-turning", dose): "control" for dose in (0.85, 1.15)}
+    arms |= {("turning", dose): "control" for dose in (0.5, 2.0)}
+    names = ("norm", "norm-at-margin", *(["norm-turning"] if norm_as_such else []))
+    factors = {(name, dose): factor for name in names for dose, factor in ((0.85, 0.8), (1.15, 1.5))}
+    speeds = {} if norm_as_such else {("turning", 0.5): 2.0, ("turning", 2.0): 0.5}
+    there = ARMS | {MAIN: _MAIN | arms}
+    return simulated(factors | speeds | _PERPENDICULAR, n_pairs, sd, seed, kind, there)
+
+
+def turning_levels(arms: pd.DataFrame) -> pd.DataFrame:
+    """The angle at the event, the same in every arm but for a few percent by pair."""
+    rows = _at_one_event(arms[arms["branch_step"] == MAIN])
+    by_pair = {pair: 1 + 0.03 * i for i, pair in enumerate(dict.fromkeys(rows["pair"]))}
+    wobble = 1 + 0.02 * np.sin(np.arange(len(rows)))
+    return _levels(rows, "angle_at_event", rows["pair"].map(by_pair) * wobble)
+
+
 def circuit_progress_world(n_pairs: int, sd: float, seed: int, kind: str = "seed") -> pd.DataFrame:
     """Progress is stored in the key frequencies: without it the wait starts again, the more so the later.
 
