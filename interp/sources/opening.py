@@ -80,7 +80,13 @@ def open_run(
         return open_own_run(place)
     if (place / "index.json").is_file() and (place / "steps").is_dir():
         raise RunError(f"{place} is a run whose run.json is missing. Restore it from a copy.")
-    return open_source(path, **stated)
+    try:
+        return open_source(path, **stated)
+    except (ValueError, OSError):
+        # A trainer of ours may have begun there meanwhile, and its first files been taken for someone's.
+        if stated or not (is_beginning(place) or (place / "run.json").is_file()):
+            raise
+        return open_own_run(place)
 
 
 def open_stated(path: str | os.PathLike, options: Mapping[str, Any]) -> Run:

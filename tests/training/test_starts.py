@@ -176,3 +176,28 @@ def test_verify_of_a_beginning_says_what_it_is(tmp_path, monkeypatch, capsys):
         main()
     captured = capsys.readouterr()
     assert "A trainer is starting in" in captured.out + captured.err
+
+
+def test_a_run_that_began_while_its_folder_was_looked_into_is_opened_as_one(tmp_path, monkeypatch):
+    """Between looking for run.json and listing the folder a trainer made its first files there."""
+    from interp.sources import opening
+
+    path = tmp_path / "run"
+    path.mkdir()
+
+    def listed(where, **stated):
+        train(tiny_config(2), path, threads=1)
+        raise RunError("task.safetensors holds tensors of no known format")
+
+    monkeypatch.setattr(opening, "open_source", listed)
+    assert opening.open_run(path).record.status == "complete"
+    # What is no run stays someone else's.
+    other = tmp_path / "other"
+    other.mkdir()
+
+    def refused(where, **stated):
+        raise RunError("of no known format")
+
+    monkeypatch.setattr(opening, "open_source", refused)
+    with pytest.raises(RunError, match="of no known format"):
+        opening.open_run(other)
