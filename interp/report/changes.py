@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from interp.report.account import Account
 from interp.report.sentences import OBSERVED, Sentence, listed, number, spanned, status_of
+from interp.theories import arms_table
 from interp.theories.in_words import NOT_EVALUABLE, UNDECIDED
 from interp.theories.levels import EARLY
 from interp.theories.statistic import EffectRatio, named
@@ -62,7 +63,7 @@ def _small_updates(account: Account, status: str) -> list[Sentence]:
         return []
     rows = levels[levels["quantity"] == "updates_after_branch"]
     sizes = {
-        named(str(arm), None if math.isnan(dose) else dose): float(part["value"].median())
+        arms_table.named(str(arm), dose): float(part["value"].median())
         for (arm, dose), part in rows.groupby(["arm", "dose"], dropna=False, sort=False)
     }
     parts = []

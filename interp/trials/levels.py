@@ -22,7 +22,7 @@ from interp.training.arms import branch_of, has_shown, jittered
 from interp.training.rules import Freeze, HoldDirections
 from interp.training.rules.penalties import spectral_entropy
 from interp.trials.facts import accuracy_on_test, own_restricted_loss
-from interp.trials.outcomes import event
+from interp.trials.outcomes import event, whole_norms
 
 # Restricted loss of the circuit alone, nats, and test accuracy of the whole, at which cleanup is done by hand.
 CLEAN, DIRTY = 1e-2, 0.5
@@ -60,13 +60,12 @@ def at_event(run: Run, threshold: float = THRESHOLD) -> dict[str, float]:
     """Norm, margin and the angle turned through where test accuracy reached the threshold; nan where it never did."""
     history, first = run.history(), run.config.first_step
     _, step = event(history, EVENT, threshold, "rise", first)
-    norms = [name for name in history if name.startswith("norm/")]
-    if step is None or not norms:
+    if step is None or not any(name.startswith("norm/") for name in history):
         return {"norm_at_event": math.nan, "margin_at_event": math.nan, "angle_at_event": math.nan}
-    row = history[history["step"] == first + step].iloc[0]
+    row = history[history["step"] == first + step]
     return {
-        "norm_at_event": math.sqrt(sum(float(row[name]) ** 2 for name in norms)),
-        "margin_at_event": float(row.get("margin", math.nan)),
+        "norm_at_event": float(whole_norms(row).iloc[0]),
+        "margin_at_event": float(row.iloc[0].get("margin", math.nan)),
         "angle_at_event": turned(history[history["step"] <= first + step]),
     }
 
@@ -82,8 +81,7 @@ def turned(history: pd.DataFrame) -> float:
     """
     if "update_norm" not in history:
         return math.nan
-    norms = [name for name in history if name.startswith("norm/")]
-    r = np.sqrt((history[norms].to_numpy(float) ** 2).sum(axis=1))
+    r = whole_norms(history).to_numpy(float)
     before, after, update = r[:-1], r[1:], history["update_norm"].to_numpy(float)[:-1]
     across = np.clip(update**2 - (after - before) ** 2, 0, None) / (4 * before * after)
     return float(2 * np.arcsin(np.sqrt(np.clip(across, 0, 1))).sum())

@@ -130,17 +130,22 @@ def curve_rows(run: Run, kind: str, n: int = 100) -> pd.DataFrame:
     history, first = run.history(), run.config.first_step
     known = history.dropna(subset=["test_accuracy"])
     known = known.iloc[:: max(len(known) // n, 1)]
-    norms = [name for name in history if name.startswith("norm/")]
     columns = ["train_loss", "test_loss", "train_accuracy", "test_accuracy", "margin"]
     table = known[[name for name in columns if name in known]].copy()
     table.insert(0, "since", known["step"] - first)
-    table["norm"] = (known[norms] ** 2).sum(axis=1) ** 0.5
+    table["norm"] = whole_norms(known)
     numbers = table.columns.difference(["since"])
     table[numbers] = table[numbers].map(lambda x: float(f"{x:.{DIGITS}g}"))
     about = identity(run, kind)
     for i, name in enumerate(("arm", "dose", "pair", "kind", "branch_step", "point")):
         table.insert(i, name, about[name])
     return table
+
+
+def whole_norms(history: pd.DataFrame) -> pd.Series:
+    """The norm of all tensors together at each row, from those that were recorded of each."""
+    norms = [name for name in history if name.startswith("norm/")]
+    return (history[norms] ** 2).sum(axis=1) ** 0.5
 
 
 def as_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
