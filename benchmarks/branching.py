@@ -1,9 +1,10 @@
 """What branching costs: a recorded step against a plain one, each rule against a recorded step, two arms on two cores.
 
-    python benchmarks/branching.py [--p 113]
+    python benchmarks/branching.py [--p 113] [--threads 1]
 
 Ratios within this process, the median over rounds that take turns, so that a slow moment of the machine meets all
-alike.
+alike. A battery trains each arm on one thread; a single branch takes all of them, which shortens the step and hardly
+its rules.
 Two arms on two cores: steps a second of two processes of one thread each, over twice those of one such process alone.
 """
 
@@ -115,7 +116,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--p", type=int, default=113)
-    p = parser.parse_args().p
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    asked = parser.parse_args()
+    p = asked.p
+    torch.set_num_threads(asked.threads)
     recipe = recipe_of(p)
     stretches = {"plain": Stretch(recipe, (), records=False), "recorded": Stretch(recipe, (), records=True)}
     stretches |= {name: Stretch(recipe, rules, records=True) for name, rules in RULES.items()}

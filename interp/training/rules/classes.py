@@ -33,7 +33,6 @@ class ZeroSum(Rule):
         labels: Int[Tensor, " question"],
         now: Now,
     ) -> Float[Tensor, "question output"]:
-        long = logits.to(precise(logits.device))
-        centred = long - long.mean(-1, keepdim=True)
-        # Adds zero, and has the gradient of the centred logits: functions need no hook on a tensor for it.
-        return logits.detach() + (centred - centred.detach()).to(logits.dtype)
+        mean = logits.to(precise(logits.device)).mean(-1, keepdim=True)
+        # Takes away zero, and has the gradient of the centred logits: functions need no hook on a tensor for it.
+        return logits - (mean - mean.detach()).to(logits.dtype)

@@ -52,41 +52,48 @@ class Perpendicular(Rule):
     ) -> Weights:
         long = {name: g.to(precise(g.device)) for name, g in gradients.items()}
         at = {name: weights[name].detach().to(g.dtype) for name, g in long.items()}
-        along = self._coefficients(long, at)
-        left = {name: g - self.share * along[name] * at[name] for name, g in long.items()}
+        of_weights, former = self._squares(at), self._squares(long)
+        products = self._products(long, at)
+        now.records["radial"] = _largest_cosine(products, former, of_weights)
+        left = {
+            name: g - self.share * _ratio(products[name], of_weights[name]) * at[name]
+            for name, g in long.items()
+        }
         if self.rescaled:
-            left = self._to_former_norm(left, long)
-        now.records["radial"] = self._largest_cosine(long, at)
-        now.records["radial_left"] = self._largest_cosine(left, at)
+            left = _to_former_norm(left, self._squares(left), former)
+        now.records["radial_left"] = _largest_cosine(
+            self._products(left, at), self._squares(left), of_weights
+        )
         return {name: g.to(gradients[name].dtype) for name, g in left.items()}
 
-    def _coefficients(self, gradients: Weights, weights: Weights) -> Weights:
-        products = self._shared({name: (g * weights[name]).sum() for name, g in gradients.items()})
-        squares = self._shared({name: w.square().sum() for name, w in weights.items()})
-        return {name: torch.where(squares[name] > 0, x / squares[name], 0.0) for name, x in products.items()}
+    def _products(self, gradients: Weights, weights: Weights) -> Weights:
+        return self._shared({name: (g * weights[name]).sum() for name, g in gradients.items()})
 
-    def _to_former_norm(self, left: Weights, former: Weights) -> Weights:
-        found = self._shared({name: g.square().sum() for name, g in left.items()})
-        wanted = self._shared({name: g.square().sum() for name, g in former.items()})
-        return {
-            name: torch.where(
-                found[name] > ROUNDING**2 * wanted[name], g * (wanted[name] / found[name]).sqrt(), 0.0
-            )
-            for name, g in left.items()
-        }
-
-    def _largest_cosine(self, gradients: Weights, weights: Weights) -> Tensor:
-        products = self._shared({name: (g * weights[name]).sum() for name, g in gradients.items()})
-        squares = self._shared({name: g.square().sum() for name, g in gradients.items()})
-        of_weights = self._shared({name: w.square().sum() for name, w in weights.items()})
-        norms = {name: (x * of_weights[name]).sqrt() for name, x in squares.items()}
-        cosines = [torch.where(norms[name] > 0, x.abs() / norms[name], 0.0) for name, x in products.items()]
-        return torch.stack(cosines).amax()
+    def _squares(self, vectors: Weights) -> Weights:
+        return self._shared({name: x.square().sum() for name, x in vectors.items()})
 
     def _shared(self, by_name: Weights) -> Weights:
         if self.each == "tensor":
             return by_name
         return dict.fromkeys(by_name, torch.stack([by_name[name] for name in sorted(by_name)]).sum())
+
+
+def _ratio(x: Tensor, over: Tensor) -> Tensor:
+    return torch.where(over > 0, x / over, 0.0)
+
+
+def _to_former_norm(left: Weights, found: Weights, wanted: Weights) -> Weights:
+    return {
+        name: torch.where(
+            found[name] > ROUNDING**2 * wanted[name], g * (wanted[name] / found[name]).sqrt(), 0.0
+        )
+        for name, g in left.items()
+    }
+
+
+def _largest_cosine(products: Weights, squares: Weights, others: Weights) -> Tensor:
+    cosines = [_ratio(x.abs(), (squares[name] * others[name]).sqrt()) for name, x in products.items()]
+    return torch.stack(cosines).amax()
 
 
 @dataclass(frozen=True, kw_only=True)
