@@ -88,7 +88,7 @@ def branch(
     parent = open_run(run)
     recipe = None if preset is None else named(preset)
     changed = [changed_arm(name, set, fresh_optimizer=fresh_optimizer)] if set else []
-    entries = chosen_entries(parent, at, arm or [], changed, steps=steps, is_whole=whole)
+    entries = chosen_entries(parent, at, arm or [], changed, steps=steps, is_whole=whole, n_pairs=pairs)
     ends = train_entries(
         parent, out, entries, n_pairs=pairs, n_processes=jobs, fresh_optimizer=fresh_optimizer, recipe=recipe
     )

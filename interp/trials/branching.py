@@ -56,6 +56,7 @@ def train_entries(
         job_of(run, out, entry, pair, is_disturbed=n_pairs > 0, recipe=recipe, one_thread=n_processes > 1)
         for entry in entries
         for pair in map(str, range(max(n_pairs, 1)))
+        if entry.pair in (None, int(pair))
     ]
     return train_jobs(jobs, n_processes)
 

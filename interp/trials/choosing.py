@@ -8,14 +8,21 @@ from pathlib import Path
 from interp.runs.run import Run
 from interp.runs.settings import setting
 from interp.training.arms import CONTROL, Arm, Until, arm_from_json
-from interp.trials.entry import Entry
-from interp.trials.facts import facts_of
+from interp.trials.entry import Entry, by_pair
+from interp.trials.facts import Facts, facts_of
 from interp.trials.planned import GROUPS, planned_arms
-from interp.trials.planned_arm import UNTIL
+from interp.trials.planned_arm import UNTIL, Planned
 
 
 def chosen_entries(
-    run: Run, at: int, names: Sequence[str], changed: Sequence[Arm], *, steps: int, is_whole: bool
+    run: Run,
+    at: int,
+    names: Sequence[str],
+    changed: Sequence[Arm],
+    *,
+    steps: int,
+    is_whole: bool,
+    n_pairs: int = 0,
 ) -> list[Entry]:
     """The arms that were named, and those that they follow or are compared with, all from one step.
 
@@ -23,13 +30,29 @@ def chosen_entries(
         names: "control", "norm" (all its doses) or "norm:1.15", or a JSON file of an arm.
         changed: arms made elsewhere, compared with the control.
         is_whole: whether all steps are trained, whatever is reached before.
+        n_pairs: what a sham draws at random it draws anew for each of so many pairs; 0: one pair.
 
     Raises:
         ValueError: if there is no such arm, or the run has no plateau for those of the battery.
     """
     own = [_in_file(Path(name)) for name in names if _is_file(name)]
     of_battery = [name for name in names if not _is_file(name) and name != "control"]
-    plans = _of_battery(run, at, of_battery) if of_battery else []
+    draws: list[list[Planned]] = [[]]
+    if of_battery:
+        facts = facts_of(run, at)
+        draws = [_of_battery(run, facts, of_battery, seed) for seed in range(max(n_pairs, 1))]
+    return by_pair([_entries(at, plans, own, changed, steps=steps, is_whole=is_whole) for plans in draws])
+
+
+def _entries(
+    at: int,
+    plans: Sequence[Planned],
+    own: Sequence[Arm],
+    changed: Sequence[Arm],
+    *,
+    steps: int,
+    is_whole: bool,
+) -> list[Entry]:
     until = None if is_whole else UNTIL
     entries = [_entry(plan.arm, at, steps, plan.follows, None if is_whole else plan.until) for plan in plans]
     arms = [CONTROL, *[replace(arm, reference=arm.reference or "control") for arm in (*own, *changed)]]
@@ -58,11 +81,11 @@ def changed_arm(name: str, texts: Sequence[str], *, fresh_optimizer: bool = Fals
     return Arm(name=name, settings=dict(map(setting, texts)), fresh_optimizer=fresh_optimizer)
 
 
-def _has_followers(plans: Sequence[object], own: Sequence[Arm]) -> bool:
+def _has_followers(plans: Sequence[Planned], own: Sequence[Arm]) -> bool:
     return bool(plans) or any(follows_of(arm) for arm in own)
 
 
-def _of_battery(run: Run, at: int, names: Sequence[str]) -> list:
+def _of_battery(run: Run, facts: Facts, names: Sequence[str], seed: int) -> list[Planned]:
     wanted = [name.partition(":") for name in names]
     known = [name for group in GROUPS for name in group]
     if unknown := [name for name, _, _ in wanted if name not in known]:
@@ -70,8 +93,8 @@ def _of_battery(run: Run, at: int, names: Sequence[str]) -> list:
             f"There is no arm {unknown[0]!r}, and no such file. There are: {', '.join(known)}; or a JSON file of "
             "an arm."
         )
-    facts = facts_of(run, at)
-    plans = [p for p in planned_arms(run, facts, names=[n for n, _, _ in wanted]) if p.point == "plateau"]
+    planned = planned_arms(run, facts, seed=seed, names=[n for n, _, _ in wanted])
+    plans = [p for p in planned if p.point == "plateau"]
     found = []
     for name, colon, dose in wanted:
         of_name = [p for p in plans if p.arm.name == name and (not colon or p.arm.dose == _dose(dose, name))]

@@ -1,7 +1,7 @@
 """One arm of a battery as a lock holds it: everything that trains it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from interp.runs.tensor_files import RunError
@@ -47,3 +47,15 @@ def entry_from_json(value: Mapping[str, Any], where: str) -> Entry:
         return Entry(**{**value, "arm": arm_from_json(value["arm"], where), "until": until})
     except (KeyError, TypeError) as error:
         raise RunError(f"{where} holds an arm that this version does not know: {error}.") from error
+
+
+def by_pair(draws: Sequence[Sequence[Entry]]) -> list[Entry]:
+    """The arms of all pairs: once where they are the same in each, else one a pair."""
+    by_key = [{entry.key: entry for entry in draw} for draw in draws]
+    found: list[Entry] = []
+    for key in dict.fromkeys(key for draw in by_key for key in draw):
+        there = [(i, draw[key]) for i, draw in enumerate(by_key) if key in draw]
+        first = there[0][1]
+        is_same = len(there) == len(draws) and all(entry == first for _, entry in there)
+        found += [first] if is_same else [replace(entry, pair=i) for i, entry in there]
+    return found

@@ -10,7 +10,7 @@ from interp.runs.belonging import belonging
 from interp.runs.run import Run
 from interp.theories import ALL
 from interp.theories.lock import Lock, read_lock, write_lock
-from interp.trials.entry import Entry, entry_from_json
+from interp.trials.entry import Entry, by_pair, entry_from_json
 from interp.trials.facts import Facts, facts_of
 from interp.trials.outcomes import EVENTS
 from interp.trials.planned import planned_arms
@@ -75,7 +75,7 @@ def predict(
         parents.append(identity(run) | {"facts": facts.to_json(), "lead": lead_of(run, facts)})
         seeds = range(seed, seed + n_pairs) if len(runs) == 1 else [seed + i]
         draws = [_entries(run, facts, planned_arms(run, facts, seed=s), factor, steps) for s in seeds]
-        entries += [replace(e, parent=i) for e in _by_pair(draws)]
+        entries += [replace(e, parent=i) for e in by_pair(draws)]
     # An arm of all runs, then the next arm; within an arm in the order of the runs, or pairs.
     order = {key: i for i, key in enumerate(dict.fromkeys(e.key for e in entries))}
     entries.sort(key=lambda e: (order[e.key], e.parent, e.pair or 0))
@@ -164,18 +164,6 @@ def kind_of(lock: Lock) -> str:
 def entries_of(lock: Lock, where: str) -> list[Entry]:
     """The arms of a lock, those first that decide most."""
     return [entry_from_json(value, where) for value in lock.arms]
-
-
-def _by_pair(draws: Sequence[Sequence[Entry]]) -> list[Entry]:
-    """The arms of all pairs: once where they are the same in each, else one a pair."""
-    by_key = [{entry.key: entry for entry in draw} for draw in draws]
-    found: list[Entry] = []
-    for key in dict.fromkeys(key for draw in by_key for key in draw):
-        there = [(i, draw[key]) for i, draw in enumerate(by_key) if key in draw]
-        first = there[0][1]
-        is_same = len(there) == len(draws) and all(entry == first for _, entry in there)
-        found += [first] if is_same else [replace(entry, pair=i) for i, entry in there]
-    return found
 
 
 def _entries(

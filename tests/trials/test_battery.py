@@ -20,7 +20,7 @@ from interp.theories import ALL, scoreboard
 from interp.theories.arms_table import COLUMNS, check_arms, read_arms
 from interp.theories.judging import judge
 from interp.theories.lock import read_lock
-from interp.training.arms import Arm, arm_to_json
+from interp.training.arms import Arm, arm_to_json, branch_of
 from interp.training.several import train_jobs
 from interp.training.train import train
 from interp.trials.battery import plan
@@ -290,6 +290,18 @@ def test_arms_are_chosen_by_name_by_file_or_by_a_changed_field(run, tmp_path):
             chosen_entries(run, AT, names, [], steps=20, is_whole=False)
     with pytest.raises(ValueError, match="--set lr: needs FIELD=VALUE"):
         changed_arm("a", ["lr"])
+
+
+def test_what_a_chosen_sham_draws_differs_between_pairs(run, tmp_path):
+    entries = chosen_entries(run, AT, ["slow-gradient-shuffled"], [], steps=4, is_whole=False, n_pairs=2)
+    shams = [entry for entry in entries if entry.key == "slow-gradient-shuffled"]
+    assert [entry.pair for entry in shams] == [0, 1] and shams[0].arm != shams[1].arm
+    # What draws nothing is one arm for all pairs.
+    assert {entry.pair for entry in entries if entry not in shams} == {None}
+    ends = train_entries(run, tmp_path / "out", entries, n_pairs=2, n_processes=1)
+    assert len(ends) == 2 * len({entry.key for entry in entries})
+    for pair, sham in enumerate(shams):
+        assert branch_of(open_run(folder(tmp_path / "out", str(pair), sham.key))).arm == sham.arm
 
 
 def _at(run, step, tmp_path):
