@@ -79,6 +79,13 @@ ARMS: dict[int, dict[Arm, str]] = {
     },
 }
 
+# Apart, since arms more among the others would change what is drawn for these.
+WITH_TURNING = ARMS | {
+    MAIN: _MAIN
+    | {("norm-turning", dose): "control" for dose in (0.85, 1.15)}
+    | {("turning", dose): "control" for dose in (0.5, 2.0)}
+}
+
 # What a world does: D(arm) / D(control), by arm and dose, by arm at all doses, or by branch step, arm and dose.
 Factors = Mapping[str | tuple[str, float] | tuple[int, str, float], float]
 
@@ -122,9 +129,9 @@ def _factor(factors: Factors, branch_step: int, arm: str, dose: float) -> float:
 _PERPENDICULAR = {"perpendicular": 0.7, "perpendicular-norm": 0.7}
 
 
-def null_world(n_pairs: int, sd: float, seed: int, kind: str = "seed") -> pd.DataFrame:
+def null_world(n_pairs: int, sd: float, seed: int, kind: str = "seed", arms: Arms = ARMS) -> pd.DataFrame:
     """No arm does anything."""
-    return simulated({}, n_pairs, sd, seed, kind)
+    return simulated({}, n_pairs, sd, seed, kind, arms)
 
 
 def norm_world(n_pairs: int, sd: float, seed: int, kind: str = "seed") -> pd.DataFrame:
@@ -158,13 +165,10 @@ def turning_world(
     Args:
         norm_as_such: the opposite: the norm delays at any speed of turning, and that speed does nothing.
     """
-    arms = {("norm-turning", dose): "control" for dose in (0.85, 1.15)}
-    arms |= {("turning", dose): "control" for dose in (0.5, 2.0)}
     names = ("norm", "norm-at-margin", *(["norm-turning"] if norm_as_such else []))
     factors = {(name, dose): factor for name in names for dose, factor in ((0.85, 0.8), (1.15, 1.5))}
     speeds = {} if norm_as_such else {("turning", 0.5): 2.0, ("turning", 2.0): 0.5}
-    there = ARMS | {MAIN: _MAIN | arms}
-    return simulated(factors | speeds | _PERPENDICULAR, n_pairs, sd, seed, kind, there)
+    return simulated(factors | speeds | _PERPENDICULAR, n_pairs, sd, seed, kind, WITH_TURNING)
 
 
 def turning_levels(arms: pd.DataFrame) -> pd.DataFrame:
