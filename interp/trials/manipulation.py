@@ -15,6 +15,7 @@ from interp.training.arms import Branch, branch_of
 
 NORM_ERROR = 0.005
 MARGIN_ERROR = 0.05
+TURNING_ERROR = 0.05
 # Share of entries that Adam's eps decides, above that of the control of the pair.
 MORE_BELOW_EPS = 0.05
 TRAIN_ACCURACY = 0.99
@@ -67,6 +68,10 @@ def _norms(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Checked]
     yield from _below(history, "norm_error", "norm path", NORM_ERROR)
 
 
+def _turning(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Checked]:
+    yield from _below(history, "turning_error", "turning path", TURNING_ERROR)
+
+
 def _margins(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Checked]:
     yield from _below(history, "margin_error", "margin path", MARGIN_ERROR)
 
@@ -97,6 +102,7 @@ def _recovery(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Check
 
 _CHECKS: tuple[Callable[[Run, Branch, pd.DataFrame], Iterator[Checked]], ...] = (
     _norms,
+    _turning,
     _margins,
     _recovery,
 )

@@ -22,6 +22,7 @@ from interp.training.rules import (
     Perpendicular,
     RandomPenalty,
     ReplayNorms,
+    ReplayTurning,
     ScaleUpdates,
     SlowGradients,
     SpectralEntropy,
@@ -55,15 +56,15 @@ def norm_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
 
 
 def turning_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
-    """Turning speed held where norms differ, and changed where they do not, by the size of the control's updates."""
-    held = [("norm-turning", dose, ReplayNorms(factor=dose)) for dose in DOSES]
-    changed = [("turning", dose, ReplayNorms()) for dose in SPEEDS]
+    """Turning speed held where norms differ, and changed where they do not."""
+    held = [("norm-turning", dose, ReplayTurning(factor=dose)) for dose in DOSES]
+    changed = [("turning", dose, ReplayTurning(speed=dose)) for dose in SPEEDS]
     return [
         after(
             "control",
-            Arm(name=name, dose=dose, rules=(ScaleUpdates(of="control", factor=dose), norms, MatchMargin())),
+            Arm(name=name, dose=dose, rules=(turning, MatchMargin())),
         )
-        for name, dose, norms in (*held, *changed)
+        for name, dose, turning in (*held, *changed)
     ]
 
 
@@ -173,7 +174,7 @@ def read_out_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
 
 
 def slow_gradient_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
-    """Slow gradients amplified, subtracted, shuffled, and plain ones with steps as large."""
+    """Slow gradients amplified, subtracted, shuffled, and plain ones that turn the weights as fast."""
     found = {
         "slow-gradient": SlowGradients(),
         "slow-gradient-shuffled": SlowGradients(how="shuffled", seed=seed),
@@ -183,7 +184,7 @@ def slow_gradient_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
     rate = Arm(
         name="slow-gradient-rate",
         reference="control",
-        rules=(ScaleUpdates(of="slow-gradient"), ReplayNorms(of="slow-gradient")),
+        rules=(ReplayTurning(of="slow-gradient"),),
     )
     return [
         *(Planned(arm=arm, until=Until(times=2.0 if arm.name == "slow-gradient" else 1.0)) for arm in arms),

@@ -22,6 +22,7 @@ from interp.training.rules import (
     RandomPenalty,
     RemoveSubspace,
     ReplayNorms,
+    ReplayTurning,
     ScaleLogits,
     ScaleUpdates,
     SlowGradients,
@@ -63,6 +64,7 @@ NEUTRAL = [
     SlowGradients(amplitude=0.0, how="subtracted"),
     ScaleUpdates(),
     ScaleUpdates(of="control"),
+    ReplayTurning(),
     RemoveSubspace(weight="embed.W_E", frequencies=(), order=11),
     RemoveSubspace(weight="embed.W_E", frequencies=(), order=11, acts_on="update"),
     Noise(size=0.0),
@@ -90,6 +92,7 @@ ACTIVE = [
     SlowGradients(how="subtracted", amplitude=0.5),
     ScaleUpdates(factor=0.5),
     ScaleUpdates(of="control"),
+    ReplayTurning(factor=1.1, speed=0.5),
     RemoveSubspace(weight="embed.W_E", frequencies=(1, 4), order=11),
     RemoveSubspace(weight="embed.W_E", frequencies=(1, 4), order=11, acts_on="update", seed=3),
     ZeroSum(),
@@ -124,7 +127,7 @@ def test_the_page_has_a_row_for_each_rule_with_what_it_records(other):
 def test_a_neutral_rule_is_the_identity_to_the_last_bit(rule, control):
     found = trained(rule, paths={"control": control})
     assert same(found.weights, control.weights)
-    for name in ("norm_error", "margin_error", "update_error"):
+    for name in ("norm_error", "margin_error", "update_error", "turning_error"):
         assert all(row.get(name, torch.tensor(0.0)) == 0 for row in found.records)
 
 

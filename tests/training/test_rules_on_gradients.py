@@ -12,11 +12,13 @@ from interp.training.rules import (
     HoldNorm,
     Perpendicular,
     RemoveSubspace,
+    ReplayNorms,
+    ReplayTurning,
     ScaleUpdates,
     SlowGradients,
 )
 from interp.training.rules.base import Now
-from interp.training.rules.recorded import update_norm
+from interp.training.rules.recorded import norms_of, tensor_norm, update_norm
 from interp.training.rules.subspaces import without_frequencies
 from tests.training.rules_loop import DATA, RECIPE, trained
 
@@ -122,6 +124,60 @@ def test_a_scaled_update_of_half_goes_half_way_and_one_of_nothing_nowhere():
     assert torch.equal(ScaleUpdates(of="control").updated(before, before, {}, now)["w"], before["w"])
     limited = ScaleUpdates(factor=7.0, limit=2.0).updated(before, after, {}, now)["w"]
     assert limited.tolist() == [5, -6] and now.records["update_scale"] == 2
+
+
+def _angle(before, after):
+    """Between all weights as one vector, by the cosine, in float64."""
+    a, b = (torch.cat([w[name].double().flatten() for name in before]) for w in (before, after))
+    return math.acos((a @ b / (a.norm() * b.norm())).item())
+
+
+@pytest.mark.parametrize(("factor", "speed"), [(1.0, 0.5), (0.8, 2.0), (1.2, 1.0)])
+def test_weights_turn_as_fast_as_another_arms_at_the_norms_that_are_asked_for(other, factor, speed):
+    rule = ReplayTurning(of="other", factor=factor, speed=speed)
+    found = trained(rule, paths={"other": other})
+    for step in range(20):
+        wanted = speed * _angle(other.weights[step], other.weights[step + 1])
+        # 1e-5: weights turn by a hundredth, and are rounded to float32.
+        assert _angle(found.weights[step], found.weights[step + 1]) == pytest.approx(wanted, rel=1e-5)
+        assert found.records[step]["turning_error"] < 1e-5
+        for name, w in found.weights[step + 1].items():
+            assert tensor_norm(w).item() == pytest.approx(
+                factor * tensor_norm(other.weights[step + 1][name]).item(), rel=FLOAT32
+            )
+
+
+def test_a_scaled_update_turns_by_less_than_it_says_where_norms_are_brought_back(other):
+    """Why the rule is not these two: what decays is along the weights, and is taken back."""
+    rules = (ScaleUpdates(of="other"), ReplayNorms(of="other", factor=1.2))
+    found = trained(*rules, paths={"other": other}, weight_decay=5.0)
+    angles = [_angle(*found.weights[step : step + 2]) for step in range(1, 20)]
+    wanted = [_angle(*other.weights[step : step + 2]) for step in range(1, 20)]
+    assert sum(angles) < 0.9 * sum(wanted)
+    held = trained(ReplayTurning(of="other", factor=1.2), paths={"other": other}, weight_decay=5.0)
+    angles = [_angle(*held.weights[step : step + 2]) for step in range(1, 20)]
+    # 1e-5: as above.
+    assert sum(angles) == pytest.approx(sum(wanted), rel=1e-5)
+
+
+def test_an_update_along_the_weights_turns_nothing_and_one_of_nothing_stays():
+    before, zero = (
+        {"w": torch.tensor([3.0, 4.0]), "b": torch.zeros(2)},
+        torch.tensor(0.0, dtype=torch.float64),
+    )
+    path = {f"control/norm/{name}": x for name, x in norms_of(before).items()}
+    path["control/update_norm"] = torch.tensor(1.0, dtype=torch.float64)
+    now = Now(step=0, since=0, path=path, path_after=path)
+    rule = ReplayTurning(limit=10.0)
+    along = rule.updated(before, {"w": 0.9 * before["w"], "b": before["b"]}, {}, now)
+    # Rounding of float32.
+    torch.testing.assert_close(along["w"], before["w"], rtol=FLOAT32, atol=0)
+    assert now.records["turning_error"].item() == pytest.approx(1) and torch.equal(along["b"], before["b"])
+    assert torch.equal(rule.updated(before, before, {}, now)["w"], before["w"])
+    none = Now(step=0, since=0, path=path | {"control/update_norm": zero}, path_after=path)
+    aside = rule.updated(before, {"w": torch.tensor([4.0, 3.0]), "b": before["b"]}, {}, none)
+    torch.testing.assert_close(aside["w"], before["w"], rtol=FLOAT32, atol=0)
+    assert none.records["turning_error"] == 0 and none.records["update_scale"] == 0
 
 
 @pytest.mark.parametrize("operation", ["add", "subtract", "multiply"])

@@ -16,6 +16,7 @@ from interp.training.rules.norms import HoldNorm, ReplayNorms
 from interp.training.rules.penalties import RandomPenalty, SpectralEntropy
 from interp.training.rules.subspaces import RemoveSubspace
 from interp.training.rules.temperature import MatchMargin, ScaleLogits
+from interp.training.rules.turning import ReplayTurning
 
 AnyRule = (
     ReplayNorms
@@ -25,6 +26,7 @@ AnyRule = (
     | Perpendicular
     | SlowGradients
     | ScaleUpdates
+    | ReplayTurning
     | RemoveSubspace
     | ZeroSum
     | Noise

@@ -51,7 +51,7 @@ class ReplayNorms(Rule):
 
     def updated(self, before: Weights, after: Weights, memory: dict[str, Weights], now: Now) -> Weights:
         wanted = {name: now.path_after[f"{self.of}/norm/{name}"].to(w.device) for name, w in after.items()}
-        return _rescaled(after, wanted, self.factor, self.each, only_above=False, now=now)
+        return rescaled(after, wanted, self.factor, self.each, only_above=False, now=now)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +86,13 @@ class HoldNorm(Rule):
 
     def updated(self, before: Weights, after: Weights, memory: dict[str, Weights], now: Now) -> Weights:
         factor = self.factor * math.exp(-self.rate * (now.since + 1))
-        return _rescaled(after, memory["norm"], factor, self.each, only_above=self.only_above, now=now)
+        return rescaled(after, memory["norm"], factor, self.each, only_above=self.only_above, now=now)
 
 
-def _rescaled(
+def rescaled(
     weights: Weights, wanted: Mapping[str, Tensor], factor: float, each: Each, *, only_above: bool, now: Now
 ) -> Weights:
+    """The weights at these norms times a factor; records norm_error."""
     names = list(weights)
     found, target = _norms(weights, each), {name: factor * wanted[name] for name in names}
     if each == "whole":
