@@ -75,8 +75,8 @@ _WANTED = f"It needs the columns {', '.join(COLUMNS)}, and one row an arm, dose,
 def check_arms(table: pd.DataFrame) -> pd.DataFrame:
     """The arms table with its types, complete; other columns are dropped.
 
-    A column `point` names branch points where pairs leave at steps of their own (`aligned_steps`).
-
+    A column `point`, kept if it is there, names branch points where pairs leave at steps of their own
+    (`aligned_steps`).
 
     Columns:
         arm, pair, kind, event: text; pairs that are numbers become their text.
@@ -127,7 +127,8 @@ def check_arms(table: pd.DataFrame) -> pd.DataFrame:
     _check_steps(arms)
     arms["branch_step"] = arms["branch_step"].astype("int64")
     if "point" in table.columns:
-        arms["branch_step"] = aligned_steps(arms, _texts(table["point"]))
+        arms["point"] = _texts(table["point"])
+        arms["branch_step"] = aligned_steps(arms, arms["point"])
     _check_identity(arms)
     _check_references(arms)
     return arms

@@ -5,6 +5,7 @@ independent proportions".
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,15 @@ from interp.theories.statistic import Level, LevelDifference, LevelRatio, Spread
 
 # Quantities that are yes or no in each pair begin so, and are counted.
 COUNTED = ("in_", "is_")
+# Arms whose spread is one.
+FEWEST_ARMS = 3
 # Steps from the branch over which "updates_after_branch" compares updates with the control's.
 EARLY = 500
+
+
+def is_of_event(quantity: str) -> bool:
+    """Whether there is no such value before the main event has come."""
+    return quantity.endswith("_at_event") or quantity in ("net_angle_when_done", "share_of_compression")
 
 
 def level_by_pair(evidence: Evidence, arm: str, dose: float | None, quantity: str) -> pd.Series:
@@ -27,7 +35,8 @@ def level_by_pair(evidence: Evidence, arm: str, dose: float | None, quantity: st
 
     Raises:
         NotTestable: if it is not there.
-        NotEvaluable: if no row passed its checks.
+        NotEvaluable: if no row passed its checks, or there is no value in some of the pairs: those that have one are no
+            fair sample of all.
     """
     rows = rows_of(evidence.levels, arm, dose)
     rows = rows[rows["quantity"] == quantity]
@@ -37,6 +46,13 @@ def level_by_pair(evidence: Evidence, arm: str, dose: float | None, quantity: st
     steps = set(rows["branch_step"].astype(int))
     step = next((step for step in evidence.branch_steps if step in steps), min(steps))
     rows = rows[rows["branch_step"] == step]
+    if n_lacking := int(rows["value"].isna().sum()):
+        why = (
+            "the event did not come there" if is_of_event(quantity) else "there was nothing to measure there"
+        )
+        raise NotEvaluable(
+            f"{named(arm, dose)} has no {quantity!r} in {n_lacking} of {number_of(len(rows), 'pair')}, {why}"
+        )
     return pd.Series(rows["value"].to_numpy(float), index=rows["pair"].to_numpy())
 
 
@@ -73,10 +89,21 @@ def _spread(statistic: Spread, evidence: Evidence) -> Measured:
     # Arms of one branch step: the main one, or that with most arms.
     steps = rows["branch_step"].value_counts().index
     rows = rows[rows["branch_step"] == next((s for s in evidence.branch_steps if s in steps), steps[0])]
-    by_pair = rows.groupby("pair")["value"]
-    if (n_arms := by_pair.count().max()) < 3:
-        raise NotTestable(f"a spread of {statistic.quantity!r} needs 3 arms, there are {n_arms}")
-    return _mean(((by_pair.max() - by_pair.min()) / by_pair.mean()).to_numpy())
+    table = rows.pivot(index="pair", columns=["arm", "dose"], values="value")
+    # A pair of which little was trained takes no arm from the others.
+    n_arms = table.notna().sum(axis=1)
+    table = table[n_arms >= FEWEST_ARMS]
+    # An arm that did not come in one pair would make the spread of that pair smaller.
+    of_all = table.dropna(axis=1)
+    if not len(table) or of_all.shape[1] < FEWEST_ARMS:
+        raise NotTestable(
+            f"a spread of {statistic.quantity!r} needs {FEWEST_ARMS} arms that have it in every pair, there are "
+            f"{of_all.shape[1] if len(table) else n_arms.max()}"
+        )
+    found = _mean(((of_all.max(axis=1) - of_all.min(axis=1)) / of_all.mean(axis=1)).to_numpy())
+    n_left = table.shape[1] - of_all.shape[1]
+    left = f"; without {number_of(n_left, 'arm')} not known in every pair" if n_left else ""
+    return replace(found, said=f"{found.said}, {number_of(of_all.shape[1], 'arm')}{left}")
 
 
 def _mean(values: np.ndarray) -> Measured:

@@ -7,9 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from interp.theories.branch_points import MAIN_POINT
+from interp.theories.levels import is_of_event
 from interp.theories.lock import Lock
+from interp.theories.statistic import EVENT, THRESHOLD
 
-_Key = tuple[str, float | None, int]
+# Arms of levels that take no training.
+UNTRAINED = ("cleanup", "cleanup-random")
+_Key = tuple[str, float | None, str]
 
 
 def arms_under_lock(lock: Lock, arms: pd.DataFrame) -> pd.DataFrame:
@@ -19,10 +24,7 @@ def arms_under_lock(lock: Lock, arms: pd.DataFrame) -> pd.DataFrame:
         arms: as `check_arms` returns it. Of a lock that does not say what its arms are, all are taken for locked.
     """
     kept = pairs_under_lock(lock, arms)
-    budgets = _budgets(lock)
-    if not budgets:
-        return kept
-    limits = np.array([budgets.get(_key(row), -1.0) for row in kept.to_dict("records")], dtype=float)
+    limits = _limits(lock, kept)
     kept, limits = kept[limits >= 0], limits[limits >= 0]
     # Of an arm that came later than it was promised time, it is known that it had not come by then.
     return kept.assign(
@@ -32,26 +34,64 @@ def arms_under_lock(lock: Lock, arms: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def levels_under_lock(lock: Lock, levels: pd.DataFrame, arms: pd.DataFrame | None) -> pd.DataFrame:
+    """The values of locked arms and pairs; those at an event that came later than was promised are not known.
+
+    Args:
+        levels: as `check_levels` returns it.
+        arms: all of the arms table, as `check_arms` returns it.
+    """
+    kept = pairs_under_lock(lock, levels)
+    # Edits without any training have no budget.
+    limits = np.where(kept["arm"].isin(UNTRAINED), math.inf, _limits(lock, kept))
+    kept, limits = kept[limits >= 0], limits[limits >= 0]
+    if arms is None:
+        return kept
+    is_main = (arms["event"] == EVENT) & np.isclose(arms["threshold"], THRESHOLD)
+    which = ["arm", "dose", "pair", "kind", "branch_step"]
+    came = kept[which].merge(arms.loc[is_main, [*which, "step"]], on=which, how="left")["step"].to_numpy()
+    return kept.assign(value=kept["value"].mask(kept["quantity"].map(is_of_event) & (came > limits)))
+
+
 def pairs_under_lock(lock: Lock, table: pd.DataFrame) -> pd.DataFrame:
     """The rows of as many pairs as the lock says; pairs that are no numbers all stay."""
     names = table["pair"].astype(str)
     return table[np.array([not name.isdigit() or int(name) < lock.n_pairs for name in names], dtype=bool)]
 
 
-def _budgets(lock: Lock) -> dict[_Key, float]:
-    """By name, dose and branch step of an arm the steps that it was promised."""
-    of_arm: dict[tuple[str, float | None, str], list[tuple[int, float]]] = {}
+def _limits(lock: Lock, table: pd.DataFrame) -> np.ndarray:
+    """The steps that the arm of each row was promised; -1 of an arm that was not."""
+    by_point, by_step = _budgets(lock)
+    if not by_point:
+        return np.full(len(table), math.inf)
+    has_points = "point" in table
+    limits = [
+        by_point.get((row["arm"], _dose(row), str(row["point"])), -1.0)
+        if has_points
+        else by_step.get((row["arm"], _dose(row), str(int(row["branch_step"]))), -1.0)
+        for row in table.to_dict("records")
+    ]
+    return np.array(limits, dtype=float)
+
+
+def _budgets(lock: Lock) -> tuple[dict[_Key, float], dict[_Key, float]]:
+    """By name, dose and branch point of an arm, or branch step, the most steps that one of its runs was promised."""
+    by_point: dict[_Key, float] = {}
+    there: list[tuple[_Key, _Key]] = []
     for entry in lock.arms:
         if isinstance(entry, Mapping) and isinstance(arm := entry.get("arm"), Mapping) and "at" in entry:
-            which = (str(arm.get("name")), arm.get("dose"), str(entry.get("key")))
-            of_arm.setdefault(which, []).append((int(entry["at"]), float(entry.get("budget", math.inf))))
-    # Runs of one recipe leave at steps of their own, which a table tells as that of one of them (`aligned_steps`).
-    return {
-        (name, dose, at): max(budget for _, budget in entries)
-        for (name, dose, _), entries in of_arm.items()
-        for at, _ in entries
-    }
+            point = str(entry.get("key")).partition("@")[2] or MAIN_POINT
+            of, at = (
+                (str(arm.get("name")), arm.get("dose"), where) for where in (point, str(int(entry["at"])))
+            )
+            by_point[of] = max(by_point.get(of, 0.0), float(entry.get("budget", math.inf)))
+            there.append((of, at))
+    by_step: dict[_Key, float] = {}
+    for of, at in there:
+        # A table without points tells the arms of all runs as those of one of them.
+        by_step[at] = max(by_step.get(at, 0.0), by_point[of])
+    return by_point, by_step
 
 
-def _key(row: Mapping[Any, Any]) -> _Key:
-    return row["arm"], None if math.isnan(row["dose"]) else row["dose"], int(row["branch_step"])
+def _dose(row: Mapping[Any, Any]) -> float | None:
+    return None if math.isnan(row["dose"]) else row["dose"]

@@ -242,10 +242,12 @@ def _furthest(statistic: Equal, evidence: Evidence) -> Measured:
         raise NotTestable("; ".join(dict.fromkeys(missing)))
 
     def at(level: float) -> Interval:
-        ends = [interval(one.low, one.high, 1 - (1 - level) / len(found)) for one in found]
-        return exp(max(max(0.0, low, -high) for low, high in ends)), exp(
-            max(max(-low, high) for low, high in ends)
-        )
+        # At level 0 the ends are where ever more pairs would come to, and nothing is left to be corrected.
+        alone = 1 - (1 - level) / len(found) if level > 0 else 0.0
+        low, high = np.array([interval(one.low, one.high, alone) for one in found]).T
+        # A single pair has no interval, and then the furthest of all has none: nan stays nan.
+        nearest, furthest = np.maximum(0, np.maximum(low, -high)).max(), np.maximum(-low, high).max()
+        return exp(float(nearest)), exp(float(furthest))
 
     each = [by_pairs(one, is_log=True) for one in found]
     # 0 where a reference never came, infinite where an arm never did: by how much is not known.

@@ -33,7 +33,8 @@ NO_DIFFERENCE = Theory(
             required=Region(high=1.15),
             rival="any account by which what was edited matters",
             rival_region=Region(low=1.25),
-            assumptions="Arms and shams are matched in what they do at once; the manipulation checks say so.",
+            assumptions="Arms and shams are as large as each other; what they do to the loss at once is matched for "
+            "the key frequencies alone.",
             stress_test="The control against itself, jittered: it must come out equal.",
             does_not_show="That nothing matters: only that nothing that was edited does.",
         ),

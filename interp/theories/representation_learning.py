@@ -45,7 +45,7 @@ REPRESENTATION_LEARNING = Theory(
         of_checkpoints(
             theory=NAME,
             name="structure_at_grokking",
-            statement="At the grokking step the embedding is at least three times as sparse in frequencies as a "
+            statement="At the grokking step the embedding is at least twice as sparse in frequencies as a "
             "random one.",
             source=SOURCE,
             function="sparsity_at_grokking",

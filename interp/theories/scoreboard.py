@@ -8,7 +8,7 @@ from interp.theories.arms_table import check_arms
 from interp.theories.branch_points import aligned_steps
 from interp.theories.in_words import NOT_TESTABLE
 from interp.theories.lock import Lock
-from interp.theories.locked_part import arms_under_lock, pairs_under_lock
+from interp.theories.locked_part import arms_under_lock, levels_under_lock
 from interp.theories.prediction import Prediction
 from interp.theories.verdict import COLUMNS, STATUS, Verdict, corrected, judged
 
@@ -103,7 +103,7 @@ def verdicts(
 def _under_lock(lock: Lock, arms: pd.DataFrame | None, levels: pd.DataFrame | None) -> _Tables:
     return (
         None if arms is None else arms_under_lock(lock, arms),
-        None if levels is None else pairs_under_lock(lock, levels),
+        None if levels is None else levels_under_lock(lock, levels, arms),
     )
 
 
@@ -114,9 +114,8 @@ def _beyond(promised: _Tables, whole: _Tables) -> set[str]:
         if part is None or table is None:
             continue
         out |= {*table.loc[table.index.difference(part.index), "arm"]}
-        if "step" in table:
-            same = table.loc[part.index]
-            out |= {*same.loc[(same["step"].notna() & part["step"].isna()).to_numpy(), "arm"]}
+        same, name = table.loc[part.index], "step" if "step" in table else "value"
+        out |= {*same.loc[(same[name].notna() & part[name].isna()).to_numpy(), "arm"]}
     return out
 
 
@@ -141,7 +140,10 @@ def check_levels(levels: pd.DataFrame) -> pd.DataFrame:
             "A table of levels needs numbers in value, got texts. Leave out what was not measured."
         )
     if "point" in levels:
-        levels = levels.assign(branch_step=aligned_steps(levels, levels["point"].fillna("")))
+        # What took no training has no point, and is no point of its own among the others.
+        for part in (levels["point"].notna(), levels["point"].isna()):
+            aligned = aligned_steps(levels[part], levels.loc[part, "point"].fillna(""))
+            levels = levels.assign(branch_step=levels["branch_step"].mask(part, aligned))
     is_twice = levels.duplicated(["arm", "dose", "pair", "kind", "branch_step", "quantity"])
     if is_twice.any():
         row = levels[is_twice].iloc[0]
@@ -150,7 +152,7 @@ def check_levels(levels: pd.DataFrame) -> pd.DataFrame:
             f"{row['arm']} in pair {row['pair']} twice. Leave one of them."
         )
     is_true = levels["valid"].astype(str).str.lower() == "true"
-    return levels.assign(pair=levels["pair"].astype(str), valid=is_true)[levels["value"].notna() | ~is_true]
+    return levels.assign(pair=levels["pair"].astype(str), valid=is_true)
 
 
 def _without_gaps(rows: list[Verdict]) -> list[Verdict]:

@@ -12,13 +12,13 @@ SLOW_GRADIENTS = Theory(
     "speeds it up.",
     source=SOURCE,
     requires="Amplifying the slow part is faster than amplifying as much of anything else; subtracting it is slower.",
-    forbids="That a larger learning rate, or a shuffled history of gradients, does as well.",
+    forbids="That a larger learning rate, or as much of an added gradient that points elsewhere, does as well.",
     predictions=(
         of_arms(
             theory=NAME,
             name="faster_than_a_larger_rate",
-            statement="Amplifying the running mean of the gradient takes 0.8 of the time that an equally large "
-            "update takes.",
+            statement="Amplifying the running mean of the gradient takes 0.8 of the time that plain updates take which "
+            "turn the weights as fast.",
             source=SOURCE,
             statistic=EffectRatio(arm="slow-gradient", over="slow-gradient-rate"),
             required=Region(high=0.8),
@@ -26,23 +26,24 @@ SLOW_GRADIENTS = Theory(
             rival_region=Region(1 / 1.15, 1.15),
             primary=True,
             cost=2.0,
-            assumptions="The rate follows the recorded ratio of updates, the norms follow the other arm's.",
-            stress_test="The mean of a shuffled history, of equal norm.",
+            assumptions="At each step the weights turn by the other arm's angle, at its norms.",
+            stress_test="The mean with its rows exchanged, of equal norm.",
             does_not_show="That the slow part drives runs in which nobody amplifies it.",
         ),
         of_arms(
             theory=NAME,
             name="faster_than_a_shuffled_history",
-            statement="It takes 0.8 of the time that the mean of a shuffled history of equal norm takes.",
+            statement="It takes 0.8 of the time that it takes to add the same mean with its rows exchanged, of equal "
+            "norm.",
             source=SOURCE,
             statistic=EffectRatio(arm="slow-gradient", over="slow-gradient-shuffled"),
             required=Region(high=0.8),
             rival="any added gradient of that size",
             rival_region=Region(1 / 1.15, 1.15),
             cost=2.0,
-            assumptions="Shuffling in blocks breaks the order and nothing else.",
+            assumptions="What is added has the size of the mean and changes as slowly, and points elsewhere.",
             stress_test="An equally large update of the plain gradient.",
-            does_not_show="That the slow part drives runs in which nobody amplifies it.",
+            does_not_show="That the order of the gradients in time matters: it takes a history to exchange them in it.",
         ),
         of_arms(
             theory=NAME,

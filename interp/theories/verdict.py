@@ -193,10 +193,14 @@ def _check(prediction: Prediction, evidence: Evidence, guard: Guard) -> None:
         found = measured(prediction, evidence, guard.statistic)
     except NotTestable as error:
         raise NotTestable(f"{error}, for the check that {guard.says}") from None
+    # A ratio of 0, or without end, is one of an event that did not come: there are bounds alone.
+    if math.isfinite(found.value) and not (found.is_log and found.value == 0):
+        if not guard.region.holds(found.value, found.value):
+            raise NotEvaluable(f"{guard.says} ({described(guard.statistic)} is {found.value:.3g})")
+        return
     low, high = found.interval(LEVEL)
-    value = found.value if math.isfinite(found.value) else (low + high) / 2
-    if not guard.region.holds(value, value):
-        raise NotEvaluable(f"{guard.says} ({described(guard.statistic)} is {value:.3g})")
+    if not guard.region.holds(low, high):
+        raise NotEvaluable(f"{guard.says} ({described(guard.statistic)} is {low:.3g} to {high:.3g})")
 
 
 def _status(

@@ -69,11 +69,12 @@ def neuron_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
     final = final_subnetwork(run, bench)
     if not 0 < len(final) <= model.d_mlp // 2:
         return []
-    keep = KeepNeurons(neurons=final)
+    last = model.n_layers - 1
+    keep = KeepNeurons(neurons=final, layer=last)
     random = other_neurons(keep, now, bench, seed)
     chosen = {"keep-subnetwork": keep, "keep-random-neurons": random}
     if facts.keys:
-        chosen["keep-key-neurons"] = KeepNeurons(neurons=key_neurons(run, facts, len(final)))
+        chosen["keep-key-neurons"] = KeepNeurons(neurons=key_neurons(run, facts, len(final)), layer=last)
     return [
         after("control", Arm(name=name, edits=(edit,), rules=(MatchMargin(),)))
         for name, edit in chosen.items()

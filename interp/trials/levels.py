@@ -40,8 +40,8 @@ def levels_of(run: Run, parent: Run | None, control: Run | None = None) -> dict[
     values = at_event(run)
     if control is not None:
         values["updates_after_branch"] = updates_after_branch(run.history(), control.history())
-    if parent is not None and branch.until is not None and branch.until.times == 1 and has_shown(run):
-        values["net_angle_when_done"] = net_angle(parent, run)
+    if parent is not None and branch.until is not None and branch.until.times == 1:
+        values["net_angle_when_done"] = net_angle(parent, run) if has_shown(run) else math.nan
     held = [rule.until for rule in branch.arm.rules if isinstance(rule, Freeze | HoldDirections)]
     if held:
         values["frozen_steps"] = float(max(held))
@@ -109,18 +109,23 @@ def updates_after_branch(history: pd.DataFrame, control: pd.DataFrame) -> float:
 
 
 def share_of_compression(run: Run, threshold: float = THRESHOLD) -> float:
-    """How much of the fall of spectral entropy since the branch is done at the first checkpoint after the event.
+    """How much of the fall of spectral entropy since the branch is done at the event.
 
-    Nan where the event never came, or entropy did not fall. Meaningful of an arm that was trained to convergence.
+    On a straight line between the checkpoints on both sides of it. Nan where the event never came, or entropy did not
+    fall. Meaningful of an arm that was trained to convergence.
 
     References: DeMoss et al. 2024, "The complexity dynamics of grokking".
     """
     first = run.config.first_step
     _, step = event(run.history(), EVENT, threshold, "rise", first)
-    after = [s for s in run.steps if step is not None and s >= first + step]
-    if not after:
+    if step is None or first + step > run.steps[-1]:
         return math.nan
-    start, then, end = (total_entropy(run.step_weights(s)) for s in (first, after[0], run.steps[-1]))
+    around = [
+        max(s for s in run.steps if s <= first + step),
+        min(s for s in run.steps if s >= first + step),
+    ]
+    start, *beside, end = (total_entropy(run.step_weights(s)) for s in (first, *around, run.steps[-1]))
+    then = float(np.interp(first + step, around, beside))
     return (start - then) / (start - end) if end < start else math.nan
 
 

@@ -12,10 +12,13 @@ import pandas as pd
 
 from interp.runs.run import Run
 from interp.training.arms import Branch, branch_of
+from interp.training.paths import read_paths
+from interp.training.rules import ScaleUpdates
 
 NORM_ERROR = 0.005
 MARGIN_ERROR = 0.05
 TURNING_ERROR = 0.05
+UPDATES = 0.05
 # Share of entries that Adam's eps decides, above that of the control of the pair.
 MORE_BELOW_EPS = 0.05
 TRAIN_ACCURACY = 0.99
@@ -72,14 +75,24 @@ def _turning(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Checke
     yield from _below(history, "turning_error", "turning path", TURNING_ERROR)
 
 
+def _updates(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Checked]:
+    """Updates scaled to another arm's are as large as those in the end, after what later rules took back of them."""
+    for rule in branch.arm.rules:
+        if isinstance(rule, ScaleUpdates) and rule.of is not None:
+            own = history["update_norm"].dropna()
+            wanted = read_paths(run).columns[f"{rule.of}/update_norm"][: len(own)].sum() * rule.factor
+            found = abs(float(own.sum() / wanted) - 1) if wanted > 0 else math.inf
+            yield Checked(check="updates, in sum", found=found, allowed=UPDATES, holds=found <= UPDATES)
+
+
 def _margins(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Checked]:
     yield from _below(history, "margin_error", "margin path", MARGIN_ERROR)
 
 
 def _recovery(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Checked]:
     """Train accuracy is back in time, and stays: a spike is a fall after that."""
-    if branch.arm.data:
-        # Other train rows have to be learned first, however long that takes.
+    if branch.arm.data or run.config.first_step == 0:
+        # Train rows have to be learned first, however long that takes.
         return
     accuracy = history.dropna(subset=["train_accuracy"]).set_index("step")["train_accuracy"]
     since = accuracy[accuracy.index >= min(run.config.first_step + RECOVERY, accuracy.index.max())]
@@ -103,6 +116,7 @@ def _recovery(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Check
 _CHECKS: tuple[Callable[[Run, Branch, pd.DataFrame], Iterator[Checked]], ...] = (
     _norms,
     _turning,
+    _updates,
     _margins,
     _recovery,
 )

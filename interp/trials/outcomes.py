@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from interp.runs.run import Run
+from interp.theories.branch_points import MAIN_POINT
 from interp.theories.statistic import EVENT, THRESHOLD
 from interp.training.arms import branch_of
 from interp.trials.manipulation import manipulation_checks
@@ -47,7 +48,7 @@ def identity(run: Run, kind: str) -> dict[str, Any]:
     assert branch is not None
     arm, first_step = branch.arm, run.config.first_step
     # Runs of several seeds have branch points of their own; those of one kind have one name.
-    point = run.path.name.partition("@")[2] or "main"
+    point = run.path.name.partition("@")[2] or MAIN_POINT
     return {
         "arm": arm.name,
         "dose": _number(arm.dose),

@@ -144,7 +144,8 @@ def read_out_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
     if facts.grokked is None:
         return []
     stretch = max((facts.grokked - facts.memorized) // 2, 1)
-    features = ("embedding", "attention", "mlp_in")
+    names = tuple(run.step_weights(facts.at))
+    features = tuple(part for part in ("embedding", "attention", "mlp_in") if chosen((part,), names))
     found = [
         Arm(name="readout-first", reference="control", rules=(Freeze(parts=features, until=stretch),)),
         Arm(

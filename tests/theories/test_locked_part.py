@@ -1,5 +1,6 @@
 """What a lock promised decides the locked verdict; more pairs, longer budgets and other arms stand beside it."""
 
+import dataclasses
 import math
 
 import pandas as pd
@@ -7,8 +8,9 @@ import pytest
 
 from interp.theories import scoreboard, write_lock
 from interp.theories.arms_table import check_arms
-from interp.theories.locked_part import arms_under_lock, pairs_under_lock
-from interp.theories.statistic import EffectRatio, Region
+from interp.theories.locked_part import arms_under_lock, levels_under_lock, pairs_under_lock
+from interp.theories.scoreboard import check_levels
+from interp.theories.statistic import EffectRatio, LevelRatio, Region
 from tests.theories.tables import row, table
 from tests.theories.test_verdict import levels, predicted
 
@@ -128,3 +130,52 @@ def test_what_was_not_promised_takes_nothing_from_the_level_of_what_was(lock):
     pd.testing.assert_frame_equal(
         more[more["status"] == "this run"], promised[promised["status"] == "this run"]
     )
+
+
+def test_a_value_at_an_event_that_came_after_the_promised_budget_is_not_the_lock_s(lock):
+    """More training must not decide what was locked."""
+    arms = check_arms(trained([5000, 5000, 5000], budget=6000))
+    found = levels(control__angle_at_event=[1, 1, 1], arm__angle_at_event=[1, 1, 1], arm__below_eps=[0, 0, 0])
+    found = check_levels(found.assign(kind="jitter"))
+    cut = levels_under_lock(lock, found, arms).set_index(["arm", "quantity"])["value"]
+    assert cut["arm", "angle_at_event"].isna().all()
+    assert cut["control", "angle_at_event"].notna().all() and cut["arm", "below_eps"].notna().all()
+    other = found.assign(arm=found["arm"].replace("arm", "never-promised"))
+    assert set(levels_under_lock(lock, other, arms)["arm"]) == {"control"}
+    asked = predicted(
+        LevelRatio(arm="arm", over="control", quantity="angle_at_event"),
+        name="angle",
+        required=Region(0.9, 1.1),
+        rival_region=Region(low=1.25),
+    )
+    with_it = dataclasses.replace(lock, predictions=(asked,))
+    board = scoreboard(with_it, arms, found, {}).set_index("status")["verdict"]
+    assert board["this run"] == "not evaluable" and board["exploratory"] == "supported"
+
+
+def test_an_arm_is_promised_the_budget_of_its_own_point(tmp_path):
+    """One run's later point is another's first one."""
+    lock = write_lock(
+        tmp_path / "predictions.json",
+        run={"name": "a, b"},
+        branch_steps=[400],
+        arms=[
+            entry("control", 8000, at=400),
+            entry("control", 8000, at=600),
+            entry("control", 3000, at=600, key="control@later"),
+        ],
+        n_pairs=2,
+        thresholds={},
+        predictions=[LATER],
+    )
+    rows = table(row("control", 0, 7490, 7500, budget=8000), row("control", 1, 7490, 7500, budget=8000))
+    rows = rows.assign(branch_step=[400, 600], point="main")
+    assert list(arms_under_lock(lock, check_arms(rows))["budget"]) == [8000, 8000]
+    later = check_arms(rows.assign(point="later"))
+    assert list(arms_under_lock(lock, later)["budget"]) == [3000, 3000]
+
+
+def test_points_that_leave_at_one_step_are_told_apart():
+    rows = table(row("control", 0, 990, 1000), row("control", 0, 490, 500))
+    arms = check_arms(rows.assign(point=["main", "memorization"]))
+    assert list(arms["branch_step"]) == [2500, 2501] and list(check_arms(arms)["branch_step"]) == [2500, 2501]

@@ -385,7 +385,62 @@ def test_a_spread_is_over_all_arms_of_a_pair():
     both = pd.concat([table_of, later])
     assert verdict_of(predicted(Spread(quantity="x")), None, both).value == pytest.approx(0.2)
     found = verdict_of(predicted(Spread(quantity="x")), None, levels(a__x=[9, 9], b__x=[10, 10]))
-    assert found.why == "Not there: a spread of 'x' needs 3 arms, there are 2."
+    few = "Not there: a spread of 'x' needs 3 arms that have it in every pair, there are 2."
+    assert found.why == few
+    # Four arms, and no pair has three of them.
+    crossed = pd.concat([levels(a__x=[9], b__x=[10]), levels(c__x=[9], d__x=[10]).assign(pair="1")])
+    assert verdict_of(predicted(Spread(quantity="x")), None, crossed).why == few
+
+
+def test_pairs_of_which_little_was_trained_have_no_spread_of_none():
+    one = levels(control__x=[10, 10, 10, 10])
+    both = pd.concat([one, levels(a__x=[9, 9], b__x=[11, 11])])
+    found = verdict_of(predicted(Spread(quantity="x"), Region(high=0.05)), None, both)
+    assert (found.value, found.verdict) == (pytest.approx(0.2), "contradicted")
+    assert "2 pairs, 3 arms" in found.why
+    # What did not come in one pair is in none.
+    late = pd.concat([both, levels(d__x=[30, math.nan])])
+    found = verdict_of(predicted(Spread(quantity="x"), Region(high=0.05)), None, late)
+    assert found.value == pytest.approx(0.2)
+    assert "2 pairs, 3 arms; without 1 arm not known in every pair" in found.why
+
+
+def test_a_value_that_some_pairs_lack_is_not_judged_by_the_others():
+    known = levels(a__angle_at_event=[1, 1, math.nan], b__angle_at_event=[1, 1, 1], b__x=[1, math.nan, 1])
+    ratio = LevelRatio(arm="a", over="b", quantity="angle_at_event")
+    found = verdict_of(predicted(ratio, Region(high=1.15)), None, known)
+    assert found.verdict == "not evaluable"
+    assert "a has no 'angle_at_event' in 1 of 3 pairs, the event did not come there" in found.why
+    found = verdict_of(predicted(Level(arm="b", quantity="x")), None, known)
+    assert "b has no 'x' in 1 of 3 pairs, there was nothing to measure there" in found.why
+
+
+def test_a_guard_does_not_hold_of_what_is_not_known():
+    guard = Guard(
+        statistic=EffectRatio(arm="slow", over="fast"), region=Region(low=1.25), says="slow is slower"
+    )
+    asked = predicted(required=Region(low=1.25), rival_region=Region(high=1.1), guards=(guard,))
+    rows = [row("control", i, 990, 1000) for i in range(3)]
+    rows += [row("arm", i, 1990, 2000, reference="control") for i in range(3)]
+
+    def with_guard(slow, fast):
+        """Where each had not come, or None where it came at 1000."""
+        more = []
+        for name, until in (("slow", slow), ("fast", fast)):
+            place = {"reference": "control", **({} if until is None else {"budget": until})}
+            end = (990, 1000) if until is None else (until, None)
+            more += [row(name, i, *end, **place) for i in range(3)]
+        return verdict_of(asked, check_arms(table(*rows, *more)))
+
+    assert with_guard(4000, None).verdict == "supported"
+    for slow, fast, bounds in (
+        (4000, 4000, "0 to inf"),
+        (1050, None, "1.05 to inf"),
+        (None, 4000, "0 to 0.25"),
+    ):
+        found = with_guard(slow, fast)
+        assert found.verdict == "not evaluable", (slow, fast)
+        assert f"slow is slower (D(slow)/D(fast), test_accuracy 0.95 is {bounds})" in found.why
 
 
 def test_equality_is_of_the_arm_that_is_furthest_off():
@@ -399,6 +454,30 @@ def test_equality_is_of_the_arm_that_is_furthest_off():
     found = verdict_of(predicted(alone, Region(high=1.15), Region(low=1.25)), arms)
     assert (found.low, found.verdict) == (1.0, "supported")
     assert found.high == pytest.approx(math.exp(6.20535 * 0.01 / math.sqrt(3)), rel=1e-3)
+
+
+def test_one_pair_of_a_comparison_leaves_the_furthest_of_all_open():
+    """Its own interval has no ends, and it may be the furthest."""
+    rows = [
+        row(name, i, 999, 1000, reference="" if name == "control" else "control")
+        for name in ("control", "a")
+        for i in range(3)
+    ]
+    rows += [row("b", 0, 2999, 3000, reference="control")]
+    both = Equal(comparisons=(("a", None, "control", None), ("b", None, "control", None)))
+    found = verdict_of(predicted(both, Region(high=1.15), Region(low=1.25)), check_arms(table(*rows)))
+    assert (found.value, found.verdict) == (pytest.approx(3), "undecided") and math.isnan(found.high)
+
+
+def test_more_pairs_decide_between_several_comparisons_too():
+    """The correction for their number does not stay where pairs are many."""
+    x = np.array([-0.3, 0.0, 0.3])
+    arms = exact(control=[1000] * 3, a=1000 * np.exp(x), b=1000 * np.exp(-x))
+    asked = Equal(comparisons=(("a", None, "control", None), ("b", None, "control", None)))
+    found = verdict_of(predicted(asked, Region(high=1.15), Region(low=1.25)), arms)
+    assert found.verdict == "undecided"
+    # Half of the correction is a level of .5, at which these three pairs end at 1.152.
+    assert "pairs of this spread 0.3 of the logarithm would decide (supported)" in found.would_change
 
 
 def test_censored_pairs_count_as_bounds():

@@ -23,16 +23,30 @@ from interp.theories.lock import read_lock
 from interp.training.arms import Arm, arm_to_json, branch_of
 from interp.training.several import train_jobs
 from interp.training.train import train
+from interp.trials import feature_arms
 from interp.trials.battery import plan
 from interp.trials.battery import train as train_plan
 from interp.trials.branching import folder, gather, job_of, train_entries
 from interp.trials.choosing import changed_arm, chosen_entries
-from interp.trials.facts import commutative_level, facts_of
+from interp.trials.facts import Facts, commutative_level, facts_of
 from interp.trials.planned import GROUPS, planned_arms
 from interp.trials.predicting import about_lock, entries_of, kind_of, locked, predict
 from tests.tiny import tiny_config
 
 AT = 150
+# Of a run that memorized at once and generalised at step 20.
+_FACTS = Facts(
+    memorized=0,
+    memorized_with_state=0,
+    grokked=20,
+    at=0,
+    later=None,
+    ahead=None,
+    keys=(),
+    commutative_level=0.0,
+    to_grok=20,
+    interval=10,
+)
 
 
 @pytest.fixture(scope="module")
@@ -372,6 +386,25 @@ def test_a_tied_unembedding_is_not_scaled_with_everything(run, monkeypatch):
     facts = facts_of(run, AT)
     monkeypatch.setattr(run, "step_weights", lambda step: weights)
     assert planned_arms(run, facts, names=["control-squared"]) == []
+
+
+def test_neurons_are_kept_in_the_layer_that_they_were_chosen_from(tmp_path, monkeypatch):
+    deep = train(tiny_config(20, model={"n_layers": 2}), tmp_path / "deep", threads=1)
+    monkeypatch.setattr(feature_arms, "final_subnetwork", lambda run, bench: (1, 2))
+    monkeypatch.setattr(feature_arms, "key_neurons", lambda run, facts, n: (3, 4))
+    facts = replace(_FACTS, keys=(1,))
+    arms = planned_arms(deep, facts, names=["keep-subnetwork"])
+    assert len(arms) == 3 and {plan.arm.edits[0].layer for plan in arms} == {1}
+
+
+def test_features_are_frozen_where_there_is_no_mlp(tmp_path):
+    flat = train(tiny_config(20, model={"d_mlp": 0}), tmp_path / "flat", threads=1)
+    assert not any("mlp" in name for name in flat.step_weights(0))
+    for planned in planned_arms(flat, _FACTS, names=["readout-first"]):
+        for rule in planned.arm.rules:
+            # Refuses a part that the network does not have.
+            rule.check(flat.step_weights(0), flat.config.recipe())
+            assert getattr(rule, "parts", ("embedding", "attention")) == ("embedding", "attention")
 
 
 def test_every_battery_makes_the_arms_of_the_primary_rows():

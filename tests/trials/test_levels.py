@@ -117,6 +117,23 @@ def test_the_net_angle_is_that_from_the_parent_at_the_branch_once_an_arm_has_sho
         longer = branch(parent, tmp_path / f"longer-{other is None}", at=0, budget=60, arm=arm, until=other)
         assert "net_angle_when_done" not in levels.levels_of(longer, parent)
     assert "net_angle_when_done" not in levels.levels_of(made, None)
+    # One that did not come to it has none, and says so.
+    late = branch(parent, tmp_path / "late", at=0, budget=20, arm=arm, until=Until())
+    assert math.isnan(levels.levels_of(late, parent)["net_angle_when_done"])
+
+
+def test_compression_by_the_event_lies_between_the_checkpoints_beside_it(tmp_path, monkeypatch):
+    parent = train(
+        tiny_config(20, schedule=make_schedule(20, ["every:20"], [20])), tmp_path / "tiny", threads=1
+    )
+    made = branch(parent, tmp_path / "control", at=20, budget=80, save=["every:40"])
+    entropy = {20: 10.0, 40: 8.0, 80: 4.0, 100: 0.0}
+    assert made.steps == [*entropy]
+    by_sum = {float(w["embed.W_E"].sum()): entropy[s] for s in made.steps for w in [made.step_weights(s)]}
+    monkeypatch.setattr(levels, "total_entropy", lambda w: by_sum[float(w["embed.W_E"].sum())])
+    for since, share in ((20, 0.2), (40, 0.4), (80, 1.0), (None, math.nan)):
+        monkeypatch.setattr(levels, "event", lambda *of, since=since: (0, since))
+        assert levels.share_of_compression(made) == pytest.approx(share, nan_ok=True)
 
 
 def test_updates_after_the_branch_are_compared_step_by_step_with_the_control():

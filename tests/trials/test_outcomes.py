@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from interp.runs.run import open_run
 from interp.runs.schedule import make_schedule
 from interp.training.arms import Arm
 from interp.training.branches import branch
-from interp.training.rules import MatchMargin, ReplayNorms
+from interp.training.rules import MatchMargin, ReplayNorms, ScaleUpdates
 from interp.training.train import train
 from interp.trials.manipulation import manipulation_checks
 from interp.trials.outcomes import arm_rows, check_rows, event, level_rows
@@ -92,6 +93,35 @@ def test_an_arm_that_did_not_do_what_it_says_fails(branches, monkeypatch, column
     monkeypatch.setattr(arm, "history", lambda: table)
     failed = [check.said for check in manipulation_checks(arm, control) if not check.holds]
     assert len(failed) == 1 and failed[0].startswith(said)
+
+
+def test_weights_that_did_not_turn_as_they_should_fail(branches, monkeypatch):
+    _, arm = branches
+    table = arm.history().assign(turning_error=0.2)
+    monkeypatch.setattr(arm, "history", lambda: table)
+    failed = [check.said for check in manipulation_checks(arm, None) if not check.holds]
+    assert failed == ["turning path: 0.2, allowed 0.05"]
+
+
+def test_scaled_updates_whose_norms_are_brought_back_are_not_as_large_as_they_say(branches, tmp_path):
+    control, _ = branches
+    run = open_run(control.path.parent / "run")
+    for name, rules, holds in (
+        ("alone", (ScaleUpdates(of="control", factor=0.5),), True),
+        ("held", (ScaleUpdates(of="control"), ReplayNorms(factor=1.3)), False),
+    ):
+        made = branch(
+            run, tmp_path / name, at=150, budget=40, arm=Arm(name=name, reference="control", rules=rules),
+            follows={"control": control},
+        )  # fmt: skip
+        found = [check for check in manipulation_checks(made, None) if check.check == "updates, in sum"]
+        assert [check.holds for check in found] == [holds], found
+
+
+def test_an_arm_from_the_start_need_not_know_its_train_rows_soon(branches, tmp_path):
+    config = tiny_config(20, schedule=make_schedule(20, ["every:20"], [0]))
+    first = branch(train(config, tmp_path / "run", threads=1), tmp_path / "control", at=0, budget=20)
+    assert not any(check.check.startswith("train accuracy") for check in manipulation_checks(first, None))
 
 
 def test_a_spike_after_recovery_fails(branches, monkeypatch):
