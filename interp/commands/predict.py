@@ -86,5 +86,10 @@ def predict(
         f"primary; {number_of(len(lock.arms), 'arm')} from step {lock.branch_steps[0]}, "
         f"{number_of(lock.n_pairs, 'pair')}"
     )
+    if without := [x["name"] for x in lock.run["parents"] if not x["facts"]["is_half_formed"]]:
+        say(
+            f"The circuit is not half formed where arms leave {', '.join(without)}: rows that take one for granted say "
+            "less. Where it is: the checkpoints with the optimizer's state and a restricted loss between 1 and 2 nats."
+        )
     say(f"locked {lock.time}, hash {lock.hash[:16]}")
     say(f"Next: interp battery {' '.join(map(str, runs))}" + (f" --out {out}" if out is not None else ""))

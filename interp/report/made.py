@@ -17,7 +17,7 @@ def made(account: Account) -> dict[str, str]:
             "Lock": f"{lock.hash}",
             "Locked": f"{lock.time}, grokscope {lock.code}, commit {lock.commit or 'not known'}",
             "Predicted": f"{number_of(len(lock.predictions), 'prediction')}, {len(lock.primary)} of them primary",
-            "Locked branch steps": ", ".join(map(str, lock.branch_steps)),
+            "Locked branch steps": ", ".join(map(str, lock.branch_steps)) + _not_half_formed(lock),
             "Events": "; ".join(f"{k} {', '.join(f'{x:g}' for x in v)}" for k, v in lock.thresholds.items()),
         }
     else:
@@ -38,6 +38,13 @@ def made(account: Account) -> dict[str, str]:
         found["Versions"] = ", ".join(f"{name} {version}" for name, version in versions.items())
     found["Again"] = account.command("interp predict RUN; interp battery RUN; interp report RUN")
     return found
+
+
+def _not_half_formed(lock: Lock) -> str:
+    """Of which runs the arms leave where the circuit is not half formed; older locks do not say."""
+    parents = lock.run.get("parents", ())
+    names = [x["name"] for x in parents if not x.get("facts", {}).get("is_half_formed", True)]
+    return f"; the circuit is not half formed there in {', '.join(names)}" if names else ""
 
 
 def _steps(account: Account) -> float:

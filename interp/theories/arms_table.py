@@ -75,8 +75,8 @@ _WANTED = f"It needs the columns {', '.join(COLUMNS)}, and one row an arm, dose,
 def check_arms(table: pd.DataFrame) -> pd.DataFrame:
     """The arms table with its types, complete; other columns are dropped.
 
-    A column `point`, kept if it is there, names branch points where pairs leave at steps of their own
-    (`aligned_steps`).
+    Two columns more are kept if they are there: `point` names branch points where pairs leave at steps of their own
+    (`aligned_steps`), `begun` says when the arm was (ISO 8601), which a lock compares with its own time.
 
     Columns:
         arm, pair, kind, event: text; pairs that are numbers become their text.
@@ -129,6 +129,8 @@ def check_arms(table: pd.DataFrame) -> pd.DataFrame:
     if "point" in table.columns:
         arms["point"] = _texts(table["point"])
         arms["branch_step"] = aligned_steps(arms, arms["point"])
+    if "begun" in table.columns:
+        arms["begun"] = _times(_texts(table["begun"]))
     _check_identity(arms)
     _check_references(arms)
     return arms
@@ -210,6 +212,16 @@ def _kinds(texts: pd.Series) -> pd.Series:
             f"{place(texts.to_frame(), is_wrong)}. Jitter pairs repeat this run, seed pairs the recipe."
         )
     return texts
+
+
+def _times(texts: pd.Series) -> pd.Series:
+    times = pd.to_datetime(texts.where(texts != ""), utc=True, errors="coerce", format="ISO8601")
+    if (is_wrong := times.isna() & (texts != "")).any():
+        raise ValueError(
+            f"An arms table needs a time in begun, got {shown(texts[is_wrong].iloc[0])} in "
+            f"{place(texts.to_frame(), is_wrong)}. Write it as 2026-05-01T12:00:00+00:00, or leave the column out."
+        )
+    return times
 
 
 def _truths(texts: pd.Series) -> pd.Series:

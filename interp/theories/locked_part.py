@@ -53,6 +53,18 @@ def levels_under_lock(lock: Lock, levels: pd.DataFrame, arms: pd.DataFrame | Non
     return kept.assign(value=kept["value"].mask(kept["quantity"].map(is_of_event) & (came > limits)))
 
 
+def begun_before(lock: Lock, arms: pd.DataFrame | None) -> set[str]:
+    """Arms of which a pair was begun before the lock was written; controls, which say nothing new, left out.
+
+    Args:
+        arms: as `check_arms` returns it; of a table that does not say when its arms were begun, none was.
+    """
+    if arms is None or "begun" not in arms:
+        return set()
+    is_early = (arms["begun"] < pd.Timestamp(lock.time)) & (arms["reference"] != "")
+    return {*arms.loc[is_early, "arm"]}
+
+
 def pairs_under_lock(lock: Lock, table: pd.DataFrame) -> pd.DataFrame:
     """The rows of as many pairs as the lock says; pairs that are no numbers all stay."""
     names = table["pair"].astype(str)

@@ -8,8 +8,9 @@ from interp.theories.arms_table import check_arms
 from interp.theories.branch_points import aligned_steps
 from interp.theories.in_words import NOT_TESTABLE
 from interp.theories.lock import Lock
-from interp.theories.locked_part import arms_under_lock, levels_under_lock
+from interp.theories.locked_part import arms_under_lock, begun_before, levels_under_lock
 from interp.theories.prediction import Prediction
+from interp.theories.statistic import Spread, arms_of
 from interp.theories.verdict import COLUMNS, STATUS, Verdict, corrected, judged
 
 _Tables = tuple[pd.DataFrame | None, pd.DataFrame | None]
@@ -30,7 +31,8 @@ def scoreboard(
     """One row a prediction, and a kind of pairs where both kinds were trained.
 
     A lock is judged by what it promised: of its arms, pairs and budgets. Where more was trained of the arms of a
-    prediction, a further row, exploratory, is judged by all of it.
+    prediction, a further row, exploratory, is judged by all of it. A prediction of arms that were begun before the lock
+    was written is exploratory.
 
     Args:
         lock_or_predictions: of `read_lock`; or predictions, which are exploratory then.
@@ -74,9 +76,12 @@ def verdicts(
     levels = None if levels is None else check_levels(levels).reset_index(drop=True)
     whole = (arms, levels)
     promised = whole if lock is None else _under_lock(lock, *whole)
-    asked = [(prediction, promised, lock is not None) for prediction in locked]
+    early = begun_before(lock, arms) if lock else set()
+    asked = [(p, promised, lock is not None and not _was_seen(p, early)) for p in locked]
+    # Locked rows first: the others take nothing from their level.
+    asked.sort(key=lambda one: not one[2])
     beyond = _beyond(promised, whole)
-    asked += [(p, whole, False) for p in locked if lock and beyond & {*p.arms}]
+    asked += [(p, whole, False) for p, _, is_locked in asked if is_locked and beyond & {*p.arms}]
     asked += [(p, whole, False) for p in also if p not in {*locked}]
     kinds = [kind for kind in STATUS if any(t is not None and (t["kind"] == kind).any() for t in whole)]
     rows: list[Verdict] = []
@@ -92,7 +97,6 @@ def verdicts(
             )
             for prediction, (of_arms, of_levels), is_locked in asked
         ]
-        # What was not promised takes nothing from the level of what was.
         n = sum(is_locked for _, _, is_locked in asked)
         found = [*corrected(found[:n]), *corrected(found[n:])]
         # What no arms decide stands once, with the first kind.
@@ -105,6 +109,12 @@ def _under_lock(lock: Lock, arms: pd.DataFrame | None, levels: pd.DataFrame | No
         None if arms is None else arms_under_lock(lock, arms),
         None if levels is None else levels_under_lock(lock, levels, arms),
     )
+
+
+def _was_seen(prediction: Prediction, early: set[str]) -> bool:
+    """Whether an arm that the number is made of was there before the lock; what guards are made of may have been."""
+    statistic = prediction.statistic
+    return bool(early) if isinstance(statistic, Spread) else bool(early & {*arms_of(statistic)})
 
 
 def _beyond(promised: _Tables, whole: _Tables) -> set[str]:

@@ -6,12 +6,14 @@ import pandas as pd
 from interp.tables.curves import curve, stretches
 from interp.theories.prediction import Guard, Theory, of_arms, of_checkpoints
 from interp.theories.reading import NotTestable, Seen, Tables, grokked, memorized
-from interp.theories.statistic import EffectRatio, Observed, Region
+from interp.theories.statistic import EffectRatio, Level, Observed, Region
 
 NAME = "slingshot"
 SOURCE = "Thilak et al. 2022, The slingshot mechanism"
 # A spike is that many times the running median of the evaluations before it.
 TIMES, WINDOW = 10.0, 51
+# Level of an arm: its spikes up to its event.
+ARM_SPIKES = "spikes"
 
 
 def spikes_before_grokking(tables: Tables) -> Seen:
@@ -21,11 +23,24 @@ def spikes_before_grokking(tables: Tables) -> Seen:
         raise NotTestable("the table 'history' with a train loss at every evaluation is missing")
     begin, end = memorized(tables).step, grokked(tables).step
     assert begin is not None and end is not None
+    n = float(n_spikes(history, float(begin), float(end)))
+    return Seen(n, n, n, f"train loss over {TIMES:g} times its running median, steps {begin} to {end}")
+
+
+def n_spikes(history: pd.DataFrame, begin: float, end: float) -> int:
+    """How often the train loss is more than TIMES the running median of its evaluations, after begin and up to end."""
     steps, losses = curve(history, "train_loss")
     usual = pd.Series(losses).rolling(WINDOW, min_periods=3).median().shift(1).to_numpy()
     is_spike = (losses > TIMES * np.where(np.isnan(usual), np.inf, usual)) & (steps > begin) & (steps <= end)
-    n = float(len(stretches(is_spike)))
-    return Seen(n, n, n, f"train loss over {TIMES:g} times its running median, steps {begin} to {end}")
+    return len(stretches(is_spike))
+
+
+def _gone_in(arm: str) -> Guard:
+    return Guard(
+        statistic=Level(arm=arm, quantity=ARM_SPIKES),
+        region=Region(high=0.0),
+        says=f"spikes are gone in {arm}",
+    )
 
 
 SPIKES = Guard(
@@ -51,7 +66,7 @@ SLINGSHOT = Theory(
             required=Region(low=2.0),
             rival=HARMLESS,
             rival_region=Region(1 / 1.15, 1.15),
-            guards=(SPIKES,),
+            guards=(SPIKES, _gone_in("float64")),
             cost=2.0,
             assumptions="More digits change nothing but the spikes.",
             stress_test="Spikes taken away by a gradient whose mean over classes is removed.",
@@ -67,7 +82,7 @@ SLINGSHOT = Theory(
             required=Region(low=2.0),
             rival=HARMLESS,
             rival_region=Region(1 / 1.15, 1.15),
-            guards=(SPIKES,),
+            guards=(SPIKES, _gone_in("zero-sum-float32")),
             cost=2.0,
             assumptions="The mean over classes does nothing but make spikes.",
             stress_test="float64 logits.",

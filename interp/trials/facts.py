@@ -38,6 +38,8 @@ class Facts:
         interval: steps between evaluations.
         grokked_with_state: the first step after grokking that holds the optimizer's state.
         critical_size: train pairs below which the recipe does not generalise, where someone knows it.
+        is_half_formed: whether the circuit is half formed there; else the branch point is in the middle of the plateau,
+            or where someone put it.
     """
 
     memorized: int
@@ -52,6 +54,7 @@ class Facts:
     interval: int
     grokked_with_state: int | None = None
     critical_size: int | None = None
+    is_half_formed: bool = True
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -117,6 +120,7 @@ def facts_of(
             (s for s in run.optimizer_steps if grokked.step is not None and s >= grokked.step), None
         ),
         critical_size=critical_size,
+        is_half_formed=at in points,
     )
 
 

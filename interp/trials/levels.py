@@ -17,6 +17,7 @@ from interp.networks.objective import is_right
 from interp.runs.run import Run
 from interp.tasks.task import Questions
 from interp.theories.levels import EARLY
+from interp.theories.slingshot import ARM_SPIKES, n_spikes
 from interp.theories.statistic import EVENT, THRESHOLD
 from interp.training.arms import branch_of, has_shown, jittered
 from interp.training.rules import Freeze, HoldDirections
@@ -51,6 +52,10 @@ def levels_of(run: Run, parent: Run | None, control: Run | None = None) -> dict[
         values |= _of_other_data(run, parent)
     if run.config.first_step == 0 and branch.arm.name in ("control", "random-labels"):
         values["local_complexity_descent"] = local_complexity_descent(run)
+    if branch.arm.name in ("float64", "zero-sum-float32"):
+        _, step = event(run.history(), EVENT, THRESHOLD, "rise", run.config.first_step)
+        end = math.inf if step is None else run.config.first_step + step
+        values[ARM_SPIKES] = float(n_spikes(run.history(), float(run.config.first_step), end))
     if branch.arm.name.startswith("frequency-raised"):
         values["in_final_keys"] = float(raised_frequency(run) in final_keys(run))
     return values
@@ -217,7 +222,12 @@ def cleanup_rows(run: Run, pair: str, kind: str, jitter: int | None) -> list[dic
     rows = []
     for arm, edit in (("cleanup", keep), ("cleanup-random", random)):
         after = accuracy(config, edit.edit(weights, bench), asked)
-        for quantity, value in (("test_accuracy_before", before), ("test_accuracy_after", after)):
+        told = {
+            "test_accuracy_before": before,
+            "test_accuracy_after": after,
+            "test_accuracy_gained": after - before,
+        }
+        for quantity, value in told.items():
             rows.append(_of_cleanup(arm, pair, kind, step, quantity, value))
     return rows
 

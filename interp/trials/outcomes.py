@@ -86,6 +86,7 @@ def arm_rows(run: Run, kind: str, control: Run | None) -> list[dict[str, Any]]:
                     "budget": trained if step is not None else before,
                     "valid": not failed,
                     "why_not": "; ".join(failed),
+                    "begun": run.record.created or "",
                 }
             )
     return rows

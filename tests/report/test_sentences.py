@@ -280,6 +280,16 @@ def test_how_it_was_made_names_lock_arms_and_pairs(circuit):
     assert {"supported", "undecided", "this run", "exploratory"} <= set(MEANINGS)
 
 
+def test_where_the_circuit_is_not_half_formed_the_page_says_so(circuit):
+    facts = [
+        {"name": name, "facts": {"is_half_formed": is_it}} for name, is_it in (("a", True), ("b", False))
+    ]
+    lock = dataclasses.replace(circuit.lock, run=circuit.lock.run | {"parents": facts})
+    other = dataclasses.replace(circuit, lock=lock)
+    step = made(circuit)["Locked branch steps"]
+    assert made(other)["Locked branch steps"] == f"{step}; the circuit is not half formed there in b"
+
+
 def test_a_table_of_no_arms_counts_as_none():
     empty = {"arms": pd.DataFrame(), "levels": pd.DataFrame()}
     told = account({**observed_tables(), **no_trial(), **empty}, {"run": RUN})

@@ -179,3 +179,36 @@ def test_points_that_leave_at_one_step_are_told_apart():
     rows = table(row("control", 0, 990, 1000), row("control", 0, 490, 500))
     arms = check_arms(rows.assign(point=["main", "memorization"]))
     assert list(arms["branch_step"]) == [2500, 2501] and list(check_arms(arms)["branch_step"]) == [2500, 2501]
+
+
+def test_what_was_trained_before_the_lock_is_exploratory(lock):
+    """Its outcome could be seen: only the control, which changes nothing, may be older."""
+    arms = trained([2000, 2020, 2040])
+    before, after = "2000-01-01T00:00:00+00:00", "2100-01-01T00:00:00+00:00"
+
+    def status(control, arm):
+        begun = arms["arm"].map({"control": control, "arm": arm})
+        return scoreboard(lock, arms.assign(begun=begun), None, {}).set_index("prediction")["status"]
+
+    assert status(after, after)["later"] == status(before, after)["later"] == "this run"
+    assert status(before, before)["later"] == status(after, before)["later"] == "exploratory"
+    # What does not say it is believed.
+    assert status("", "")["later"] == "this run"
+    # One pair is enough.
+    begun = [before] + [after] * (len(arms) - 1)
+    assert scoreboard(lock, arms.iloc[::-1].assign(begun=begun), None, {})["status"].iloc[-1] == "exploratory"
+    with pytest.raises(ValueError, match="needs a time in begun, got 'yesterday'"):
+        status("yesterday", after)
+
+
+def test_a_row_of_older_arms_takes_nothing_from_the_level_of_those_that_were_promised(lock):
+    """Holm's method is over what was locked, wherever it stands."""
+    arms = trained([2000, 2020, 2040])
+    begun = arms["arm"].map({"control": "2100-01-01", "arm": "2000-01-01"})
+    more = dataclasses.replace(LATER, name="another", statistic=EffectRatio(arm="control", over="control"))
+    both = dataclasses.replace(lock, predictions=(LATER, more))
+    found = scoreboard(both, arms.assign(begun=begun), None, {})
+    assert list(zip(found["prediction"], found["status"], strict=True)) == [
+        ("another", "this run"),
+        ("later", "exploratory"),
+    ]

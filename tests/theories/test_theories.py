@@ -10,11 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interp.theories import ALL, judged
+from interp.theories import ALL, SLINGSHOT, judged
+from interp.theories.arms_table import check_arms
 from interp.theories.prediction import Theory, from_json, to_json
 from interp.theories.statistic import Absent, Observed
 from interp.trials.planned import GROUPS
 from tests.theories import worlds
+from tests.theories.tables import row, table
+from tests.theories.test_verdict import levels
 
 ROOT = Path(__file__).parent.parent.parent
 PREDICTIONS = [prediction for theory in ALL for prediction in theory.predictions]
@@ -419,6 +422,24 @@ def test_a_spike_of_the_train_loss_is_counted_once():
     history.loc[90, "train_loss"] = 50.0
     found = seen("slingshot", "spikes_before_grokking", tables | {"history": history})
     assert (found.value, found.verdict) == (2.0, "consistent")
+
+
+def test_an_arm_whose_spikes_did_not_vanish_says_nothing_about_them():
+    tables = run_tables()
+    history = tables["history"].copy()
+    history.loc[30, "train_loss"] = 50.0
+    rows = [row("control", i, 990, 1000) for i in range(3)]
+    rows += [row("float64", i, 2490, 2500, reference="control") for i in range(3)]
+    arms = check_arms(table(*rows))
+    asked = next(p for p in SLINGSHOT.predictions if p.name == "without_spikes_float64_is_slower")
+
+    def found(*spikes):
+        level = levels(float64__spikes=spikes)
+        return judged(asked, arms, level, tables | {"history": history})
+
+    assert found(0, 0, 0).verdict == "supported"
+    left = found(1, 2, 0)
+    assert left.verdict == "not evaluable" and "spikes are gone in float64" in left.why
 
 
 def test_the_learning_coefficient_needs_chains_that_agree():

@@ -70,7 +70,7 @@ def trial(run, tmp_path_factory):
 def test_facts_of_a_run(run):
     facts = facts_of(run, AT)
     assert (facts.at, facts.memorized, facts.grokked, facts.to_grok, facts.keys) == (AT, 75, None, None, ())
-    assert facts.memorized_with_state == 100 and facts.later is None
+    assert facts.memorized_with_state == 100 and facts.later is None and not facts.is_half_formed
 
 
 def test_the_commutative_level_is_what_mirror_images_give(run):

@@ -36,13 +36,14 @@ def test_cleanup_takes_out_all_but_the_key_frequencies_of_that_checkpoint(run, m
     monkeypatch.setattr(levels, "_dirty_step", lambda run: (50, (1, 3)))
     rows = pd.DataFrame(battery.cleanup_by_hand([run], 2))
     assert set(rows["arm"]) == {"cleanup", "cleanup-random"} and set(rows["pair"]) == {"0", "1"}
-    assert (rows["branch_step"] == 50).all() and len(rows) == 8
+    assert (rows["branch_step"] == 50).all() and len(rows) == 12
     asked, weights = run.task.of_split("test"), levels.jittered(run.step_weights(50), 1)
     bench = Bench(config=run.config.model, task=run.task, donors={})
     kept = KeepFrequencies(frequencies=(1, 3), where=("W_E", "W_L")).edit(weights, bench)
     of = rows[(rows["pair"] == "0") & (rows["arm"] == "cleanup")].set_index("quantity")["value"]
     assert of["test_accuracy_after"] == levels.accuracy(run.config.model, kept, asked)
     assert of["test_accuracy_before"] == levels.accuracy(run.config.model, weights, asked)
+    assert of["test_accuracy_gained"] == of["test_accuracy_after"] - of["test_accuracy_before"]
 
 
 def test_without_such_a_checkpoint_the_rows_say_so(run):
