@@ -1,4 +1,4 @@
-"""The rule that holds how fast the weights turn: norms and the angle of each update follow another arm's path.
+"""The rule that holds how fast weights turn: norms, and how far each update turns, follow another arm's path.
 
 To scale an update and then to bring the norms back does not do it. Much of an update on a plateau is weight decay,
 which lies along the weights and is taken back with the norms: the weights turn by less than the update's size says.
@@ -17,28 +17,31 @@ from interp.networks.objective import precise
 from interp.training.rules.base import Now, Rule
 from interp.training.rules.bounds import check_fields
 from interp.training.rules.norms import rescaled
-from interp.training.rules.recorded import norms_of, update_norm, whole_norm
 
-# Each takes the error of the stretch to a small multiple of itself: an angle is all but linear in it.
+# Each takes the error of the stretch to a small multiple of itself: turning is all but linear in it.
 ITERATIONS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayTurning(Rule):
-    """After each update every tensor has the norm that another arm had, and the weights turned by that arm's angle.
+    """After each update every tensor has the norm that another arm had, and the tensors turned as far as that arm's.
 
-    The update is stretched until, with the norms as they are to be, the angle between the weights before and after it,
-    all as one vector, is the one by which the other arm's turned at this step. Controls norms and turning speed, and
-    leaves where the weights turn to. Laws: norms and angle are those wanted, to the rounding of the weights; on the
-    arm's own path the identity, bit for bit. An update along the weights alone turns nothing, however long it is made.
+    The update is stretched until, with the norms as they are to be, the weights turn as far as wanted. How far all
+    tensors turn is the root of the sum of 2 r t (1 - cos angle) over them, r and t the norms before and after, each
+    as a share of the whole norm; where ratios of norms stay as they are it is the angle between all weights before
+    and after as one vector. Those ratios are the path's, and turn that vector besides, whatever the speed.
+
+    Controls norms and turning speed, and leaves where the weights turn to. Laws: norms and turning are those wanted, to
+    the rounding of the weights, so that at speed 1 the angle of the whole is the other arm's; on the arm's own path the
+    identity, bit for bit. An update along the weights alone turns nothing, however long it is made.
 
     Records: update_scale, the stretch; norm_error, the largest relative deviation of a norm; turning_error, the
-    relative deviation of the angle (0 where none is wanted).
+    relative deviation of the turning (0 where none is wanted).
 
     Attributes:
         of: the arm whose recorded path is followed (columns norm/<weight> and update_norm).
         factor: on its norms.
-        speed: on its angles.
+        speed: on its turning.
         limit: the stretch stays below it.
     """
 
@@ -58,39 +61,32 @@ class ReplayTurning(Rule):
 
     def updated(self, before: Weights, after: Weights, memory: dict[str, Weights], now: Now) -> Weights:
         names = tuple(after)
-        norms, next_norms = (
-            {name: path[f"{self.of}/norm/{name}"].to(after[name].device) for name in names}
-            for path in (now.path, now.path_after)
+        path, path_after = (
+            {name: x[f"{self.of}/norm/{name}"].to(after[name].device) for name in names}
+            for x in (now.path, now.path_after)
         )
         update = now.path[f"{self.of}/update_norm"].to(next(iter(after.values())).device)
-        angle = self.speed * angle_of_update(update, whole_norm(norms), whole_norm(next_norms))
-        wanted = torch.stack([self.factor * next_norms[name] for name in names])
-        scale = _stretch(*_products(before, after), wanted, angle, self.limit)
+        wanted = self.speed * _turning_of_path(update, path, path_after)
+        norms = torch.stack([self.factor * path_after[name] for name in names])
+        scale = _stretch(_products(before, after), norms, wanted, self.limit)
         # Written so that a stretch of 1 adds zero.
         stretched = {name: w + (scale - 1).to(w.dtype) * (w - before[name]) for name, w in after.items()}
-        out = rescaled(stretched, next_norms, self.factor, "tensor", only_above=False, now=now)
-        found = angle_of_update(
-            update_norm(before, out), whole_norm(norms_of(before)), whole_norm(norms_of(out))
-        )
+        out = rescaled(stretched, path_after, self.factor, "tensor", only_above=False, now=now)
+        found = _turning(_products(before, out), torch.zeros_like(norms), torch.ones_like(scale))
         now.records["update_scale"] = scale
-        now.records["turning_error"] = torch.where(angle > 0, (found / angle - 1).abs(), 0.0)
+        now.records["turning_error"] = torch.where(wanted > 0, (found / wanted - 1).abs(), 0.0)
         return out
 
 
-def angle_of_update(
-    update: Float[Tensor, ""], before: Float[Tensor, ""], after: Float[Tensor, ""]
-) -> Float[Tensor, ""]:
-    """Angle between two vectors of these norms whose difference has the norm `update`, radians.
+def _turning_of_path(update: Float[Tensor, ""], before: Weights, after: Weights) -> Float[Tensor, ""]:
+    """How far tensors of these norms turned in an update of this norm: what of it lies across them, over the norms.
 
-    |u|^2 = (after - before)^2 + 4 before after sin^2(angle / 2): what only changes the norm turns nothing. 0 where one
-    of them is zero.
-
-    >>> round(angle_of_update(torch.tensor(2.0**0.5), torch.tensor(1.0), torch.tensor(1.0)).item(), 4)
-    1.5708
+    |u|^2 is the sum of (t - r)^2 + 2 r t (1 - cos angle) over the tensors.
     """
-    both = 4 * before * after
-    across = (update.square() - (after - before).square()).clamp(min=0)
-    return 2 * torch.where(both > 0, across / both, 0.0).clamp(max=1).sqrt().asin()
+    r, t = (torch.stack([norms[name] for name in before]) for norms in (before, after))
+    across = (update.square() - (t - r).square().sum()).clamp(min=0)
+    whole = r.square().sum().sqrt() * t.square().sum().sqrt()
+    return torch.where(whole > 0, across / whole, 0.0).sqrt()
 
 
 def _products(before: Weights, after: Weights) -> tuple[Tensor, Tensor, Tensor]:
@@ -106,28 +102,30 @@ def _products(before: Weights, after: Weights) -> tuple[Tensor, Tensor, Tensor]:
     return square, along, across
 
 
+def _turning(
+    products: tuple[Tensor, Tensor, Tensor], norms: Float[Tensor, " tensor"], scale: Float[Tensor, ""]
+) -> Float[Tensor, ""]:
+    """How far weights turn by so many times the update, each tensor brought to its norm, or left as it is at 0."""
+    square, along, across = products
+    along_after = 1 + scale * along
+    length = (square * along_after.square() + scale.square() * across).sqrt()
+    to = torch.where((length > 0) & (norms > 0), norms, length)
+    root = square.sqrt()
+    # 2 (1 - cos angle) is the square of the chord between both directions.
+    chord = (along_after * root / length - 1).square() + scale.square() * across / length.square()
+    turned = torch.where((root > 0) & (length > 0), root * to * chord, 0.0).sum()
+    return (turned / (square.sum().sqrt() * to.square().sum().sqrt())).sqrt()
+
+
 def _stretch(
-    square: Float[Tensor, " tensor"],
-    along: Float[Tensor, " tensor"],
-    across: Float[Tensor, " tensor"],
+    products: tuple[Tensor, Tensor, Tensor],
     norms: Float[Tensor, " tensor"],
-    angle: Float[Tensor, ""],
+    wanted: Float[Tensor, ""],
     limit: float,
 ) -> Float[Tensor, ""]:
-    """How many times the update the weights are to go, to turn by the angle when each tensor is brought to its norm."""
-
-    def turned(scale: Tensor) -> Tensor:
-        along_after = 1 + scale * along
-        length = (square * along_after.square() + scale.square() * across).sqrt()
-        to = torch.where((length > 0) & (norms > 0), norms, length)
-        # What a tensor is multiplied by, in the vector of all of length 1.
-        by = torch.where(length > 0, to / length, 1.0) / to.square().sum().sqrt()
-        aside = (by * along_after - 1 / square.sum().sqrt()).square() * square
-        chord = (aside + (by * scale).square() * across).sum().sqrt()
-        return 2 * (chord / 2).clamp(max=1).asin()
-
-    scale = torch.ones_like(angle)
+    """How many times the update the weights are to go, to turn that far when each tensor is brought to its norm."""
+    scale = torch.ones_like(wanted)
     for _ in range(ITERATIONS):
-        now = turned(scale)
-        scale = torch.where(now > 0, scale * angle / now, scale).clamp(max=limit)
+        now = _turning(products, norms, scale)
+        scale = torch.where(now > 0, scale * wanted / now, scale).clamp(max=limit)
     return scale
