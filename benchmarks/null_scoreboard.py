@@ -43,7 +43,7 @@ def board(predictions, n_pairs: int, sd: float, seed: int):
     """The scoreboard of a draw, at the accuracy that the worlds are told at."""
     arms = worlds.null_world(n_pairs, sd, seed, "jitter", worlds.WITH_TURNING)
     is_it = (arms["event"] == "test_accuracy") & (arms["threshold"] == 0.95)
-    return scoreboard(predictions, arms[is_it], worlds.turning_levels(arms), {})
+    return scoreboard(predictions, arms[is_it], worlds.steady_levels(arms), {})
 
 
 if __name__ == "__main__":

@@ -179,6 +179,12 @@ def turning_levels(arms: pd.DataFrame) -> pd.DataFrame:
     return _levels(rows, "angle_at_event", rows["pair"].map(by_pair) * wobble)
 
 
+def steady_levels(arms: pd.DataFrame) -> pd.DataFrame:
+    """The angle at the event where every arm turns as fast: as far as it took steps."""
+    rows = _at_one_event(arms[arms["branch_step"] == MAIN])
+    return _levels(rows, "angle_at_event", 3e-4 * rows["step"])
+
+
 def circuit_progress_world(n_pairs: int, sd: float, seed: int, kind: str = "seed") -> pd.DataFrame:
     """Progress is stored in the key frequencies: without it the wait starts again, the more so the later.
 
