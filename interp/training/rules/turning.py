@@ -43,6 +43,9 @@ class ReplayTurning(Rule):
         factor: on its norms.
         speed: on its turning.
         limit: the stretch stays below it.
+
+    References: Kosson, Messmer, Jaggi 2024, "Rotational equilibrium: how weight decay balances learning across neural
+    networks" (optimizers that fix the angle of each update).
     """
 
     looks_back: ClassVar[bool] = True
