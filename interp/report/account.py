@@ -72,6 +72,14 @@ class Account:
         )
 
     @property
+    def n_before_lock(self) -> int:
+        """How many of them were begun before the lock was written; 0 where it is not known."""
+        if self.lock is None or "begun" not in self.arms:
+            return 0
+        older = self.arms[self.arms["begun"] < pd.Timestamp(self.lock.time)]
+        return len(older.drop_duplicates(["arm", "dose", "pair", "kind", "branch_step"]))
+
+    @property
     def main_step(self) -> int:
         """The branch step of the lock's main arms; without a lock that of most rows."""
         return _main_step(self.lock, self.arms)

@@ -20,7 +20,7 @@ from interp.theories.in_words import (
     CONTRADICTED,
     SUPPORTED,
 )
-from interp.theories.statistic import Absent, Observed, Region, arms_of
+from interp.theories.statistic import Absent, LevelRatio, Observed, Region, arms_of
 from interp.theories.verdict import EXPLORATORY, STATUS, Verdict
 
 OBSERVED = "observed"
@@ -32,7 +32,7 @@ _SPEAKS = {
     ("this recipe", _ARMS): "Over seeds of this recipe, the trained arms",
     ("this run", _CONTROL): "On this run, the controls, in which nothing was changed,",
     ("this recipe", _CONTROL): "Over seeds of this recipe, the controls, in which nothing was changed,",
-    (EXPLORATORY, _ARMS): "Comparisons of arms without a lock",
+    (EXPLORATORY, _ARMS): "Comparisons of arms, with no lock before,",
     (EXPLORATORY, _CONTROL): "Controls without a lock, in which nothing was changed,",
     (EXPLORATORY, _CHECKPOINTS): "The checkpoints alone, with nothing locked,",
     (OBSERVED, _CHECKPOINTS): "The checkpoints alone",
@@ -150,10 +150,16 @@ def _under_what(account: Account) -> Sentence:
         )
     n_primary = len(account.lock.primary)
     locked = {(p.theory, p.name) for p in account.lock.primary}
-    judged = {_name(row) for row in account.rows if row.found is not None} & locked
+    is_locked = [row for row in account.rows if row.found is not None and row.status != EXPLORATORY]
+    judged = {_name(row) for row in is_locked} & locked
+    n_new = account.n_trained - account.n_before_lock
+    some = counts if not account.n_before_lock else f"{n_new} of {counts}"
+    older = (
+        "; rows about the others, which were there before, are exploratory" if account.n_before_lock else ""
+    )
     return Sentence(
         f"{number_of(len(account.lock.predictions), 'prediction')}, {n_primary} of them primary, were locked "
-        f"({account.lock.hash[:12]}, {account.lock.time}) before {counts} were trained. Of the primary ones "
+        f"({account.lock.hash[:12]}, {account.lock.time}) before {some} were trained{older}. Of the primary ones "
         f"{len(judged)} can be judged by what was trained. {_REACH[status_of(account)]}",
         status_of(account),
     )
@@ -235,8 +241,10 @@ def by_other_events(row: Verdict) -> str:
 
 
 def _unit(row: Verdict) -> str:
-    is_ratio = row.found is not None and row.found.is_log
-    return "ratio of times " if is_ratio else ""
+    statistic = row.prediction.statistic
+    if isinstance(statistic, LevelRatio):
+        return f"ratio of {plain(statistic.quantity)} "
+    return "ratio of times " if row.found is not None and row.found.is_log else ""
 
 
 def happened(account: Account) -> list[Sentence]:

@@ -294,3 +294,28 @@ def test_a_table_of_no_arms_counts_as_none():
     empty = {"arms": pd.DataFrame(), "levels": pd.DataFrame()}
     told = account({**observed_tables(), **no_trial(), **empty}, {"run": RUN})
     assert told.n_trained == 0 and answer(told)[0].text.startswith("Nothing was trained")
+
+
+def test_branches_that_were_there_before_the_lock_are_told_apart(circuit):
+    old, new = pd.Timestamp("2000-01-01", tz="UTC"), pd.Timestamp("2100-01-01", tz="UTC")
+    is_old = circuit.arms["arm"] == "control"
+    n_old = len(circuit.arms[is_old].drop_duplicates(["pair", "branch_step"]))
+    told = dataclasses.replace(
+        circuit, arms=circuit.arms.assign(begun=new).assign(begun=lambda t: t["begun"].mask(is_old, old))
+    )
+    assert told.n_before_lock == n_old > 0 and circuit.n_before_lock == 0
+    n = circuit.n_trained
+    assert f"before {n} branches of this run were trained. Of" in answer(circuit)[0].text
+    assert (
+        f"before {n - n_old} of {n} branches of this run were trained; rows about the others, which were there before, "
+        "are exploratory. Of"
+    ) in answer(told)[0].text
+
+
+def test_a_ratio_of_values_is_not_called_one_of_times():
+    arms = worlds.turning_world(6, 0.03, 0, "jitter")
+    tables = {**observed_tables(), **no_trial(), "arms": arms, "levels": worlds.turning_levels(arms)}
+    texts = [sentence.text for sentence in answer(account(tables, {"run": RUN}))]
+    (said,) = [text for text in texts if text.startswith("Angular distance: At the control's margins")]
+    assert "Found: ratio of angle at event " in said and "ratio of times" not in said
+    assert any("Found: ratio of times " in text for text in texts)
