@@ -11,17 +11,16 @@ import csv
 import math
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from interp.ground.plain_text import shown
+from interp.theories.arms_fields import kinds, names, numbers, place, texts_of, times, truths
 from interp.theories.branch_points import aligned_steps
 
 COLUMNS = [
     *("arm", "dose", "pair", "kind", "reference", "reference_dose", "branch_step", "event", "threshold"),
     *("before", "step", "budget", "valid", "why_not"),
 ]
-KINDS = ("jitter", "seed")
 # What the rows of one effect share with those of its reference, beside the pair.
 SETTING = ["branch_step", "event", "threshold"]
 
@@ -105,40 +104,35 @@ def check_arms(table: pd.DataFrame) -> pd.DataFrame:
         )
     if not len(table):
         raise ValueError(f"An arms table needs rows, and has none below its header. {_WANTED}")
-    texts = {name: _texts(table[name]) for name in COLUMNS}
+    texts = {name: texts_of(table[name]) for name in COLUMNS}
     arms = pd.DataFrame(
         {
-            "arm": _names(texts["arm"]),
-            "dose": _numbers(texts["dose"], is_optional=True),
-            "pair": _names(texts["pair"], may_be_numbers=True),
-            "kind": _kinds(texts["kind"]),
-            "reference": _names(texts["reference"], is_optional=True),
-            "reference_dose": _numbers(texts["reference_dose"], is_optional=True),
-            "branch_step": _numbers(texts["branch_step"]),
-            "event": _names(texts["event"]),
-            "threshold": _numbers(texts["threshold"]),
-            "before": _numbers(texts["before"]),
-            "step": _numbers(texts["step"], is_optional=True),
-            "budget": _numbers(texts["budget"]),
-            "valid": _truths(texts["valid"]),
+            "arm": names(texts["arm"]),
+            "dose": numbers(texts["dose"], is_optional=True),
+            "pair": names(texts["pair"], may_be_numbers=True),
+            "kind": kinds(texts["kind"]),
+            "reference": names(texts["reference"], is_optional=True),
+            "reference_dose": numbers(texts["reference_dose"], is_optional=True),
+            "branch_step": numbers(texts["branch_step"]),
+            "event": names(texts["event"]),
+            "threshold": numbers(texts["threshold"]),
+            "before": numbers(texts["before"]),
+            "step": numbers(texts["step"], is_optional=True),
+            "budget": numbers(texts["budget"]),
+            "valid": truths(texts["valid"]),
             "why_not": texts["why_not"],
         }
     )
     _check_steps(arms)
     arms["branch_step"] = arms["branch_step"].astype("int64")
     if "point" in table.columns:
-        arms["point"] = _texts(table["point"])
+        arms["point"] = texts_of(table["point"])
         arms["branch_step"] = aligned_steps(arms, arms["point"])
     if "begun" in table.columns:
-        arms["begun"] = _times(_texts(table["begun"]))
+        arms["begun"] = times(texts_of(table["begun"]))
     _check_identity(arms)
     _check_references(arms)
     return arms
-
-
-def place(arms: pd.DataFrame, is_wrong: pd.Series) -> str:
-    """Where the first wrong row stands: its line in the file, or its label in the table."""
-    return f"{arms.index.name or 'row'} {arms.index[int(np.argmax(is_wrong.to_numpy()))]}"
 
 
 def named(arm: str, dose: float) -> str:
@@ -148,90 +142,6 @@ def named(arm: str, dose: float) -> str:
     ('norm at dose 1.15', 'control')
     """
     return arm if math.isnan(dose) else f"{arm} at dose {dose:g}"
-
-
-def _texts(column: pd.Series) -> pd.Series:
-    """Every field as text, "" where there is none; 3.0, where a column of whole numbers has gaps, is 3."""
-    is_whole = pd.api.types.is_float_dtype(column) and bool((column.dropna() % 1 == 0).all())
-    values = [
-        "" if pd.isna(value) else str(int(value)) if is_whole else str(value).strip() for value in column
-    ]
-    return pd.Series(values, index=column.index, name=column.name, dtype=object)
-
-
-def _numbers(texts: pd.Series, *, is_optional: bool = False) -> pd.Series:
-    values = []
-    for text in texts:
-        try:
-            values.append(float(text) if text else math.nan)
-        except ValueError:
-            values.append(math.inf)
-    numbers = pd.Series(values, index=texts.index, name=texts.name, dtype=float)
-    is_wrong = ~np.isfinite(numbers) & (texts != "")
-    if is_wrong.any():
-        raise ValueError(
-            f"An arms table needs finite numbers in {texts.name}, got {shown(texts[is_wrong].iloc[0])} in "
-            f"{place(numbers.to_frame(), is_wrong)}. Write the number"
-            + (", or nothing where there is none." if is_optional else ".")
-        )
-    if not is_optional and (is_empty := texts == "").any():
-        more = " A censored row has its last evaluation there." if texts.name == "before" else ""
-        raise ValueError(
-            f"An arms table needs a number in {texts.name}, got nothing in {place(numbers.to_frame(), is_empty)}."
-            f"{more} Fill it in."
-        )
-    return numbers
-
-
-def _names(texts: pd.Series, *, is_optional: bool = False, may_be_numbers: bool = False) -> pd.Series:
-    if not is_optional and (is_empty := texts == "").any():
-        raise ValueError(
-            f"An arms table needs a name in {texts.name}, got nothing in {place(texts.to_frame(), is_empty)}. "
-            "Fill it in."
-        )
-    if not may_be_numbers and (is_number := texts.map(_is_number)).any():
-        raise ValueError(
-            f"An arms table needs a name in {texts.name}, got the number {texts[is_number].iloc[0]} in "
-            f"{place(texts.to_frame(), is_number)}. Check that no column is shifted; sizes belong into the dose."
-        )
-    return texts
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _kinds(texts: pd.Series) -> pd.Series:
-    if (is_wrong := ~texts.isin(KINDS)).any():
-        raise ValueError(
-            f"An arms table needs jitter or seed in kind, got {shown(texts[is_wrong].iloc[0])} in "
-            f"{place(texts.to_frame(), is_wrong)}. Jitter pairs repeat this run, seed pairs the recipe."
-        )
-    return texts
-
-
-def _times(texts: pd.Series) -> pd.Series:
-    times = pd.to_datetime(texts.where(texts != ""), utc=True, errors="coerce", format="ISO8601")
-    if (is_wrong := times.isna() & (texts != "")).any():
-        raise ValueError(
-            f"An arms table needs a time in begun, got {shown(texts[is_wrong].iloc[0])} in "
-            f"{place(texts.to_frame(), is_wrong)}. Write it as 2026-05-01T12:00:00+00:00, or leave the column out."
-        )
-    return times
-
-
-def _truths(texts: pd.Series) -> pd.Series:
-    lower = texts.str.lower()
-    if (is_wrong := ~lower.isin(["true", "false"])).any():
-        raise ValueError(
-            f"An arms table needs true or false in valid, got {shown(texts[is_wrong].iloc[0])} in "
-            f"{place(texts.to_frame(), is_wrong)}. Write false where a manipulation check failed, and which in why_not."
-        )
-    return lower == "true"
 
 
 def _check_steps(arms: pd.DataFrame) -> None:

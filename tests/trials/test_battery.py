@@ -165,7 +165,7 @@ def test_a_plan_fits_a_time_and_takes_the_first_arms(run, trial):
 def test_tables_of_a_battery_are_judged(trial):
     out, planned, _, tables = trial
     arms = read_arms(out / "arms.csv")
-    assert list(arms.columns) == COLUMNS and len(arms) == 4 * 2 * len(planned.keys)
+    assert list(arms.columns) == [*COLUMNS, "point", "begun"] and len(arms) == 4 * 2 * len(planned.keys)
     assert (arms["kind"] == "jitter").all() and set(arms["pair"]) == {"0", "1"}
     assert arms["step"].isna().all() and (arms["budget"] == 40).all()
     assert set(judge(arms).effects["verdict"]) <= {"undecided", "not evaluable"}
