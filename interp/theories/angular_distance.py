@@ -32,8 +32,8 @@ ANGULAR_DISTANCE = Theory(
         of_arms(
             theory=NAME,
             name="one_time_at_one_turning_speed",
-            statement="With updates as large for their norm as the control's, 1.15 and 0.85 times its norm take "
-            "equally long at its mean margin.",
+            statement="Turned at each step by the control's angle, 1.15 and 0.85 times its norm take equally long at its "
+            "mean margin.",
             source=SOURCE,
             statistic=EffectRatio(arm="norm-turning", dose=1.15, over="norm-turning", over_dose=0.85),
             required=SAME,
@@ -42,23 +42,24 @@ ANGULAR_DISTANCE = Theory(
             guards=(SLOWER,),
             primary=True,
             cost=4.0,
-            assumptions="A step of one angle is one step on the way, whatever the norm; what is held is the size of "
-            "the whole update, decay included.",
+            assumptions="A step of one angle is one step on the way, whatever the norm.",
             stress_test="Turning speed halved and doubled at the control's norm.",
-            does_not_show="That turning by itself brings the jump: random turning would do it then.",
+            does_not_show="That turning by itself brings the jump. Of a network whose function only scales with its "
+            "weights nothing could differ; what is tested is how far this one is from that.",
         ),
         of_arms(
             theory=NAME,
             name="turning_speed_sets_the_time",
-            statement="At the control's norms and mean margin, updates half as large take 2.5 times as many steps as "
-            "updates twice as large, or more.",
+            statement="At the control's norms and mean margin, weights that turn half as far a step take 2.5 times as "
+            "many steps as weights that turn twice as far, or more.",
             source=SOURCE,
             statistic=EffectRatio(arm="turning", dose=0.5, over="turning", over_dose=2.0),
             required=Region(low=2.5),
             rival="time: decay and the norm take their course, which is the control's in both arms",
             rival_region=Region(0.8, 1.25),
             cost=4.0,
-            assumptions="Larger updates go the same way; a rate that breaks training off would show in the checks.",
+            assumptions="Larger updates go the same way. After the control's own jump its path turns ever more slowly, "
+            "and a slow arm with it.",
             stress_test="The angle that the weights turned through up to the jump is one and the same.",
             does_not_show="That it is the angle and not the length of the way: at one norm they are the same.",
         ),

@@ -79,7 +79,7 @@ WEIGHT_NORM = Theory(
             rival_region=SAME,
             guards=(SLOWER,),
             cost=4.0,
-            assumptions="What turns is counted over all weights together.",
+            assumptions="Tensor by tensor the arms may turn by other shares of the whole.",
             stress_test="Turning speed halved and doubled at the control's norm.",
             does_not_show="What the norm does where nobody holds the turning speed: there it slows it.",
         ),
