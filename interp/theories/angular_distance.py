@@ -32,8 +32,8 @@ ANGULAR_DISTANCE = Theory(
         of_arms(
             theory=NAME,
             name="one_time_at_one_turning_speed",
-            statement="Turned at each step by the control's angle, 1.15 and 0.85 times its norm take equally long at its "
-            "mean margin.",
+            statement="Turned at each step by the control's angle, 1.15 and 0.85 times its norm take equally long at "
+            "its mean margin.",
             source=SOURCE,
             statistic=EffectRatio(arm="norm-turning", dose=1.15, over="norm-turning", over_dose=0.85),
             required=SAME,
