@@ -29,6 +29,7 @@ from interp.training.rules import (
     MatchMargin,
     Perpendicular,
     ReplayNorms,
+    ReplayTurning,
     ScaleUpdates,
     SlowGradients,
     SpectralEntropy,
@@ -44,6 +45,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "perpendicular gradient": (Perpendicular(),),
     "slow gradients": (SlowGradients(),),
     "scaled updates": (ScaleUpdates(factor=1.0),),
+    "replay of turning": (ReplayTurning(),),
     "zero-sum": (ZeroSum(),),
     "frozen embedding": (Freeze(parts=("embedding",), until=10**9),),
     "noise": (AntitheticNoise(size=1e-6),),
@@ -68,7 +70,7 @@ class Stretch:
             f"control/norm/{k}": torch.full((10**4,), float(w.detach().norm()))
             for k, w in self.weights.items()
         }
-        paths["control/margin"] = torch.ones(10**4)
+        paths |= {"control/margin": torch.ones(10**4), "control/update_norm": torch.full((10**4,), 0.03)}
         self.acting = Acting(rules, self.weights, 0, paths=Paths(paths) if rules else None, records=records)
         self.step = 0
 

@@ -525,7 +525,7 @@ def test_subnormal_gradients_are_zero_and_change_no_bit_of_the_training():
     assert all(torch.equal(w, without[name]) for name, w in plain.items())
 
 
-# The bundled run. Half an hour: pytest -m slow
+# The bundled run. Ten minutes and more: pytest -m slow
 
 
 @pytest.mark.slow
@@ -540,6 +540,11 @@ def test_mainline_trained_again_equals_the_bundled_run(tmp_path):
     same_kind = all(getattr(here, key) == getattr(session, key) for key in keys)
     if not same_kind or here.versions["torch"] != session.versions["torch"]:
         pytest.skip(f"the bundled run was made on another kind of machine: {session}")
+    once = dataclasses.replace(bundled.config, n_steps=1, schedule=make_schedule(1, [], []))
+    first = train(once, tmp_path / "once", device=session.device, threads=session.threads).history()
+    if first["train_loss"].iloc[0] != bundled.history()["train_loss"].iloc[0]:
+        # Before any update: two processors of one name may have sums in another order (docs/log.md).
+        pytest.skip("the untrained network's loss has other last bits on this processor")
     again = train(bundled.config, tmp_path / "mainline", device=session.device, threads=session.threads)
     pd.testing.assert_frame_equal(again.history(), bundled.history(), check_exact=True)
     assert again.index == bundled.index
