@@ -86,7 +86,7 @@ def predict(
         f"primary; {number_of(len(lock.arms), 'arm')} from step {lock.branch_steps[0]}, "
         f"{number_of(lock.n_pairs, 'pair')}"
     )
-    if without := [x["name"] for x in lock.run["parents"] if not x["facts"]["is_half_formed"]]:
+    if without := lock.not_half_formed:
         say(
             f"The circuit is not half formed where arms leave {', '.join(without)}: rows that take one for granted say "
             "less. Where it is: the checkpoints with the optimizer's state and a restricted loss between 1 and 2 nats."

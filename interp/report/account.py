@@ -14,9 +14,10 @@ from interp.tables.outcome import Outcome, dated, outcome
 from interp.tables.phases import can_tell, phases
 from interp.tables.transitions import Transition, transition
 from interp.theories import ALL, Lock, verdicts
-from interp.theories.arms_table import check_arms, named
+from interp.theories.arms_table import BRANCH, check_arms, named
 from interp.theories.effects import effects_and_reasons
 from interp.theories.in_words import UNDECIDED
+from interp.theories.locked_part import begun_before
 from interp.theories.scoreboard import check_levels
 from interp.theories.statistic import EVENT, THRESHOLD
 from interp.theories.verdict import Verdict
@@ -65,19 +66,12 @@ class Account:
     @property
     def n_trained(self) -> int:
         """How many branches: an arm in a pair from a branch step."""
-        return (
-            len(self.arms.drop_duplicates(["arm", "dose", "pair", "kind", "branch_step"]))
-            if len(self.arms)
-            else 0
-        )
+        return _n_branches(self.arms)
 
     @property
     def n_before_lock(self) -> int:
         """How many of them were begun before the lock was written; 0 where it is not known."""
-        if self.lock is None or "begun" not in self.arms:
-            return 0
-        older = self.arms[self.arms["begun"] < pd.Timestamp(self.lock.time)]
-        return len(older.drop_duplicates(["arm", "dose", "pair", "kind", "branch_step"]))
+        return 0 if self.lock is None else _n_branches(begun_before(self.lock, self.arms))
 
     @property
     def main_step(self) -> int:
@@ -145,6 +139,10 @@ def account(tables: Mapping[str, pd.DataFrame], about: Mapping[str, Any]) -> Acc
         moves=moves(observed, found),
         versions=about.get("versions", {}),
     )
+
+
+def _n_branches(arms: pd.DataFrame) -> int:
+    return len(arms.drop_duplicates(BRANCH)) if len(arms) else 0
 
 
 def _shown(path: str) -> str:

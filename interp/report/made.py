@@ -3,7 +3,7 @@
 from interp.ground.plain_text import number_of
 from interp.report.account import Account
 from interp.report.sentences import OBSERVED, Sentence, listed
-from interp.theories.arms_table import named
+from interp.theories.arms_table import BRANCH, named
 from interp.theories.lock import Lock
 from interp.theories.verdict import EXPLORATORY
 
@@ -41,19 +41,14 @@ def made(account: Account) -> dict[str, str]:
 
 
 def _not_half_formed(lock: Lock) -> str:
-    """Of which runs the arms leave where the circuit is not half formed; older locks do not say."""
-    parents = lock.run.get("parents", ())
-    names = [x["name"] for x in parents if not x.get("facts", {}).get("is_half_formed", True)]
+    """Of which runs the arms leave elsewhere than was meant, in words."""
+    names = lock.not_half_formed
     return f"; the circuit is not half formed there in {', '.join(names)}" if names else ""
 
 
 def _steps(account: Account) -> float:
     """Steps that were trained: each branch to its budget."""
-    return (
-        account.arms.groupby(["arm", "dose", "pair", "kind", "branch_step"], dropna=False)["budget"]
-        .max()
-        .sum()
-    )
+    return account.arms.groupby(BRANCH, dropna=False)["budget"].max().sum()
 
 
 def tried_as(account: Account) -> list[Sentence]:

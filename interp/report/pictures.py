@@ -23,7 +23,7 @@ from interp.figures import (
     verdict_legend,
 )
 from interp.report.account import Account
-from interp.theories.arms_table import named
+from interp.theories.arms_table import BRANCH, named
 from interp.theories.statistic import EVENT, THRESHOLD, DoseTrend, Equal, Statistic, arms_of
 from interp.theories.verdict import Verdict
 
@@ -118,12 +118,11 @@ def turned(account: Account) -> pd.DataFrame:
     """
     if not len(account.levels) or not len(account.arms):
         return pd.DataFrame(columns=["label", "steps", "angle"])
-    of_pair = ["arm", "dose", "pair", "kind", "branch_step"]
     arms, levels = account.arms, account.levels
     came = arms[(arms["event"] == EVENT) & (arms["threshold"] == THRESHOLD) & arms["valid"].astype(bool)]
     came = came[came["branch_step"] == account.main_step].dropna(subset=["step"])
     angle = levels[(levels["quantity"] == "angle_at_event") & levels["value"].notna()]
-    both = came.merge(angle[[*of_pair, "value"]], on=of_pair)
+    both = came.merge(angle[[*BRANCH, "value"]], on=BRANCH)
     labels = [_plain(named(arm, dose)) for arm, dose in zip(both["arm"], both["dose"], strict=True)]
     return pd.DataFrame({"label": labels, "steps": both["step"], "angle": both["value"]})
 
@@ -133,13 +132,9 @@ def scoreboard(account: Account) -> Figure:
     table = grid(account.rows)
     theories, columns = list(dict.fromkeys(table["theory"])), columns_of(table)
     width = max(style.PAGE, 1.6 + ROW * len(columns))
-    # Names stand aslant above their columns: less than 0.04 inches a letter.
-    names = 0.04 * max(map(len, columns), default=0)
-    figure, axes = style.new_figure(height=1.3 + names + ROW * max(len(theories), 3), width=width)
-    engine = figure.get_layout_engine()
-    assert engine is not None
-    # The layout keeps too little room for them.
-    engine.set(h_pad=0.12)  # type: ignore[call-arg]
+    figure, axes = style.new_figure(height=1.9 + ROW * max(len(theories), 3), width=width)
+    # The layout keeps too little room for the names, which stand aslant above their columns.
+    figure.set_layout_engine("constrained", h_pad=0.12)
     verdict_grid(table, axes[0, 0], theories=theories, columns=columns)
     verdict_legend(figure, table)
     return figure

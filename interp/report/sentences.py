@@ -149,14 +149,15 @@ def _under_what(account: Account) -> Sentence:
             EXPLORATORY,
         )
     n_primary = len(account.lock.primary)
-    locked = {(p.theory, p.name) for p in account.lock.primary}
-    is_locked = [row for row in account.rows if row.found is not None and row.status != EXPLORATORY]
-    judged = {_name(row) for row in is_locked} & locked
-    n_new = account.n_trained - account.n_before_lock
-    some = counts if not account.n_before_lock else f"{n_new} of {counts}"
-    older = (
-        "; rows about the others, which were there before, are exploratory" if account.n_before_lock else ""
-    )
+    judged = {
+        _name(row)
+        for row in account.rows
+        if row.prediction.primary and row.found is not None and row.status != EXPLORATORY
+    }
+    some, older = counts, ""
+    if n_older := account.n_before_lock:
+        some = f"{account.n_trained - n_older} of {counts}"
+        older = "; rows about the others, which were there before, are exploratory"
     return Sentence(
         f"{number_of(len(account.lock.predictions), 'prediction')}, {n_primary} of them primary, were locked "
         f"({account.lock.hash[:12]}, {account.lock.time}) before {some} were trained{older}. Of the primary ones "

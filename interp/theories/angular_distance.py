@@ -2,6 +2,7 @@
 
 from interp.theories.prediction import Guard, Theory, of_arms
 from interp.theories.statistic import EffectRatio, LevelRatio, Region, Spread
+from interp.theories.weight_norm import SAME, SLOWER
 
 NAME = "angular_distance"
 SOURCE = (
@@ -14,13 +15,6 @@ MOVES = Guard(
     region=Region(low=1.25),
     says="the arms differ in how many steps they take; else one angle says nothing",
 )
-# The effect that one turning speed is to take away.
-SLOWER = Guard(
-    statistic=EffectRatio(arm="norm-at-margin", dose=1.15, over="norm-at-margin", over_dose=0.85),
-    region=Region(low=1.25),
-    says="at their own turning speeds the arms differ in how many steps they take; else there is nothing to explain",
-)
-SAME = Region(1 / 1.15, 1.15)
 
 ANGULAR_DISTANCE = Theory(
     name=NAME,

@@ -21,6 +21,8 @@ COLUMNS = [
     *("arm", "dose", "pair", "kind", "reference", "reference_dose", "branch_step", "event", "threshold"),
     *("before", "step", "budget", "valid", "why_not"),
 ]
+# Which branch a row is of.
+BRANCH = ["arm", "dose", "pair", "kind", "branch_step"]
 # What the rows of one effect share with those of its reference, beside the pair.
 SETTING = ["branch_step", "event", "threshold"]
 

@@ -51,6 +51,12 @@ class Lock:
     hash: str
 
     @property
+    def not_half_formed(self) -> list[str]:
+        """The runs that arms leave where their circuit is not half formed; older locks do not say."""
+        parents = self.run.get("parents", ())
+        return [x["name"] for x in parents if not x.get("facts", {}).get("is_half_formed", True)]
+
+    @property
     def primary(self) -> tuple[Prediction, ...]:
         """The predictions that are corrected for their number."""
         return tuple(prediction for prediction in self.predictions if prediction.primary)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from interp.theories.arms_table import BRANCH
 from interp.theories.branch_points import MAIN_POINT
 from interp.theories.levels import is_of_event
 from interp.theories.lock import Lock
@@ -48,21 +49,17 @@ def levels_under_lock(lock: Lock, levels: pd.DataFrame, arms: pd.DataFrame | Non
     if arms is None:
         return kept
     is_main = (arms["event"] == EVENT) & np.isclose(arms["threshold"], THRESHOLD)
-    which = ["arm", "dose", "pair", "kind", "branch_step"]
-    came = kept[which].merge(arms.loc[is_main, [*which, "step"]], on=which, how="left")["step"].to_numpy()
+    came = kept[BRANCH].merge(arms.loc[is_main, [*BRANCH, "step"]], on=BRANCH, how="left")["step"].to_numpy()
     return kept.assign(value=kept["value"].mask(kept["quantity"].map(is_of_event) & (came > limits)))
 
 
-def begun_before(lock: Lock, arms: pd.DataFrame | None) -> set[str]:
-    """Arms of which a pair was begun before the lock was written; controls, which say nothing new, left out.
+def begun_before(lock: Lock, arms: pd.DataFrame) -> pd.DataFrame:
+    """The rows of branches that were begun before the lock was written.
 
     Args:
         arms: as `check_arms` returns it; of a table that does not say when its arms were begun, none was.
     """
-    if arms is None or "begun" not in arms:
-        return set()
-    is_early = (arms["begun"] < pd.Timestamp(lock.time)) & (arms["reference"] != "")
-    return {*arms.loc[is_early, "arm"]}
+    return arms[arms["begun"] < pd.Timestamp(lock.time)] if "begun" in arms else arms[:0]
 
 
 def pairs_under_lock(lock: Lock, table: pd.DataFrame) -> pd.DataFrame:
@@ -76,12 +73,9 @@ def _limits(lock: Lock, table: pd.DataFrame) -> np.ndarray:
     by_point, by_step = _budgets(lock)
     if not by_point:
         return np.full(len(table), math.inf)
-    has_points = "point" in table
+    where, budgets = ("point", by_point) if "point" in table else ("branch_step", by_step)
     limits = [
-        by_point.get((row["arm"], _dose(row), str(row["point"])), -1.0)
-        if has_points
-        else by_step.get((row["arm"], _dose(row), str(int(row["branch_step"]))), -1.0)
-        for row in table.to_dict("records")
+        budgets.get((row["arm"], _dose(row), str(row[where])), -1.0) for row in table.to_dict("records")
     ]
     return np.array(limits, dtype=float)
 

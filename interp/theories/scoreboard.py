@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from interp.theories.arms_table import check_arms
+from interp.theories.arms_table import BRANCH, check_arms
 from interp.theories.branch_points import aligned_steps
 from interp.theories.in_words import NOT_TESTABLE
 from interp.theories.lock import Lock
@@ -76,7 +76,7 @@ def verdicts(
     levels = None if levels is None else check_levels(levels).reset_index(drop=True)
     whole = (arms, levels)
     promised = whole if lock is None else _under_lock(lock, *whole)
-    early = begun_before(lock, arms) if lock else set()
+    early = _early_arms(lock, arms)
     asked = [(p, promised, lock is not None and not _was_seen(p, early)) for p in locked]
     # Locked rows first: the others take nothing from their level.
     asked.sort(key=lambda one: not one[2])
@@ -109,6 +109,14 @@ def _under_lock(lock: Lock, arms: pd.DataFrame | None, levels: pd.DataFrame | No
         None if arms is None else arms_under_lock(lock, arms),
         None if levels is None else levels_under_lock(lock, levels, arms),
     )
+
+
+def _early_arms(lock: Lock | None, arms: pd.DataFrame | None) -> set[str]:
+    """Arms of which a pair was there before the lock; controls, which change nothing, left out."""
+    if lock is None or arms is None:
+        return set()
+    older = begun_before(lock, arms)
+    return {*older.loc[older["reference"] != "", "arm"]}
 
 
 def _was_seen(prediction: Prediction, early: set[str]) -> bool:
@@ -150,11 +158,11 @@ def check_levels(levels: pd.DataFrame) -> pd.DataFrame:
             "A table of levels needs numbers in value, got texts. Leave out what was not measured."
         )
     if "point" in levels:
-        # What took no training has no point, and is no point of its own among the others.
+        # Rows without a point are no point of their own among the others.
         for part in (levels["point"].notna(), levels["point"].isna()):
             aligned = aligned_steps(levels[part], levels.loc[part, "point"].fillna(""))
             levels = levels.assign(branch_step=levels["branch_step"].mask(part, aligned))
-    is_twice = levels.duplicated(["arm", "dose", "pair", "kind", "branch_step", "quantity"])
+    is_twice = levels.duplicated([*BRANCH, "quantity"])
     if is_twice.any():
         row = levels[is_twice].iloc[0]
         raise ValueError(

@@ -23,7 +23,7 @@ from interp.training.arms import branch_of, has_shown, jittered
 from interp.training.rules import Freeze, HoldDirections
 from interp.training.rules.penalties import spectral_entropy
 from interp.trials.facts import accuracy_on_test, own_restricted_loss
-from interp.trials.outcomes import event, whole_norms
+from interp.trials.outcomes import event, main_event, whole_norms
 
 # Restricted loss of the circuit alone, nats, and test accuracy of the whole, at which cleanup is done by hand.
 CLEAN, DIRTY = 1e-2, 0.5
@@ -53,8 +53,8 @@ def levels_of(run: Run, parent: Run | None, control: Run | None = None) -> dict[
     if run.config.first_step == 0 and branch.arm.name in ("control", "random-labels"):
         values["local_complexity_descent"] = local_complexity_descent(run)
     if branch.arm.name in ("float64", "zero-sum-float32"):
-        _, step = event(run.history(), EVENT, THRESHOLD, "rise", run.config.first_step)
-        end = math.inf if step is None else run.config.first_step + step
+        step = main_event(run)
+        end = math.inf if step is None else float(step)
         values[ARM_SPIKES] = float(n_spikes(run.history(), float(run.config.first_step), end))
     if branch.arm.name.startswith("frequency-raised"):
         values["in_final_keys"] = float(raised_frequency(run) in final_keys(run))

@@ -67,12 +67,10 @@ def _until(run: Run, step: int | None) -> pd.DataFrame:
     return history if step is None else history[history["step"] <= step]
 
 
-def _norms(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Checked]:
+def _paths(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Checked]:
     yield from _below(history, "norm_error", "norm path", NORM_ERROR)
-
-
-def _turning(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Checked]:
     yield from _below(history, "turning_error", "turning path", TURNING_ERROR)
+    yield from _below(history, "margin_error", "margin path", MARGIN_ERROR)
 
 
 def _updates(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Checked]:
@@ -83,10 +81,6 @@ def _updates(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Checke
             wanted = read_paths(run).columns[f"{rule.of}/update_norm"][: len(own)].sum() * rule.factor
             found = abs(float(own.sum() / wanted) - 1) if wanted > 0 else math.inf
             yield Checked(check="updates, in sum", found=found, allowed=UPDATES, holds=found <= UPDATES)
-
-
-def _margins(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Checked]:
-    yield from _below(history, "margin_error", "margin path", MARGIN_ERROR)
 
 
 def _recovery(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Checked]:
@@ -114,10 +108,8 @@ def _recovery(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Check
 
 
 _CHECKS: tuple[Callable[[Run, Branch, pd.DataFrame], Iterator[Checked]], ...] = (
-    _norms,
-    _turning,
+    _paths,
     _updates,
-    _margins,
     _recovery,
 )
 

@@ -97,7 +97,7 @@ def check_rows(run: Run, kind: str, control: Run | None) -> list[dict[str, Any]]
     about = identity(run, kind)
     return [
         about | {"check": c.check, "found": c.found, "allowed": c.allowed, "holds": c.holds}
-        for c in manipulation_checks(run, control, _main_event(run))
+        for c in manipulation_checks(run, control, main_event(run))
     ]
 
 
@@ -107,7 +107,7 @@ def level_rows(run: Run, kind: str, control: Run | None, values: Mapping[str, fl
     failed = {
         is_at_event: [
             check.said
-            for check in manipulation_checks(run, control, _main_event(run) if is_at_event else None)
+            for check in manipulation_checks(run, control, main_event(run) if is_at_event else None)
             if not check.holds
         ]
         for is_at_event in (True, False)
@@ -120,7 +120,7 @@ def level_rows(run: Run, kind: str, control: Run | None, values: Mapping[str, fl
     ]
 
 
-def _main_event(run: Run) -> int | None:
+def main_event(run: Run) -> int | None:
     """The step of the main event."""
     first = run.config.first_step
     _, step = event(run.history(), EVENT, THRESHOLD, "rise", first)

@@ -60,16 +60,13 @@ def turning_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
     held = [("norm-turning", dose, ReplayTurning(factor=dose)) for dose in DOSES]
     changed = [("turning", dose, ReplayTurning(speed=dose)) for dose in SPEEDS]
     return [
-        after(
-            "control",
-            Arm(name=name, dose=dose, rules=(turning, MatchMargin())),
-        )
+        after("control", Arm(name=name, dose=dose, rules=(turning, MatchMargin())))
         for name, dose, turning in (*held, *changed)
     ]
 
 
 def norm_rate_arms(run: Run, facts: Facts, seed: int) -> list[Planned]:
-    """The same with the learning rate scaled like the norm: as large an angle at each step."""
+    """The same with updates scaled like the norm: more nearly as large an angle at each step."""
     return [
         after(
             "control",
