@@ -44,7 +44,7 @@ from benchmarks.fault_parts.trials import Row, Trial, failures, sampled, table, 
 PARTS = ("kills", "operations", "files", "hostile", "json", "arguments", "races")
 # At most so many trials of a kind.
 SCALES = {
-    "sample": {"kills": 1, "operations": 2, "files": 1, "hostile": 1, "json": 1, "arguments": 2, "races": 1},
+    "sample": {"kills": 1, "operations": 2, "files": 1, "hostile": 1, "json": 1, "arguments": 1, "races": 1},
     "small": {"kills": 4, "operations": 6, "files": 5, "hostile": 4, "json": 40, "arguments": 20, "races": 2},
     "large": {
         "kills": 40,

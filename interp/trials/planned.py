@@ -70,9 +70,9 @@ GROUPS: dict[tuple[str, ...], Callable[[Run, Facts, int], list[Planned]]] = {
     ("readout-first", "readout-first-reset", "readout-first-radial"): read_out_arms,
     (
         "slow-gradient",
+        "slow-gradient-rate",
         "slow-gradient-shuffled",
         "slow-gradient-subtracted",
-        "slow-gradient-rate",
     ): slow_gradient_arms,
     ("entropy-penalty", "random-penalty"): entropy_arms,
     ("noise", "antithetic-noise"): noise_arms,

@@ -315,7 +315,7 @@ def test_killed_at_random_moments_equals_uninterrupted(tmp_path, changes):
     config = tiny_config(300, **changes, schedule=make_schedule(300, ["every:20"], ["every:100"]))
     path, delays = tmp_path / "killed", random.Random(0)
     kills = 0
-    while kills < 6:
+    while kills < 4:
         process = start(path, config)
         n_sessions = kills if kills and (path / "run.json").exists() else 0
 
