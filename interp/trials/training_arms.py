@@ -42,8 +42,8 @@ NOISE_DOSES = (0.3, 1.0, 3.0)
 SPEEDS = (0.5, 2.0)
 # Of the critical size of the train set.
 SHRUNK = (0.5, 1.5)
-# Of the gradient of the loss where arms branch: as large is the penalty's there. The loss's shrinks along the plateau and
-# the penalty's does not: from a tenth on it undoes memorization (docs/log.md).
+# Of the gradient of the loss where arms branch: as large is the penalty's there. That of the loss shrinks along the
+# plateau and the penalty's does not: from a tenth on it may undo memorization (docs/log.md).
 PENALTY_SHARE = 0.03
 
 
