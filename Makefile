@@ -16,13 +16,13 @@ explain: $(READY)
 	@$(BIN)/python analyses/explain.py --draw-only $(ARGS)
 
 test: $(READY)
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest -q -n $(JOBS)
 
 slow: $(READY)
 	$(BIN)/python -m pytest -q -m slow $(ARGS)

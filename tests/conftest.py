@@ -21,15 +21,6 @@ settings.register_profile("grokscope", deadline=None, derandomize=True, database
 settings.load_profile("grokscope")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Tests that share what their module makes go to one worker (`--dist loadgroup`), or each would make it anew."""
-    for item in items:
-        definitions = getattr(item, "_fixtureinfo", None) and item._fixtureinfo.name2fixturedefs.values()
-        if any(definition.scope == "module" for found in definitions or () for definition in found):
-            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def users_cache(tmp_path_factory):
     """Tables of runs opened in place are kept here, and not where the user's own are."""
