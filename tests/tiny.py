@@ -68,9 +68,9 @@ def train_in_process(
     Args:
         largest_file: bytes that a file may have, as on a disk that is full beyond them.
     """
-    from interp.training import loop
+    from interp.training import member
 
-    loop.SECONDS_BETWEEN_STATES = seconds_between_states
+    member.SECONDS_BETWEEN_STATES = seconds_between_states
     if largest_file is not None:
         import resource
 

@@ -101,15 +101,15 @@ def stopped(arguments: list[str], step: int) -> None:
     """Train, with a real signal to stop in the moment after this step was saved."""
     from benchmarks.fault_parts.processes import command
 
-    loop = import_module("interp.training.loop")
-    save_checkpoint = loop.save_checkpoint
+    member = import_module("interp.training.member")
+    save_checkpoint = member.save_checkpoint
 
     def save(run: Any, at: int, *rest: Any) -> None:
         save_checkpoint(run, at, *rest)
         if at == step:
             signal.raise_signal(signal.SIGINT)
 
-    loop.save_checkpoint = save
+    member.save_checkpoint = save
     command(*arguments)()
 
 

@@ -66,7 +66,7 @@ def _done_before(job: Job, n: int, folder: Path) -> int:
     from benchmarks.fault_parts.staged import killed_at
 
     # After every step, or how many there are would depend on the time.
-    import_module("interp.training.loop").SECONDS_BETWEEN_STATES = -1.0
+    import_module("interp.training.member").SECONDS_BETWEEN_STATES = -1.0
     with killed_at(n, folder, lambda what: os.kill(os.getpid(), signal.SIGKILL)) as done_before:
         if code := job.act(folder):
             raise Failed(f"exit code {code} although nothing disturbed it")

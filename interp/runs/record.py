@@ -34,6 +34,7 @@ class Session:
         versions: of the packages that decide numbers, by name.
         commit: that of this package's source, None outside a repository.
         extended_from: the steps that the run was to have before, where this session made it longer.
+        stack: runs that were trained with it as one tensor program, itself included; None where it was alone.
     """
 
     __pydantic_config__ = _NO_OTHERS
@@ -48,6 +49,7 @@ class Session:
     versions: Mapping[str, str]
     commit: str | None
     extended_from: pydantic.StrictInt | None = None
+    stack: pydantic.StrictInt | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +180,7 @@ def record_to_json(record: RunRecord) -> dict[str, Any]:
     if not record.is_own:
         left_out.add("sessions")
     for session in value["sessions"]:
-        if session["extended_from"] is None:
-            del session["extended_from"]
+        for name in ("extended_from", "stack"):
+            if session[name] is None:
+                del session[name]
     return {name: v for name, v in value.items() if name not in left_out}

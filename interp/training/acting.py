@@ -3,9 +3,7 @@
 A run without rules takes none of these places: its numbers are those of a loop that knows no rules.
 """
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -76,38 +74,54 @@ class Acting:
             loss = loss if penalty is None else loss + penalty
         return loss
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether an update is the optimizer's alone, and nothing of it is recorded."""
+        return not self.rules and not self.records
+
     def update(self, optimizer: Optimizer, weights: Weights, now: Now) -> None:
         """The optimizer's step, with what the rules do to gradients and weights."""
-        if not self.rules and not self.records:
+        if self.is_idle:
             optimizer.step(now.step)
             return
-        self._act_on_gradients(optimizer, weights, now)
-        before = {name: w.detach().clone() for name, w in weights.items()} if self._looks_back else {}
+        if self.rules:
+            given = {name: w.grad for name, w in weights.items() if w.grad is not None}
+            gradients = self.gradients(given, weights, optimizer.forget, now)
+            for name, w in weights.items():
+                w.grad = gradients.get(name)
+        before = self.before(weights)
         optimizer.step(now.step)
-        self._act_on_weights(before, weights, now)
-        if self.records:
-            now.records["update_norm"] = update_norm(before, detached(weights))
+        self.updated(before, weights, now)
 
-    def _act_on_gradients(self, optimizer: Optimizer, weights: Weights, now: Now) -> None:
-        if not self.rules:
-            return
-        current = detached(weights)
-        gradients = {name: w.grad for name, w in weights.items() if w.grad is not None}
-        names = tuple(weights)
+    def gradients(
+        self, gradients: Weights, weights: Weights, forget: Callable[[Iterable[str]], None], now: Now
+    ) -> Weights:
+        """What the optimizer sees; a weight that has no gradient there is not updated.
+
+        Args:
+            forget: sets the moments of weights back to zero.
+        """
+        current, names = detached(weights), tuple(weights)
         for rule, memory in zip(self.rules, self.memory, strict=True):
             gradients = rule.gradients(gradients, current, memory, now)
-            optimizer.forget(rule.forgets(names, now))
-        for name, w in weights.items():
-            w.grad = gradients.get(name)
+            forget(rule.forgets(names, now))
+        return gradients
+
+    def before(self, weights: Weights) -> Weights:
+        """The weights as they are before the update, where something looks back at them."""
+        return {name: w.detach().clone() for name, w in weights.items()} if self._looks_back else {}
 
     @torch.no_grad()
-    def _act_on_weights(self, before: Weights, weights: Weights, now: Now) -> None:
+    def updated(self, before: Weights, weights: Weights, now: Now) -> None:
+        """Change the weights after the optimizer's step, in place, and record how far they went."""
         after = detached(weights)
         for rule, memory in zip(self.rules, self.memory, strict=True):
             after = rule.updated(before, after, memory, now)
         for name, w in weights.items():
             if after[name] is not w and after[name].data_ptr() != w.data_ptr():
                 w.copy_(after[name])
+        if self.records:
+            now.records["update_norm"] = update_norm(before, detached(weights))
 
     def norms(self, weights: Weights) -> dict[str, float]:
         """The norm of each tensor, for the row of a step; none where nothing is recorded."""
@@ -164,8 +178,3 @@ def split_state(state: Weights | None) -> tuple[Weights | None, Weights]:
 def recorded(now: Now) -> dict[str, float]:
     """What was recorded of a step, as numbers."""
     return {name: float(x) for name, x in now.records.items()}
-
-
-def is_finite(row: Mapping[str, Any]) -> bool:
-    """Whether the loss of a step is a number."""
-    return math.isfinite(row.get("objective", row["train_loss"]))

@@ -74,11 +74,40 @@ def branch(
             directory holds something, or a path that a rule follows is not there.
         ValueError: if the arm makes no sense on this run, or its settings lead nowhere.
     """
-    path = Path(path).expanduser().resolve()
-    check_unused(path)
     device = device or run.record.device or "cpu"
     threads = threads or run.record.threads or torch.get_num_threads()
     check_device(device)
+    made = begin_branch(
+        run, path, at=at, budget=budget, arm=arm, pair=pair, jitter=jitter, until=until, follows=follows,
+        recipe=recipe, save=save, save_optimizer=save_optimizer,
+    )  # fmt: skip
+    with lock(made.path):
+        begun = made.checkpoint(at)
+        return continue_run(made, at, begun.weights, begun.optimizer, device, threads)
+
+
+def begin_branch(
+    run: Run,
+    path: str | os.PathLike,
+    *,
+    at: int,
+    budget: int,
+    arm: Arm = CONTROL,
+    pair: str = "0",
+    jitter: int | None = None,
+    until: Until | None = None,
+    follows: Mapping[str, Run] | None = None,
+    recipe: Recipe | None = None,
+    save: Iterable[str | int] = (),
+    save_optimizer: Iterable[str | int] = (),
+) -> Run:
+    """The directory of a branch that has not been trained yet, for `interp.training.stacked.train_stack` or `resume`.
+
+    Args, Raises:
+        as `branch`.
+    """
+    path = Path(path).expanduser().resolve()
+    check_unused(path)
     start = start_of(run, at, arm, recipe)
     task = edited_task(run.task, arm.data)
     planned = _recipe(run, task, at, budget, arm, recipe, save, save_optimizer)
@@ -97,10 +126,7 @@ def branch(
             follows or {},
         )
         put_in_place(folder / path.name, path)
-    with lock(path):
-        made = open_run(path)
-        begun = made.checkpoint(at)
-        return continue_run(made, at, begun.weights, begun.optimizer, device, threads)
+    return open_run(path)
 
 
 def extend(
@@ -261,7 +287,7 @@ def _begin(
 ) -> None:
     """The directory of a branch that has not been trained yet: config, data, start and the paths that it follows."""
     record = RunRecord(
-        status="interrupted",
+        status="running",
         unit="step",
         created=now(),
         forward_path=path_for(recipe.model, task.questions),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from interp.networks import objective
 from interp.networks.answers import answer_logits
 from interp.networks.config import Weights
 from interp.runs.config import Recipe
-from interp.tasks.task import Task
+from interp.tasks.task import Questions, Task
 
 
 class Data:
@@ -23,9 +24,17 @@ class Data:
         self.model = recipe.model
         self.batch_size, self.batch_seed = recipe.optimizer.batch_size, recipe.optimizer.batch_seed
         self.train, self.test = (task.of_split(split).to(device) for split in ("train", "test"))
-        self.train_logits = answer_logits(recipe.model, self.train)
-        self.test_logits = answer_logits(recipe.model, self.test)
         self._epoch, self._order = -1, torch.empty(0)
+
+    @cached_property
+    def train_logits(self) -> Callable[[Weights], Tensor]:
+        """From weights to the logits of all train questions."""
+        return answer_logits(self.model, self.train)
+
+    @cached_property
+    def test_logits(self) -> Callable[[Weights], Tensor]:
+        """From weights to the logits of all test questions."""
+        return answer_logits(self.model, self.test)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """What training minimises."""
@@ -33,16 +42,22 @@ class Data:
 
     def batch(self, step: int) -> tuple[Callable[[Weights], Tensor], Tensor]:
         """Logits function and labels of the examples of this step; its gradients are without subnormal numbers."""
+        part = self.part(step)
+        if part is self.train:
+            return _for_training(self.train_logits), self.train.labels
+        return _for_training(answer_logits(self.model, part)), part.labels
+
+    def part(self, step: int) -> Questions:
+        """The train questions of this step, which are all of them unless there are mini-batches."""
         n = len(self.train.inputs)
         if self.batch_size is None or self.batch_size >= n:
-            return _for_training(self.train_logits), self.train.labels
+            return self.train
         per_epoch = math.ceil(n / self.batch_size)
         epoch, i = divmod(step, per_epoch)
         if epoch != self._epoch:
             order = np.random.default_rng([self.batch_seed, epoch]).permutation(n)
             self._epoch, self._order = epoch, torch.from_numpy(order).to(self.train.labels.device)
-        part = self.train.of(self._order[i * self.batch_size : (i + 1) * self.batch_size])
-        return _for_training(answer_logits(self.model, part)), part.labels
+        return self.train.of(self._order[i * self.batch_size : (i + 1) * self.batch_size])
 
     @torch.no_grad()
     def evaluate(self, weights: Weights, full_batch_logits: Tensor | None = None) -> dict[str, float]:
@@ -55,21 +70,21 @@ class Data:
         return {f"{split}_{name}": x for split, found in by_split.items() for name, x in found.items()}
 
 
-def _for_training(logits_of: Callable[[Weights], Tensor]) -> Callable[[Weights], Tensor]:
-    """The function with subnormal gradients of its logits taken for zero, which changes no bit of what they add up to.
+def without_subnormal(gradient: Tensor) -> Tensor:
+    """A gradient of logits with subnormal numbers taken for zero, which changes no bit of what they add up to.
 
     Once a network is sure of its train rows, many of them lie below 1.2e-38, and arithmetic with such a number takes a
     processor a hundred times as long: three times the whole backward pass (docs/log.md). To flush them in the
     processor (torch.set_flush_denormal) reaches one thread alone.
     """
+    return hardshrink(gradient, torch.finfo(gradient.dtype).tiny)
 
-    def without(gradient: Tensor) -> Tensor:
-        return hardshrink(gradient, torch.finfo(gradient.dtype).tiny)
 
+def _for_training(logits_of: Callable[[Weights], Tensor]) -> Callable[[Weights], Tensor]:
     def logits(weights: Weights) -> Tensor:
         found = logits_of(weights)
         if found.requires_grad:
-            found.register_hook(without)
+            found.register_hook(without_subnormal)
         return found
 
     return logits

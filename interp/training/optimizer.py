@@ -1,12 +1,33 @@
 """torch's optimizer with its state by parameter name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from interp.networks.config import Weights
 from interp.runs.config import OptimizerConfig
+
+
+def learning_rate(config: OptimizerConfig, step: int) -> float:
+    """That of this update, which grows during the warm-up."""
+    warmup = config.warmup_steps
+    return config.lr * (min(step / warmup, 1.0) if warmup else 1.0)
+
+
+def below_eps(config: OptimizerConfig, state: Mapping[str, Any]) -> tuple[int, int]:
+    """How many entries have a root mean squared gradient below Adam's eps, and of how many it is known.
+
+    Args:
+        state: torch's, of one parameter.
+    """
+    if "exp_avg_sq" not in state or not float(state["step"]):
+        return 0, 0
+    correction = 1 - config.betas[1] ** float(state["step"])
+    limit = torch.tensor(config.eps, dtype=torch.float64).square() * correction
+    # Not of the moment in float32, where a square of 1e-25 is zero.
+    return int((state["exp_avg_sq"].cpu().double() < limit).sum()), state["exp_avg_sq"].numel()
 
 
 class Optimizer:
@@ -35,9 +56,8 @@ class Optimizer:
             self.torch.state[weights[name]][kind_of_state] = tensor.to(weights[name].device)
 
     def step(self, step: int) -> None:
-        warmup = self.config.warmup_steps
         for group in self.torch.param_groups:
-            group["lr"] = self.config.lr * (min(step / warmup, 1.0) if warmup else 1.0)
+            group["lr"] = learning_rate(self.config, step)
         self.torch.step()
         self.torch.zero_grad(set_to_none=True)
 
@@ -53,17 +73,9 @@ class Optimizer:
 
         Nan where there is no such moment: before the first step, and of SGD.
         """
-        below = n = 0
-        for weight in self.weights.values():
-            state = self.torch.state[weight]
-            if "exp_avg_sq" not in state or not float(state["step"]):
-                continue
-            correction = 1 - self.config.betas[1] ** float(state["step"])
-            limit = torch.tensor(self.config.eps, dtype=torch.float64).square() * correction
-            # Not of the moment in float32, where a square of 1e-25 is zero.
-            below += int((state["exp_avg_sq"].cpu().double() < limit).sum())
-            n += weight.numel()
-        return below / n if n else float("nan")
+        counted = [below_eps(self.config, self.torch.state[weight]) for weight in self.weights.values()]
+        n = sum(n for _, n in counted)
+        return sum(below for below, _ in counted) / n if n else float("nan")
 
     def state(self) -> Weights:
         return {

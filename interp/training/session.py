@@ -19,8 +19,10 @@ from interp.runs.record import Session
 from interp.runs.tensor_files import RunError
 
 
-def session_record(step: int, device: str, extended_from: int | None = None) -> Session:
-    """Where and with what this stretch of training runs."""
+def session_record(
+    step: int, device: str, extended_from: int | None = None, stack: int | None = None
+) -> Session:
+    """Where and with what this stretch of training runs; in a stack of so many, None for a run alone."""
     return Session(
         from_step=step,
         extended_from=extended_from,
@@ -32,6 +34,7 @@ def session_record(step: int, device: str, extended_from: int | None = None) -> 
         platform=platform.platform(),
         versions=versions(),
         commit=commit(),
+        stack=stack,
     )
 
 

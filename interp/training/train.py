@@ -22,6 +22,7 @@ from interp.runs.record import RunRecord
 from interp.runs.run import Checkpoint, Run, open_run
 from interp.runs.saving import check_unused, create_run, read_latest, save_latest
 from interp.runs.tensor_files import RunError
+from interp.tasks.task import Task
 from interp.training.arms import has_shown
 from interp.training.extension import check_longer, end_state, longer, without_until
 from interp.training.loop import continue_run
@@ -52,11 +53,26 @@ def train(
     check_start(recipe, path, device)  # before the lock makes a file there
     # What cannot be made leaves no directory behind.
     task, weights = recipe.task.task(), initial_weights(recipe.model, recipe.seed)
-    forward_path = path_for(recipe.model, task.questions)
     with lock(Path(path)):
-        record = RunRecord(status="running", unit="step", created=now(), forward_path=forward_path)
-        run = create_run(Path(path), recipe.config(), record, task)
-        return continue_run(run, 0, weights, None, device, threads)
+        return continue_run(_begun(recipe, task, path), 0, weights, None, device, threads)
+
+
+def begin(recipe: Recipe, path: str | os.PathLike) -> Run:
+    """The directory of a run that has not been trained yet, for `interp.training.stacked.train_stack` or `resume`.
+
+    Raises:
+        ValueError, RunError: as `train`.
+    """
+    check_start(recipe, path, "cpu")
+    task = recipe.task.task()
+    with lock(Path(path)):
+        return _begun(recipe, task, path)
+
+
+def _begun(recipe: Recipe, task: Task, path: str | os.PathLike) -> Run:
+    forward_path = path_for(recipe.model, task.questions)
+    record = RunRecord(status="running", unit="step", created=now(), forward_path=forward_path)
+    return create_run(Path(path), recipe.config(), record, task)
 
 
 def check_start(recipe: Recipe, path: str | os.PathLike, device: str) -> None:
@@ -99,16 +115,7 @@ def resume(
     """
     with lock(open_run(path).path):
         run = open_run(path)  # again: another trainer may have ended just before the lock was free
-        if not run.record.is_own:
-            raise RunError(
-                f"Run {run.name!r} was not trained by grokscope and cannot be continued: {run.record.status}."
-            )
-        try:
-            run.config.recipe()
-        except ValueError as error:
-            raise RunError(f"{run.path / 'run.json'} does not say all that resume needs. {error}") from error
-        for folder in ("steps", "optimizer"):
-            within(run.path, run.path / folder / "a file")
+        check_own(run)
         check_longer(run, n_steps, checkpoint_steps, optimizer_steps)
         remove_leftovers(run.path)
         device = device or run.record.device or "cpu"
@@ -133,6 +140,25 @@ def resume(
         return continue_run(
             run, state.step, state.weights, state.optimizer, device, threads, extended_from=extended_from
         )
+
+
+def check_own(run: Run) -> None:
+    """Refuse unless training of this run can go on here.
+
+    Raises:
+        RunError: if it was not trained here, or its config lacks a part.
+        OSError: if a folder in it is a link that leads out of it.
+    """
+    if not run.record.is_own:
+        raise RunError(
+            f"Run {run.name!r} was not trained by grokscope and cannot be continued: {run.record.status}."
+        )
+    try:
+        run.config.recipe()
+    except ValueError as error:
+        raise RunError(f"{run.path / 'run.json'} does not say all that resume needs. {error}") from error
+    for folder in ("steps", "optimizer"):
+        within(run.path, run.path / folder / "a file")
 
 
 def resume_state(run: Run) -> Checkpoint:

@@ -29,7 +29,7 @@ from interp.runs.saving import (
 )
 from interp.runs.schedule import Schedule, make_schedule
 from interp.runs.task_file import task_bytes
-from interp.training import loop
+from interp.training import member
 from interp.training.train import resume, train
 from tests.tiny import tiny_config
 
@@ -299,7 +299,7 @@ def test_a_trainer_killed_before_its_first_state_goes_on_from_its_last_optimizer
         save_checkpoint(run, step, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "save_checkpoint", killed)
+        patch.setattr(member, "save_checkpoint", killed)
         with pytest.raises(Killed):
             train(config, tmp_path / "r", threads=1)
     assert not (tmp_path / "r" / "latest.safetensors").exists()

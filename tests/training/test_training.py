@@ -24,7 +24,7 @@ from interp.runs.run import open_run
 from interp.runs.saving import create_run, read_latest, save_history
 from interp.runs.schedule import make_schedule
 from interp.runs.tensor_files import RunError
-from interp.training import loop
+from interp.training import member
 from interp.training.data import Data
 from interp.training.optimizer import Optimizer
 from interp.training.session import session_record
@@ -59,7 +59,7 @@ def stop_at(monkeypatch, step, number=signal.SIGINT):
         if at == step:
             signal.raise_signal(number)
 
-    monkeypatch.setattr(loop, "save_checkpoint", save_checkpoint)
+    monkeypatch.setattr(member, "save_checkpoint", save_checkpoint)
 
 
 # What it computes.
