@@ -4,7 +4,8 @@ Checkpoints of a long training run are loaded into hooked models, and probes tra
 patterns and weight norms along them. Tensors on one side, tables on the other, one door between:
 
     ABOVE BOTH WINGS
-     2  commands/       the command line, one file a subcommand
+     3  commands/       the command line, one file a subcommand
+     2  sweeps/         many runs: a grid of recipes, its workers, the table over all of them
      1  trials/         theories on trial: predictions locked, arms trained, outcomes gathered
      0  analyses/       a question a file: checkpoints -> tables -> a figure and the answer in numbers
 
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from interp.measurement.measure import measure
     from interp.sources import import_run
     from interp.sources.opening import open_run
+    from interp.sweeps.opened import open_sweep
+    from interp.sweeps.sweep import sweep
     from interp.theories.judging import judge
     from interp.training.branches import branch
     from interp.training.train import resume, train
@@ -58,8 +61,10 @@ __all__ = [
     "measure",
     "memorization",
     "open_run",
+    "open_sweep",
     "phases",
     "resume",
+    "sweep",
     "train",
 ]
 
@@ -70,6 +75,8 @@ _HOME = {
     "branch": "interp.training.branches",
     "measure": "interp.measurement.measure",
     "import_run": "interp.sources",
+    "sweep": "interp.sweeps.sweep",
+    "open_sweep": "interp.sweeps.opened",
     "judge": "interp.theories.judging",
     "phases": "interp.analyses.of_run",
     "memorization": "interp.analyses.of_run",

@@ -25,14 +25,14 @@ FLOORS: dict[str, tuple[str, int]] = {
     "checks": (TENSOR, 8),
     "probes": (TENSOR, 9),
     "measurement": (TENSOR, 10),
-    "sweeps": (TENSOR, 11),
     "tables": (TABLE, 0),
     "figures": (TABLE, 1),
     "theories": (TABLE, 2),
     "report": (TABLE, 3),
     "analyses": (ABOVE, 0),
     "trials": (ABOVE, 1),
-    "commands": (ABOVE, 2),
+    "sweeps": (ABOVE, 2),
+    "commands": (ABOVE, 3),
 }
 
 LOADS_TRANSFORMER_LENS = {"interp.networks.hooked", "interp.networks.bridge"}
@@ -248,7 +248,7 @@ def test_the_map_shows_every_folder_on_its_floor():
         (
             "interp/analyses/one.py",
             "def f():\n    from interp.commands.train import train",
-            "interp.analyses.one (floor 0) imports interp.commands.train (floor 2)",
+            "interp.analyses.one (floor 0) imports interp.commands.train (floor 3)",
         ),
         (
             "interp/theories/one.py",

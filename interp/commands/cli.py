@@ -18,6 +18,7 @@ from interp.commands.judge import judge
 from interp.commands.measure import measure
 from interp.commands.predict import predict
 from interp.commands.report import report
+from interp.commands.sweep import sweep
 from interp.commands.train import resume, train
 from interp.commands.verify import verify
 from interp.ground.memory import is_out_of_memory
@@ -85,6 +86,7 @@ app.command()(predict)
 app.command()(battery)
 app.command()(judge)
 app.command()(report)
+app.command()(sweep)
 
 
 def main() -> None:

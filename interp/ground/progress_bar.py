@@ -16,8 +16,8 @@ NARROW = 80
 _listener: Callable[[dict[str, Any]], None] | None = None
 
 
-def tell(listener: Callable[[dict[str, Any]], None]) -> None:
-    """From now on displays of this process draw nothing and tell this function their fields."""
+def tell(listener: Callable[[dict[str, Any]], None] | None) -> None:
+    """From now on displays of this process draw nothing and tell this function their fields; None: they draw again."""
     global _listener
     _listener = listener
 

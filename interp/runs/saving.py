@@ -175,9 +175,10 @@ def save_checkpoints(run: Run, checkpoints: Iterable[tuple[int, Weights]]) -> No
 
 
 def write_index(run: Run) -> None:
-    """Write index.json as `run.index` has it, sorted by step."""
+    """Write index.json as `run.index` has it, sorted by step, a line a step: indented it takes four times as long."""
     run.index = dict(sorted(run.index.items()))
-    write_json(run.path / "index.json", {str(step): entry for step, entry in run.index.items()})
+    lines = ",\n".join(f'"{step}": {json.dumps(entry, allow_nan=False)}' for step, entry in run.index.items())
+    write_bytes(run.path / "index.json", f"{{\n{lines}\n}}\n".encode())
 
 
 def save_history(run: Run, table: "pd.DataFrame") -> None:

@@ -168,23 +168,27 @@ class Stack:
 
     def update(self, now: Sequence[Now]) -> None:
         """The optimizers' step, with what the rules do to gradients and weights."""
-        left_out: list[Collection[str]] = []
-        before: list[Weights] = []
-        for i, member in enumerate(self.members):
-            acting, weights = member.acting, self.weights(i)
-            before.append(acting.before(weights))
-            left_out.append(())
-            if acting.rules:
-                given = self._layout.of_row(self._gradients[i])
-                changed = acting.gradients(given, weights, partial(self._optimizer.forget, i), now[i])
-                for name in changed.keys() & given.keys():
-                    if changed[name] is not given[name]:
-                        given[name].copy_(changed[name])
-                left_out[-1] = given.keys() - changed.keys()
+        left_out: list[Collection[str]] = [()] * len(self.members)
+        # Most runs have no rules and record nothing: no view of their weights is made.
+        acting = {i: member.acting for i, member in enumerate(self.members) if not member.acting.is_idle}
+        before = {}
+        for i, one in acting.items():
+            before[i] = one.before(self.weights(i))
+            if one.rules:
+                left_out[i] = self._act_on_gradients(i, now[i])
         self._optimizer.step([member.step for member in self.members], left_out)
-        for i, member in enumerate(self.members):
-            if not member.acting.is_idle:
-                member.acting.updated(before[i], self.weights(i), now[i])
+        for i, one in acting.items():
+            one.updated(before[i], self.weights(i), now[i])
+
+    def _act_on_gradients(self, i: int, now: Now) -> Collection[str]:
+        """Let a member's rules change its gradient, in place; the weights that are left out of this update."""
+        given = self._layout.of_row(self._gradients[i])
+        forget = partial(self._optimizer.forget, i)
+        changed = self.members[i].acting.gradients(given, self.weights(i), forget, now)
+        for name in changed.keys() & given.keys():
+            if changed[name] is not given[name]:
+                given[name].copy_(changed[name])
+        return given.keys() - changed.keys()
 
     def _ordinary_gradients(self, now: Sequence[Now], scores: bool) -> tuple[list[float], list[Row]]:
         head = self._heads["train"]

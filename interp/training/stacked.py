@@ -44,7 +44,11 @@ class MemberEnd:
 
 
 def train_stack(
-    paths: Sequence[str | Path], *, device: str = "cpu", threads: int | None = None
+    paths: Sequence[str | Path],
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> list[MemberEnd]:
     """Train runs to their last steps as one stack, each from its latest state.
 
@@ -55,6 +59,7 @@ def train_stack(
         paths: directories of runs that were begun (`interp.training.train.begin`), interrupted or killed, of one
             architecture (`interp.training.stack.check_alike`). Those that are complete or diverged stay as they are.
         device, threads: as `interp.training.train.train`.
+        is_over: asked after each step; once it says so, all is saved as after Ctrl-C.
 
     Returns:
         What became of each, in the order given.
@@ -78,7 +83,7 @@ def train_stack(
             else:
                 starts.append((path, *start))
         if starts:
-            ends |= _train(starts, device)
+            ends |= _train(starts, device, is_over)
     return [ends[path] for path in map(Path, paths)]
 
 
@@ -97,7 +102,9 @@ def _start(path: Path, locks: ExitStack) -> tuple[Run, Checkpoint] | MemberEnd:
     return run, state
 
 
-def _train(starts: Sequence[tuple[Path, Run, Checkpoint]], device: str) -> dict[Path, MemberEnd]:
+def _train(
+    starts: Sequence[tuple[Path, Run, Checkpoint]], device: str, is_over: Callable[[], bool]
+) -> dict[Path, MemberEnd]:
     stack = Stack.of([(run, state) for _, run, state in starts], device)
     path_of = {id(run): path for path, run, _ in starts}
     ends: dict[Path, MemberEnd] = {}
@@ -114,7 +121,7 @@ def _train(starts: Sequence[tuple[Path, Run, Checkpoint]], device: str) -> dict[
 
     try:
         with signals() as stop_requested:
-            _loop(stack, end, stop_requested)
+            _loop(stack, end, lambda: stop_requested() or is_over())
     finally:
         # Whatever ended the stack: what is not said to be done goes on from its last state.
         for path, run, _ in starts:
@@ -169,7 +176,9 @@ def _stepped(stack: Stack, end: Callable[..., None], display: "_Display") -> set
     objectives, scores = stack.gradients(now, scores=is_evaluated)
     rows: list[Row] = []
     for i, (member, objective) in enumerate(zip(stack.members, objectives, strict=True)):
-        row = {"step": member.step, **member.losses(objective), **member.acting.norms(stack.weights(i))}
+        row = {"step": member.step, **member.losses(objective)}
+        if member.acting.records:
+            row |= member.acting.norms(stack.weights(i))
         if member.is_evaluated:
             row |= scores[i]
             if member.acting.records:

@@ -1,0 +1,264 @@
+"""Many runs from one recipe: planned, trained on the cores of this machine, and read back as tables.
+
+>>> from interp.runs.presets import mainline, variation                                      # doctest: +SKIP
+>>> base = variation(mainline(5000), task={"p": 23}, model={"d_model": 64, "d_mlp": 256})    # doctest: +SKIP
+>>> done = sweep("sweeps/decay", base, {"optimizer.weight_decay": [0.3, 1.0]}, seeds=8)      # doctest: +SKIP
+>>> done.runs[["optimizer.weight_decay", "seed", "grokking_step"]]                           # doctest: +SKIP
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+
+import filelock
+
+from interp.networks.config import parameter_shapes
+from interp.networks.devices import check_device
+from interp.runs.config import Recipe
+from interp.runs.locks import run_lock
+from interp.runs.run import open_run
+from interp.runs.schedule import Schedule
+from interp.sweeps.grid import MANY, Over, Planned, n_runs, planned_runs
+from interp.sweeps.kept import Keep, check_keep
+from interp.sweeps.local import locally
+from interp.sweeps.opened import Sweep
+from interp.sweeps.plan_file import RUNS, write_plan
+from interp.sweeps.table import read_runs, row_of, rows_of, runs_table, write_runs
+from interp.sweeps.units import Unit, units
+from interp.sweeps.working import STOP, Work, measured_file
+from interp.training.sizes import check_sizes
+from interp.training.stacked import MemberEnd
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is left of a sweep to be trained, before it starts.
+
+    Attributes:
+        n_runs: of the sweep; n_left of them are not done.
+        seconds: wall time, from a few timed steps, with all cores at work and nothing else running.
+        bytes: of disk when it is done; `bytes_at_once` more meanwhile.
+        stacks: sizes of the stacks, largest first.
+    """
+
+    n_runs: int
+    n_left: int
+    seconds: float
+    bytes: int
+    bytes_at_once: int
+    stacks: tuple[int, ...]
+
+
+def sweep(
+    path: str | os.PathLike,
+    base: Recipe,
+    over: Over = {},  # noqa: B006
+    *,
+    seeds: int | Sequence[int] | None = None,
+    keep: Keep = "all",
+    probes: Sequence[str] = (),
+    refit: bool = True,
+    n_processes: int | None = None,
+    stack: int | None = None,
+    device: str = "cpu",
+    confirmed: bool = False,
+    typed: Mapping[str, str] | None = None,
+    on_estimate: Callable[["Estimate"], object] | None = None,
+) -> Sweep:
+    """Train every run of a grid or list, and gather them in one table.
+
+    Called again it goes on: runs that are done are skipped, those that were begun are resumed. Runs that fail do not
+    stop the others; the table says why. Ctrl-C saves all that are at work.
+
+    Args:
+        path: the sweep's folder: runs in `runs/`, the table `runs.parquet`, what was measured in `measured/`.
+        base: from which the runs differ.
+        over: values by the path of a field, every combination of which is a run; or a list of the fields of each run.
+        seeds: replicates: how many (seeds 0, 1, ...), or which. A replicate has this seed for its initialization, its
+            split and its mini-batches.
+        keep: of each run: "all" checkpoints; those around its "transitions"; or the history and the "tables" that
+            were measured, with the last checkpoint alone.
+        probes: names of probes to be measured along each run, before it is thinned.
+        refit: whether checkpoints are fitted to each run's length; otherwise they are those of the base.
+        n_processes: workers, one a core by default, each with its share of the threads.
+        stack: runs that one worker trains as one tensor program; by default as many as are quickest here.
+        device: "cpu" or "cuda"; on a GPU there is one worker.
+        confirmed: needed for more than a thousand runs.
+        typed: how the user wrote a field, for errors.
+        on_estimate: told, before the first run starts, what it will take.
+
+    Raises:
+        ValueError: if the grid is empty or makes no sense, holds more than a thousand runs unconfirmed, or the folder
+            holds another sweep.
+        RunError: if another sweep works in the folder.
+        KeyboardInterrupt: when it was stopped; all is saved.
+    """
+    folder, plan = _planned(path, base, over, seeds, keep, probes, refit, device, confirmed, typed)
+    with _alone_in(folder):
+        write_plan(folder, base, plan, keep, probes)
+        (folder / STOP).unlink(missing_ok=True)
+        rows = _known_rows(folder, plan, probes)
+        left = [run for run in plan if run.name not in rows]
+        n, threads = _workers(n_processes, device)
+        work = Work(folder, keep, tuple(probes), device, threads)
+        found = units(left, device=device, n_at_once=n, size=stack)
+        if on_estimate is not None:
+            on_estimate(_estimate(plan, left, found, keep, n))
+        failures: dict[str, str] = {}
+        try:
+            for ends in locally(found, work, n):
+                _gather(folder, ends, rows, failures)
+        finally:
+            names = [run.name for run in plan]
+            rows |= {
+                row["run"]: row
+                for row in rows_of(folder / RUNS, [x for x in names if x not in rows], failures)
+            }
+            write_runs(folder, runs_table([rows[name] for name in names if name in rows]))
+    return Sweep(folder)
+
+
+def estimate(
+    path: str | os.PathLike,
+    base: Recipe,
+    over: Over = {},  # noqa: B006
+    *,
+    seeds: int | Sequence[int] | None = None,
+    keep: Keep = "all",
+    probes: Sequence[str] = (),
+    refit: bool = True,
+    n_processes: int | None = None,
+    stack: int | None = None,
+    device: str = "cpu",
+    typed: Mapping[str, str] | None = None,
+) -> Estimate:
+    """What a sweep would take, from a few timed steps of each architecture; nothing is written.
+
+    Args, Raises:
+        as `sweep`.
+    """
+    folder, plan = _planned(path, base, over, seeds, keep, probes, refit, device, True, typed)
+    done = _known_rows(folder, plan, probes) if folder.exists() else {}
+    left = [run for run in plan if run.name not in done]
+    n, _ = _workers(n_processes, device)
+    return _estimate(plan, left, units(left, device=device, n_at_once=n, size=stack), keep, n)
+
+
+def _estimate(
+    plan: Sequence[Planned], left: Sequence[Planned], found: Sequence[Unit], keep: Keep, n_workers: int
+) -> Estimate:
+    longest = max((unit.seconds for unit in found), default=0.0)
+    whole = sum(unit.seconds for unit in found)
+    sizes = tuple(sorted({len(unit.runs) if unit.is_stack else 1 for unit in found}, reverse=True))
+    at_work = sorted((sum(_bytes(run.recipe, "all") for run in unit.runs) for unit in found), reverse=True)
+    at_end = sum(_bytes(run.recipe, keep) for run in plan)
+    at_once = 0 if keep == "all" else sum(at_work[:n_workers])
+    return Estimate(len(plan), len(left), max(whole / n_workers, longest), at_end, at_once, sizes)
+
+
+def _planned(
+    path: str | os.PathLike,
+    base: Recipe,
+    over: Over,
+    seeds: int | Sequence[int] | None,
+    keep: str,
+    probes: Sequence[str],
+    refit: bool,
+    device: str,
+    confirmed: bool,
+    typed: Mapping[str, str] | None,
+) -> tuple[Path, list[Planned]]:
+    """The folder and the runs, if all of it makes sense."""
+    check_keep(keep)
+    check_device(device)
+    if isinstance(seeds, int) and seeds < 1:
+        raise ValueError(f"A sweep needs at least 1 seed, got {seeds}.")
+    replicates = list(range(seeds)) if isinstance(seeds, int) else list(seeds or ())
+    if (n := n_runs(over, replicates)) > MANY and not confirmed:
+        raise ValueError(
+            f"A sweep of {n:,} runs needs to be meant: look at --dry-run (estimate in Python), then say --yes "
+            "(confirmed=True)."
+        )
+    plan = planned_runs(base, over, replicates, refit=refit, typed=typed)
+    if keep == "tables" and not probes:
+        # Nothing will look at the others.
+        plan = [replace(run, recipe=_saved_at_its_end(run.recipe)) for run in plan]
+    for recipe in {run.recipe.model: run.recipe for run in plan}.values():
+        check_sizes(recipe, device)
+    return Path(path).expanduser().resolve(), plan
+
+
+def _saved_at_its_end(recipe: Recipe) -> Recipe:
+    return replace(recipe, schedule=Schedule(steps=(recipe.n_steps,), optimizer_steps=()))
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """The sweep's folder for oneself."""
+    folder.mkdir(parents=True, exist_ok=True)
+    is_new = not any(folder.iterdir())
+    try:
+        with run_lock(folder):
+            yield
+    except filelock.Timeout:
+        from interp.runs.tensor_files import RunError
+
+        raise RunError(
+            f"Another sweep is working in {folder}. Wait for it, stop it, or name another folder."
+        ) from None
+    finally:
+        # What was refused leaves nothing behind.
+        if is_new and [file.name for file in folder.iterdir()] in ([], ["lock"]):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _known_rows(folder: Path, plan: Sequence[Planned], probes: Sequence[str]) -> dict[str, dict]:
+    """Rows of the runs that are done, by name: complete or diverged, and measured."""
+    table = read_runs(folder)
+    if table is None:
+        return {}
+    names = {run.name for run in plan}
+    found = {}
+    for row in table.to_dict("records"):
+        is_measured = all(measured_file(folder, probe, row["run"]).exists() for probe in probes)
+        is_done = row["status"] == "diverged" or (row["status"] == "complete" and is_measured)
+        if row["run"] in names and is_done and (folder / RUNS / row["run"] / "run.json").exists():
+            found[row["run"]] = row
+    return found
+
+
+def _workers(n_processes: int | None, device: str) -> tuple[int, int]:
+    """How many workers, and the threads of each."""
+    n_cores = os.cpu_count() or 1
+    if n_processes is not None and n_processes < 1:
+        raise ValueError(f"A sweep needs at least 1 worker, got {n_processes}.")
+    # One process fills a GPU: its stack is made as large as is quickest.
+    n = n_processes or (1 if device.startswith("cuda") else n_cores)
+    return n, max(n_cores // n, 1)
+
+
+def _gather(folder: Path, ends: Sequence[MemberEnd], rows: dict[str, dict], failures: dict[str, str]) -> None:
+    for end in ends:
+        if end.why:
+            failures[end.path.name] = end.why
+        if end.ended in ("complete", "diverged"):
+            rows[end.path.name] = row_of(open_run(end.path), end.why)
+
+
+def _bytes(recipe: Recipe, keep: Keep) -> int:
+    """What a run takes on the disk: checkpoints, and its history."""
+    n_parameters = sum(prod(shape) for shape in parameter_shapes(recipe.model).values())
+    per_parameter = 2 if recipe.optimizer.name != "sgd" else int(recipe.optimizer.momentum > 0)
+    n_steps, n_saved = recipe.n_steps, len(recipe.schedule.steps)
+    n_states = len(recipe.schedule.optimizer_steps)
+    if keep == "all":
+        # One state more at the end, from which it can be made longer.
+        checkpoints = n_saved + 1 + per_parameter * (n_states + 1)
+    else:
+        checkpoints = 6 if keep == "transitions" else 1
+    n_rows = getattr(recipe.task, "n_examples", 0)
+    return 4 * n_parameters * checkpoints + 12 * n_steps + 8 * n_rows * recipe.task.n_pos

@@ -1,0 +1,204 @@
+"""What a worker does with a unit of a sweep, wherever it runs: train, measure, thin; and tell how far it is.
+
+Everything that it needs to know of the past is in the run directories, so that a unit that was given to a worker that
+died is given to another as it is.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from interp.ground import progress_bar
+from interp.ground.whole_files import write_bytes
+from interp.runs.config import Recipe, config_to_json
+from interp.runs.run import Run, open_run
+from interp.runs.table_files import table_bytes
+from interp.runs.tensor_files import RunError
+from interp.sweeps.kept import Keep, thin
+from interp.sweeps.plan_file import RUNS
+from interp.sweeps.units import Unit
+from interp.training.stacked import MemberEnd, train_stack
+from interp.training.train import begin, resume
+
+MEASURED, PROGRESS, STOP = "measured", "progress", "stop"
+SECONDS_BETWEEN_LOOKS = 1.0
+
+
+@dataclass(frozen=True)
+class Work:
+    """What every worker of a sweep is told.
+
+    Attributes:
+        folder: of the sweep, with a folder of runs in it.
+        probes: to be measured of each run, by name.
+        threads: of a worker.
+    """
+
+    folder: Path
+    keep: Keep
+    probes: tuple[str, ...]
+    device: str
+    threads: int
+
+
+def worked(unit: Unit, work: Work, tells: bool = True) -> list[MemberEnd]:
+    """Train, measure and thin the runs of a unit, as far as that is not done; what became of each.
+
+    What goes wrong with one run ends that one alone. Where the sweep's folder has a file `stop`, it saves and returns.
+
+    Args:
+        tells: whether it leaves word of its progress in the sweep's folder; otherwise it shows its own bar.
+    """
+    is_over = _looking_for(work.folder / STOP)
+    ends: dict[Path, MemberEnd] = {}
+    paths = []
+    for run in unit.runs:
+        path = work.folder / RUNS / run.name
+        if is_over():
+            ends[path] = MemberEnd(path=path, ended="interrupted")
+            continue
+        try:
+            _begin(path, run.recipe)
+            paths.append(path)
+        except (ValueError, OSError) as error:
+            ends[path] = MemberEnd(path=path, ended="failed", why=str(error))
+    with _telling(work.folder / PROGRESS / f"{unit.name}.json", len(paths)) if tells else _silent():
+        for end in _trained(paths, unit.is_stack, work, is_over):
+            ends[end.path] = _finished(end, work) if end.ended == "complete" else end
+    return [ends[work.folder / RUNS / run.name] for run in unit.runs]
+
+
+def _looking_for(file: Path) -> Callable[[], bool]:
+    """Whether the file is there, looked at once a second: on a network file system every look takes its time."""
+    looked_at, is_there = 0.0, False
+
+    def is_over() -> bool:
+        nonlocal looked_at, is_there
+        if not is_there and time.monotonic() - looked_at > SECONDS_BETWEEN_LOOKS:
+            looked_at, is_there = time.monotonic(), file.exists()
+        return is_there
+
+    return is_over
+
+
+def _begin(path: Path, recipe: Recipe) -> None:
+    """Make the run's directory, unless it is there.
+
+    Raises:
+        RunError: if it is there with another config.
+    """
+    if not (path / "run.json").exists():
+        begin(recipe, path)
+        return
+    run = open_run(path)
+    # Its schedule is another once it was thinned.
+    found, wanted = (
+        {name: x for name, x in config_to_json(config).items() if name != "schedule"}
+        for config in (run.config, recipe.config())
+    )
+    if found != wanted:
+        raise RunError(
+            f"{path} is a run with another config than the sweep's. Move it away, or name another folder for the sweep."
+        )
+
+
+def _trained(paths: list[Path], is_stack: bool, work: Work, is_over: Callable[[], bool]) -> list[MemberEnd]:
+    try:
+        if is_stack:
+            return train_stack(paths, device=work.device, threads=work.threads, is_over=is_over)
+        return [_alone(path, work, is_over) for path in paths]
+    except KeyboardInterrupt:
+        return [_where_it_stands(path) for path in paths]
+
+
+def _alone(path: Path, work: Work, is_over: Callable[[], bool]) -> MemberEnd:
+    try:
+        if (status := open_run(path).record.status) in ("complete", "diverged"):
+            return MemberEnd(path=path, ended=status)  # type: ignore[arg-type]
+        if is_over():
+            return MemberEnd(path=path, ended="interrupted")
+        resume(path, device=work.device, threads=work.threads)
+        return MemberEnd(path=path, ended="complete")
+    except FloatingPointError as error:
+        return MemberEnd(path=path, ended="diverged", why=str(error))
+    except (ValueError, OSError) as error:
+        return MemberEnd(path=path, ended="failed", why=str(error))
+
+
+def _where_it_stands(path: Path) -> MemberEnd:
+    status = open_run(path).record.status
+    return MemberEnd(
+        path=path, ended=status if status in ("complete", "diverged", "failed") else "interrupted"
+    )  # type: ignore[arg-type]
+
+
+def _finished(end: MemberEnd, work: Work) -> MemberEnd:
+    """Measure and thin a complete run, each if it is not done."""
+    run = open_run(end.path)
+    try:
+        lacking = [p for p in work.probes if not measured_file(work.folder, p, run.name).exists()]
+        if lacking:
+            for probe, table in _measured(run, lacking, work.device).items():
+                write_bytes(measured_file(work.folder, probe, run.name), table_bytes(table))
+        thin(run, work.keep)
+    except KeyboardInterrupt:
+        return MemberEnd(path=end.path, ended="interrupted")
+    except (ValueError, OSError) as error:
+        return MemberEnd(path=end.path, ended="failed", why=str(error))
+    return end
+
+
+def _measured(run: Run, probes: list[str], device: str) -> dict[str, Any]:
+    """A table a probe along the run, progress measures with the key frequencies of its end."""
+    from functools import partial
+
+    from interp.measurement.measure import measure
+    from interp.probes import progress_measures
+    from interp.tables.key_frequencies import run_key_frequencies
+
+    by_name: dict[str, Any] = {probe: probe for probe in probes}
+    if "progress_measures" in by_name:
+        first = measure(run, ["losses", "logit_spectrum"], device=device, progress=False)
+        if len(first["logit_spectrum"]):
+            by_name["progress_measures"] = partial(progress_measures, frequencies=run_key_frequencies(first))
+    return measure(run, by_name, device=device, progress=False)
+
+
+def measured_file(folder: Path, probe: str, run: str) -> Path:
+    """Where a sweep keeps what a probe measured of a run, which may have lost its checkpoints since."""
+    return folder / MEASURED / probe / f"{run}.parquet"
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _telling(file: Path, n_runs: int) -> Iterator[None]:
+    """Leave word, every two seconds, of how far the displays of this process are."""
+    told_at = 0.0
+    file.parent.mkdir(parents=True, exist_ok=True)
+
+    def listener(fields: dict[str, Any]) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at < 2 or fields.get("is_over"):
+            return
+        told_at = time.monotonic()
+        known = {name: fields.get(name) for name in ("completed", "total", "accuracy", "speed")}
+        temporary = file.with_suffix(f".{os.getpid()}")
+        # Of no use after a crash, so that no disk has to be waited for.
+        temporary.write_text(json.dumps({**known, "runs": n_runs, "at": time.time()}), encoding="utf-8")
+        os.replace(temporary, file)
+
+    progress_bar.tell(listener)
+    try:
+        yield
+    finally:
+        progress_bar.tell(None)
+        file.unlink(missing_ok=True)
