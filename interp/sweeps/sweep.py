@@ -98,12 +98,12 @@ def sweep(
         KeyboardInterrupt: when it was stopped; all is saved.
     """
     folder, plan = _planned(path, base, over, seeds, keep, probes, refit, device, confirmed, typed)
+    n, threads = _workers(n_processes, device)
     with _alone_in(folder):
         write_plan(folder, base, plan, keep, probes)
         (folder / STOP).unlink(missing_ok=True)
         rows = _known_rows(folder, plan, probes)
         left = [run for run in plan if run.name not in rows]
-        n, threads = _workers(n_processes, device)
         work = Work(folder, keep, tuple(probes), device, threads)
         found = units(left, device=device, n_at_once=n, size=stack)
         if on_estimate is not None:

@@ -1,0 +1,381 @@
+"""Sweeps: what is trained, kept and gathered; stopped, killed and gone on with."""
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import interp
+from interp.checks.of_run import verify_run
+from interp.runs import saving
+from interp.runs.run import open_run
+from interp.runs.tensor_files import RunError
+from interp.sweeps.grid import planned_runs
+from interp.sweeps.kept import check_keep, kept_steps, thin
+from interp.sweeps.opened import open_sweep
+from interp.sweeps.sweep import estimate, sweep
+from interp.sweeps.units import grouped, units
+from interp.training import member
+from interp.training.train import train
+from tests.tiny import tiny_config
+
+BASE = tiny_config(60).recipe()
+OVER = {"optimizer.weight_decay": [0.5, 1.0]}
+# In this process: to start workers takes seconds.
+HERE = {"n_processes": 1, "stack": 4}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    return sweep(tmp_path_factory.mktemp("sweep") / "sweep", BASE, OVER, seeds=2, **HERE)
+
+
+def test_every_run_is_that_of_its_recipe(done, tmp_path):
+    assert done.names == [f"weight_decay={w},seed={s}" for w in ("0.5", "1.0") for s in (0, 1)]
+    for run in map(done.run, done.names):
+        assert run.record.status == "complete" and run.config.n_steps == 60
+        assert [session.stack for session in run.record.sessions] == [4]
+    name = "weight_decay=1.0,seed=1"
+    alone = train(done.run(name).config, tmp_path / "alone", threads=1)
+    pd.testing.assert_frame_equal(alone.history()[:30], done.run(name).history()[:30], rtol=1e-3, atol=1e-6)
+
+
+def test_the_table_has_a_row_for_each_run_with_all_of_its_config(done):
+    table = done.runs
+    assert table["run"].tolist() == done.names and (table["status"] == "complete").all()
+    assert table["optimizer.weight_decay"].tolist() == [0.5, 0.5, 1.0, 1.0]
+    assert table["seed"].tolist() == table["task.split_seed"].tolist() == [0, 1, 0, 1]
+    assert (table["model.d_mlp"] == 32).all() and (table["step"] == 60).all()
+    for row in table.to_dict("records"):
+        history = done.run(row["run"]).history()
+        assert row["test_loss"] == history["test_loss"].iloc[-1]
+        assert row["largest_test_loss"] == history["test_loss"].max()
+        found, generalised = interp.memorization(history), interp.grokking(history)
+        before, step = row["memorization_before"], row["memorization_step"]
+        assert before == found.before and (pd.isna(step) if found.step is None else step == found.step)
+        # It has not come: right-censored at the end, and so is the delay.
+        assert generalised.step is None and pd.isna(row["grokking_step"]) and row["grokking_before"] == 60
+        assert pd.isna(row["delay"]) and pd.isna(row["delay_high"])
+    assert table["memorization_step"].dtype == "Int64"
+
+
+def test_histories_and_measured_tables_stand_beside_what_was_swept(done, tmp_path):
+    histories = done.histories()
+    assert list(histories)[:4] == ["run", "optimizer.weight_decay", "seed", "task.split_seed"]
+    assert len(histories) == 4 * 61
+    with pytest.raises(ValueError, match="has no table of 'losses'. It measured nothing"):
+        done.measured("losses")
+    probes = ("weight_norms", "progress_measures")
+    measured = sweep(tmp_path / "s", BASE, OVER, probes=probes, keep="tables", **HERE)
+    norms = measured.measured("weight_norms")
+    assert set(norms["run"]) == set(measured.names) and "optimizer.weight_decay" in norms
+    assert norms["step"].nunique() > 5  # of checkpoints that are gone
+    assert len(measured.run(measured.names[0]).steps) == 1
+    with pytest.raises(ValueError, match="It measured progress_measures, weight_norms"):
+        measured.measured("losses")
+
+
+def test_a_second_call_trains_nothing_and_more_seeds_are_added(tmp_path):
+    first = sweep(tmp_path / "s", BASE, OVER, seeds=1, **HERE)
+    sessions = {name: first.run(name).record.sessions for name in first.names}
+    times = {name: (first.run(name).path / "run.json").stat().st_mtime_ns for name in first.names}
+    again = sweep(tmp_path / "s", BASE, OVER, seeds=1, **HERE)
+    assert again.runs.equals(first.runs)
+    more = sweep(tmp_path / "s", BASE, OVER, seeds=2, **HERE)
+    assert len(more.runs) == 4 and len(open_sweep(tmp_path / "s").names) == 4
+    for name in first.names:
+        assert more.run(name).record.sessions == sessions[name]
+        assert (more.run(name).path / "run.json").stat().st_mtime_ns == times[name]
+
+
+def test_a_lost_table_is_made_again_from_the_runs(tmp_path):
+    first = sweep(tmp_path / "s", BASE, OVER, **HERE)
+    (tmp_path / "s" / "runs.parquet").unlink()
+    pd.testing.assert_frame_equal(open_sweep(tmp_path / "s").runs, first.runs)
+    pd.testing.assert_frame_equal(sweep(tmp_path / "s", BASE, OVER, **HERE).runs, first.runs)
+
+
+def test_what_goes_wrong_with_one_run_stands_in_its_row(tmp_path):
+    runs = [{}, {"optimizer.name": "sgd", "optimizer.lr": 1e4}, {"seed": 3}]
+    found = sweep(tmp_path / "s", BASE, runs, **HERE).runs
+    assert found["status"].tolist() == ["complete", "diverged", "complete"]
+    assert "The loss of run" in found["why"][1] and found["why"].tolist()[::2] == ["", ""]
+    # One whose directory is another run's fails, and says so.
+    again = tmp_path / "t"
+    train(tiny_config(10, seed=9), again / "runs" / found["run"][1], threads=1)
+    (again / "sweep.json").write_bytes((tmp_path / "s" / "sweep.json").read_bytes())
+    found = sweep(again, BASE, runs, **HERE).runs
+    assert found["status"][2] == "complete" and "another config than the sweep's" in found["why"][1]
+
+
+# What is kept.
+
+
+def test_what_is_kept_of_a_run(tmp_path):
+    base = tiny_config(120, task={"train_fraction": 0.7}).recipe()
+    whole = sweep(tmp_path / "all", base, **HERE)
+    around = sweep(tmp_path / "transitions", base, keep="transitions", **HERE)
+    last = sweep(tmp_path / "tables", base, keep="tables", **HERE)
+    steps = whole.run("run").steps
+    found = whole.runs.iloc[0]
+    assert 0 < found["memorization_step"] < 120
+    before = max(s for s in steps if s < found["memorization_step"])
+    after = min(s for s in steps if s >= found["memorization_step"])
+    assert around.run("run").steps == sorted({0, before, after, 120})
+    assert last.run("run").steps == [120]
+    for kept in (around, last):
+        pd.testing.assert_frame_equal(kept.run("run").history(), whole.run("run").history(), check_exact=True)
+        assert kept.runs.drop(columns=["why"]).equals(whole.runs.drop(columns=["why"]))
+        run = kept.run("run")
+        assert {p.name for p in (run.path / "steps").iterdir()} == {f"{s:010}.safetensors" for s in run.steps}
+        run.step_weights(120)
+        assert verify_run(run.path, losses=0).problems == []
+        with pytest.raises(ValueError, match="keeps"):
+            sweep(kept.path, base, keep="all", **HERE)
+
+
+def test_other_ways_to_keep_a_run_are_refused():
+    with pytest.raises(ValueError, match="keeps all, transitions, tables of its runs, got 'some'"):
+        check_keep("some")
+
+
+def test_thinning_can_be_stopped_anywhere_and_finishes_when_called_again(tmp_path, monkeypatch):
+    done = sweep(tmp_path / "s", tiny_config(60).recipe(), **HERE)
+    run = done.run("run")
+    wanted = kept_steps(run, "transitions")
+    unlink = Path.unlink
+
+    def interrupted(path, *rest, **options):
+        if path.suffix == ".safetensors" and path.name > "0000000020":
+            raise OSError(5, "Input/output error")
+        unlink(path, *rest, **options)
+
+    monkeypatch.setattr(Path, "unlink", interrupted)
+    with pytest.raises(OSError, match="Input/output"):
+        thin(run, "transitions")
+    monkeypatch.undo()
+    left = open_run(run.path)
+    assert left.steps == wanted
+    for step in left.steps:
+        left.checkpoint(step)
+    thin(left, "transitions")
+    assert len(list((run.path / "steps").iterdir())) == len(wanted)
+
+
+# Stopped and killed.
+
+
+def stop_once(monkeypatch, step):
+    def save_checkpoint(run, at, *rest):
+        saving.save_checkpoint(run, at, *rest)
+        if at >= step:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(member, "save_checkpoint", save_checkpoint)
+
+
+def test_ctrl_c_saves_and_the_same_call_goes_on(tmp_path, monkeypatch):
+    whole = sweep(tmp_path / "whole", BASE, OVER, **HERE)
+    stop_once(monkeypatch, 25)
+    with pytest.raises(KeyboardInterrupt, match="everything is saved"):
+        sweep(tmp_path / "s", BASE, OVER, **HERE)
+    monkeypatch.undo()
+    stopped = open_sweep(tmp_path / "s")
+    assert stopped.runs["status"].tolist() == ["interrupted"] * 2 and (stopped.runs["step"] < 40).all()
+    again = sweep(tmp_path / "s", BASE, OVER, **HERE)
+    for name in again.names:
+        assert again.run(name).index == whole.run(name).index
+        assert len(again.run(name).record.sessions) == 2
+    assert again.runs.equals(whole.runs)
+
+
+def test_a_killed_worker_costs_no_run_and_no_bit(tmp_path):
+    base = tiny_config(400, schedule=tiny_config(60).schedule).recipe()
+    over = {"seed": [0, 1, 2, 3]}
+    whole = sweep(tmp_path / "whole", base, over, refit=False, n_processes=1, stack=2)
+    killed = []
+
+    def kill():
+        from joblib.externals.loky import reusable_executor
+
+        folder = tmp_path / "s" / "runs"
+        while not any((path / "steps").exists() for path in folder.glob("*")):
+            time.sleep(0.01)
+        pid = next(iter(reusable_executor._executor._processes))
+        os.kill(pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+        killed.append(pid)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    again = sweep(tmp_path / "s", base, over, refit=False, n_processes=2, stack=2)
+    thread.join()
+    assert killed and again.runs["status"].tolist() == ["complete"] * 4
+    assert sorted(again.runs["run"]) == sorted(again.names)
+    for name in again.names:
+        assert again.run(name).index == whole.run(name).index
+    assert not list((tmp_path / "s" / "progress").glob("*.json"))
+
+
+def test_workers_that_die_again_and_again_are_given_up(tmp_path, monkeypatch):
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    from interp.sweeps import local
+
+    def dies(*_):
+        raise TerminatedWorkerError("killed")
+        yield
+
+    monkeypatch.setattr(local, "_at_once", dies)
+    with pytest.raises(RunError, match="were killed three times with nothing done in between"):
+        sweep(tmp_path / "s", BASE, {"seed": [0, 1]}, n_processes=2, stack=1)
+
+
+# Refused.
+
+
+def test_another_sweep_in_the_folder_is_refused_by_what_differs(tmp_path):
+    sweep(tmp_path / "s", BASE, OVER, **HERE)
+    other = tiny_config(60, model={"d_mlp": 48}).recipe()
+    cases = [
+        (other, OVER, {}, "its base has model.d_mlp=32, this one 48"),
+        (BASE, {"optimizer.weight_decay": [0.5, 2.0]}, {}, "its run weight_decay=1.0 is not among the runs"),
+        (BASE, OVER, {"keep": "tables"}, "it keeps all of its runs, this one tables"),
+        (BASE, OVER, {"probes": ("losses",)}, "it measures nothing, this one losses"),
+    ]  # fmt: skip
+    for base, over, options, why in cases:
+        with pytest.raises(ValueError, match=f"holds another sweep: {why}"):
+            sweep(tmp_path / "s", base, over, **HERE, **options)
+    assert len(open_sweep(tmp_path / "s").runs) == 2
+
+
+def test_folders_that_are_no_sweep(tmp_path):
+    with pytest.raises(ValueError, match="is no sweep: it has no sweep.json"):
+        open_sweep(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(ValueError, match="holds other files and no sweep.json"):
+        sweep(tmp_path, BASE, OVER, **HERE)
+    made = sweep(tmp_path / "s", BASE, **HERE)
+    text = (made.path / "sweep.json").read_text("utf-8")
+    (made.path / "sweep.json").write_text(text.replace('"keep": "all"', '"keep": "tables"'), encoding="utf-8")
+    with pytest.raises(RunError, match="its checksum shows it"):
+        open_sweep(made.path)
+    (made.path / "sweep.json").write_text(json.dumps({"format": "else"}), encoding="utf-8")
+    with pytest.raises(RunError, match="does not describe a sweep"):
+        open_sweep(made.path)
+
+
+def test_two_sweeps_do_not_share_a_folder(tmp_path):
+    from interp.runs.locks import run_lock
+
+    (tmp_path / "s").mkdir()
+    with run_lock(tmp_path / "s"), pytest.raises(RunError, match="Another sweep is working in"):
+        sweep(tmp_path / "s", BASE, OVER, **HERE)
+    assert len(sweep(tmp_path / "s", BASE, OVER, **HERE).runs) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"over": {"seed": range(2000)}}, "A sweep of 2,000 runs needs to be meant"),
+        ({"seeds": 0}, "at least 1 seed, got 0"),
+        ({"n_processes": 0}, "at least 1 worker, got 0"),
+        ({"device": "tpu"}, "tpu"),
+    ],
+)
+def test_what_is_refused_leaves_nothing_behind(tmp_path, options, why):
+    with pytest.raises(ValueError, match=why):
+        sweep(tmp_path / "s", BASE, **{"over": OVER} | options)
+    assert not (tmp_path / "s").exists()
+
+
+# Before it starts.
+
+
+def test_the_estimate_writes_nothing_and_knows_what_is_done(tmp_path):
+    before = estimate(tmp_path / "s", BASE, OVER, seeds=2, keep="transitions", n_processes=1)
+    assert not (tmp_path / "s").exists()
+    assert (before.n_runs, before.n_left) == (4, 4) and before.seconds > 0
+    sweep(tmp_path / "s", BASE, OVER, seeds=2, keep="transitions", **HERE)
+    after = estimate(tmp_path / "s", BASE, OVER, seeds=2, keep="transitions", n_processes=1)
+    assert (after.n_left, after.seconds, after.stacks) == (0, 0, ())
+    # Of the order of what it took: files besides the tensors are small, but these tensors are small too.
+    taken = sum(file.stat().st_size for file in (tmp_path / "s" / "runs").rglob("*") if file.is_file())
+    assert before.bytes / 3 < taken < 6 * before.bytes
+
+
+def test_units_hold_runs_of_one_architecture_and_leave_no_core_idle():
+    over = {"task.p": [7, 11], "task.train_fraction": [0.4, 0.5, 0.9]}
+    plan = planned_runs(BASE, over, [0, 1, 2])
+    groups = grouped(plan)
+    assert sorted(len(group) for group in groups) == [3, 3, 6, 6]
+    for group in groups:
+        assert len({run.recipe.model for run in group}) == 1
+        fractions = [run.recipe.task.train_fraction for run in group]
+        assert max(fractions) <= 1.3 * min(fractions)
+    shared = units(plan, n_at_once=2, size=16)
+    assert sorted(run.name for unit in shared for run in unit.runs) == sorted(run.name for run in plan)
+    assert max(len(unit.runs) for unit in shared) == 3
+    assert [unit.seconds for unit in shared] == sorted((unit.seconds for unit in shared), reverse=True)
+    assert len({unit.name for unit in shared}) == len(shared)
+
+
+def test_an_architecture_that_no_stack_makes_faster_is_trained_alone(tmp_path, monkeypatch):
+    from interp.sweeps import units as units_module
+    from interp.training.stack_size import StackSize
+
+    monkeypatch.setattr(units_module, "stack_size", lambda *_, **__: StackSize(0, 0.1, 0.1))
+    done = sweep(tmp_path / "s", BASE, OVER, n_processes=1)
+    assert [done.run(name).record.sessions[0].stack for name in done.names] == [None, None]
+    alone = train(done.run(done.names[0]).config, tmp_path / "alone")
+    assert alone.index == done.run(done.names[0]).index
+
+
+def test_the_command_line(tmp_path, capsys):
+    from interp.commands.cli import app
+
+    def run(*words):
+        app([str(word) for word in words], standalone_mode=False)
+        return capsys.readouterr().out
+
+    words = [
+        "sweep",
+        tmp_path / "s",
+        "--set",
+        "task.p=7",
+        "--set",
+        "model.d_model=16",
+        "--set",
+        "model.d_mlp=16",
+    ]
+    words += [
+        "--over",
+        "optimizer.weight_decay=0.5,1",
+        "--seeds",
+        2,
+        "--steps",
+        20,
+        "--keep",
+        "tables",
+        "--jobs",
+        1,
+    ]
+    assert "4 runs in stacks of 4: about 1 min with nothing else running" in run(*words, "--dry-run")
+    assert not (tmp_path / "s").exists()
+    said = run(*words)
+    assert "4 complete of 4 runs" in said and f"interp info {tmp_path / 's' / 'runs'}" in said
+    assert "4 runs, 4 of them done." in run(*words)
+    assert np.isfinite(open_sweep(tmp_path / "s").runs["test_loss"]).all()
+    for wrong, why in (
+        (["--over", "optimizer.wd=1"], r"--over optimizer.wd: a recipe has no field"),
+        (["--over", "task.p=7", "--over", "task.p=11"], "each field can be given once"),
+        (["--probes", "nonsense"], "there is no probe 'nonsense'"),
+        (["--over", "task.p=7", "--list", "x.csv"], "a grid or a list"),
+    ):
+        with pytest.raises(ValueError, match=why):
+            app(["sweep", str(tmp_path / "t"), *wrong], standalone_mode=False)
