@@ -114,7 +114,7 @@ class Rows:
         query_of_example: index into `of_query`, None where there is one query.
         cell: the cell of each example at each position.
         by_cell, cell_starts: places in `cell`, sorted by cell, and where each cell begins among them.
-        entry: the row and head of each entry, as an index into (member, row, head).
+        entry: the head and row of each entry, as an index into (member, head, row).
         bags: where each example begins among the entries.
         by_entry, example_by_entry, entry_starts: places in `entry`, sorted by it; the example of each; where each row
             and head begins among them.
@@ -147,8 +147,8 @@ class Rows:
         member = torch.arange(n_members, device=device)[:, None]
         query_in_stack = query + member * len(of_query)
         cell = (row + (query_in_stack * len(distinct))[..., None]).flatten()
-        row_in_stack = (row + member[..., None] * len(distinct)).view(-1, n_pos, 1)
-        entry = (row_in_stack * n_heads + torch.arange(n_heads, device=device)).flatten()
+        head = (member * n_heads + torch.arange(n_heads, device=device))[:, None, None]
+        entry = (head * len(distinct) + row[..., None]).flatten()
         per_example = n_pos * n_heads
         _warned_of_sparse_tensors()
         by_cell, cell_starts = _sorted(cell, n_members * len(of_query) * len(distinct))
@@ -198,17 +198,26 @@ class _Scores(torch.autograd.Function):
 
 
 class _Mixed(torch.autograd.Function):
-    """What each example takes of the rows that it reads: the sum of their outputs by its pattern."""
+    """What each example has after attention: the sum of the outputs of the rows that it reads, and its own row."""
 
     @staticmethod
     def forward(
-        ctx, pattern: Float[Tensor, " entry"], outputs: Float[Tensor, "row_head d_model"], rows: Rows
+        ctx,
+        pattern: Float[Tensor, " entry"],
+        outputs: Float[Tensor, "row_head d_model"],
+        own: Float[Tensor, "all_queries d_model"],
+        rows: Rows,
     ) -> Float[Tensor, "all_examples d_model"]:
         ctx.rows = rows
         # Detached, or torch prepares a gradient of its own.
         pattern, outputs = pattern.detach(), outputs.detach()
         ctx.save_for_backward(pattern, outputs)
-        return embedding_bag(rows.entry, outputs, rows.bags, mode="sum", per_sample_weights=pattern)
+        mixed = embedding_bag(rows.entry, outputs, rows.bags, mode="sum", per_sample_weights=pattern)
+        if rows.query_of_example is not None:
+            return mixed.add_(own.index_select(0, rows.query_of_example))
+        # In place, which torch would not do without copies: the sum is new, and nobody else's.
+        mixed.view(rows.n_members, rows.n_examples, -1).add_(own[:, None])
+        return mixed
 
     @staticmethod
     def backward(ctx, gradient: Float[Tensor, "all_examples d_model"]):  # type: ignore[override]
@@ -230,7 +239,12 @@ class _Mixed(torch.autograd.Function):
             mode="sum",
             per_sample_weights=pattern.index_select(0, rows.by_entry),
         )
-        return of_pattern, of_outputs, None
+        if rows.query_of_example is None:
+            of_own = gradient.view(rows.n_members, rows.n_examples, -1).sum(1)
+        else:
+            of_own = gradient.new_zeros(rows.n_members * len(rows.of_query), gradient.shape[1])
+            of_own.index_add_(0, rows.query_of_example, gradient)
+        return of_pattern, of_outputs, of_own, None
 
 
 def residual(config: ModelConfig, weights: Weights, rows: Rows) -> Float[Tensor, "member example d_model"]:
@@ -249,28 +263,26 @@ def residual(config: ModelConfig, weights: Weights, rows: Rows) -> Float[Tensor,
         bias = weights.get(f"blocks.0.attn.b_{name}")
         return out if bias is None else out + bias[:, None]
 
-    queries = head_rows("Q", x.index_select(1, rows.of_query))
-    keys, values = head_rows("K", x), head_rows("V", x)
-    of_cells = (
-        (keys * queries).sum(-1) if queries.shape[1] == 1 else torch.einsum("sqhe,srhe->sqrh", queries, keys)
-    )
-    of_cells = of_cells / c.d_head**0.5
+    queries = head_rows("Q", x.index_select(1, rows.of_query)) / c.d_head**0.5
+    if len(rows.of_query) == 1 and "blocks.0.attn.b_K" not in weights:
+        # What the one query asks for, as a direction of the residual stream: no keys for every row.
+        asks = torch.einsum("she,shme->smh", queries[:, 0], weights["blocks.0.attn.W_K"])
+        of_cells = torch.bmm(x, asks)
+    else:
+        of_cells = torch.einsum("sqhe,srhe->sqrh", queries, head_rows("K", x))
     scores = _Scores.apply(of_cells.reshape(-1, c.n_heads), rows)
     pattern = scores.view(len(rows.bags), -1, c.n_heads).softmax(1)
     if c.attention_rate != 1:
         pattern = c.attention_rate * pattern + (1 - c.attention_rate)
 
-    outputs = torch.einsum("srhe,shem->srhm", values, weights["blocks.0.attn.W_O"])
-    mixed = _Mixed.apply(pattern.reshape(-1), outputs.reshape(-1, c.d_model), rows)
+    outputs = torch.einsum("srhe,shem->shrm", head_rows("V", x), weights["blocks.0.attn.W_O"])
     own = resid_pre.index_select(1, rows.of_query)
     if (bias := weights.get("blocks.0.attn.b_O")) is not None:
         own = own + bias[:, None]
-    own = own.view(-1, c.d_model)
-    if rows.query_of_example is not None:
-        mixed = mixed + own.index_select(0, rows.query_of_example)
+    mixed = _Mixed.apply(
+        pattern.reshape(-1), outputs.reshape(-1, c.d_model), own.reshape(-1, c.d_model), rows
+    )
     stream = mixed.view(n_members, rows.n_examples, c.d_model)
-    if rows.query_of_example is None:
-        stream.add_(own[:, None])
     return _norm(c, weights, "blocks.0.ln1", stream, when="post")
 
 
