@@ -112,7 +112,7 @@ def lines(planned: "Plan") -> list[str]:
     return told
 
 
-def seconds_of(text: str) -> float:
+def seconds_of(text: str, option: str = "--budget") -> float:
     """A duration in seconds.
 
     Raises:
@@ -123,7 +123,7 @@ def seconds_of(text: str) -> float:
     """
     found = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+)s)?", text.strip())
     if not text.strip() or found is None:
-        raise ValueError(f"--budget needs a time as 2h, 90m or 1h30m, got {text!r}.")
+        raise ValueError(f"{option} needs a time as 2h, 90m or 1h30m, got {text!r}.")
     hours, minutes, seconds = (float(x or 0) for x in found.groups())
     return 3600 * hours + 60 * minutes + seconds
 

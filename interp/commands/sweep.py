@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option
 
-from interp.commands.battery import duration
+from interp.commands.battery import duration, seconds_of
 from interp.commands.train import OPTIONS, assembled
 from interp.commands.wording import errors_as_typed
 from interp.ground.plain_text import number_of, say
@@ -13,8 +13,11 @@ from interp.ground.plain_text import number_of, say
 if TYPE_CHECKING:
     from interp.sweeps.opened import Sweep
     from interp.sweeps.sweep import Estimate
+    from interp.sweeps.workers import Where
 
 GRID, KEEPING, WORKERS = "Runs", "What is kept", "Where it runs"
+# Units that a cluster is given at a time where nobody says how many.
+ON_CLUSTER = 64
 
 
 def sweep(
@@ -92,7 +95,10 @@ def sweep(
         ),
     ] = None,
     jobs: Annotated[
-        int | None, Option(help="Workers. [default: one a core]", min=1, rich_help_panel=WORKERS)
+        int | None,
+        Option(
+            help="Workers at a time. [default: one a core; 64 on a cluster]", min=1, rich_help_panel=WORKERS
+        ),
     ] = None,
     stack: Annotated[
         int | None,
@@ -105,6 +111,31 @@ def sweep(
         ),
     ] = None,
     device: Annotated[str, Option(help="cpu or cuda; recorded.", rich_help_panel=WORKERS)] = "cpu",
+    slurm: Annotated[
+        bool,
+        Option(
+            "--slurm",
+            help="Train in tasks of a Slurm job array, submitted from here; the folder is on a shared file system.",
+            rich_help_panel=WORKERS,
+        ),
+    ] = False,
+    partition: Annotated[str | None, Option(help="Of --slurm.", rich_help_panel=WORKERS)] = None,
+    account: Annotated[str | None, Option(help="Of --slurm.", rich_help_panel=WORKERS)] = None,
+    time: Annotated[
+        str,
+        Option(
+            help="Of --slurm: limit of a task, as 4h or 90m; what is cut off goes on in another task.",
+            rich_help_panel=WORKERS,
+        ),
+    ] = "4h",
+    dask: Annotated[
+        str | None,
+        Option(
+            metavar="ADDRESS",
+            help="Train on the workers of a Dask cluster, tcp://host:8786; each with one thread.",
+            rich_help_panel=WORKERS,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, Option("--dry-run", help="Say how many runs, how long and how much disk, and stop.")
     ] = False,
@@ -118,6 +149,8 @@ def sweep(
     Examples: interp sweep sweeps/decay --set task.p=23 --over optimizer.weight_decay=0.1,0.3,1 --seeds 8 --steps 5000
 
     interp sweep sweeps/boundary --set task.p=23 --over task.train_fraction=0.3:0.6:0.05 --seeds 8 --keep tables
+
+    interp sweep /shared/decay --over optimizer.weight_decay=0.1,0.3,1 --seeds 64 --slurm --partition cpu --time 8h
     """
     from interp.sweeps.grid import listed_runs, values_of
     from interp.sweeps.sweep import estimate
@@ -141,7 +174,7 @@ def sweep(
         "keep": keep,
         "probes": _probes(probes),
         "refit": not (save or save_optimizer),
-        "n_processes": jobs,
+        "n_processes": jobs or (ON_CLUSTER if slurm or dask else None),
         "stack": stack,
         "device": device,
         "typed": typed,
@@ -150,8 +183,33 @@ def sweep(
         for line in told(estimate(folder, base, **asked)):
             say(line)
         return
-    done = train_sweep(folder, base, **asked, confirmed=yes, on_estimate=_say_estimate)
+    where = _where(slurm=slurm, partition=partition, account=account, time=time, dask=dask, jobs=jobs)
+    done = train_sweep(folder, base, **asked, confirmed=yes, on_estimate=_say_estimate, where=where)
     _say_outcome(done)
+
+
+def _where(
+    *,
+    slurm: bool,
+    partition: str | None,
+    account: str | None,
+    time: str,
+    dask: str | None,
+    jobs: int | None,
+) -> "Where | None":
+    """The workers that the options name, None for this machine."""
+    from interp.sweeps.cluster import Dask, Slurm
+
+    if slurm and dask is not None:
+        raise ValueError("--slurm and --dask: a sweep has one kind of workers, take one of them.")
+    if not slurm and (partition, account) != (None, None):
+        raise ValueError("--partition and --account are of --slurm: add it, or leave them out.")
+    if dask is not None:
+        return Dask(dask)
+    if not slurm:
+        return None
+    minutes = max(round(seconds_of(time, "--time") / 60), 1)
+    return Slurm(minutes=minutes, partition=partition, account=account, at_once=jobs or ON_CLUSTER)
 
 
 def _probes(text: str | None) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from pathlib import Path
 
@@ -20,18 +21,16 @@ from interp.networks.config import parameter_shapes
 from interp.networks.devices import check_device
 from interp.runs.config import Recipe
 from interp.runs.locks import run_lock
-from interp.runs.run import open_run
 from interp.runs.schedule import Schedule
 from interp.sweeps.grid import MANY, Over, Planned, n_runs, planned_runs
 from interp.sweeps.kept import Keep, check_keep
-from interp.sweeps.local import locally
 from interp.sweeps.opened import Sweep
 from interp.sweeps.plan_file import RUNS, write_plan
-from interp.sweeps.table import read_runs, row_of, rows_of, runs_table, write_runs
+from interp.sweeps.table import read_runs, rows_of, runs_table, write_runs
 from interp.sweeps.units import Unit, units
+from interp.sweeps.workers import Where, locally
 from interp.sweeps.working import STOP, Work, measured_file
 from interp.training.sizes import check_sizes
-from interp.training.stacked import MemberEnd
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,7 @@ def sweep(
     confirmed: bool = False,
     typed: Mapping[str, str] | None = None,
     on_estimate: Callable[["Estimate"], object] | None = None,
+    where: Where | None = None,
 ) -> Sweep:
     """Train every run of a grid or list, and gather them in one table.
 
@@ -90,6 +90,8 @@ def sweep(
         confirmed: needed for more than a thousand runs.
         typed: how the user wrote a field, for errors.
         on_estimate: told, before the first run starts, what it will take.
+        where: the workers; by default those of this machine. `interp.sweeps.cluster` has others, for which
+            `n_processes` is how many units may be worked on at a time.
 
     Raises:
         ValueError: if the grid is empty or makes no sense, holds more than a thousand runs unconfirmed, or the folder
@@ -108,10 +110,12 @@ def sweep(
         found = units(left, device=device, n_at_once=n, size=stack)
         if on_estimate is not None:
             on_estimate(_estimate(plan, left, found, keep, n))
+        where = where or partial(locally, n_processes=n)
         failures: dict[str, str] = {}
         try:
-            for ends in locally(found, work, n):
-                _gather(folder, ends, rows, failures)
+            for done in where(found, work):
+                failures |= {one.name: one.why for one in done if one.why}
+                rows |= {one.name: dict(one.row) for one in done if one.row is not None}
         finally:
             names = [run.name for run in plan]
             rows |= {
@@ -239,14 +243,6 @@ def _workers(n_processes: int | None, device: str) -> tuple[int, int]:
     # One process fills a GPU: its stack is made as large as is quickest.
     n = n_processes or (1 if device.startswith("cuda") else n_cores)
     return n, max(n_cores // n, 1)
-
-
-def _gather(folder: Path, ends: Sequence[MemberEnd], rows: dict[str, dict], failures: dict[str, str]) -> None:
-    for end in ends:
-        if end.why:
-            failures[end.path.name] = end.why
-        if end.ended in ("complete", "diverged"):
-            rows[end.path.name] = row_of(open_run(end.path), end.why)
 
 
 def _bytes(recipe: Recipe, keep: Keep) -> int:

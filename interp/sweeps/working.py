@@ -7,7 +7,7 @@ died is given to another as it is.
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,9 @@ from interp.runs.table_files import table_bytes
 from interp.runs.tensor_files import RunError
 from interp.sweeps.kept import Keep, thin
 from interp.sweeps.plan_file import RUNS
+from interp.sweeps.table import row_of
 from interp.sweeps.units import Unit
-from interp.training.stacked import MemberEnd, train_stack
+from interp.training.stacked import Ended, MemberEnd, train_stack
 from interp.training.train import begin, resume
 
 MEASURED, PROGRESS, STOP = "measured", "progress", "stop"
@@ -46,7 +47,17 @@ class Work:
     threads: int
 
 
-def worked(unit: Unit, work: Work, tells: bool = True) -> list[MemberEnd]:
+@dataclass(frozen=True)
+class Done:
+    """What became of a run; of one that came to its end, its row of the table, which others may not see at once."""
+
+    name: str
+    ended: Ended
+    why: str = ""
+    row: Mapping[str, Any] | None = None
+
+
+def worked(unit: Unit, work: Work, tells: bool = True) -> list[Done]:
     """Train, measure and thin the runs of a unit, as far as that is not done; what became of each.
 
     What goes wrong with one run ends that one alone. Where the sweep's folder has a file `stop`, it saves and returns.
@@ -70,7 +81,12 @@ def worked(unit: Unit, work: Work, tells: bool = True) -> list[MemberEnd]:
     with _telling(work.folder / PROGRESS / f"{unit.name}.json", len(paths)) if tells else _silent():
         for end in _trained(paths, unit.is_stack, work, is_over):
             ends[end.path] = _finished(end, work) if end.ended == "complete" else end
-    return [ends[work.folder / RUNS / run.name] for run in unit.runs]
+    return [_told(ends[work.folder / RUNS / run.name]) for run in unit.runs]
+
+
+def _told(end: MemberEnd) -> Done:
+    row = row_of(open_run(end.path), end.why) if end.ended in ("complete", "diverged") else None
+    return Done(end.path.name, end.ended, end.why, row)
 
 
 def _looking_for(file: Path) -> Callable[[], bool]:
