@@ -3,7 +3,6 @@
 import platform
 import subprocess
 from datetime import UTC, datetime
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -19,12 +18,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-@cache
 def commit() -> str | None:
-    """The commit of this package's source, with '+changes' where the tree differs; None outside a repository.
-
-    As it was when first asked: a stack asks for each of its members, and git takes its time.
-    """
+    """The commit of this package's source, with '+changes' where the tree differs; None outside a repository."""
     root = Path(__file__).parents[2]
     try:
         head, status = (

@@ -240,7 +240,9 @@ class _Mixed(torch.autograd.Function):
             per_sample_weights=pattern.index_select(0, rows.by_entry),
         )
         if rows.query_of_example is None:
-            of_own = gradient.view(rows.n_members, rows.n_examples, -1).sum(1)
+            # One after the other, so that padding, which is zero and comes last, changes no bit.
+            places = torch.arange(len(gradient), device=gradient.device)
+            of_own = embedding_bag(places, gradient, places[:: rows.n_examples], mode="sum")
         else:
             of_own = gradient.new_zeros(rows.n_members * len(rows.of_query), gradient.shape[1])
             of_own.index_add_(0, rows.query_of_example, gradient)
@@ -265,9 +267,10 @@ def residual(config: ModelConfig, weights: Weights, rows: Rows) -> Float[Tensor,
 
     queries = head_rows("Q", x.index_select(1, rows.of_query)) / c.d_head**0.5
     if len(rows.of_query) == 1 and "blocks.0.attn.b_K" not in weights:
-        # What the one query asks for, as a direction of the residual stream: no keys for every row.
-        asks = torch.einsum("she,shme->smh", queries[:, 0], weights["blocks.0.attn.W_K"])
-        of_cells = torch.bmm(x, asks)
+        # What the one query asks for, as a direction of the residual stream: no keys for every row. Vectors are
+        # multiplied entry by entry: as products of matrices they would be rounded otherwise in a stack of one.
+        asks = (queries[:, 0, :, None] * weights["blocks.0.attn.W_K"]).sum(-1)
+        of_cells = (x * asks).sum(-1, keepdim=True) if c.n_heads == 1 else torch.bmm(x, asks.mT)
     else:
         of_cells = torch.einsum("sqhe,srhe->sqrh", queries, head_rows("K", x))
     scores = _Scores.apply(of_cells.reshape(-1, c.n_heads), rows)

@@ -54,9 +54,7 @@ class Slurm:
         def one_round(
             left: list[Unit], work: Work, stop_requested: Callable[[], bool]
         ) -> Iterator[tuple[str, list[Done]]]:
-            yield from _of_jobs(
-                self._submitted(submitit, left, work), stop_requested, submitit.core.utils.UncompletedJobError
-            )
+            yield from _of_jobs(self._submitted(submitit, left, work), stop_requested, submitit.core.utils)
 
         yield from carried_out(units, work, one_round)
 
@@ -99,15 +97,21 @@ class _Task:
 
 
 def _of_jobs(
-    jobs: list[Any], stop_requested: Callable[[], bool], killed: type[Exception]
+    jobs: list[Any], stop_requested: Callable[[], bool], errors: Any
 ) -> Iterator[tuple[str, list[Done]]]:
     """What came back of jobs, as it comes; after a stop those that have not started are taken back."""
     while jobs:
         for job in [job for job in jobs if job.done()]:
             jobs.remove(job)
-            # A job that was killed, or taken back, leaves no result.
-            with suppress(killed):
+            try:
                 yield job.result()
+            except errors.FailedJobError as error:
+                raise RunError(
+                    f"A task of the sweep failed on its node, and so would others: {error}"
+                ) from error
+            except errors.UncompletedJobError:
+                # It was killed, or taken back, and leaves no result.
+                continue
         if stop_requested():
             for job in [job for job in jobs if job.state in ("PENDING", "REQUEUED")]:
                 job.cancel()
@@ -148,15 +152,13 @@ class Dask:
             # Each is asked for once and never taken for the same as another.
             futures = client.map(_one_at_a_time, left, [work] * len(left), pure=False)
             for future in distributed.as_completed(futures, loop=client.loop):
-                try:
-                    yield future.result()
-                except distributed.KilledWorker:
-                    continue
-                except (distributed.CancelledError, OSError) as error:
+                if future.status in ("cancelled", "lost"):
                     raise RunError(
-                        f"The scheduler at {self.address} is gone ({error}). What was saved is kept: the same command "
-                        "goes on when it is back."
-                    ) from error
+                        f"The scheduler at {self.address} is gone. What was saved is kept: the same command goes on "
+                        "when it is back."
+                    )
+                with suppress(distributed.KilledWorker):
+                    yield future.result()
 
         try:
             yield from carried_out(units, work, one_round)

@@ -21,7 +21,7 @@ class Display(AbstractContextManager):
         self._live: Any = nullcontext()
 
     def __enter__(self) -> "Display":
-        if sys.stderr.isatty() and not in_notebook():
+        if self._units and sys.stderr.isatty() and not in_notebook():
             from rich.console import Console
             from rich.live import Live
 
@@ -37,6 +37,8 @@ class Display(AbstractContextManager):
     def count(self, done: Sequence[Done]) -> None:
         """Count what has come to an end."""
         for one in done:
+            if one.ended in ("interrupted", "busy"):
+                continue
             self._counts[one.ended] = self._counts.get(one.ended, 0) + 1
 
     def drawn(self) -> Any:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from interp.ground.plain_text import shown
-from interp.runs.config import Recipe
+from interp.runs.config import Recipe, config_to_json
 from interp.runs.schedule import fitted_schedule
 from interp.runs.settings import value_of, with_settings
 
@@ -78,7 +78,7 @@ def planned_runs(
     settings = [{**one, **seed} for one in combinations for seed in replicates]
     found = []
     for name, own in zip(_names(settings), settings, strict=True):
-        found.append(Planned(name, own, _recipe(base, own, refit, typed or {})))
+        found.append(Planned(name, own, recipe_of(base, own, refit, typed or {})))
     _check_different(found)
     return found
 
@@ -106,7 +106,11 @@ def _seeds(base: Recipe, seed: int) -> list[tuple[str, int]]:
     return found
 
 
-def _recipe(base: Recipe, settings: Settings, refit: bool, typed: Mapping[str, str]) -> Recipe:
+def recipe_of(
+    base: Recipe, settings: Settings, refit: bool = True, typed: Mapping[str, str] | None = None
+) -> Recipe:
+    """The base with these fields, as `planned_runs`."""
+    typed = typed or {}
     own = dict(settings)
     n_steps = own.pop("n_steps", base.n_steps)
     try:
@@ -114,7 +118,12 @@ def _recipe(base: Recipe, settings: Settings, refit: bool, typed: Mapping[str, s
             raise ValueError(
                 f"{typed.get('n_steps', 'n_steps')}: a run needs a number of steps of at least 1, got {shown(n_steps)}."
             )
-        if refit or n_steps != base.n_steps:
+        if n_steps != base.n_steps and not refit:
+            raise ValueError(
+                f"{typed.get('n_steps', 'n_steps')}: the steps to save are those of runs of {base.n_steps} steps. "
+                "Leave them out (--save), and each run's are fitted to its length."
+            )
+        if refit:
             base = replace(base, n_steps=n_steps, schedule=fitted_schedule(n_steps))
         return with_settings(base, own, typed)
     except ValueError as error:
@@ -156,20 +165,19 @@ def _text(value: Any) -> str:
 
 
 def _check_different(runs: Sequence[Planned]) -> None:
-    known: dict[Recipe, str] = {}
+    known: dict[str, str] = {}
     for run in runs:
-        key = json.dumps(_decides(run.recipe), sort_keys=True)
-        if (other := known.setdefault(key, run.name)) != run.name:  # type: ignore[arg-type]
+        if (other := known.setdefault(decides(run.recipe), run.name)) != run.name:
             raise ValueError(
                 f"Every run of a sweep needs to differ from the others, and {run.name} is the same as {other}: a value "
                 "stands twice."
             )
 
 
-def _decides(recipe: Recipe) -> dict[str, Any]:
-    from interp.runs.config import config_to_json
-
-    return config_to_json(recipe.config())
+def decides(recipe: Recipe) -> str:
+    """What decides a run's numbers, as text: equal of two recipes that are the same run, whatever is saved of it."""
+    value = config_to_json(recipe.config())
+    return json.dumps({name: x for name, x in value.items() if name != "schedule"}, sort_keys=True)
 
 
 def values_of(text: str) -> tuple[str, list[Any]]:

@@ -1,6 +1,7 @@
 """What is kept of a run of a sweep: ten thousand runs with all their checkpoints are hundreds of gigabytes."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal, get_args
 
 from interp.ground.plain_text import shown
@@ -34,6 +35,11 @@ def kept_steps(run: Run, keep: Keep) -> list[int]:
         around |= {max((s for s in run.steps if s < event), default=run.steps[0])}
         around |= {min((s for s in run.steps if s >= event), default=run.steps[-1])}
     return sorted(around)
+
+
+def is_thinned(run: Path, keep: Keep) -> bool:
+    """Whether nothing is left for `thin` to do with the run at this path: what it deletes last is gone."""
+    return keep == "all" or not (run / "latest.safetensors").exists()
 
 
 def thin(run: Run, keep: Keep) -> None:

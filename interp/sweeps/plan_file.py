@@ -1,21 +1,23 @@
 """sweep.json: what a sweep's folder holds, so that the same command goes on and another is not mixed with it."""
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from interp.ground.plain_json import json_value
 from interp.ground.provenance import now, versions
-from interp.ground.whole_files import write_json
+from interp.ground.whole_files import is_temporary, write_json
 from interp.runs.config import Recipe, config_from_json, config_to_json
 from interp.runs.seal import check_stated, with_checksum
 from interp.runs.tensor_files import RunError
-from interp.sweeps.grid import Planned
+from interp.sweeps.grid import Planned, decides, recipe_of
 
 FORMAT, FORMAT_VERSION = "grokscope-sweep", 1
 FILE, RUNS = "sweep.json", "runs"
+ADVICE = "Name a new folder, or the values that it was begun with."
 
 
 @dataclass(frozen=True)
@@ -34,27 +36,63 @@ class PlanFile:
     probes: tuple[str, ...]
 
 
-def write_plan(folder: Path, base: Recipe, runs: Sequence[Planned], keep: str, probes: Sequence[str]) -> None:
-    """Write sweep.json, or add runs to one whose runs are all among these.
+def write_plan(
+    folder: Path, base: Recipe, runs: Sequence[Planned], keep: str, probes: Sequence[str]
+) -> list[Planned]:
+    """Write sweep.json, or add runs to one whose runs are all among these; runs that it has keep their names.
+
+    Returns:
+        The runs, by the names that they have in the folder.
 
     Raises:
         ValueError: if the folder holds another sweep; the first difference is named.
         RunError: if its sweep.json is damaged.
     """
-    settings = {run.name: json.loads(json.dumps(dict(run.settings))) for run in runs}
     about = {"base": config_to_json(base.config()), "keep": keep, "probes": list(probes)}
+    # Of a sweep that was killed while it was begun.
+    for left in filter(is_temporary, folder.iterdir()):
+        left.unlink(missing_ok=True)
     if (folder / FILE).exists():
         found = read_plan(folder)
-        _check_same(folder, found, about, settings)
-        if found.settings.keys() == settings.keys():
-            return
-    elif folder.exists() and any(path.name not in ("lock",) for path in folder.iterdir()):
+        _check_same(folder, found, about)
+        runs = under_known_names(folder, found, base, runs)
+        if len(found.settings) == len(runs):
+            return list(runs)
+    elif any(path.name != "lock" for path in folder.iterdir()):
         raise ValueError(
             f"A sweep needs a folder of its own, and {folder} holds other files and no {FILE}. Name a new or empty one."
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    settings = {run.name: json.loads(json.dumps(dict(run.settings))) for run in runs}
     value = {"format": FORMAT, "format_version": FORMAT_VERSION, "created": now(), "versions": versions()}
     write_json(folder / FILE, with_checksum({**value, **about, "runs": settings}))
+    return list(runs)
+
+
+def under_known_names(folder: Path, found: PlanFile, base: Recipe, runs: Sequence[Planned]) -> list[Planned]:
+    """The runs, those that the folder has under the names that they have there, the others under names that are free.
+
+    Raises:
+        ValueError: if a run of the folder is not among them.
+    """
+    wanted = {decides(run.recipe): run for run in runs}
+    named: dict[str, str] = {}
+    for name, own in found.settings.items():
+        if (key := decides(recipe_of(base, own))) not in wanted:
+            raise ValueError(
+                f"{folder} holds another sweep: its run {name} is not among the runs of this one. Runs can be added, "
+                f"none left out. {ADVICE}"
+            )
+        named[key] = name
+    taken = set(found.settings)
+    numbers = (f"run-{i}" for i in itertools.count(len(taken)))
+    out = []
+    for key, run in wanted.items():
+        name = named.get(key, run.name)
+        if key not in named and name in taken:
+            name = next(number for number in numbers if number not in taken)
+        taken.add(name)
+        out.append(replace(run, name=name))
+    return out
 
 
 def read_plan(folder: Path) -> PlanFile:
@@ -84,29 +122,23 @@ def read_plan(folder: Path) -> PlanFile:
         raise RunError(f"{path} cannot be read: {error}. Restore it from a copy.") from error
 
 
-def _check_same(
-    folder: Path, found: PlanFile, about: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]]
-) -> None:
-    """Refuse to go on with another sweep in the folder; more runs of the same are welcome."""
+def _check_same(folder: Path, found: PlanFile, about: Mapping[str, Any]) -> None:
+    """Refuse to go on with another sweep in the folder."""
     differs = f"{folder} holds another sweep"
-    advice = "Name a new folder, or the values that it was begun with."
+    theirs = _flat(found.base)
     for field, ours in _flat(about["base"]).items():
-        theirs = _flat(found.base).get(field)
-        if theirs != ours:
-            raise ValueError(f"{differs}: its base has {field}={theirs}, this one {ours}. {advice}")
+        # What is saved is fitted to each run.
+        if theirs.get(field) != ours and not field.startswith("schedule"):
+            raise ValueError(
+                f"{differs}: its base has {field}={theirs.get(field)}, this one {ours}. {ADVICE}"
+            )
     if found.keep != about["keep"]:
-        raise ValueError(f"{differs}: it keeps {found.keep} of its runs, this one {about['keep']}. {advice}")
+        raise ValueError(f"{differs}: it keeps {found.keep} of its runs, this one {about['keep']}. {ADVICE}")
     if list(found.probes) != about["probes"]:
         raise ValueError(
             f"{differs}: it measures {', '.join(found.probes) or 'nothing'}, this one "
-            f"{', '.join(about['probes']) or 'nothing'}. {advice}"
+            f"{', '.join(about['probes']) or 'nothing'}. {ADVICE}"
         )
-    for name, own in found.settings.items():
-        if settings.get(name) != own:
-            raise ValueError(
-                f"{differs}: its run {name} is not among the runs of this one. Runs can be added, none left out. "
-                f"{advice}"
-            )
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:

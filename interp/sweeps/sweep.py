@@ -8,6 +8,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,14 +24,16 @@ from interp.runs.config import Recipe
 from interp.runs.locks import run_lock
 from interp.runs.schedule import Schedule
 from interp.sweeps.grid import MANY, Over, Planned, n_runs, planned_runs
-from interp.sweeps.kept import Keep, check_keep
+from interp.sweeps.kept import Keep, check_keep, is_thinned
 from interp.sweeps.opened import Sweep
-from interp.sweeps.plan_file import RUNS, write_plan
+from interp.sweeps.plan_file import FILE, RUNS, read_plan, under_known_names, write_plan
 from interp.sweeps.table import read_runs, rows_of, runs_table, write_runs
 from interp.sweeps.units import Unit, units
 from interp.sweeps.workers import Where, locally
-from interp.sweeps.working import STOP, Work, measured_file
+from interp.sweeps.working import PROGRESS, STOP, Work, measured_file
 from interp.training.sizes import check_sizes
+
+SECONDS_BETWEEN_TABLES = 60.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class Estimate:
 
     Attributes:
         n_runs: of the sweep; n_left of them are not done.
-        seconds: wall time, from a few timed steps, with all cores at work and nothing else running.
+        seconds: of training and saving, by the clock, from a few timed steps, with all cores at work and nothing else
+            running; probes come on top.
         bytes: of disk when it is done; `bytes_at_once` more meanwhile.
         stacks: sizes of the stacks, largest first.
     """
@@ -101,27 +105,33 @@ def sweep(
     """
     folder, plan = _planned(path, base, over, seeds, keep, probes, refit, device, confirmed, typed)
     n, threads = _workers(n_processes, device)
+    if where is not None:
+        # Another machine's: what it has to itself is said there.
+        threads = getattr(where, "cpus", 1)
     with _alone_in(folder):
-        write_plan(folder, base, plan, keep, probes)
+        plan = write_plan(folder, base, plan, keep, probes)
         (folder / STOP).unlink(missing_ok=True)
-        rows = _known_rows(folder, plan, probes)
+        shutil.rmtree(folder / PROGRESS, ignore_errors=True)
+        rows = _known_rows(folder, plan, keep, probes)
         left = [run for run in plan if run.name not in rows]
         work = Work(folder, keep, tuple(probes), device, threads)
-        found = units(left, device=device, n_at_once=n, size=stack)
+        found = units(left, device=device, n_at_once=n, n_here=n if where is None else 1, size=stack)
         if on_estimate is not None:
             on_estimate(_estimate(plan, left, found, keep, n))
         where = where or partial(locally, n_processes=n)
         failures: dict[str, str] = {}
+        written = time.monotonic()
         try:
             for done in where(found, work):
-                failures |= {one.name: one.why for one in done if one.why}
+                failures |= {one.name: one.why for one in done if one.ended == "failed"}
                 rows |= {one.name: dict(one.row) for one in done if one.row is not None}
+                if time.monotonic() - written > SECONDS_BETWEEN_TABLES:
+                    write_runs(folder, runs_table(rows.values()))
+                    written = time.monotonic()
         finally:
             names = [run.name for run in plan]
-            rows |= {
-                row["run"]: row
-                for row in rows_of(folder / RUNS, [x for x in names if x not in rows], failures)
-            }
+            others = rows_of(folder / RUNS, [name for name in names if name not in rows], failures)
+            rows |= {row["run"]: row for row in others}
             write_runs(folder, runs_table([rows[name] for name in names if name in rows]))
     return Sweep(folder)
 
@@ -146,7 +156,9 @@ def estimate(
         as `sweep`.
     """
     folder, plan = _planned(path, base, over, seeds, keep, probes, refit, device, True, typed)
-    done = _known_rows(folder, plan, probes) if folder.exists() else {}
+    if (folder / FILE).exists():
+        plan = under_known_names(folder, read_plan(folder), base, plan)
+    done = _known_rows(folder, plan, keep, probes) if folder.exists() else {}
     left = [run for run in plan if run.name not in done]
     n, _ = _workers(n_processes, device)
     return _estimate(plan, left, units(left, device=device, n_at_once=n, size=stack), keep, n)
@@ -220,17 +232,20 @@ def _alone_in(folder: Path) -> Iterator[None]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _known_rows(folder: Path, plan: Sequence[Planned], probes: Sequence[str]) -> dict[str, dict]:
-    """Rows of the runs that are done, by name: complete or diverged, and measured."""
+def _known_rows(folder: Path, plan: Sequence[Planned], keep: Keep, probes: Sequence[str]) -> dict[str, dict]:
+    """Rows of the runs that are done, by name: diverged, or complete, measured and thinned."""
     table = read_runs(folder)
     if table is None:
         return {}
     names = {run.name for run in plan}
     found = {}
     for row in table.to_dict("records"):
+        path = folder / RUNS / row["run"]
+        if row["run"] not in names or not (path / "run.json").exists():
+            continue
         is_measured = all(measured_file(folder, probe, row["run"]).exists() for probe in probes)
-        is_done = row["status"] == "diverged" or (row["status"] == "complete" and is_measured)
-        if row["run"] in names and is_done and (folder / RUNS / row["run"] / "run.json").exists():
+        is_done = row["status"] == "complete" and is_measured and is_thinned(path, keep)
+        if is_done or row["status"] == "diverged":
             found[row["run"]] = row
     return found
 

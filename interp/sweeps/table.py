@@ -19,8 +19,11 @@ EVENTS = {"memorization": "train_accuracy", "grokking": "test_accuracy"}
 END = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
-def row_of(run: Run, why: str = "") -> dict[str, Any]:
+def row_of(run: Run, why: str = "", status: str | None = None) -> dict[str, Any]:
     """What is known of a run, as far as it was trained.
+
+    Args:
+        status: what became of it in the sweep, where that is not its own: one that could not be measured has failed.
 
     Columns: run, status, why (in words, where it is not complete), step (reached); every field of its config by its
     path; `<event>_before` and `<event>_step` for memorization and grokking: the event lies after the one and at or
@@ -29,11 +32,13 @@ def row_of(run: Run, why: str = "") -> dict[str, Any]:
     of test accuracy that the run lost again; the four losses and accuracies at its end, and `largest_test_loss`.
     """
     history = run.history()
-    row: dict[str, Any] = {"run": run.name, "status": run.record.status, "why": why, "step": None}
+    row: dict[str, Any] = {"run": run.name, "status": status or run.record.status, "why": why, "step": None}
     row |= flat_config(run.config)
     if not len(history):
         return row
     row["step"] = int(history["step"].iloc[-1])
+    if row["status"] == "diverged" and not why:
+        row["why"] = f"The loss is no number after step {row['step']}."
     evaluated = history.dropna(subset=["test_accuracy"])
     row |= {name: float(evaluated[name].iloc[-1]) for name in END if len(evaluated)}
     row["largest_test_loss"] = float(history["test_loss"].max()) if len(evaluated) else None
@@ -94,7 +99,7 @@ def rows_of(folder: Path, names: Iterable[str], known: Mapping[str, str]) -> lis
     """A row for each run that there is; one that cannot be read has the error.
 
     Args:
-        known: what went wrong with a run, by its name.
+        known: what went wrong with those that failed, by name.
     """
     rows = []
     for name in names:
@@ -102,7 +107,7 @@ def rows_of(folder: Path, names: Iterable[str], known: Mapping[str, str]) -> lis
         if not (path / "run.json").exists():
             continue
         try:
-            rows.append(row_of(open_run(path), known.get(name, "")))
+            rows.append(row_of(open_run(path), known.get(name, ""), "failed" if name in known else None))
         # A table of thousands is not lost to one of them.
         except (ValueError, OSError) as error:
             rows.append({"run": name, "status": "unreadable", "why": str(error)})

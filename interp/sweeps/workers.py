@@ -9,7 +9,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from interp.runs.tensor_files import RunError
@@ -24,33 +24,49 @@ Round = Callable[[list[Unit], Work, Callable[[], bool]], Iterator[tuple[str, lis
 # What trains all units of a sweep.
 Where = Callable[[Sequence[Unit], Work], Iterator[list[Done]]]
 
+# Before runs that another trainer has are looked at again.
+SECONDS_TO_WAIT = 5.0
 # Rounds in which workers were killed and nothing was done or saved, before a sweep gives up.
 LOST = 3
 
 
-def carried_out(units: Sequence[Unit], work: Work, one_round: Round) -> Iterator[list[Done]]:
+def carried_out(
+    units: Sequence[Unit], work: Work, one_round: Round, *, shows: bool = True
+) -> Iterator[list[Done]]:
     """What became of the runs of each unit, as they are done.
 
     A worker that is killed takes its unit's last seconds with it: the unit is given to another, from its last saved
-    state. So is one that was told to end before it was done, as by a cluster's time limit.
+    state. So is one that was told to end before it was done, as by a cluster's time limit, and one whose runs another
+    trainer has, as a worker whose sweep was killed: they are waited for.
+
+    Args:
+        shows: whether a table of the workers is drawn.
 
     Raises:
         RunError: if workers are killed again and again, and nothing is done or saved in between.
-        KeyboardInterrupt: after Ctrl-C, when all workers have saved.
+        KeyboardInterrupt: after Ctrl-C, or a file `stop` that somebody left in the folder, when all workers have saved.
     """
     waiting = {unit.name: unit for unit in units}
-    n_lost = 0
-    with Display(work, units) as display, signals() as stop_requested:
-        _pass_on(work.folder / STOP, stop_requested)
+    stop, n_lost = work.folder / STOP, 0
+    with (
+        Display(work, units if shows else ()) as display,
+        signals() as stop_requested,
+        _passed_on(stop, stop_requested),
+    ):
         while waiting:
-            n_before, state = len(waiting), _state(work, waiting.values())
+            n_before, state, is_busy = len(waiting), _state(work, waiting.values()), False
             for name, done in one_round(list(waiting.values()), work, stop_requested):
-                if not any(one.ended == "interrupted" for one in done):
+                ended = {one.ended for one in done}
+                is_busy |= "busy" in ended
+                if not ended & {"interrupted", "busy"}:
                     del waiting[name]
-                    display.count(done)
+                display.count(done)
                 yield done
-            if stop_requested():
+            if stop_requested() or stop.exists():
                 raise KeyboardInterrupt(stopped(work))
+            if is_busy and len(waiting) == n_before:
+                time.sleep(SECONDS_TO_WAIT)
+                continue
             is_lost = len(waiting) == n_before and _state(work, waiting.values()) == state
             n_lost = n_lost + 1 if is_lost else 0
             if waiting and n_lost == LOST:
@@ -77,16 +93,25 @@ def _state(work: Work, units: Iterable[Unit]) -> list[int]:
     return found
 
 
-def _pass_on(stop: Path, stop_requested: Callable[[], bool]) -> None:
+@contextmanager
+def _passed_on(stop: Path, stop_requested: Callable[[], bool]) -> Iterator[None]:
     """Once a stop is asked for, say so to all workers, wherever they are: a terminal tells only its own."""
+    is_over = threading.Event()
 
     def watch() -> None:
-        while not stop_requested():
-            time.sleep(0.2)
-        with suppress(OSError):
-            stop.touch()
+        while not is_over.wait(0.2):
+            if stop_requested():
+                with suppress(OSError):
+                    stop.touch()
+                return
 
-    threading.Thread(target=watch, daemon=True).start()
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def locally(units: Sequence[Unit], work: Work, n_processes: int) -> Iterator[list[Done]]:
@@ -96,17 +121,26 @@ def locally(units: Sequence[Unit], work: Work, n_processes: int) -> Iterator[lis
         as `carried_out`.
     """
     if len(units) <= 1 or n_processes == 1:
-        for unit in units:
-            done = worked(unit, work, tells=False)
-            yield done
-            if any(one.ended == "interrupted" for one in done):
-                raise KeyboardInterrupt(stopped(work))
+        yield from carried_out(units, work, _in_turn, shows=False)
         return
 
     def one_round(left: list[Unit], work: Work, _: object) -> Iterator[tuple[str, list[Done]]]:
         yield from _at_once(left, work, n_processes)
 
     yield from carried_out(units, work, one_round)
+
+
+def _in_turn(
+    units: list[Unit], work: Work, stop_requested: Callable[[], bool]
+) -> Iterator[tuple[str, list[Done]]]:
+    for unit in units:
+        if stop_requested():
+            return
+        done = worked(unit, work, tells=False)
+        yield unit.name, done
+        # While a run trains, Ctrl-C is its own.
+        if any(one.ended == "interrupted" for one in done):
+            raise KeyboardInterrupt(stopped(work))
 
 
 def _at_once(units: list[Unit], work: Work, n_processes: int) -> Iterator[tuple[str, list[Done]]]:

@@ -8,17 +8,19 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from interp.ground import progress_bar
 from interp.ground.whole_files import write_bytes
-from interp.runs.config import Recipe, config_to_json
+from interp.runs.config import Recipe
+from interp.runs.locks import is_in_use
 from interp.runs.run import Run, open_run
 from interp.runs.table_files import table_bytes
 from interp.runs.tensor_files import RunError
+from interp.sweeps.grid import decides
 from interp.sweeps.kept import Keep, thin
 from interp.sweeps.plan_file import RUNS
 from interp.sweeps.table import row_of
@@ -85,8 +87,12 @@ def worked(unit: Unit, work: Work, tells: bool = True) -> list[Done]:
 
 
 def _told(end: MemberEnd) -> Done:
-    row = row_of(open_run(end.path), end.why) if end.ended in ("complete", "diverged") else None
-    return Done(end.path.name, end.ended, end.why, row)
+    if end.ended not in ("complete", "diverged"):
+        return Done(end.path.name, end.ended, end.why)
+    try:
+        return Done(end.path.name, end.ended, end.why, row_of(open_run(end.path), end.why))
+    except (ValueError, OSError) as error:
+        return Done(end.path.name, "failed", str(error))
 
 
 def _looking_for(file: Path) -> Callable[[], bool]:
@@ -111,35 +117,44 @@ def _begin(path: Path, recipe: Recipe) -> None:
     if not (path / "run.json").exists():
         begin(recipe, path)
         return
-    run = open_run(path)
-    # Its schedule is another once it was thinned.
-    found, wanted = (
-        {name: x for name, x in config_to_json(config).items() if name != "schedule"}
-        for config in (run.config, recipe.config())
-    )
-    if found != wanted:
+    if decides(open_run(path).config.recipe()) != decides(recipe):
         raise RunError(
             f"{path} is a run with another config than the sweep's. Move it away, or name another folder for the sweep."
         )
 
 
 def _trained(paths: list[Path], is_stack: bool, work: Work, is_over: Callable[[], bool]) -> list[MemberEnd]:
-    try:
-        if is_stack:
-            return train_stack(paths, device=work.device, threads=work.threads, is_over=is_over)
-        return [_alone(path, work, is_over) for path in paths]
-    except KeyboardInterrupt:
-        return [_where_it_stands(path) for path in paths]
+    together: list[Path] = []
+    alone: list[Path] = []
+    for path in paths:
+        sessions = open_run(path).record.sessions
+        # As it was begun, so that it ends as it would have: the two differ by rounding.
+        as_stack = sessions[-1].stack is not None if sessions else is_stack
+        (together if as_stack else alone).append(path)
+    ends = []
+    if together:
+        try:
+            ends += train_stack(together, device=work.device, threads=work.threads, is_over=is_over)
+        except KeyboardInterrupt:
+            ends += [_where_it_stands(path) for path in together]
+        except (ValueError, OSError) as error:
+            ends += [MemberEnd(path=path, ended="failed", why=str(error)) for path in together]
+    return ends + [_alone(path, work, is_over) for path in alone]
 
 
 def _alone(path: Path, work: Work, is_over: Callable[[], bool]) -> MemberEnd:
     try:
-        if (status := open_run(path).record.status) in ("complete", "diverged"):
-            return MemberEnd(path=path, ended=status)  # type: ignore[arg-type]
+        run = open_run(path)
+        if run.record.status in ("complete", "diverged"):
+            return MemberEnd(path=path, ended=run.record.status)
         if is_over():
             return MemberEnd(path=path, ended="interrupted")
-        resume(path, device=work.device, threads=work.threads)
+        if is_in_use(path):
+            return MemberEnd(path=path, ended="busy", why=f"Another trainer is working on {path}.")
+        resume(path, device=work.device, threads=work.threads, is_over=is_over)
         return MemberEnd(path=path, ended="complete")
+    except KeyboardInterrupt:
+        return MemberEnd(path=path, ended="interrupted")
     except FloatingPointError as error:
         return MemberEnd(path=path, ended="diverged", why=str(error))
     except (ValueError, OSError) as error:
@@ -147,10 +162,10 @@ def _alone(path: Path, work: Work, is_over: Callable[[], bool]) -> MemberEnd:
 
 
 def _where_it_stands(path: Path) -> MemberEnd:
+    """What a run's own record says, after its stack was stopped."""
     status = open_run(path).record.status
-    return MemberEnd(
-        path=path, ended=status if status in ("complete", "diverged", "failed") else "interrupted"
-    )  # type: ignore[arg-type]
+    is_ended = status in ("complete", "diverged", "failed")
+    return MemberEnd(path=path, ended=status if is_ended else "interrupted")  # type: ignore[arg-type]
 
 
 def _finished(end: MemberEnd, work: Work) -> MemberEnd:
@@ -197,9 +212,13 @@ def _silent() -> Iterator[None]:
 
 @contextmanager
 def _telling(file: Path, n_runs: int) -> Iterator[None]:
-    """Leave word, every two seconds, of how far the displays of this process are."""
+    """Leave word, every two seconds, of how far the displays of this process are.
+
+    Nothing that goes wrong with it, as on a full disk, is a reason not to train.
+    """
     told_at = 0.0
-    file.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
 
     def listener(fields: dict[str, Any]) -> None:
         nonlocal told_at
@@ -208,13 +227,15 @@ def _telling(file: Path, n_runs: int) -> Iterator[None]:
         told_at = time.monotonic()
         known = {name: fields.get(name) for name in ("completed", "total", "accuracy", "speed")}
         temporary = file.with_suffix(f".{os.getpid()}")
-        # Of no use after a crash, so that no disk has to be waited for.
-        temporary.write_text(json.dumps({**known, "runs": n_runs, "at": time.time()}), encoding="utf-8")
-        os.replace(temporary, file)
+        with suppress(OSError):
+            # Of no use after a crash, so that no disk has to be waited for.
+            temporary.write_text(json.dumps({**known, "runs": n_runs}), encoding="utf-8")
+            os.replace(temporary, file)
 
     progress_bar.tell(listener)
     try:
         yield
     finally:
         progress_bar.tell(None)
-        file.unlink(missing_ok=True)
+        with suppress(OSError):
+            file.unlink(missing_ok=True)

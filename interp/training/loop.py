@@ -34,6 +34,7 @@ def continue_run(
     threads: int | None,
     *,
     extended_from: int | None = None,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> Run:
     own_state, memory = split_state(optimizer_state)
     with deterministic(device, threads or torch.get_num_threads()):
@@ -46,7 +47,7 @@ def continue_run(
         status: Status = "failed"
         try:
             with signals() as stop_requested:
-                loop(member, live, optimizer, data, stop_requested)
+                loop(member, live, optimizer, data, lambda: stop_requested() or is_over())
             if not member.is_at_end:
                 run.config = ended_at(run.config, member.step)
             status = "complete"

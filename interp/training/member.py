@@ -30,6 +30,7 @@ class Member:
         step: updates so far.
         acting: its rules at work.
         history: a row for each step before this one.
+        seconds_between_states: if states are to be saved less often than every `SECONDS_BETWEEN_STATES`.
     """
 
     def __init__(self, run: Run, step: int, weights: Weights, memory: Weights):
@@ -50,6 +51,7 @@ class Member:
         self._saved = set(self.recipe.schedule.steps)
         self._with_optimizer = set(self.recipe.schedule.optimizer_steps)
         self._state_saved_at = time.monotonic()
+        self.seconds_between_states = 0.0
         self._evaluated = [row for row in self.history if not math.isnan(row.get("test_accuracy", math.nan))]
 
     @property
@@ -75,7 +77,8 @@ class Member:
     @property
     def is_state_due(self) -> bool:
         """Whether it is long ago that a state was saved to resume from."""
-        return time.monotonic() - self._state_saved_at > SECONDS_BETWEEN_STATES
+        wanted = max(SECONDS_BETWEEN_STATES, self.seconds_between_states)
+        return time.monotonic() - self._state_saved_at > wanted
 
     def save_state(self, weights: Weights, state: Weights) -> None:
         """Save what resume goes on from."""

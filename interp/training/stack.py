@@ -219,7 +219,8 @@ class Stack:
             loss = data.loss(member.acting.logits(own, asked.labels, now[i]), asked.labels)
             weights = {name: w[i] for name, w in self._live.items()} if member.acting.changes_loss else {}
             objectives.append(member.acting.objective(loss, weights, now[i]))
-        together = torch.stack([x.to(objectives[0].dtype) for x in objectives])
+        # Losses may be of several precisions: none is rounded to another's.
+        together = torch.stack([x.double() for x in objectives])
         gradients = torch.autograd.grad(together.sum(), list(self._live.values()))
         for name, gradient in zip(self._live, gradients, strict=True):
             self._of_live[name].copy_(gradient)

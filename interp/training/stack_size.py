@@ -44,7 +44,7 @@ def stack_size(
 ) -> StackSize:
     """The size of stack at which runs of one architecture are trained fastest here.
 
-    Sizes are tried from 1 up until a larger one gains less than 3 % or does not fit in memory, a few steps each.
+    Sizes are tried from 1 up until two in a row gain less than 3 % or one does not fit in memory, a few steps each.
 
     Args:
         recipes: of the runs that are to be trained; no larger stack is tried than there are.
@@ -57,15 +57,16 @@ def stack_size(
         if size is not None:
             chosen = min(size, len(recipes))
             return StackSize(chosen, _stacked(recipes[:chosen], device), alone)
-        most = len(recipes)
+        most, n_worse = len(recipes), 0
         for n in sorted({min(n, most) for n in SIZES["cuda" if device.startswith("cuda") else "cpu"]}):
             if n > 1 and n * n_at_once * bytes_of_member(recipes[0]) > SHARE * _memory(device):
                 break
             seconds = _stacked(recipes[:n], device)
-            if seconds > WORTH * best.seconds and n > 1:
+            if (n == 1 and seconds < best.seconds) or seconds < WORTH * best.seconds:
+                best, n_worse = StackSize(n, seconds, alone), 0
+            elif (n_worse := n_worse + 1) == 2:
+                # One could be a busy moment of the machine.
                 break
-            if seconds < best.seconds:
-                best = StackSize(n, seconds, alone)
         return best
 
 

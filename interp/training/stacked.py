@@ -24,14 +24,18 @@ from interp.networks.devices import check_device
 from interp.runs.run import Checkpoint, Run, open_run
 from interp.runs.saving import save_checkpoint, update_record
 from interp.runs.tensor_files import RunError
-from interp.training.acting import recorded
+from interp.training.acting import recorded, split_state
 from interp.training.extension import ended_at
-from interp.training.member import Row, is_finite
+from interp.training.member import Member, Row, is_finite
 from interp.training.session import deterministic, lock, session_record, signals
-from interp.training.stack import Stack
+from interp.training.stack import Stack, check_alike
 from interp.training.train import check_own, resume_state
 
-Ended = Literal["complete", "diverged", "interrupted", "failed"]
+# busy: another trainer works on it.
+Ended = Literal["complete", "diverged", "interrupted", "failed", "busy"]
+
+# Where saving a stack takes more than a second, so many times as long passes until the next time.
+SAVING = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,13 +73,15 @@ def train_stack(
         KeyboardInterrupt: when it was stopped; all is saved.
     """
     check_device(device)
+    if device == "mps":
+        raise ValueError("Stacks are trained on cpu or cuda: their losses are in float64, which mps has not.")
     ends: dict[Path, MemberEnd] = {}
     with ExitStack() as locks, deterministic(device, threads or torch.get_num_threads()):
         starts = []
         for path in map(Path, paths):
             try:
                 start = _start(path, locks)
-            except (RunError, OSError) as error:
+            except (ValueError, OSError) as error:
                 ends[path] = MemberEnd(path=path, ended="failed", why=str(error))
                 continue
             if isinstance(start, MemberEnd):
@@ -89,7 +95,11 @@ def train_stack(
 
 def _start(path: Path, locks: ExitStack) -> tuple[Run, Checkpoint] | MemberEnd:
     """Where a run goes on, with its lock held; or what became of it before."""
-    locks.enter_context(lock(open_run(path).path))
+    open_run(path)
+    try:
+        locks.enter_context(lock(path))
+    except RunError as error:
+        return MemberEnd(path=path, ended="busy", why=str(error))
     run = open_run(path)  # again: another trainer may have ended just before the lock was free
     check_own(run)
     if run.record.status in ("complete", "diverged"):
@@ -99,23 +109,34 @@ def _start(path: Path, locks: ExitStack) -> tuple[Run, Checkpoint] | MemberEnd:
     check_weights(
         run.config.recipe().model, state.weights, f"The state of run {run.name!r} at step {state.step}"
     )
+    # What would refuse the whole stack refuses this run alone: its history, its rules, its data.
+    Member(run, state.step, state.weights, split_state(state.optimizer)[1])
+    _ = run.task.questions
     return run, state
 
 
 def _train(
     starts: Sequence[tuple[Path, Run, Checkpoint]], device: str, is_over: Callable[[], bool]
 ) -> dict[Path, MemberEnd]:
-    stack = Stack.of([(run, state) for _, run, state in starts], device)
     path_of = {id(run): path for path, run, _ in starts}
     ends: dict[Path, MemberEnd] = {}
-    for _, run, state in starts:
-        session = session_record(state.step, device, stack=len(starts))
-        update_record(run, replace(run.record, status="running", sessions=(*run.record.sessions, session)))
+    check_alike({run.name: run.config.recipe() for _, run, _ in starts})
+    session = session_record(0, device, stack=len(starts))
+    for path, run, state in starts:
+        sessions = (*run.record.sessions, replace(session, from_step=state.step))
+        try:
+            update_record(run, replace(run.record, status="running", sessions=sessions))
+        except OSError as error:
+            ends[path] = MemberEnd(path=path, ended="failed", why=str(error))
+    begun = [(run, state) for path, run, state in starts if path not in ends]
+    if not begun:
+        return ends
+    stack = Stack.of(begun, device)
 
     def end(run: Run, ended: Ended, why: str = "") -> None:
         ends[path_of[id(run)]] = MemberEnd(path=path_of[id(run)], ended=ended, why=why)
         try:
-            update_record(run, replace(run.record, status=ended))
+            update_record(run, replace(run.record, status=ended))  # type: ignore[arg-type]
         except OSError as error:
             ends[path_of[id(run)]] = MemberEnd(path=path_of[id(run)], ended="failed", why=str(error))
 
@@ -151,7 +172,7 @@ def _loop(stack: Stack | None, end: Callable[..., None], stop_requested: Callabl
 
 def _saved(stack: Stack, end: Callable[..., None]) -> set[int]:
     """Save what is to be saved at this step; the members that are at their end, or fail."""
-    gone = set()
+    gone, started = set(), time.monotonic()
     for i, member in enumerate(stack.members):
         try:
             member.save_scheduled(partial(_copied, stack, i), partial(stack.state, i))
@@ -160,6 +181,10 @@ def _saved(stack: Stack, end: Callable[..., None]) -> set[int]:
         except (OSError, RunError) as error:
             end(member.run, "failed", str(error))
             gone.add(i)
+    if (taken := time.monotonic() - started) > 1:
+        # Hundreds of members: not so often that nothing else is done.
+        for member in stack.members:
+            member.seconds_between_states = SAVING * taken
     at_end = [i for i, member in enumerate(stack.members) if member.is_at_end and i not in gone]
     if at_end:
         scores = stack.scores()

@@ -7,7 +7,7 @@ any saved state equals a run that was never stopped: same device, same thread co
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -94,6 +94,7 @@ def resume(
     optimizer_steps: Iterable[str | int] | None = None,
     device: str | None = None,
     threads: int | None = None,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> Run:
     """Continue an interrupted or killed run from its latest saved state, or make a run longer.
 
@@ -106,6 +107,7 @@ def resume(
             "every:1000". Default: as dense as `interp.runs.schedule.fitted_schedule`.
         optimizer_steps: which of them with the optimizer's state.
         device, threads: as `train`.
+        is_over: asked after each step; once it says so, all is saved as after Ctrl-C.
 
     Raises:
         RunError: if the directory is not a run, is complete, was not trained here, another trainer works on it, or its
@@ -138,7 +140,14 @@ def resume(
                 save_latest(run, state.step, state.weights, state.optimizer or {})
             run.config = config
         return continue_run(
-            run, state.step, state.weights, state.optimizer, device, threads, extended_from=extended_from
+            run,
+            state.step,
+            state.weights,
+            state.optimizer,
+            device,
+            threads,
+            extended_from=extended_from,
+            is_over=is_over,
         )
 
 

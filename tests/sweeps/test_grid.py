@@ -36,6 +36,8 @@ def test_mini_batches_have_a_seed_too_and_others_do_not():
 
 
 def test_sizes_follow_and_checkpoints_fit_each_run():
+    with pytest.raises(ValueError, match="the steps to save are those of runs of 40 steps. Leave them out"):
+        planned_runs(BASE, {"n_steps": [30, 90]}, refit=False)
     runs = planned_runs(BASE, {"task.p": [7, 13], "n_steps": [30, 90]})
     assert [run.recipe.model.d_vocab for run in runs] == [8, 8, 14, 14]
     assert [run.recipe.schedule.steps[-1] for run in runs] == [30, 90, 30, 90]

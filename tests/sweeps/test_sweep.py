@@ -15,6 +15,7 @@ import interp
 from interp.checks.of_run import verify_run
 from interp.runs import saving
 from interp.runs.run import open_run
+from interp.runs.schedule import fitted_schedule
 from interp.runs.tensor_files import RunError
 from interp.sweeps.grid import planned_runs
 from interp.sweeps.kept import check_keep, kept_steps, thin
@@ -106,12 +107,53 @@ def test_what_goes_wrong_with_one_run_stands_in_its_row(tmp_path):
     found = sweep(tmp_path / "s", BASE, runs, **HERE).runs
     assert found["status"].tolist() == ["complete", "diverged", "complete"]
     assert "The loss of run" in found["why"][1] and found["why"].tolist()[::2] == ["", ""]
+    # Of a table that was lost the run itself says as much.
+    (tmp_path / "s" / "runs.parquet").unlink()
+    assert "The loss is no number after step" in open_sweep(tmp_path / "s").runs["why"][1]
     # One whose directory is another run's fails, and says so.
     again = tmp_path / "t"
     train(tiny_config(10, seed=9), again / "runs" / found["run"][1], threads=1)
     (again / "sweep.json").write_bytes((tmp_path / "s" / "sweep.json").read_bytes())
-    found = sweep(again, BASE, runs, **HERE).runs
-    assert found["status"][2] == "complete" and "another config than the sweep's" in found["why"][1]
+    for _ in range(2):
+        found = sweep(again, BASE, runs, **HERE).runs
+        assert found["status"].tolist() == ["complete", "failed", "complete"]
+        assert "another config than the sweep's" in found["why"][1]
+
+
+@pytest.mark.parametrize("file", ["history.parquet", "task.safetensors", "latest.safetensors", "run.json"])
+def test_a_damaged_run_fails_alone_whatever_is_damaged(tmp_path, monkeypatch, file):
+    stop_once(monkeypatch, 25)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(tmp_path / "s", BASE, {"seed": [0, 1, 2]}, **HERE)
+    monkeypatch.undo()
+    (tmp_path / "s" / "runs" / "seed=1" / file).write_bytes(b"damaged")
+    (tmp_path / "s" / "runs.parquet").unlink()
+    found = sweep(tmp_path / "s", BASE, {"seed": [0, 1, 2]}, **HERE).runs
+    assert found["status"].tolist() in (
+        ["complete", status, "complete"] for status in ("failed", "unreadable")
+    )
+    assert file in found["why"][1]
+
+
+def test_a_probe_that_fails_is_a_failed_run_and_is_tried_again(tmp_path, monkeypatch):
+    from interp.sweeps import working
+
+    measured = working._measured
+
+    def fails(run, probes, device):
+        if run.name == "seed=1":
+            raise ValueError("the probe has a fault")
+        return measured(run, probes, device)
+
+    monkeypatch.setattr(working, "_measured", fails)
+    options = {"probes": ("weight_norms",), "keep": "transitions", **HERE}
+    found = sweep(tmp_path / "s", BASE, {"seed": [0, 1]}, **options).runs
+    assert found["status"].tolist() == ["complete", "failed"] and found["why"][1] == "the probe has a fault"
+    monkeypatch.undo()
+    found = sweep(tmp_path / "s", BASE, {"seed": [0, 1]}, **options)
+    assert found.runs["status"].tolist() == ["complete"] * 2
+    assert set(found.measured("weight_norms")["run"]) == {"seed=0", "seed=1"}
+    assert not (found.path / "runs" / "seed=1" / "latest.safetensors").exists()
 
 
 # What is kept.
@@ -164,6 +206,11 @@ def test_thinning_can_be_stopped_anywhere_and_finishes_when_called_again(tmp_pat
     assert left.steps == wanted
     for step in left.steps:
         left.checkpoint(step)
+    # A sweep that was cut off there finishes it.
+    thinned = sweep(tmp_path / "t", BASE, keep="transitions", **HERE).run("run")
+    saving.save_latest(thinned, 60, thinned.step_weights(60), {})
+    sweep(tmp_path / "t", BASE, keep="transitions", **HERE)
+    assert not (thinned.path / "latest.safetensors").exists()
     thin(left, "transitions")
     assert len(list((run.path / "steps").iterdir())) == len(wanted)
 
@@ -231,6 +278,79 @@ def test_workers_that_die_again_and_again_are_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(workers, "_at_once", dies)
     with pytest.raises(RunError, match="were killed three times with nothing done in between"):
         sweep(tmp_path / "s", BASE, {"seed": [0, 1]}, n_processes=2, stack=1)
+
+
+def test_runs_that_another_trainer_has_are_waited_for(tmp_path, monkeypatch):
+    from interp.runs.locks import run_lock
+    from interp.sweeps import workers
+    from interp.training.train import begin
+
+    monkeypatch.setattr(workers, "SECONDS_TO_WAIT", 0.05)
+    begin(tiny_config(60, seed=1, schedule=fitted_schedule(60)).recipe(), tmp_path / "s" / "runs" / "seed=1")
+    (tmp_path / "t").mkdir()
+    sweep(tmp_path / "t", BASE, {"seed": [0, 1]}, **HERE)
+    (tmp_path / "s" / "sweep.json").write_bytes((tmp_path / "t" / "sweep.json").read_bytes())
+    waited = []
+
+    def hold():
+        with run_lock(tmp_path / "s" / "runs" / "seed=1"):
+            while not (tmp_path / "s" / "runs" / "seed=0" / "latest.safetensors").exists():
+                time.sleep(0.01)
+            time.sleep(0.5)
+            waited.append(True)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    time.sleep(0.1)
+    found = sweep(tmp_path / "s", BASE, {"seed": [0, 1]}, **HERE).runs
+    thread.join()
+    assert waited and found["status"].tolist() == ["complete"] * 2
+
+
+def test_a_file_stop_ends_a_run_that_is_trained_alone(tmp_path, monkeypatch):
+    from interp.sweeps import working
+    from interp.sweeps.units import Unit
+
+    monkeypatch.setattr(working, "SECONDS_BETWEEN_LOOKS", 0.0)
+    plan = planned_runs(tiny_config(100_000).recipe(), {"seed": [0]})
+
+    def stop():
+        while not list(tmp_path.glob("runs/*/steps/*")):
+            time.sleep(0.01)
+        (tmp_path / working.STOP).touch()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    work = working.Work(tmp_path, "all", (), "cpu", 1)
+    done = working.worked(Unit("unit", tuple(plan), False, 0.0), work)
+    thread.join()
+    assert [one.ended for one in done] == ["interrupted"]
+    assert (tmp_path / "runs" / "seed=0" / "latest.safetensors").exists()
+
+
+def test_a_display_that_cannot_be_written_does_not_stop_training(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    from interp.sweeps.units import Unit
+    from interp.sweeps.working import Work, worked
+
+    plan = planned_runs(tiny_config(30).recipe(), {"seed": [0, 1]})
+    done = worked(Unit("unit", tuple(plan), True, 0.0), Work(tmp_path, "all", (), "cpu", 1))
+    assert [one.ended for one in done] == ["complete"] * 2
+
+
+def test_runs_keep_their_names_when_others_are_added(tmp_path):
+    first = sweep(tmp_path / "s", BASE, {"optimizer.weight_decay": [0.5]}, **HERE)
+    assert first.names == ["weight_decay=0.5"]
+    # Seeds of 0 are those of the base: the same run under another name.
+    more = sweep(tmp_path / "s", BASE, {"optimizer.weight_decay": [0.1, 0.5]}, seeds=2, **HERE)
+    assert sorted(more.names) == sorted(
+        ["weight_decay=0.1,seed=0", "weight_decay=0.1,seed=1", "weight_decay=0.5", "weight_decay=0.5,seed=1"]
+    )
+    assert len(more.run("weight_decay=0.5").record.sessions) == 1
+    assert more.runs["status"].tolist() == ["complete"] * 4
 
 
 # Refused.
@@ -350,18 +470,8 @@ def test_the_command_line(tmp_path, capsys):
         "--set",
         "model.d_mlp=16",
     ]
-    words += [
-        "--over",
-        "optimizer.weight_decay=0.5,1",
-        "--seeds",
-        2,
-        "--steps",
-        20,
-        "--keep",
-        "tables",
-        "--jobs",
-        1,
-    ]
+    words += ["--over", "optimizer.weight_decay=0.5,1", "--seeds", 2, "--steps", 20]
+    words += ["--keep", "tables", "--jobs", 1, "--stack", 4]
     assert "4 runs in stacks of 4: about 1 min with nothing else running" in run(*words, "--dry-run")
     assert not (tmp_path / "s").exists()
     said = run(*words)

@@ -228,6 +228,33 @@ def test_what_a_member_learns_does_not_depend_on_the_others(tmp_path, fractions)
         pd.testing.assert_frame_equal(one.history(), other.history(), check_exact=True)
 
 
+@pytest.mark.parametrize("n_heads", [1, 4])
+def test_nor_at_the_width_of_real_runs_when_the_others_end(tmp_path, n_heads):
+    """Matrix products of other sizes are rounded otherwise, and those of one member in a way of their own."""
+    sizes = {"d_model": 64, "d_mlp": 256, "n_heads": n_heads}
+    recipes = [
+        tiny_config(n, seed=i, task={"p": 23, "split_seed": i, "train_fraction": 0.4 + 0.05 * i}, model=sizes,
+                    schedule=make_schedule(n, [n], [])).recipe()
+        for i, n in enumerate((12, 4, 8))
+    ]  # fmt: skip
+    together, apart = begun(recipes, tmp_path, "together"), begun(recipes, tmp_path, "apart")
+    train_stack(together, threads=1)
+    for path in apart:
+        train_stack([path], threads=1)
+    for one, other in zip(together, apart, strict=True):
+        assert open_run(one).index == open_run(other).index
+
+
+def test_losses_of_several_precisions_are_not_rounded_to_each_others(tmp_path):
+    of = [{"loss_dtype": dtype} for dtype in ("float32", "float64")]
+    recipes = [tiny_config(20, seed=i, optimizer=optimizer).recipe() for i, optimizer in enumerate(of)]
+    paths = begun(recipes, tmp_path)
+    train_stack(paths, threads=1)
+    single, double = (open_run(path).history()["train_loss"] for path in paths)
+    kept = [(x == x.astype("float32")).to_numpy()[1:10].all() for x in (single, double)]
+    assert kept == [True, False]
+
+
 # Rules and arms.
 
 
@@ -353,7 +380,7 @@ def test_runs_that_cannot_go_on_are_said_to_and_the_others_are_trained(tmp_path)
     with ExitStack() as stack:
         stack.enter_context(member_lock(paths[1]))
         ends = train_stack(paths, threads=1)
-    assert [end.ended for end in ends] == ["failed", "failed", "complete", "failed"]
+    assert [end.ended for end in ends] == ["failed", "busy", "complete", "failed"]
     assert "latest.safetensors" in ends[0].why and "Another trainer is working on" in ends[1].why
     assert "nothing" in ends[3].why
 
