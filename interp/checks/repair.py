@@ -20,12 +20,12 @@ from interp.checks.findings import Repair
 from interp.checks.of_other_files import REPAIRING_SUFFIX, checkpoint_files, table_damage, unsealed_tables
 from interp.checks.restoring import how_to_retrain, repair_checkpoints
 from interp.ground.system_errors import system_error
-from interp.ground.whole_files import remove_leftovers, within, write_bytes, write_json
+from interp.ground.whole_files import remove_leftovers, within, write_bytes
 from interp.ground.whole_reading import read_whole
 from interp.networks import objective
 from interp.networks.answers import answer_logits
 from interp.networks.config import check_weights
-from interp.runs.index import inside, read_altered_index
+from interp.runs.index import index_bytes, inside, read_altered_index
 from interp.runs.locks import run_lock
 from interp.runs.packed_weights import packed_damage
 from interp.runs.run import Run, open_run
@@ -170,7 +170,7 @@ def _repair_index(path: Path, run: Run | None, done: list[Repair]) -> dict[int, 
         done.append(Repair("index.json", True, text))
     if index != before or done:
         index = dict(sorted(index.items()))
-        write_json(path / "index.json", {str(step): entry for step, entry in index.items()})
+        write_bytes(path / "index.json", index_bytes(index))
     return index
 
 

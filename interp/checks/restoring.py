@@ -14,10 +14,10 @@ from interp.checks.file_damage import file_damage, loaded
 from interp.checks.findings import Repair
 from interp.checks.of_other_files import REPAIRING_SUFFIX
 from interp.ground.plain_json import json_value
-from interp.ground.whole_files import TEMPORARY_SUFFIX, within, write_json, write_together
+from interp.ground.whole_files import TEMPORARY_SUFFIX, within, write_bytes, write_together
 from interp.ground.whole_reading import read_whole
 from interp.networks.config import Weights
-from interp.runs.index import inside
+from interp.runs.index import index_bytes, inside
 from interp.runs.packed_weights import packed_tensor
 from interp.runs.tensor_files import (
     RunError,
@@ -39,7 +39,7 @@ def repair_checkpoints(path: Path, index: dict[int, dict[str, Any]], done: list[
         return
     done += restored
     if restored:
-        write_json(path / "index.json", {str(step): entry for step, entry in index.items()})
+        write_bytes(path / "index.json", index_bytes(index))
 
 
 def _damaged(

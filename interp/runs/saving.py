@@ -19,6 +19,7 @@ from interp.networks.config import Weights
 from interp.runs.beginnings import is_beginning
 from interp.runs.belonging import belonging
 from interp.runs.config import RunConfig, config_to_json
+from interp.runs.index import index_bytes
 from interp.runs.locks import run_lock
 from interp.runs.record import FORMAT, FORMAT_VERSION, RunRecord, record_to_json
 from interp.runs.run import Checkpoint, Run, open_run
@@ -54,7 +55,7 @@ def create_run(path: Path, config: RunConfig, record: RunRecord, task: Task | No
     remove_leftovers(path)
     if task is not None:
         write_bytes(path / "task.safetensors", task_bytes(task))
-    write_json(path / "index.json", {})
+    write_bytes(path / "index.json", index_bytes({}))
     # Last, since it makes the directory a run: one that was killed before is begun anew.
     write_json(path / "run.json", about)
     return open_run(path)
@@ -175,10 +176,9 @@ def save_checkpoints(run: Run, checkpoints: Iterable[tuple[int, Weights]]) -> No
 
 
 def write_index(run: Run) -> None:
-    """Write index.json as `run.index` has it, sorted by step, a line a step: indented it takes four times as long."""
+    """Write index.json as `run.index` has it, sorted by step."""
     run.index = dict(sorted(run.index.items()))
-    lines = ",\n".join(f'"{step}": {json.dumps(entry, allow_nan=False)}' for step, entry in run.index.items())
-    write_bytes(run.path / "index.json", f"{{\n{lines}\n}}\n".encode())
+    write_bytes(run.path / "index.json", index_bytes(run.index))
 
 
 def save_history(run: Run, table: "pd.DataFrame") -> None:
