@@ -18,6 +18,8 @@ from interp.sweeps.working import Done, Work
 SECONDS_BETWEEN_LOOKS = 2.0
 # To reach a scheduler.
 SECONDS_TO_CONNECT = 15
+# For workers that were asked to stop; those that have not come back then are not waited for.
+SECONDS_TO_SAVE = 60
 
 
 @dataclass(frozen=True)
@@ -147,24 +149,47 @@ class Dask:
             ) from error
 
         def one_round(
-            left: list[Unit], work: Work, _: Callable[[], bool]
+            left: list[Unit], work: Work, stop_requested: Callable[[], bool]
         ) -> Iterator[tuple[str, list[Done]]]:
             # Each is asked for once and never taken for the same as another.
             futures = client.map(_one_at_a_time, left, [work] * len(left), pure=False)
-            for future in distributed.as_completed(futures, loop=client.loop):
-                if future.status in ("cancelled", "lost"):
-                    raise RunError(
-                        f"The scheduler at {self.address} is gone. What was saved is kept: the same command goes on "
-                        "when it is back."
-                    )
-                with suppress(distributed.KilledWorker):
-                    yield future.result()
+            yield from self._of_futures(client, futures, stop_requested, distributed.KilledWorker)
 
         try:
             yield from carried_out(units, work, one_round)
         finally:
             with suppress(OSError, TimeoutError):
                 client.close(timeout=5)
+
+    def _of_futures(
+        self, client: Any, futures: list[Any], stop_requested: Callable[[], bool], killed: type[Exception]
+    ) -> Iterator[tuple[str, list[Done]]]:
+        """What came back, as it comes. Looked at in turns: to be told of each would never end without a worker."""
+        connected = time.monotonic()
+        stopped_at: float | None = None
+        while futures:
+            for future in [future for future in futures if future.done()]:
+                futures.remove(future)
+                if future.status == "cancelled":
+                    raise self._gone()
+                with suppress(killed):
+                    yield future.result()
+            if client.status == "running":
+                connected = time.monotonic()
+            elif time.monotonic() - connected > SECONDS_TO_CONNECT:
+                raise self._gone()
+            if stop_requested():
+                stopped_at = stopped_at or time.monotonic()
+                if time.monotonic() - stopped_at > SECONDS_TO_SAVE:
+                    client.cancel(futures)
+                    return
+            time.sleep(0.1)
+
+    def _gone(self) -> RunError:
+        return RunError(
+            f"The scheduler at {self.address} is gone. What was saved is kept: the same command goes on when it is "
+            "back."
+        )
 
 
 # The threads of a worker share torch's settings.

@@ -16,7 +16,7 @@ from interp.sweeps.opened import open_sweep
 from interp.sweeps.sweep import sweep
 from tests.tiny import tiny_config
 
-BASE = tiny_config(300, schedule=tiny_config(60).schedule).recipe()
+BASE = tiny_config(200, schedule=tiny_config(60).schedule).recipe()
 GRID = {"seed": [0, 1, 2, 3]}
 KILL = signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM
 
@@ -87,6 +87,25 @@ def test_dask_workers_train_it_and_one_that_is_killed_costs_nothing(tmp_path, wh
         thread.join()
     assert killed
     check_equal(found, whole)
+
+
+def test_a_scheduler_that_dies_is_said_and_nothing_is_lost(tmp_path, whole, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(cluster, "SECONDS_TO_CONNECT", 2)
+    workers = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
+
+    def close():
+        while not list((tmp_path / "s" / "runs").glob("*/steps/*")):
+            time.sleep(0.01)
+        workers.close()
+
+    thread = threading.Thread(target=close)
+    thread.start()
+    options = {"refit": False, "n_processes": 1, "stack": 4}
+    with pytest.raises(RunError, match="The scheduler at .* is gone. What was saved is kept"):
+        sweep(tmp_path / "s", BASE, GRID, where=Dask(workers.scheduler_address), **options)
+    thread.join()
+    check_equal(sweep(tmp_path / "s", BASE, GRID, **options), whole)
 
 
 def test_a_machine_without_slurm_a_scheduler_that_does_not_answer_and_packages_that_lack(

@@ -33,7 +33,7 @@ from interp.training.stacked import _loop, train_stack
 from interp.training.stacked_optimizer import Layout
 from interp.training.train import begin, resume, resume_state, train
 from tests.tiny import tiny_config
-from tests.training.test_rules import ACTIVE, NEUTRAL
+from tests.training.test_rules import ACTIVE
 from tests.training.test_training import same_runs
 
 forked = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
@@ -283,7 +283,7 @@ ON_THE_LOSS = {"scale-logits", "match-margin", "zero-sum", "spectral-entropy", "
 
 @pytest.mark.parametrize("on_the_loss", [False, True])
 def test_each_rule_acts_on_its_member_as_it_does_on_a_run_alone(tmp_path, parent, control, on_the_loss):
-    rules = [rule for rule in [*ACTIVE, *NEUTRAL] if (rule.kind in ON_THE_LOSS) == on_the_loss]
+    rules = [rule for rule in ACTIVE if (rule.kind in ON_THE_LOSS) == on_the_loss]
     arms = [Arm(name="control"), *(Arm(name=f"rule-{i}", rules=(rule,)) for i, rule in enumerate(rules))]
     arms.append(Arm(name="frozen", data=(Shrink(n=30),), rules=(Freeze(parts=("attention",), until=8),)))
     runs = begun_branches(parent, control, tmp_path / "alone", arms)

@@ -50,7 +50,7 @@ def test_a_full_disk_at_the_start(tmp_path, monkeypatch):
         patch.setattr(saving, "write_json", full)
         with pytest.raises(OSError, match="No space left"):
             train(tiny_config(3), tmp_path / "r", threads=1)
-    assert {p.name for p in (tmp_path / "r").iterdir()} == {"lock", "task.safetensors"}
+    assert {p.name for p in (tmp_path / "r").iterdir()} == {"lock", "task.safetensors", "index.json"}
     assert train(tiny_config(3), tmp_path / "r", threads=1).record.status == "complete"
 
 
