@@ -191,9 +191,11 @@ def test_a_representation_is_judged_by_names_of_its_own():
     """Right answers hold d^2 of each character: one null for all would be that of the largest."""
     table = named_group("S4").table
     n = len(table)
-    waves = torch.linalg.qr(torch.randn(n, 3, dtype=torch.float64))[0].T
+    # Of waves none of which stands out: what does is taken away, and the nulls of the others change.
+    generator = torch.Generator().manual_seed(0)
+    waves = torch.linalg.qr(torch.randn(n, 3, dtype=torch.float64, generator=generator))[0].T
     names = renamed_cells(table, random_names(table))
-    x = torch.randn(n, n, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(n, n, dtype=torch.float64, generator=generator)
     _, together = standing_out(x, table, waves, names)
     _, apart = standing_out(x, table, waves, names, together=False)
     assert together.unique().numel() == 1 and apart.unique().numel() == 3
