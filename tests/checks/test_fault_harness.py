@@ -18,10 +18,18 @@ ROOT = Path(__file__).parent.parent.parent
 FAULTS = ROOT / "benchmarks" / "faults.py"
 
 
-def test_a_sample_of_all_faults_ends_as_promised(tmp_path):
+@pytest.mark.parametrize(
+    "parts",
+    [
+        # Kills of trainers at random moments take longest, and tests/training/ kills its own.
+        "operations,files,hostile,json,arguments,races",
+        pytest.param("kills", marks=pytest.mark.slow),
+    ],
+)
+def test_a_sample_of_all_faults_ends_as_promised(tmp_path, parts):
     told = tmp_path / "told.json"
     done = subprocess.run(
-        [sys.executable, FAULTS, "--scale", "sample", "--json", told],
+        [sys.executable, FAULTS, "--scale", "sample", "--parts", parts, "--json", told],
         capture_output=True,
         text=True,
         cwd=tmp_path,
@@ -30,7 +38,7 @@ def test_a_sample_of_all_faults_ends_as_promised(tmp_path):
     rows = json.loads(told.read_text("utf-8"))
     assert all(row["tried"] > 0 and row["failed"] == {} for row in rows.values())
     # Every part has told something.
-    assert len(rows) > 25
+    assert len(rows) > (3 if parts == "kills" else 25)
 
 
 def test_an_unknown_part_is_named():

@@ -47,7 +47,7 @@ def check_equal_to_those_alone(config, weights, questions):
             )
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(networks(), st.lists(st.integers(1, 40), min_size=1, max_size=4))
 def test_one_layer_members_answer_as_they_do_alone(case, sizes):
     config, tokens, seed = case

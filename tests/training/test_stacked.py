@@ -451,6 +451,7 @@ def train_in_child(paths, seconds_between_states):
     train_stack(paths, threads=1)
 
 
+@pytest.mark.slow  # tests/sweeps/ kills workers that train stacks
 def test_a_killed_stack_loses_nothing_and_goes_on_bit_for_bit(tmp_path):
     recipes = seeded(3, 200, schedule=make_schedule(200, ["every:25"], ["every:50"]))
     paths, whole = begun(recipes, tmp_path, "killed"), begun(recipes, tmp_path, "whole")
