@@ -254,18 +254,12 @@ def assembled(
 
 def planned(recipe: "Recipe") -> str:
     """What a run will be, before it starts: its task and length, how much it saves, and how much disk that is."""
-    from math import prod
+    from interp.training.sizes import saved_bytes
 
-    from interp.networks.config import parameter_shapes
-
-    n_parameters = sum(prod(shape) for shape in parameter_shapes(recipe.model).values())
-    per_parameter = 2 if recipe.optimizer.name != "sgd" else int(recipe.optimizer.momentum > 0)
     n_saved, n_states = len(recipe.schedule.steps), len(recipe.schedule.optimizer_steps)
-    # One state more, at the end or from which resume continues.
-    n_bytes = 4 * n_parameters * (n_saved + 1 + per_parameter * (n_states + 1))
     return (
         f"{recipe.task.description}, {number_of(recipe.n_steps, 'step')}. Saves {number_of(n_saved, 'checkpoint')}, "
-        f"{n_states or 'none'} of them with the optimizer's state: {n_bytes / 1e6:.3g} MB."
+        f"{n_states or 'none'} of them with the optimizer's state: {saved_bytes(recipe) / 1e6:.3g} MB."
     )
 
 

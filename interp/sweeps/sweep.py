@@ -13,16 +13,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from math import prod
 from pathlib import Path
 
 import filelock
 
-from interp.networks.config import parameter_shapes
 from interp.networks.devices import check_device
 from interp.runs.config import Recipe
 from interp.runs.locks import run_lock
 from interp.runs.schedule import Schedule
+from interp.runs.tensor_files import RunError
 from interp.sweeps.grid import MANY, Over, Planned, n_runs, planned_runs
 from interp.sweeps.kept import Keep, check_keep, is_thinned
 from interp.sweeps.opened import Sweep
@@ -31,7 +30,7 @@ from interp.sweeps.table import read_runs, rows_of, runs_table, write_runs
 from interp.sweeps.units import Unit, units
 from interp.sweeps.workers import Where, locally
 from interp.sweeps.working import PROGRESS, STOP, Work, measured_file
-from interp.training.sizes import check_sizes
+from interp.training.sizes import check_sizes, saved_bytes, weights_bytes
 
 SECONDS_BETWEEN_TABLES = 60.0
 
@@ -221,8 +220,6 @@ def _alone_in(folder: Path) -> Iterator[None]:
         with run_lock(folder):
             yield
     except filelock.Timeout:
-        from interp.runs.tensor_files import RunError
-
         raise RunError(
             f"Another sweep is working in {folder}. Wait for it, stop it, or name another folder."
         ) from None
@@ -261,15 +258,8 @@ def _workers(n_processes: int | None, device: str) -> tuple[int, int]:
 
 
 def _bytes(recipe: Recipe, keep: Keep) -> int:
-    """What a run takes on the disk: checkpoints, and its history."""
-    n_parameters = sum(prod(shape) for shape in parameter_shapes(recipe.model).values())
-    per_parameter = 2 if recipe.optimizer.name != "sgd" else int(recipe.optimizer.momentum > 0)
-    n_steps, n_saved = recipe.n_steps, len(recipe.schedule.steps)
-    n_states = len(recipe.schedule.optimizer_steps)
-    if keep == "all":
-        # One state more at the end, from which it can be made longer.
-        checkpoints = n_saved + 1 + per_parameter * (n_states + 1)
-    else:
-        checkpoints = 6 if keep == "transitions" else 1
+    """What a run takes on the disk: checkpoints, its history and its data."""
+    n_kept = {"transitions": 6, "tables": 1}
+    checkpoints = saved_bytes(recipe) if keep == "all" else n_kept[keep] * weights_bytes(recipe)
     n_rows = getattr(recipe.task, "n_examples", 0)
-    return 4 * n_parameters * checkpoints + 12 * n_steps + 8 * n_rows * recipe.task.n_pos
+    return checkpoints + 12 * recipe.n_steps + 8 * n_rows * recipe.task.n_pos

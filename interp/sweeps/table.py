@@ -15,7 +15,7 @@ from interp.tables.transitions import delay
 
 FILE = "runs.parquet"
 
-EVENTS = {"memorization": "train_accuracy", "grokking": "test_accuracy"}
+EVENTS = ("memorization", "grokking")
 END = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 

@@ -72,7 +72,7 @@ def units(
 def _costs(recipe: Recipe) -> tuple:
     """What decides how long a step takes, apart from the number of train questions."""
     o = recipe.optimizer
-    return architecture(recipe), o.batch_size, o.loss, o.loss_dtype
+    return (*architecture(recipe).values(), o.batch_size, o.loss, o.loss_dtype)
 
 
 def grouped(runs: Sequence[Planned]) -> list[list[Planned]]:

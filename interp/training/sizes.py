@@ -1,10 +1,24 @@
 """What a run would take, compared with what the machine has before any of it is taken."""
 
+from math import prod
+
 import torch
 
 from interp.ground.memory import check_memory
-from interp.networks.config import n_parameters
+from interp.networks.config import n_parameters, parameter_shapes
 from interp.runs.config import Recipe
+
+
+def saved_bytes(recipe: Recipe) -> int:
+    """What all checkpoints of a run take on the disk, and one state more, from which it is resumed or made longer."""
+    per_parameter = 2 if recipe.optimizer.name != "sgd" else int(recipe.optimizer.momentum > 0)
+    n_saved, n_states = len(recipe.schedule.steps), len(recipe.schedule.optimizer_steps)
+    return weights_bytes(recipe) * (n_saved + 1 + per_parameter * (n_states + 1))
+
+
+def weights_bytes(recipe: Recipe) -> int:
+    """What the weights of one checkpoint take, biases and all."""
+    return 4 * sum(prod(shape) for shape in parameter_shapes(recipe.model).values())
 
 
 def check_sizes(recipe: Recipe, device: str) -> None:

@@ -33,28 +33,24 @@ def check_alike(recipes: Mapping[str, Recipe]) -> None:
     Raises:
         ValueError: with the first field that differs.
     """
-    (first_name, first), *others = recipes.items()
-    for name, recipe in others:
-        for place, ours, theirs in _differences(first, recipe):
-            raise ValueError(
-                f"The runs of a stack need one architecture, and {place} is {ours} in {first_name} and {theirs} in "
-                f"{name}. Train them in stacks of their own."
-            )
+    (first_name, first), *others = ((name, architecture(recipe)) for name, recipe in recipes.items())
+    for name, other in others:
+        for place, ours in first.items():
+            if other[place] != ours:
+                raise ValueError(
+                    f"The runs of a stack need one architecture, and {place} is {ours} in {first_name} and "
+                    f"{other[place]} in {name}. Train them in stacks of their own."
+                )
 
 
-def _differences(first: Recipe, second: Recipe) -> list[tuple[str, object, object]]:
-    places = [f"model.{f.name}" for f in fields(ModelConfig) if f.name not in _INITIAL]
-    places += ["task.n_pos", "task.n_tokens", "task.n_answers"]
-    pairs = [(place, *(getattr(getattr(r, place.split(".")[0]), place.split(".")[1]) for r in (first, second)))
-             for place in places]  # fmt: skip
-    return [(place, ours, theirs) for place, ours, theirs in pairs if ours != theirs]
-
-
-def architecture(recipe: Recipe) -> tuple:
-    """What is equal of all members of a stack, and may not be in a run outside of it."""
+def architecture(recipe: Recipe) -> dict[str, object]:
+    """What all members of a stack have in common, by the path of each field."""
     model, task = recipe.model, recipe.task
-    sizes = (task.n_pos, task.n_tokens, task.n_answers)
-    return (*(getattr(model, f.name) for f in fields(ModelConfig) if f.name not in _INITIAL), *sizes)
+    found: dict[str, object] = {
+        f"model.{f.name}": getattr(model, f.name) for f in fields(ModelConfig) if f.name not in _INITIAL
+    }
+    sizes = {"n_pos": task.n_pos, "n_tokens": task.n_tokens, "n_answers": task.n_answers}
+    return found | {f"task.{name}": size for name, size in sizes.items()}
 
 
 class Stack:

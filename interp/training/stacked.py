@@ -219,7 +219,7 @@ def _stepped(stack: Stack, end: Callable[..., None], display: "_Display") -> set
     for i, member in enumerate(stack.members):
         if i not in gone:
             member.advance(rows[i] | recorded(now[i]))
-    display.show(stack, rows)
+    display.show(rows)
     return gone
 
 
@@ -280,7 +280,7 @@ class _Display:
     """One line for the stack: steps of all members, and how many of them answer test questions."""
 
     def __init__(self, stack: Stack | None):
-        self._bar: Any = bar("loss", "accuracy", "speed")
+        self._bar: Any = bar("accuracy", "speed")
         self._members = stack.members if stack else ()
         self._started = self._shown_at = time.monotonic()
         self._n_steps = 0
@@ -291,13 +291,13 @@ class _Display:
         total = sum(member.recipe.n_steps for member in self._members)
         done = sum(member.step for member in self._members)
         name = self._members[0].run.name if len(self._members) == 1 else f"{len(self._members)} runs"
-        self._line = self._bar.add_task(name, total=total, completed=done, loss="", accuracy="", speed="")
+        self._line = self._bar.add_task(name, total=total, completed=done, accuracy="", speed="")
         return self
 
     def __exit__(self, *error: object) -> None:
         self._bar.__exit__(*error)
 
-    def show(self, stack: Stack, rows: Sequence[Row]) -> None:
+    def show(self, rows: Sequence[Row]) -> None:
         """Tell of a step that is done."""
         self._n_steps += len(rows)
         found = [row["test_accuracy"] for row in rows if "test_accuracy" in row]
