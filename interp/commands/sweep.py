@@ -178,13 +178,13 @@ def sweep(
         "stack": stack,
         "device": device,
         "typed": typed,
+        "where": _where(slurm=slurm, partition=partition, account=account, time=time, dask=dask, jobs=jobs),
     }
     if dry_run:
         for line in told(estimate(folder, base, **asked)):
             say(line)
         return
-    where = _where(slurm=slurm, partition=partition, account=account, time=time, dask=dask, jobs=jobs)
-    done = train_sweep(folder, base, **asked, confirmed=yes, on_estimate=_say_estimate, where=where)
+    done = train_sweep(folder, base, **asked, confirmed=yes, on_estimate=_say_estimate)
     _say_outcome(done)
 
 

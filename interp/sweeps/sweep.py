@@ -114,7 +114,7 @@ def sweep(
         rows = _known_rows(folder, plan, keep, probes)
         left = [run for run in plan if run.name not in rows]
         work = Work(folder, keep, tuple(probes), device, threads)
-        found = units(left, device=device, n_at_once=n, n_here=n if where is None else 1, size=stack)
+        found = _shared_out(left, device, n, stack, where)
         if on_estimate is not None:
             on_estimate(_estimate(plan, left, found, keep, n))
         where = where or partial(locally, n_processes=n)
@@ -148,6 +148,7 @@ def estimate(
     stack: int | None = None,
     device: str = "cpu",
     typed: Mapping[str, str] | None = None,
+    where: Where | None = None,
 ) -> Estimate:
     """What a sweep would take, from a few timed steps of each architecture; nothing is written.
 
@@ -160,7 +161,14 @@ def estimate(
     done = _known_rows(folder, plan, keep, probes) if folder.exists() else {}
     left = [run for run in plan if run.name not in done]
     n, _ = _workers(n_processes, device)
-    return _estimate(plan, left, units(left, device=device, n_at_once=n, size=stack), keep, n)
+    return _estimate(plan, left, _shared_out(left, device, n, stack, where), keep, n)
+
+
+def _shared_out(
+    left: Sequence[Planned], device: str, n: int, stack: int | None, where: Where | None
+) -> list[Unit]:
+    """The units; on a cluster each has the memory of a machine to itself."""
+    return units(left, device=device, n_at_once=n, n_here=n if where is None else 1, size=stack)
 
 
 def _estimate(

@@ -124,6 +124,19 @@ def test_a_machine_without_slurm_a_scheduler_that_does_not_answer_and_packages_t
         cluster._imported("no_such_package", "dask")
 
 
+def test_the_estimate_for_a_cluster_is_that_of_its_stacks(tmp_path, monkeypatch):
+    from interp.sweeps.sweep import estimate
+    from interp.training import stack_size
+
+    # Of a machine that holds four members: two workers here share it, a task of a cluster has it to itself.
+    room = 4 * stack_size.bytes_of_member(BASE) / stack_size.SHARE
+    monkeypatch.setattr(stack_size, "_memory", lambda device: room)
+    monkeypatch.setattr(stack_size, "_stacked", lambda recipes, device: 1e-3 / len(recipes))
+    options = {"seeds": 8, "n_processes": 2}
+    assert estimate(tmp_path / "s", BASE, **options).stacks == (2,)
+    assert estimate(tmp_path / "s", BASE, where=Slurm(), **options).stacks == (4,)
+
+
 def test_tasks_that_are_cut_off_by_a_time_limit_go_on_in_others(tmp_path):
     from interp.sweeps.workers import carried_out, in_worker
     from interp.sweeps.working import STOP, Done, Work
