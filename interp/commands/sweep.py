@@ -242,10 +242,19 @@ def told(estimated: "Estimate") -> list[str]:
         return [first + "."]
     sizes = " and ".join(str(size) for size in estimated.stacks[:3])
     stacks = f" in stacks of {sizes}" if estimated.stacks[0] > 1 else ", one at a time on each worker"
-    disk = f"{estimated.bytes / 1e6:,.3g} MB of disk"
+    disk = f"{_size(estimated.bytes)} of disk"
     if estimated.bytes_at_once:
-        disk += f", {estimated.bytes_at_once / 1e6:,.3g} MB more while it runs"
+        disk += f", {_size(estimated.bytes_at_once)} more while it runs"
     return [f"{first}{stacks}: about {duration(estimated.seconds)} with nothing else running, {disk}."]
+
+
+def _size(n_bytes: int) -> str:
+    """Bytes, as one reads them.
+
+    >>> _size(13_200_000_000), _size(35_400)
+    ('13.2 GB', '0.0354 MB')
+    """
+    return f"{n_bytes / 1e9:.3g} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.3g} MB"
 
 
 def _say_outcome(done: "Sweep") -> None:
