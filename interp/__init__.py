@@ -5,9 +5,9 @@ patterns and weight norms along them. Tensors on one side, tables on the other, 
 
     ABOVE BOTH WINGS
      3  commands/       the command line, one file a subcommand
-     2  sweeps/         many runs: a grid of recipes, its workers, the table over all of them
-     1  trials/         theories on trial: predictions locked, arms trained, outcomes gathered
-     0  analyses/       a question a file: checkpoints -> tables -> a figure and the answer in numbers
+     2  trials/         theories on trial: predictions locked, arms trained, outcomes gathered
+     1  analyses/       a question a file: checkpoints -> tables -> a figure and the answer in numbers
+     0  sweeps/         many runs: a grid of recipes, its workers, the table over all of them
 
     TENSOR WING (torch)
     10  measurement/    the door: run x probes -> tidy tables

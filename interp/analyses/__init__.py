@@ -10,10 +10,12 @@ from types import ModuleType
 from interp.analyses import (
     attention,
     clock_pizza,
+    compare,
     explain,
     fourier,
     geometry,
     groups,
+    phase_diagram,
     progress_measures,
     weight_norms,
 )
@@ -21,10 +23,12 @@ from interp.analyses import (
 __all__ = [
     "attention",
     "clock_pizza",
+    "compare",
     "explain",
     "fourier",
     "geometry",
     "groups",
+    "phase_diagram",
     "progress_measures",
     "weight_norms",
 ]

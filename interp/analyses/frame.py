@@ -12,16 +12,16 @@ An analysis asks one question and has three functions: `compute(run, device) -> 
 `--draw-only` redraws figure and summary from the tables, without torch and without the checkpoints.
 """
 
-import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from interp.analyses.script_options import parser
 from interp.figures import style
 from interp.ground.plain_text import number_of, say, visible_lines
 from interp.ground.plain_warnings import plain_warnings
@@ -32,6 +32,21 @@ from interp.tables.folder import Tables, read_about, read_tables, write_about, w
 from interp.tables.outcome import outcome
 
 BUNDLED_RUN = Path(__file__).parents[2] / "checkpoints" / "mainline"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an analysis is asked about, where that is not a run.
+
+    Attributes:
+        noun: "runs"; for messages.
+        bundled: what comes with the repository.
+        opened: the path, and those of others to be put beside it -> what `compute` takes, and what it is of.
+    """
+
+    noun: str
+    bundled: Path
+    opened: Callable[[Path, Sequence[str]], tuple[Any, dict[str, Any]]]
 
 
 Pages = Callable[[Tables, Mapping[str, Any]], tuple[Iterable[tuple[str, bytes]], dict[str, Any]]]
@@ -47,6 +62,7 @@ class Analysis:
             each written as soon as it is made, and the summary, in place of `draw` and `summarize`.
         found: the path of a run, or None -> tables that lie elsewhere than in the output folder, and what they are of;
             None where there are none. Without torch.
+        subject: what `compute` takes; None: a run.
     """
 
     name: str
@@ -55,6 +71,11 @@ class Analysis:
     summarize: Callable[[Tables], dict[str, Any]]
     pages: Pages | None = None
     found: Found | None = None
+    subject: Subject | None = None
+
+    @property
+    def bundled(self) -> Path:
+        return BUNDLED_RUN if self.subject is None else self.subject.bundled
 
 
 def main(
@@ -67,16 +88,21 @@ def main(
     *,
     pages: Pages | None = None,
     found: Found | None = None,
+    subject: Subject | None = None,
 ) -> None:
     """Run a script of analyses/; errors end with one line on stderr and exit code 1."""
-    options = _parser(name, description).parse_args(arguments)
+    analysis = Analysis(name, compute, draw, summarize, pages, found, subject)
+    options = parser(analysis.name, description, analysis.bundled, is_of_many=subject is not None).parse_args(
+        arguments
+    )
     plain_warnings(name)
     try:
         say(
             answer(
-                Analysis(name, compute, draw, summarize, pages, found),
+                analysis,
                 options.run,
                 options.out,
+                others=options.others,
                 draw_only=options.draw_only,
                 device=options.device,
                 program=f"python analyses/{name}.py",
@@ -85,42 +111,6 @@ def main(
         )
     except (ValueError, OSError) as error:
         sys.exit(visible_lines(f"{name}: {error}"))
-
-
-def _parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=f"python analyses/{name}.py",
-        description=description,
-        epilog=f"example: python analyses/{name}.py --run checkpoints/mainline --out figures/mainline/{name}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--run", help="a run, or a file or folder of anyone's checkpoints (default: the bundled run)"
-    )
-    parser.add_argument("--out", type=Path, help=f"output folder (default: figures/<run>/{name}/)")
-    parser.add_argument(
-        "--draw-only", action="store_true", help="redraw from the tables in the output folder; needs no torch"
-    )
-    parser.add_argument(
-        "--device",
-        choices=["auto", "cpu", "cuda", "mps"],
-        default="auto",
-        help="where probes compute; auto is cuda where there is one, otherwise cpu",
-    )
-    _add_statements(parser)
-    return parser
-
-
-def _add_statements(parser: argparse.ArgumentParser) -> None:
-    """The options that state what a source does not say, as the command line has them."""
-    group = parser.add_argument_group("what someone else's checkpoints do not say")
-    for option in STATED_OPTIONS:
-        if option.kind is bool:
-            action = argparse.BooleanOptionalAction
-            group.add_argument(option.flag, action=action, default=None, help=option.help)
-        else:
-            choices = option.choices or None
-            group.add_argument(option.flag, type=option.kind, choices=choices, help=option.help)
 
 
 def answer(
@@ -132,22 +122,29 @@ def answer(
     device: str,
     program: str,
     stated: Mapping[str, Any],
+    others: Sequence[str] = (),
 ) -> str:
     """Compute, draw and summarize, or with `draw_only` the last two; one line that says what was written.
 
     Args:
-        run: None for the bundled run.
+        run: None for the bundled run, or what else the analysis is asked about.
         out: None for figures/<run>/<name>/.
         program: what the user typed to get here, as "interp analyse fourier"; for messages and the record.
         stated: what the checkpoints do not say, by the names of `interp.ground.stated_options`.
+        others: runs or folders to be put beside it, of an analysis of many.
 
     Raises:
         ValueError: if there is no such run, device or table, or the question does not apply to this run.
     """
     name = analysis.name
+    if others and analysis.subject is None:
+        raise ValueError(f"{name} is asked of one run, got {len(others) + 1}. Ask it of each.")
+    if analysis.subject is not None and (said := typed(stated)):
+        raise ValueError(f"{name} reads runs that say themselves what they are, and takes no {said[0]}.")
     if out is None:
-        path = run_path(run, name)
-        out = Path("figures") / path.name / name
+        path = run_path(run, name, analysis.bundled)
+        beside = f"-and-{len(others)}-more" if others else ""
+        out = Path("figures") / f"{path.name}{beside}" / name
         check_same_run(out, path)
     if draw_only and (there := _elsewhere(analysis, run, out)) is not None:
         tables, about = there
@@ -155,7 +152,11 @@ def answer(
     elif draw_only:
         tables, about = _kept(out, program, stated)
     else:
-        tables, about = _compute(run_path(run, name), analysis, device, program, stated)
+        path = run_path(run, name, analysis.bundled)
+        if analysis.subject is None:
+            tables, about = _compute(path, analysis, device, program, stated)
+        else:
+            tables, about = _compute_of_many(path, others, analysis, analysis.subject, device, program)
         write_tables(out, tables, about)
     try:
         summary = _written(analysis, tables, about, out)
@@ -165,11 +166,15 @@ def answer(
         raise ValueError(
             f"The tables in {out} have no {error}: another version wrote them. Run `{program}` without --draw-only."
         ) from error
-    ended, reasons = outcome(tables), _reasons(tables)
-    summary = {"outcome": ended.summary(), "does_not_apply": reasons, **summary}
+    reasons = _reasons(tables)
+    summary = {"does_not_apply": reasons, **summary}
+    said = summary.get("said", [])
+    if analysis.subject is None:
+        ended = outcome(tables)
+        summary, said = {"outcome": ended.summary(), **summary}, [ended.said]
     write_about(out, {**about, **summary}, file="summary.json")
     written = f"{out / name}.pdf, .png, summary.json and {number_of(len(tables), 'table')}"
-    return "\n".join([ended.said, *reasons, written])
+    return "\n".join([*said, *reasons, written])
 
 
 def _written(analysis: Analysis, tables: Tables, about: Mapping[str, Any], out: Path) -> dict[str, Any]:
@@ -180,8 +185,9 @@ def _written(analysis: Analysis, tables: Tables, about: Mapping[str, Any], out: 
             write_bytes(out / f"{analysis.name}{ending}", content)
         return summary
     figure, summary = analysis.draw(tables), analysis.summarize(tables)
-    ended = outcome(tables)
-    notes = [] if ended.generalised else [ended.said]
+    notes = []
+    if analysis.subject is None and not (ended := outcome(tables)).generalised:
+        notes = [ended.said]
     style.note_below(figure, [*notes, *(f"Not drawn: {reason}" for reason in _reasons(tables))])
     style.save_figure(figure, out / analysis.name)
     return summary
@@ -206,18 +212,18 @@ def _reasons(tables: Tables) -> list[str]:
     return [] if table is None or not len(table) else list(dict.fromkeys(table["reason"]))
 
 
-def run_path(run: str | None, name: str) -> Path:
+def run_path(run: str | None, name: str, bundled: Path = BUNDLED_RUN) -> Path:
     """Where the run lies, absolute; the bundled one if none is named.
 
     Raises:
         ValueError: if none is named and the bundled one is not there: it comes with the repository alone.
     """
-    if run is None and not BUNDLED_RUN.exists():
+    if run is None and not bundled.exists():
         raise ValueError(
             f"{name} needs a run, got none. The bundled run comes with the repository, not with the installed package. "
             "Name a run, or a file or folder of checkpoints."
         )
-    path = Path(BUNDLED_RUN if run is None else run)
+    path = Path(bundled if run is None else run)
     # A repository of the hub has no place on this disk.
     return path if run and run.startswith("hf:") else Path(os.path.abspath(path.expanduser()))
 
@@ -261,6 +267,15 @@ def _compute(
         "command": _command(program),
     }
     return tables, about
+
+
+def _compute_of_many(
+    path: Path, others: Sequence[str], analysis: Analysis, subject: Subject, device: str, program: str
+) -> tuple[Tables, dict[str, Any]]:
+    what, about = subject.opened(path, others)
+    tables = analysis.compute(what, device)
+    made = {"versions": versions(), "command": _command(program)}
+    return tables, {"analysis": analysis.name, "path": str(path), **about, **made}
 
 
 def _command(program: str) -> str:

@@ -45,6 +45,16 @@ from interp.figures.norms import (
     speed_curve,
     total_norm_curve,
 )
+from interp.figures.overlays import overlaid_curves
+from interp.figures.phase_diagrams import (
+    critical_brackets,
+    delay_legend_handles,
+    delay_points,
+    exponent_intervals,
+    phase_cells,
+    phase_patch_legend,
+    survival_curves,
+)
 from interp.figures.phases import bracket_band, bracket_text, phase_bands, phase_legend, phase_patches
 from interp.figures.representations import (
     concentration_curves,

@@ -75,6 +75,15 @@ def new_figure(
     return figure, figure.subplots(n_rows, n_columns, squeeze=False, **options)
 
 
+def new_bands(heights: Iterable[float], *, width: float = PAGE) -> tuple[Figure, list[Any]]:
+    """A figure in the project's style, and one band over its whole width for each height in inches."""
+    matplotlib.rcParams.update(_SETTINGS)
+    heights = list(heights)
+    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    bands = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)
+    return figure, list(bands[:, 0])
+
+
 def save_figure(figure: Figure, stem: Path) -> list[Path]:
     """Write `stem`.pdf and `stem`.png (300 dpi), without dates, so that equal figures are equal files."""
     paths = []

@@ -23,6 +23,8 @@ from tests.tiny import tiny_config
 
 ANALYSES = Path(__file__).parents[2] / "analyses"
 NAMES = sorted(path.stem for path in ANALYSES.glob("*.py"))
+# The others are asked of many runs.
+OF_A_RUN = [name for name in NAMES if not hasattr(analyses.named(name), "subject")]
 # What other programs read off summary.json.
 PROMISED = {
     "fourier": {
@@ -55,7 +57,7 @@ def script(name):
 
 def more_of(module):
     """What an analysis has beside its three functions, if it has."""
-    return {key: getattr(module, key) for key in ("pages", "found") if hasattr(module, key)}
+    return {key: getattr(module, key) for key in ("pages", "found", "subject") if hasattr(module, key)}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,7 @@ def short_run(tmp_path_factory):
     return train(tiny_config(120, schedule=schedule), tmp_path_factory.mktemp("runs") / "short", threads=1)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OF_A_RUN)
 def test_script_answers_and_redraws(name, short_run, tmp_path):
     out = tmp_path / name
     module = script(name)
@@ -95,7 +97,7 @@ def test_script_answers_and_redraws(name, short_run, tmp_path):
         assert (out / f"{name}{suffix}").read_bytes() == before, "equal tables must give equal files"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OF_A_RUN)
 def test_both_doors_give_the_same_files(name, short_run, tmp_path, monkeypatch):
     by_script, by_command = tmp_path / "script", tmp_path / "command"
     module, options = script(name), ["--device", "cpu", "--out"]
@@ -187,7 +189,7 @@ def test_fourier_of_a_network_without_neurons(tmp_path):
     assert summary["neuron_fraction_explained_median"] is None
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OF_A_RUN)
 @pytest.mark.parametrize("operation", ["random", "x2+y2"])
 def test_of_a_task_without_an_algebra_what_applies_is_drawn(name, operation, tmp_path):
     from interp.runs.schedule import make_schedule

@@ -1,0 +1,93 @@
+"""Runs side by side: a sweep, its published tables, a folder of anybody's runs, and several."""
+
+import pandas as pd
+import pytest
+
+from interp.runs.tensor_files import RunError
+from interp.sweeps.gathered import differing, gathered, publish
+from interp.sweeps.sweep import sweep
+from interp.training.train import train
+from tests.sweeps.test_sweep import BASE, HERE, OVER
+from tests.tiny import tiny_config
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Two decays, two seeds, with norms."""
+    return sweep(tmp_path_factory.mktemp("g") / "s", BASE, OVER, seeds=2, probes=("weight_norms",), **HERE)
+
+
+def test_a_sweep_has_its_fields_rows_and_evaluations(made):
+    found = gathered(made.path)
+    assert (found.name, found.fields) == ("s", ("optimizer.weight_decay",))
+    pd.testing.assert_frame_equal(found.runs, made.runs)
+    histories = found.histories()
+    # At the steps that were evaluated: every tenth of 60.
+    assert list(histories) == ["run", "step", "train_loss", "train_accuracy", "test_loss", "test_accuracy"]
+    assert histories.groupby("run")["step"].apply(list).tolist() == [list(range(0, 61, 10))] * 4
+    assert set(found.measured("weight_norms")["run"]) == set(made.names)
+
+
+def test_a_folder_of_the_same_runs_tells_the_same(made):
+    of_sweep, of_folder = gathered(made.path), gathered(made.path / "runs")
+    assert of_folder.fields == of_sweep.fields
+    pd.testing.assert_frame_equal(of_folder.runs, of_sweep.runs)
+    one, two = of_sweep.histories(), of_folder.histories()
+    pd.testing.assert_frame_equal(one, two)
+    norms = [g.measured("weight_norms").sort_values(["run", "step", "matrix"]) for g in (of_sweep, of_folder)]
+    pd.testing.assert_series_equal(*(table["l2"].reset_index(drop=True) for table in norms))
+
+
+def test_published_tables_are_small_and_tell_the_same(made, tmp_path):
+    dest = publish(made, tmp_path / "published", n_points=4)
+    assert sorted(p.relative_to(dest).as_posix() for p in dest.rglob("*.*")) == [
+        "histories.parquet", "measured/weight_norms.parquet", "runs.parquet", "sweep.json",
+    ]  # fmt: skip
+    found, whole = gathered(dest), gathered(made.path)
+    assert found.fields == whole.fields
+    pd.testing.assert_frame_equal(found.runs, whole.runs)
+    thinned, histories = found.histories(), whole.histories()
+    assert thinned["test_loss"].dtype == "float32" and len(thinned) < len(histories)
+    merged = thinned.astype({"run": str}).merge(histories, on=["run", "step"], suffixes=("", "_whole"))
+    assert len(merged) == len(thinned)
+    # To the seven digits of float32.
+    assert merged["test_loss"].to_numpy() == pytest.approx(merged["test_loss_whole"].to_numpy(), rel=1e-6)
+    for row in whole.runs.to_dict("records"):
+        steps = set(thinned.loc[thinned["run"] == row["run"], "step"])
+        kept = {row[f"{event}_{end}"] for event in ("memorization", "grokking") for end in ("before", "step")}
+        assert {0, 60} <= steps and {int(step) for step in kept if not pd.isna(step)} <= steps
+    assert found.measured("weight_norms")["l2"].max() == pytest.approx(
+        whole.measured("weight_norms")["l2"].max()
+    )
+    with pytest.raises(ValueError, match="has no table of 'losses'. It has weight_norms"):
+        found.measured("losses")
+    (dest / "runs.parquet").write_bytes(b"damaged")
+    with pytest.raises(RunError, match="runs.parquet is not a readable table"):
+        gathered(dest)
+
+
+def test_runs_side_by_side_keep_names_of_their_own(made, tmp_path):
+    other = train(tiny_config(20, optimizer={"lr": 3e-3}), tmp_path / "other", threads=1)
+    name = made.names[0]
+    twin = train(tiny_config(20, optimizer={"lr": 2e-3}), tmp_path / "x" / name, threads=1)
+    found = gathered(made.path, [other.path, twin.path])
+    assert len(found.runs) == 6 and {f"s/{name}", f"{name}/{name}", "other"} < set(found.runs["run"])
+    assert found.fields == ("optimizer.lr", "optimizer.weight_decay")
+    assert set(found.histories()["run"]) == set(found.runs["run"])
+    with pytest.raises(ValueError, match="Two runs are called other/other: runs side by side need names"):
+        gathered(other.path, [other.path])
+
+
+def test_what_follows_from_the_task_is_no_field_of_its_own(tmp_path):
+    for p in (7, 11):
+        train(tiny_config(5, task={"p": p, "split_seed": p}, seed=p), tmp_path / f"p{p}", threads=1)
+    assert gathered(tmp_path).fields == ("task.p",)
+    runs = pd.DataFrame(
+        {"run": ["a", "b"], "optimizer.betas": ["[0.9, 0.98]", "[0.9, 0.99]"], "seed": [0, 1]}
+    )
+    assert differing(runs) == ("optimizer.betas",)
+
+
+def test_a_folder_without_runs_is_said_to_be_one(tmp_path):
+    with pytest.raises(ValueError, match="holds no runs to compare: neither a sweep .*Name one that does"):
+        gathered(tmp_path)
