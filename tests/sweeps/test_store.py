@@ -90,16 +90,16 @@ def test_it_equals_the_sweep_in_a_folder_and_is_told_of_changes(tmp_path, url, m
     assert not (tmp_path / "a").exists() and not Store(url).listing()
     first = sweep(url, BASE, {"seed": [0]}, scratch=tmp_path / "a", **HERE)
     elsewhere = open_sweep(url, tmp_path / "b")
-    assert elsewhere.runs["run"].tolist() == ["run"] and set(elsewhere.histories()["run"]) == {"run"}
+    assert elsewhere.runs["run"].tolist() == ["seed=0"] and set(elsewhere.histories()["run"]) == {"seed=0"}
     assert not list((tmp_path / "b").rglob("*.safetensors"))
     assert first.place == url and repr(first).startswith("Sweep('s', 1 runs")
     # What was there keeps its name, trains nothing, and is not written anew.
-    before = Store(url).listing("runs/run/")
+    before = Store(url).listing("runs/seed=0/")
     more = sweep(url, BASE, OVER, scratch=tmp_path / "c", **HERE)
-    assert Store(url).listing("runs/run/") == before
-    assert elsewhere.runs["run"].tolist() == more.names == ["run", "seed=1"]
-    assert set(elsewhere.histories()["run"]) == {"run", "seed=1"}
-    assert more.run("run").index == whole.run("seed=0").index
+    assert Store(url).listing("runs/seed=0/") == before
+    assert elsewhere.runs["run"].tolist() == more.names == NAMES
+    assert set(elsewhere.histories()["run"]) == set(NAMES)
+    assert more.run("seed=0").index == whole.run("seed=0").index
     assert more.run("seed=1").index == whole.run("seed=1").index
     assert estimate(url, BASE, OVER, **HERE).n_left == 0
     with monkeypatch.context() as patched:
@@ -206,8 +206,8 @@ def test_every_beginning_of_a_push_is_a_state_to_go_on_from(tmp_path, url, monke
     unit = Unit("unit", tuple(planned_runs(BASE, OVER)[:1]), True, 0.0)
     became = []
     for i, (before, after) in enumerate([({}, half), (half, end)]):
-        # Nothing, a part of the checkpoints, each of those that come last, and all.
-        for n in (0, 2, *range(len(LAST) + 2)):
+        # A part of the checkpoints, or so many of those that come last.
+        for n_last in (None, len(LAST) - 2, len(LAST) - 1) if i == 0 else range(len(LAST)):
             at = Store(f"{url}/{i}-{len(became)}", tmp_path / f"{len(became)}")
             for file, data in before.items():
                 at.put(f"{run}/{file}", data)
@@ -216,8 +216,8 @@ def test_every_beginning_of_a_push_is_a_state_to_go_on_from(tmp_path, url, monke
             for file, data in after.items():
                 if file not in ("lock", "owner"):
                     write_bytes(dies.folder / run / file, data)
-            n_all = len(dies._files("seed=0"))
-            n = n if len(became) % 8 < 2 else n_all - len(LAST) + n
+            n_first = len(dies._files("seed=0")) - len(LAST) + 1
+            n = 2 if n_last is None else n_first + n_last
             with monkeypatch.context() as patched:
                 patched.setattr(Store, "put", fails_at(lambda name: True, n))
                 became.append(dies.pushed(MemberEnd(path=dies.folder / run, ended="interrupted")).ended)
