@@ -111,11 +111,15 @@ class StoredSweep(Sweep):
 
     def __init__(self, store: Store):
         self._store = store
-        folder = store.folder / "read"
+        self._read_plan()
+
+    def _read_plan(self) -> None:
+        """What runs it has now: a command may have added some."""
+        folder = self._store.folder / "read"
         self._fetch_file(folder, FILE)
-        with store.named(folder):
+        with self._store.named(folder):
             super().__init__(folder)
-        self.place = store.url
+        self.place = self._store.url
 
     @property
     def name(self) -> str:
@@ -124,6 +128,7 @@ class StoredSweep(Sweep):
     @property
     def runs(self) -> pd.DataFrame:
         """As `Sweep.runs`, as the store has it now."""
+        self._read_plan()
         self._fetch_file(self.path, TABLE)
         with self._store.named(self.path):
             if (table := read_runs(self.path)) is not None:
@@ -139,6 +144,7 @@ class StoredSweep(Sweep):
 
     def histories(self) -> pd.DataFrame:
         """As `Sweep.histories`; weights are not fetched for it."""
+        self._read_plan()
         self._fetch(f"{RUNS}/", _is_of_history)
         with self._store.named(self.path):
             runs = {name: super(StoredSweep, self).run(name) for name in self._begun()}
@@ -146,6 +152,7 @@ class StoredSweep(Sweep):
 
     def measured(self, probe: str) -> pd.DataFrame:
         """As `Sweep.measured`, as the store has it now."""
+        self._read_plan()
         self._fetch(f"{MEASURED}/", lambda file: file.startswith(f"{MEASURED}/{probe}/"))
         with self._store.named(self.path):
             return super().measured(probe)
