@@ -21,7 +21,13 @@ ON_CLUSTER = 64
 
 
 def sweep(
-    folder: Annotated[Path, Argument(help="Folder of the sweep: new, empty, or one to go on with.")],
+    folder: Annotated[
+        str,
+        Argument(
+            help="Folder of the sweep: new, empty, or one to go on with; or the URL of one on a store, "
+            "s3://bucket/decay."
+        ),
+    ],
     over: Annotated[
         list[str] | None,
         Option(
@@ -136,6 +142,14 @@ def sweep(
             rich_help_panel=WORKERS,
         ),
     ] = None,
+    scratch: Annotated[
+        Path | None,
+        Option(
+            metavar="DIR",
+            help="Of a sweep at a URL: where each machine works on its runs. [default: in the user's cache]",
+            rich_help_panel=WORKERS,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, Option("--dry-run", help="Say how many runs, how long and how much disk, and stop.")
     ] = False,
@@ -151,6 +165,8 @@ def sweep(
     interp sweep sweeps/boundary --set task.p=23 --over task.train_fraction=0.3:0.6:0.05 --seeds 8 --keep tables
 
     interp sweep /shared/decay --over optimizer.weight_decay=0.1,0.3,1 --seeds 64 --slurm --partition cpu --time 8h
+
+    interp sweep s3://bucket/decay --over optimizer.weight_decay=0.1,0.3,1 --seeds 64 --dask tcp://host:8786
     """
     from interp.sweeps.grid import listed_runs, values_of
     from interp.sweeps.sweep import estimate
@@ -178,6 +194,7 @@ def sweep(
         "stack": stack,
         "device": device,
         "typed": typed,
+        "scratch": scratch,
         "where": _where(slurm=slurm, partition=partition, account=account, time=time, dask=dask, jobs=jobs),
     }
     if dry_run:
@@ -258,14 +275,18 @@ def _size(n_bytes: int) -> str:
 
 
 def _say_outcome(done: "Sweep") -> None:
-    table = done.runs
+    table, is_folder = done.runs, done.place == str(done.path)
     counts = table["status"].value_counts()
     say(
-        f"{done.path}: {', '.join(f'{n} {status}' for status, n in counts.items())} of {len(done.names)} runs"
+        f"{done.place}: {', '.join(f'{n} {status}' for status, n in counts.items())} of {len(done.names)} runs"
     )
     for row in table[~table["status"].isin(["complete"])].to_dict("records"):
         say(f"{row['run']}: {row['status']}. {row['why']}".rstrip())
     if "grokking_step" in table:
         n = int(table["grokking_step"].notna().sum())
-        say(f"Test accuracy rose for good in {n} of {len(table)}. Table: {done.path / 'runs.parquet'}")
-    say(f"Next: interp info {done.path / 'runs'}")
+        file = done.path / "runs.parquet" if is_folder else f"{done.place}/runs.parquet"
+        say(f"Test accuracy rose for good in {n} of {len(table)}. Table: {file}")
+    runs = (
+        f"interp info {done.path / 'runs'}" if is_folder else f"interp.open_sweep({done.place!r}) in Python"
+    )
+    say(f"Next: {runs}")

@@ -71,7 +71,7 @@ class Slurm:
         asked: dict[str, Any] = {
             "timeout_min": self.minutes,
             "cpus_per_task": self.cpus,
-            "name": work.folder.name,
+            "name": work.folder.name if work.store is None else work.store.name,
         }
         if self.memory_gb is not None:
             asked["mem_gb"] = self.memory_gb

@@ -1,7 +1,7 @@
 """What is kept of a run of a sweep: ten thousand runs with all their checkpoints are hundreds of gigabytes."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal, get_args
 
 from interp.ground.plain_text import shown
@@ -37,9 +37,13 @@ def kept_steps(run: Run, keep: Keep) -> list[int]:
     return sorted(around)
 
 
-def is_thinned(run: Path, keep: Keep) -> bool:
-    """Whether nothing is left for `thin` to do with the run at this path: what it deletes last is gone."""
-    return keep == "all" or not (run / "latest.safetensors").exists()
+def is_thinned(run: str, keep: Keep, there: Callable[[str], bool]) -> bool:
+    """Whether nothing is left for `thin` to do with the run at this path of a sweep: what it deletes last is gone.
+
+    Args:
+        there: whether the sweep has a file, by its path in it.
+    """
+    return keep == "all" or not there(f"{run}/latest.safetensors")
 
 
 def thin(run: Run, keep: Keep) -> None:

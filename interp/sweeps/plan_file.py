@@ -16,7 +16,7 @@ from interp.runs.tensor_files import RunError
 from interp.sweeps.grid import Planned, decides, recipe_of
 
 FORMAT, FORMAT_VERSION = "grokscope-sweep", 1
-FILE, RUNS = "sweep.json", "runs"
+FILE, RUNS, MEASURED = "sweep.json", "runs", "measured"
 ADVICE = "Name a new folder, or the values that it was begun with."
 
 

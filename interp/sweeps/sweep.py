@@ -10,10 +10,11 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import filelock
 
@@ -24,12 +25,14 @@ from interp.runs.schedule import Schedule
 from interp.runs.tensor_files import RunError
 from interp.sweeps.grid import MANY, Over, Planned, n_runs, planned_runs
 from interp.sweeps.kept import Keep, check_keep, is_thinned
-from interp.sweeps.opened import Sweep
+from interp.sweeps.opened import Sweep, open_sweep
+from interp.sweeps.places import Place, place_of
 from interp.sweeps.plan_file import FILE, RUNS, read_plan, under_known_names, write_plan
+from interp.sweeps.table import FILE as TABLE
 from interp.sweeps.table import read_runs, rows_of, runs_table, write_runs
 from interp.sweeps.units import Unit, units
 from interp.sweeps.workers import Where, locally
-from interp.sweeps.working import PROGRESS, STOP, Work, measured_file
+from interp.sweeps.working import PROGRESS, Work, measured_name
 from interp.training.sizes import check_sizes, saved_bytes, weights_bytes
 
 SECONDS_BETWEEN_TABLES = 60.0
@@ -71,6 +74,7 @@ def sweep(
     typed: Mapping[str, str] | None = None,
     on_estimate: Callable[["Estimate"], object] | None = None,
     where: Where | None = None,
+    scratch: str | os.PathLike | None = None,
 ) -> Sweep:
     """Train every run of a grid or list, and gather them in one table.
 
@@ -78,7 +82,8 @@ def sweep(
     stop the others; the table says why. Ctrl-C saves all that are at work.
 
     Args:
-        path: the sweep's folder: runs in `runs/`, the table `runs.parquet`, what was measured in `measured/`.
+        path: the sweep's folder: runs in `runs/`, the table `runs.parquet`, what was measured in `measured/`; or the
+            URL of a store for the same, "s3://bucket/decay", for workers that share no disk.
         base: from which the runs differ.
         over: values by the path of a field, every combination of which is a run; or a list of the fields of each run.
         seeds: replicates: how many (seeds 0, 1, ...), or which. A replicate has this seed for its initialization, its
@@ -95,25 +100,28 @@ def sweep(
         on_estimate: told, before the first run starts, what it will take.
         where: the workers; by default those of this machine. `interp.sweeps.cluster` has others, for which
             `n_processes` is how many units may be worked on at a time.
+        scratch: of a URL, the folder where a machine works on its runs; by default one in the user's cache.
 
     Raises:
         ValueError: if the grid is empty or makes no sense, holds more than a thousand runs unconfirmed, or the folder
-            holds another sweep.
-        RunError: if another sweep works in the folder.
+            holds another sweep; if a URL cannot be opened.
+        RunError: if another sweep works in the folder, or a store does not answer.
         KeyboardInterrupt: when it was stopped; all is saved.
     """
-    folder, plan = _planned(path, base, over, seeds, keep, probes, refit, device, confirmed, typed)
+    plan = _planned(base, over, seeds, keep, probes, refit, device, confirmed, typed)
+    place = place_of(path, scratch)
     n, threads = _workers(n_processes, device)
     if where is not None:
         # Another machine's: what it has to itself is said there.
         threads = getattr(where, "cpus", 1)
-    with _alone_in(folder):
-        plan = write_plan(folder, base, plan, keep, probes)
-        (folder / STOP).unlink(missing_ok=True)
-        shutil.rmtree(folder / PROGRESS, ignore_errors=True)
-        rows = _known_rows(folder, plan, keep, probes)
+    with place.named(), _alone_in(place.folder), place.alone() as check:
+        plan = write_plan(place.tables, base, plan, keep, probes)
+        place.share(FILE)
+        place.lift_stop()
+        shutil.rmtree(place.folder / PROGRESS, ignore_errors=True)
+        rows = _known_rows(place.tables, place.there(), plan, keep, probes)
         left = [run for run in plan if run.name not in rows]
-        work = Work(folder, keep, tuple(probes), device, threads)
+        work = Work(place.folder, keep, tuple(probes), device, threads, place.store)
         found = _shared_out(left, device, n, stack, where)
         if on_estimate is not None:
             on_estimate(_estimate(plan, left, found, keep, n))
@@ -122,17 +130,33 @@ def sweep(
         written = time.monotonic()
         try:
             for done in where(found, work):
+                check()
                 failures |= {one.name: one.why for one in done if one.ended == "failed"}
                 rows |= {one.name: dict(one.row) for one in done if one.row is not None}
                 if time.monotonic() - written > SECONDS_BETWEEN_TABLES:
-                    write_runs(folder, runs_table(rows.values()))
+                    write_runs(place.tables, runs_table(rows.values()))
+                    # A store that does not answer now has it the next time.
+                    with suppress(RunError):
+                        place.share(TABLE)
                     written = time.monotonic()
         finally:
-            names = [run.name for run in plan]
-            others = rows_of(folder / RUNS, [name for name in names if name not in rows], failures)
-            rows |= {row["run"]: row for row in others}
-            write_runs(folder, runs_table([rows[name] for name in names if name in rows]))
-    return Sweep(folder)
+            _write_rows(place, [run.name for run in plan], rows, failures)
+    return open_sweep(path, scratch)
+
+
+def _write_rows(
+    place: Place, names: Sequence[str], rows: Mapping[str, dict[str, Any]], failures: Mapping[str, str]
+) -> None:
+    """Write the table: the rows that are known, and of the other runs what they say themselves."""
+    unknown = [name for name in names if name not in rows]
+    others = {row["run"]: row for row in rows_of(place.begun(unknown), unknown, failures)}
+    if place.store is not None:
+        # What never came to the store is there no run, and is said nowhere else.
+        lacking = [name for name in unknown if name in failures and name not in others]
+        others |= {name: {"run": name, "status": "failed", "why": failures[name]} for name in lacking}
+    known = {**rows, **others}
+    write_runs(place.tables, runs_table([known[name] for name in names if name in known]))
+    place.share(TABLE)
 
 
 def estimate(
@@ -149,16 +173,19 @@ def estimate(
     device: str = "cpu",
     typed: Mapping[str, str] | None = None,
     where: Where | None = None,
+    scratch: str | os.PathLike | None = None,
 ) -> Estimate:
     """What a sweep would take, from a few timed steps of each architecture; nothing is written.
 
     Args, Raises:
         as `sweep`.
     """
-    folder, plan = _planned(path, base, over, seeds, keep, probes, refit, device, True, typed)
-    if (folder / FILE).exists():
-        plan = under_known_names(folder, read_plan(folder), base, plan)
-    done = _known_rows(folder, plan, keep, probes) if folder.exists() else {}
+    plan = _planned(base, over, seeds, keep, probes, refit, device, True, typed)
+    place = place_of(path, scratch)
+    with place.named(), place.only_read() as tables:
+        if (tables / FILE).exists():
+            plan = under_known_names(tables, read_plan(tables), base, plan)
+        done = _known_rows(tables, place.there(), plan, keep, probes) if tables.exists() else {}
     left = [run for run in plan if run.name not in done]
     n, _ = _workers(n_processes, device)
     return _estimate(plan, left, _shared_out(left, device, n, stack, where), keep, n)
@@ -184,7 +211,6 @@ def _estimate(
 
 
 def _planned(
-    path: str | os.PathLike,
     base: Recipe,
     over: Over,
     seeds: int | Sequence[int] | None,
@@ -194,8 +220,8 @@ def _planned(
     device: str,
     confirmed: bool,
     typed: Mapping[str, str] | None,
-) -> tuple[Path, list[Planned]]:
-    """The folder and the runs, if all of it makes sense."""
+) -> list[Planned]:
+    """The runs, if all of it makes sense."""
     check_keep(keep)
     check_device(device)
     if isinstance(seeds, int) and seeds < 1:
@@ -212,7 +238,7 @@ def _planned(
         plan = [replace(run, recipe=_saved_at_its_end(run.recipe)) for run in plan]
     for recipe in {run.recipe.model: run.recipe for run in plan}.values():
         check_sizes(recipe, device)
-    return Path(path).expanduser().resolve(), plan
+    return plan
 
 
 def _saved_at_its_end(recipe: Recipe) -> Recipe:
@@ -237,19 +263,25 @@ def _alone_in(folder: Path) -> Iterator[None]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _known_rows(folder: Path, plan: Sequence[Planned], keep: Keep, probes: Sequence[str]) -> dict[str, dict]:
-    """Rows of the runs that are done, by name: diverged, or complete, measured and thinned."""
-    table = read_runs(folder)
+def _known_rows(
+    tables: Path, there: Callable[[str], bool], plan: Sequence[Planned], keep: Keep, probes: Sequence[str]
+) -> dict[str, dict]:
+    """Rows of the runs that are done, by name: diverged, or complete, measured and thinned.
+
+    Args:
+        there: whether the sweep has a file, by its path in it.
+    """
+    table = read_runs(tables)
     if table is None:
         return {}
     names = {run.name for run in plan}
     found = {}
     for row in table.to_dict("records"):
-        path = folder / RUNS / row["run"]
-        if row["run"] not in names or not (path / "run.json").exists():
+        run = f"{RUNS}/{row['run']}"
+        if row["run"] not in names or not there(f"{run}/run.json"):
             continue
-        is_measured = all(measured_file(folder, probe, row["run"]).exists() for probe in probes)
-        is_done = row["status"] == "complete" and is_measured and is_thinned(path, keep)
+        is_measured = all(there(measured_name(probe, row["run"])) for probe in probes)
+        is_done = row["status"] == "complete" and is_measured and is_thinned(run, keep, there)
         if is_done or row["status"] == "diverged":
             found[row["run"]] = row
     return found

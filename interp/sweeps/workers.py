@@ -10,13 +10,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from typing import Any
 
 from interp.runs.tensor_files import RunError
 from interp.sweeps.display import Display
 from interp.sweeps.plan_file import RUNS
 from interp.sweeps.units import Unit
-from interp.sweeps.working import STOP, Done, Work, worked
+from interp.sweeps.working import Done, Work, worked
 from interp.training.session import signals
 
 # Gives units out, and yields the name of each and what became of its runs; of a worker that was killed nothing comes.
@@ -28,6 +28,8 @@ Where = Callable[[Sequence[Unit], Work], Iterator[list[Done]]]
 SECONDS_TO_WAIT = 5.0
 # Rounds in which workers were killed and nothing was done or saved, before a sweep gives up.
 LOST = 3
+# Of a run: what changes with everything that is saved.
+SAVED = ("index.json", "latest.safetensors")
 
 
 def carried_out(
@@ -44,14 +46,14 @@ def carried_out(
 
     Raises:
         RunError: if workers are killed again and again, and nothing is done or saved in between.
-        KeyboardInterrupt: after Ctrl-C, or a file `stop` that somebody left in the folder, when all workers have saved.
+        KeyboardInterrupt: after Ctrl-C, or a `stop` that somebody left in the folder or store, when all have saved.
     """
     waiting = {unit.name: unit for unit in units}
-    stop, n_lost = work.folder / STOP, 0
+    n_lost = 0
     with (
         Display(work, units if shows else ()) as display,
         signals() as stop_requested,
-        _passed_on(stop, stop_requested),
+        _passed_on(work, stop_requested),
     ):
         while waiting:
             n_before, state, is_busy = len(waiting), _state(work, waiting.values()), False
@@ -62,7 +64,7 @@ def carried_out(
                     del waiting[name]
                 display.count(done)
                 yield done
-            if stop_requested() or stop.exists():
+            if stop_requested() or work.is_stopped:
                 raise KeyboardInterrupt(stopped(work))
             if is_busy and len(waiting) == n_before:
                 time.sleep(SECONDS_TO_WAIT)
@@ -71,7 +73,7 @@ def carried_out(
             n_lost = n_lost + 1 if is_lost else 0
             if waiting and n_lost == LOST:
                 raise RunError(
-                    f"Workers of the sweep in {work.folder} were killed three times with nothing done in between, most "
+                    f"Workers of the sweep in {work.place} were killed three times with nothing done in between, most "
                     "likely for want of memory. What was saved is kept: the same command goes on, with fewer workers "
                     "(--jobs) or smaller stacks (--stack) if need be."
                 )
@@ -79,31 +81,35 @@ def carried_out(
 
 def stopped(work: Work) -> str:
     """What is said after Ctrl-C."""
-    return f"Stopped; everything is saved. The same command goes on with the sweep in {work.folder}."
+    return f"Stopped; everything is saved. The same command goes on with the sweep in {work.place}."
 
 
-def _state(work: Work, units: Iterable[Unit]) -> list[int]:
+def _state(work: Work, units: Iterable[Unit]) -> list[Any]:
     """Changes when anything of these units' runs is saved."""
-    found = []
+    found: list[Any] = []
+    if work.store is not None:
+        there = work.store.listing(f"{RUNS}/")
+        files = [f"{RUNS}/{run.name}/{file}" for unit in units for run in unit.runs for file in SAVED]
+        return [there.get(file) for file in files]
     for unit in units:
         for run in unit.runs:
-            for file in ("index.json", "latest.safetensors"):
+            for file in SAVED:
                 with suppress(OSError):
                     found.append((work.folder / RUNS / run.name / file).stat().st_mtime_ns)
     return found
 
 
 @contextmanager
-def _passed_on(stop: Path, stop_requested: Callable[[], bool]) -> Iterator[None]:
+def _passed_on(work: Work, stop_requested: Callable[[], bool]) -> Iterator[None]:
     """Once a stop is asked for, say so to all workers, wherever they are: a terminal tells only its own."""
     is_over = threading.Event()
 
     def watch() -> None:
         while not is_over.wait(0.2):
             if stop_requested():
-                with suppress(OSError):
-                    stop.touch()
-                return
+                with suppress(OSError, RunError):
+                    work.stop()
+                    return
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

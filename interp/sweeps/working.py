@@ -5,11 +5,12 @@ died is given to another as it is.
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,19 @@ from interp.runs.locks import is_in_use
 from interp.runs.run import Run, open_run
 from interp.runs.table_files import table_bytes
 from interp.runs.tensor_files import RunError
+from interp.sweeps.copies import Copies
 from interp.sweeps.grid import decides
 from interp.sweeps.kept import Keep, thin
-from interp.sweeps.plan_file import RUNS
+from interp.sweeps.plan_file import MEASURED, RUNS
+from interp.sweeps.store import Store
 from interp.sweeps.table import row_of
 from interp.sweeps.units import Unit
 from interp.training.stacked import Ended, MemberEnd, train_stack
 from interp.training.train import begin, resume
 
-MEASURED, PROGRESS, STOP = "measured", "progress", "stop"
-SECONDS_BETWEEN_LOOKS = 1.0
+PROGRESS, STOP = "progress", "stop"
+# On a network file system every look takes its time; on a store it costs money too.
+SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_LOOKS_AT_STORE = 1.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,10 @@ class Work:
     """What every worker of a sweep is told.
 
     Attributes:
-        folder: of the sweep, with a folder of runs in it.
+        folder: of the sweep, with a folder of runs in it; of a sweep on a store, where they are worked on.
         probes: to be measured of each run, by name.
         threads: of a worker.
+        store: where the sweep is, if not in the folder.
     """
 
     folder: Path
@@ -47,6 +52,32 @@ class Work:
     probes: tuple[str, ...]
     device: str
     threads: int
+    store: Store | None = None
+
+    @property
+    def place(self) -> str:
+        """Where the sweep is, as its user says it."""
+        return str(self.folder) if self.store is None else self.store.url
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody left a `stop` in the sweep's folder or store.
+
+        Raises:
+            RunError: if the store does not answer.
+        """
+        return (self.folder / STOP).exists() if self.store is None else self.store.has(STOP)
+
+    def stop(self) -> None:
+        """Leave one there.
+
+        Raises:
+            RunError, OSError: if it cannot be written.
+        """
+        if self.store is None:
+            (self.folder / STOP).touch()
+        else:
+            self.store.put(STOP, b"")
 
 
 @dataclass(frozen=True)
@@ -63,11 +94,17 @@ def worked(unit: Unit, work: Work, tells: bool = True) -> list[Done]:
     """Train, measure and thin the runs of a unit, as far as that is not done; what became of each.
 
     What goes wrong with one run ends that one alone. Where the sweep's folder has a file `stop`, it saves and returns.
+    Of a sweep on a store it works on copies, which are pushed and then deleted.
 
     Args:
         tells: whether it leaves word of its progress in the sweep's folder; otherwise it shows its own bar.
     """
-    is_over = _looking_for(work.folder / STOP)
+    copies = None
+    if work.store is not None:
+        copies = Copies(work.store, work.probes)
+        # Of this machine, which need not be that of the command.
+        work = replace(work, folder=copies.folder)
+    is_over = _looking_for_stop(work)
     ends: dict[Path, MemberEnd] = {}
     paths = []
     for run in unit.runs:
@@ -76,14 +113,28 @@ def worked(unit: Unit, work: Work, tells: bool = True) -> list[Done]:
             ends[path] = MemberEnd(path=path, ended="interrupted")
             continue
         try:
+            if copies is not None and not copies.take(run.name):
+                ends[path] = MemberEnd(path=path, ended="busy", why=f"Another trainer is working on {path}.")
+                continue
             _begin(path, run.recipe)
             paths.append(path)
         except (ValueError, OSError) as error:
             ends[path] = MemberEnd(path=path, ended="failed", why=str(error))
     with _telling(work.folder / PROGRESS / f"{unit.name}.json", len(paths)) if tells else _silent():
-        for end in _trained(paths, unit.is_stack, work, is_over):
-            ends[end.path] = _finished(end, work) if end.ended == "complete" else end
-    return [_told(ends[work.folder / RUNS / run.name]) for run in unit.runs]
+        for end in _trained(paths, unit.is_stack, work, is_over, copies):
+            ends[end.path] = _ended(end, work, copies)
+    told = [_told(ends[work.folder / RUNS / run.name]) for run in unit.runs]
+    return told if copies is None else [_left(done, work, copies) for done in told]
+
+
+def _ended(end: MemberEnd, work: Work, copies: Copies | None) -> MemberEnd:
+    """What becomes of a run after its training: it is pushed, if there is a store, measured and thinned if complete."""
+    if copies is not None:
+        end = copies.pushed(end)
+    if end.ended != "complete":
+        return end
+    finished = _finished(end, work)
+    return finished if copies is None else copies.pushed(finished, is_thinned=work.keep != "all")
 
 
 def _told(end: MemberEnd) -> Done:
@@ -95,14 +146,26 @@ def _told(end: MemberEnd) -> Done:
         return Done(end.path.name, "failed", str(error))
 
 
-def _looking_for(file: Path) -> Callable[[], bool]:
-    """Whether the file is there, looked at once a second: on a network file system every look takes its time."""
-    looked_at, is_there = 0.0, False
+def _left(done: Done, work: Work, copies: Copies) -> Done:
+    """What became of a run, in words of the store, where it is; its copy is deleted."""
+    copies.leave(done.name)
+    if done.name in copies.kept:
+        return done
+    return replace(done, why=done.why.replace(str(work.folder), work.place))
+
+
+def _looking_for_stop(work: Work) -> Callable[[], bool]:
+    """Whether the sweep was stopped, looked at now and then."""
+    looked_at, is_there = -math.inf, False
 
     def is_over() -> bool:
         nonlocal looked_at, is_there
-        if not is_there and time.monotonic() - looked_at > SECONDS_BETWEEN_LOOKS:
-            looked_at, is_there = time.monotonic(), file.exists()
+        seconds = SECONDS_BETWEEN_LOOKS if work.store is None else SECONDS_BETWEEN_LOOKS_AT_STORE
+        if not is_there and time.monotonic() - looked_at > seconds:
+            # A store that does not answer is no reason to stop.
+            with suppress(RunError):
+                is_there = work.is_stopped
+            looked_at = time.monotonic()
         return is_there
 
     return is_over
@@ -123,7 +186,9 @@ def _begin(path: Path, recipe: Recipe) -> None:
         )
 
 
-def _trained(paths: list[Path], is_stack: bool, work: Work, is_over: Callable[[], bool]) -> list[MemberEnd]:
+def _trained(
+    paths: list[Path], is_stack: bool, work: Work, is_over: Callable[[], bool], copies: Copies | None
+) -> list[MemberEnd]:
     together: list[Path] = []
     alone: list[Path] = []
     for path in paths:
@@ -133,13 +198,27 @@ def _trained(paths: list[Path], is_stack: bool, work: Work, is_over: Callable[[]
         (together if as_stack else alone).append(path)
     ends = []
     if together:
+        ended = is_over if copies is None else _pushing(together, is_over, copies)
         try:
-            ends += train_stack(together, device=work.device, threads=work.threads, is_over=is_over)
+            ends += train_stack(together, device=work.device, threads=work.threads, is_over=ended)
         except KeyboardInterrupt:
             ends += [_where_it_stands(path) for path in together]
         except (ValueError, OSError) as error:
             ends += [MemberEnd(path=path, ended="failed", why=str(error)) for path in together]
-    return ends + [_alone(path, work, is_over) for path in alone]
+    for path in alone:
+        ends.append(_alone(path, work, is_over if copies is None else _pushing([path], is_over, copies)))
+    return ends
+
+
+def _pushing(paths: list[Path], is_over: Callable[[], bool], copies: Copies) -> Callable[[], bool]:
+    """Whether to stop, asked between two steps: then all copies are pushed, if it is time."""
+    names = [path.name for path in paths]
+
+    def ended() -> bool:
+        copies.push_when_due()
+        return is_over() or copies.are_lost(names)
+
+    return ended
 
 
 def _alone(path: Path, work: Work, is_over: Callable[[], bool]) -> MemberEnd:
@@ -202,7 +281,12 @@ def _measured(run: Run, probes: list[str], device: str) -> dict[str, Any]:
 
 def measured_file(folder: Path, probe: str, run: str) -> Path:
     """Where a sweep keeps what a probe measured of a run, which may have lost its checkpoints since."""
-    return folder / MEASURED / probe / f"{run}.parquet"
+    return folder / measured_name(probe, run)
+
+
+def measured_name(probe: str, run: str) -> str:
+    """Its path in the sweep."""
+    return f"{MEASURED}/{probe}/{run}.parquet"
 
 
 @contextmanager
