@@ -9,6 +9,7 @@ hostile     files that try to run code, to exhaust, to mislead or to write elsew
 json        every field of run.json and index.json altered
 arguments   every option of every command with every odd value
 races       two processes that want one directory
+stacks      kill -9 of stacks at random moments and at every file operation, other company, a full disk
 
 python benchmarks/faults.py [--parts kills,files] [--scale SCALE] [--seed N] [--only NAME]
 
@@ -41,11 +42,11 @@ from benchmarks.fault_parts.material import STATED, made, training  # noqa: E402
 from benchmarks.fault_parts.processes import command, load_what_is_used  # noqa: E402
 from benchmarks.fault_parts.trials import Row, Trial, failures, sampled, table, tried  # noqa: E402
 
-PARTS = ("kills", "operations", "files", "hostile", "json", "arguments", "races")
+PARTS = ("kills", "operations", "files", "hostile", "json", "arguments", "races", "stacks")
 # At most so many trials of a kind.
 SCALES = {
-    "sample": {"kills": 1, "operations": 2, "files": 1, "hostile": 1, "json": 1, "arguments": 1, "races": 1},
-    "small": {"kills": 4, "operations": 6, "files": 5, "hostile": 4, "json": 40, "arguments": 20, "races": 2},
+    "sample": {"kills": 1, "operations": 2, "files": 1, "hostile": 1, "json": 1, "arguments": 1, "races": 1, "stacks": 1},
+    "small": {"kills": 4, "operations": 6, "files": 5, "hostile": 4, "json": 40, "arguments": 20, "races": 2, "stacks": 4},
     "large": {
         "kills": 40,
         "operations": 40,
@@ -54,12 +55,13 @@ SCALES = {
         "json": 25,
         "arguments": 60,
         "races": 5,
+        "stacks": 60,
     },
     "full": dict.fromkeys(PARTS),
 }
 LOADED = (
     "interp.commands.cli", "interp.training.train", "interp.measurement.measure", "interp.sources.importing",
-    "interp.checks.of_run", "interp.checks.of_source", "interp.checks.repair", "pyarrow.parquet",
+    "interp.checks.of_run", "interp.checks.of_source", "interp.checks.repair", "pyarrow.parquet", "interp.training.stacked",
 )  # fmt: skip
 
 
@@ -85,11 +87,12 @@ def main(arguments: list[str] | None = None) -> int:
         rows = rows_of(parts, options, Path(directory))
     repeat = f"python benchmarks/faults.py --seed {options.seed}"
     print(table(rows, markdown=options.markdown))
-    print(f"\n`{repeat} --scale {options.scale}`, {time.monotonic() - start:.0f} s with {options.jobs} jobs.")
+    print(f"\n{sum(row.killed for row in rows.values()):,} processes were killed.")
+    print(f"`{repeat} --scale {options.scale}`, {time.monotonic() - start:.0f} s with {options.jobs} jobs.")
     if text := failures(rows, repeat):
         print("\n" + text)
     if options.json:
-        record = {kind: {"tried": row.tried, "failed": row.failed} for kind, row in rows.items()}
+        record = {kind: {"tried": row.tried, "killed": row.killed, "failed": row.failed} for kind, row in rows.items()}
         options.json.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
     return 1 if any(row.failed for row in rows.values()) or not rows else 0
 
