@@ -10,6 +10,7 @@ json        every field of run.json and index.json altered
 arguments   every option of every command with every odd value
 races       two processes that want one directory
 stacks      kill -9 of stacks at random moments and at every file operation, other company, a full disk
+sweeps      kill -9 of sweeps, Ctrl-C, a full disk, two in one folder; the same command again
 
 python benchmarks/faults.py [--parts kills,files] [--scale SCALE] [--seed N] [--only NAME]
 
@@ -42,11 +43,11 @@ from benchmarks.fault_parts.material import STATED, made, training  # noqa: E402
 from benchmarks.fault_parts.processes import command, load_what_is_used  # noqa: E402
 from benchmarks.fault_parts.trials import Row, Trial, failures, sampled, table, tried  # noqa: E402
 
-PARTS = ("kills", "operations", "files", "hostile", "json", "arguments", "races", "stacks")
+PARTS = ("kills", "operations", "files", "hostile", "json", "arguments", "races", "stacks", "sweeps")
 # At most so many trials of a kind.
 SCALES = {
-    "sample": {"kills": 1, "operations": 2, "files": 1, "hostile": 1, "json": 1, "arguments": 1, "races": 1, "stacks": 1},
-    "small": {"kills": 4, "operations": 6, "files": 5, "hostile": 4, "json": 40, "arguments": 20, "races": 2, "stacks": 4},
+    "sample": {"kills": 1, "operations": 2, "files": 1, "hostile": 1, "json": 1, "arguments": 1, "races": 1, "stacks": 1, "sweeps": 1},
+    "small": {"kills": 4, "operations": 6, "files": 5, "hostile": 4, "json": 40, "arguments": 20, "races": 2, "stacks": 4, "sweeps": 4},
     "large": {
         "kills": 40,
         "operations": 40,
@@ -56,12 +57,14 @@ SCALES = {
         "arguments": 60,
         "races": 5,
         "stacks": 60,
+        "sweeps": 40,
     },
     "full": dict.fromkeys(PARTS),
 }
 LOADED = (
     "interp.commands.cli", "interp.training.train", "interp.measurement.measure", "interp.sources.importing",
     "interp.checks.of_run", "interp.checks.of_source", "interp.checks.repair", "pyarrow.parquet", "interp.training.stacked",
+    "interp.sweeps.sweep",
 )  # fmt: skip
 
 
@@ -106,7 +109,7 @@ def rows_of(parts: list[str], options: argparse.Namespace, directory: Path) -> d
             import_module(name)
         load_what_is_used(partial(_warm_up, directory / "warm"))
     # Often enough that kills fall between the states that resume continues from.
-    import_module("interp.training.loop").SECONDS_BETWEEN_STATES = 0.02
+    import_module("interp.training.member").SECONDS_BETWEEN_STATES = 0.02
     material = made(directory / "material")
     rows: dict[str, Row] = {}
     for part in parts:
@@ -125,6 +128,7 @@ def _warm_up(path: Path) -> None:
     command("import", path / "steps" / "0000000000.safetensors", path / "imported", *STATED)()
     command("verify", path)()
     command("info", path)()
+    import_module("benchmarks.fault_parts.sweeps").warm_up(path.parent / "warm-sweep")
 
 
 def _tell(trial: Trial, problem: str) -> None:

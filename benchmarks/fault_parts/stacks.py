@@ -36,6 +36,8 @@ OPTIMIZERS: dict[str, dict[str, dict[str, Any]]] = {
 }
 NAMES = tuple(OPTIMIZERS["full-batch"])
 ENOUGH = 10**9
+# Seconds from one state to the next; after every step where how many there are may not depend on the time.
+BETWEEN_STATES, EVERY_STEP = 0.1, -1.0
 
 
 def trials(material: Material) -> Iterator[Trial]:
@@ -103,9 +105,13 @@ def _copied(material: Material, mix: str, name: str) -> Path:
     return Path(shutil.copytree(_place(material, mix) / "begun", _place(material, mix) / name))
 
 
-def _trained(folder: Path, names: Sequence[str]) -> dict[str, tuple[str, str]]:
+def _trained(
+    folder: Path, names: Sequence[str], between_states: float = BETWEEN_STATES
+) -> dict[str, tuple[str, str]]:
     """What became of the members of a stack, by name: how each ended, and why."""
     from interp.training.stacked import train_stack
+
+    import_module("interp.training.member").SECONDS_BETWEEN_STATES = between_states
 
     ends = train_stack([folder / name for name in names], threads=1)
     return {end.path.name: (end.ended, end.why) for end in ends}
@@ -224,10 +230,8 @@ def _killed_before(n: int, runs: Path) -> int:
     """How many operations were done before the n-th, if it is reached, ends the process."""
     from benchmarks.fault_parts.staged import killed_at
 
-    # After every step, or how many there are would depend on the time.
-    import_module("interp.training.member").SECONDS_BETWEEN_STATES = -1.0
     with killed_at(n, runs, lambda what: os.kill(os.getpid(), signal.SIGKILL)) as done_before:
-        check_ended(_trained(runs, "ab"))
+        check_ended(_trained(runs, "ab", EVERY_STEP))
     return len(done_before)
 
 
@@ -265,8 +269,6 @@ def _full_disk(material: Material, mix: str, seconds: float, folder: Path, draw:
 def _trained_on_full_disk(runs: Path, first: int, n: int) -> tuple[dict, int, dict]:
     from benchmarks.fault_parts.staged import full_disk
 
-    # After every step, or how many files there are would depend on the time.
-    import_module("interp.training.member").SECONDS_BETWEEN_STATES = -1.0
     with full_disk(first, n) as refused_at:
-        ends = _trained(runs, NAMES)
+        ends = _trained(runs, NAMES, EVERY_STEP)
     return ends, len(refused_at), {name: saved_steps(runs / name) for name in NAMES}
