@@ -111,7 +111,7 @@ def bytes_of(path: Path) -> dict[Path, bytes]:
 
 @contextmanager
 def full_disk(first: int, n: int) -> Iterator[list[int]]:
-    """From this written file on (from 1) so many cannot be written: half of each is there when the disk says it is full.
+    """From this file on (from 1) so many cannot be written: half of each is there when the disk says that it is full.
 
     What comes back has the number of each that was refused.
     """

@@ -32,13 +32,14 @@ N_STEPS, N_SHORT, N_RUNS = 40, 4, 5
 KEPT = ("all", "transitions", "tables")
 N_EACH = {"four times": 80, "stopped": 60, "full disk": 100, "at once": 40}
 ENOUGH = 10**9
+# In a sweep's folder, and no result: what tells of workers, submitit's files, and what `made` writes.
+OTHERS = ("progress", "jobs", "seconds")
 # Of a process that was told to stop.
 STOPPED = 130
 
 
 def trials(material: Material) -> Iterator[Trial]:
-    seconds = {keep: value_of(partial(_made, material, keep)) for keep in KEPT}
-    value_of(partial(_made, material, "short"))
+    seconds = made(material)
     acts = {
         "four times": ("kill -9 of a sweep four times in a row", _four_times),
         "stopped": ("Ctrl-C of a sweep at a random moment", _stopped),
@@ -92,12 +93,20 @@ def undisturbed(material: Material, keep: str) -> Path:
     return material.path / "sweeps" / keep
 
 
+def made(material: Material) -> dict[str, float]:
+    """Undisturbed sweeps, made unless they are there; how long each took."""
+    return {keep: value_of(partial(_made, material, keep)) for keep in (*KEPT, "short")}
+
+
 def _made(material: Material, keep: str) -> float:
-    start = time.monotonic()
     folder = undisturbed(material, keep)
+    if (folder / "seconds").exists():
+        return float((folder / "seconds").read_text())
+    start = time.monotonic()
     folder.parent.mkdir(exist_ok=True)
     if code := swept(line(folder, keep))():
         raise Failed(f"an undisturbed sweep ended with {code}")
+    (folder / "seconds").write_text(str(time.monotonic() - start))
     return time.monotonic() - start
 
 
@@ -161,9 +170,9 @@ def _differs(whole: Path, folder: Path) -> str:
 
 
 def _names(folder: Path) -> set[str]:
-    """Every file of a sweep, but locks, and what workers of clusters and of this machine leave to be looked at."""
+    """Every file of a sweep that is of its results."""
     found = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
-    return {str(path) for path in found if path.name != "lock" and path.parts[0] not in ("progress", "jobs")}
+    return {str(path) for path in found if path.name != "lock" and path.parts[0] not in OTHERS}
 
 
 # The trials.
