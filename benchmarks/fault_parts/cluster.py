@@ -82,14 +82,27 @@ def _started(folder: Path, name: str) -> tuple[str, subprocess.Popen]:
     scheduler = _dask(
         folder, "scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file)
     )
-    end = time.monotonic() + SECONDS_TO_START
-    while not file.exists():
-        if time.monotonic() > end:
-            raise AssertionError("a scheduler did not start")
-        time.sleep(0.05)
+    _wait_until(file.exists, "a scheduler did not start")
     address = json.loads(file.read_text())["address"]
+    log = folder / "worker.log"
+    n = _n_registered(log)
     _dask(folder, "worker", address, "--nthreads", "1", "--nworkers", "2")
+    # A nanny whose first worker is killed before it is there gives up, and takes the others with it.
+    _wait_until(lambda: _n_registered(log) >= n + 2, "the workers did not start")
     return address, scheduler
+
+
+def _wait_until(is_so: Callable[[], bool], otherwise: str) -> None:
+    end = time.monotonic() + SECONDS_TO_START
+    while not is_so():
+        if time.monotonic() > end:
+            raise RuntimeError(otherwise)
+        time.sleep(0.05)
+
+
+def _n_registered(log: Path) -> int:
+    """How often workers have said that the scheduler knows them."""
+    return log.read_text(errors="replace").count("Registered to:") if log.exists() else 0
 
 
 def _dask(folder: Path, *arguments: str) -> subprocess.Popen:
@@ -107,7 +120,8 @@ def _worker(material: Material, keep: str, seconds: float, folder: Path, draw: r
     place = folder / "sweep"
     address, _ = _started(folder, "scheduler")
     process = Process(_on_dask(place, keep, address))
-    for _ in range(draw.choice((1, 2))):
+    for n in range(draw.choice((1, 2))):
+        _wait_until(lambda n=n: _n_registered(folder / "worker.log") >= 2 + n, "a worker did not start again")
         wait_for(place, process, DASK, seconds, draw)
         reported = reported_in(place)
         kill_one(DASK, draw)

@@ -16,8 +16,6 @@ from benchmarks.fault_parts.processes import Failed, Process, last_line, value_o
 from benchmarks.fault_parts.trials import Trial
 
 N_EACH = {"once": 200, "three times": 60, "other company": 100, "full disk": 120}
-# With mini-batches a member's last bits depend on who else is in the stack.
-SAME_COMPANY = ("once", "three times")
 N_STEPS, N_SHORT = 60, 6
 # Members that share nothing but their shapes.
 OPTIMIZERS: dict[str, dict[str, dict[str, Any]]] = {
@@ -50,7 +48,7 @@ def trials(material: Material) -> Iterator[Trial]:
     }
     for name, (kind, act) in acts.items():
         for n in range(N_EACH[name]):
-            mix = list(OPTIMIZERS)[n % len(OPTIMIZERS)] if name in SAME_COMPANY else "full-batch"
+            mix = list(OPTIMIZERS)[n % len(OPTIMIZERS)]
             act_of = partial(act, material, mix, seconds[mix])
             yield Trial(f"stacks/{name.replace(' ', '-')}/{n}", kind, act_of)
     for n in range(1, value_of(partial(_killed_before, ENOUGH, _copied(material, "short", "counted"))) + 1):
