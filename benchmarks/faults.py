@@ -105,7 +105,7 @@ def rows_of(parts: list[str], options: argparse.Namespace, directory: Path) -> d
         warnings.simplefilter("ignore")
         for name in LOADED:
             import_module(name)
-        load_what_is_used(partial(_warm_up, directory / "warm"))
+        load_what_is_used(partial(_warm_up, directory / "warm", parts))
     # Often enough that kills fall between the states that resume continues from.
     import_module("interp.training.member").SECONDS_BETWEEN_STATES = 0.02
     material = made(directory / "material")
@@ -119,14 +119,15 @@ def rows_of(parts: list[str], options: argparse.Namespace, directory: Path) -> d
     return rows
 
 
-def _warm_up(path: Path) -> None:
+def _warm_up(path: Path, parts: list[str]) -> None:
     command(*training(path, 4))()
     command("resume", path, "--steps", 6)()
     command("measure", path, "--out", path / "tables")()
     command("import", path / "steps" / "0000000000.safetensors", path / "imported", *STATED)()
     command("verify", path)()
     command("info", path)()
-    import_module("benchmarks.fault_parts.sweeps").warm_up(path.parent / "warm-sweep")
+    if {"sweeps", "workers", "cluster"} & set(parts):
+        import_module("benchmarks.fault_parts.sweeps").warm_up(path.parent / "warm-sweep")
 
 
 def _tell(trial: Trial, problem: str) -> None:
