@@ -247,9 +247,9 @@ def _full_disk(material: Material, mix: str, seconds: float, folder: Path, draw:
     """Whom the disk refuses says so and no more; the others end as they would have, and so does it, called again."""
     runs, whole = folder / "runs", _place(material, mix) / "whole"
     shutil.copytree(_place(material, mix) / "begun", runs)
-    # A file, a while, or until the end.
-    first, n = draw.randint(1, 120), draw.choice((1, 5, ENOUGH))
-    ends, n_refused, reported = value_of(partial(_trained_on_full_disk, runs, first, n))
+    # A file, a while, or until the end; with states among the files, or checkpoints alone.
+    first, n, between = draw.randint(1, 90), draw.choice((1, 1, 5, ENOUGH)), draw.choice((EVERY_STEP, ENOUGH))
+    ends, n_refused, reported = value_of(partial(_trained_on_full_disk, runs, first, n, between))
     refused = [name for name, (ended, why) in ends.items() if ended == "failed"]
     for name in refused:
         why = ends[name][1]
@@ -264,9 +264,9 @@ def _full_disk(material: Material, mix: str, seconds: float, folder: Path, draw:
     check_equal(whole, runs)
 
 
-def _trained_on_full_disk(runs: Path, first: int, n: int) -> tuple[dict, int, dict]:
+def _trained_on_full_disk(runs: Path, first: int, n: int, between: float) -> tuple[dict, int, dict]:
     from benchmarks.fault_parts.staged import full_disk
 
     with full_disk(first, n) as refused_at:
-        ends = _trained(runs, NAMES, EVERY_STEP)
+        ends = _trained(runs, NAMES, between)
     return ends, len(refused_at), {name: saved_steps(runs / name) for name in NAMES}
