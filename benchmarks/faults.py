@@ -9,6 +9,10 @@ hostile     files that try to run code, to exhaust, to mislead or to write elsew
 json        every field of run.json and index.json altered
 arguments   every option of every command with every odd value
 races       two processes that want one directory
+stacks      kill -9 of stacks at random moments and at every file operation, other company, a full disk
+sweeps      kill -9 of sweeps, Ctrl-C, a full disk, two in one folder; the same command again
+workers     kill -9 of workers of a sweep, of its command, of all of it; a file system that shows files late
+cluster     kill -9 of array tasks (submitit's local executor), of workers and of schedulers of Dask
 
 python benchmarks/faults.py [--parts kills,files] [--scale SCALE] [--seed N] [--only NAME]
 
@@ -41,25 +45,21 @@ from benchmarks.fault_parts.material import STATED, made, training  # noqa: E402
 from benchmarks.fault_parts.processes import command, load_what_is_used  # noqa: E402
 from benchmarks.fault_parts.trials import Row, Trial, failures, sampled, table, tried  # noqa: E402
 
-PARTS = ("kills", "operations", "files", "hostile", "json", "arguments", "races")
-# At most so many trials of a kind.
-SCALES = {
-    "sample": {"kills": 1, "operations": 2, "files": 1, "hostile": 1, "json": 1, "arguments": 1, "races": 1},
-    "small": {"kills": 4, "operations": 6, "files": 5, "hostile": 4, "json": 40, "arguments": 20, "races": 2},
-    "large": {
-        "kills": 40,
-        "operations": 40,
-        "files": 40,
-        "hostile": 30,
-        "json": 25,
-        "arguments": 60,
-        "races": 5,
-    },
-    "full": dict.fromkeys(PARTS),
+# At most so many trials of a kind, by scale; `full` has all of them.
+N_OF_KIND = {
+    "sample": (1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1),
+    "small": (4, 6, 5, 4, 40, 20, 2, 4, 4, 2, 2),
+    "large": (40, 40, 40, 30, 25, 60, 5, 60, 40, 25, 15),
 }
+PARTS = (
+    "kills", "operations", "files", "hostile", "json", "arguments", "races", "stacks", "sweeps", "workers", "cluster",
+)  # fmt: skip
+SCALES = {scale: dict(zip(PARTS, most, strict=True)) for scale, most in N_OF_KIND.items()}
+SCALES["full"] = dict.fromkeys(PARTS)
 LOADED = (
     "interp.commands.cli", "interp.training.train", "interp.measurement.measure", "interp.sources.importing",
     "interp.checks.of_run", "interp.checks.of_source", "interp.checks.repair", "pyarrow.parquet",
+    "interp.training.stacked", "interp.sweeps.sweep",
 )  # fmt: skip
 
 
@@ -85,11 +85,15 @@ def main(arguments: list[str] | None = None) -> int:
         rows = rows_of(parts, options, Path(directory))
     repeat = f"python benchmarks/faults.py --seed {options.seed}"
     print(table(rows, markdown=options.markdown))
-    print(f"\n`{repeat} --scale {options.scale}`, {time.monotonic() - start:.0f} s with {options.jobs} jobs.")
+    print(f"\n{sum(row.killed for row in rows.values()):,} processes were killed.")
+    print(f"`{repeat} --scale {options.scale}`, {time.monotonic() - start:.0f} s with {options.jobs} jobs.")
     if text := failures(rows, repeat):
         print("\n" + text)
     if options.json:
-        record = {kind: {"tried": row.tried, "failed": row.failed} for kind, row in rows.items()}
+        record = {
+            kind: {"tried": row.tried, "killed": row.killed, "failed": row.failed}
+            for kind, row in rows.items()
+        }
         options.json.write_text(json.dumps(record, indent=2) + "\n", "utf-8")
     return 1 if any(row.failed for row in rows.values()) or not rows else 0
 
@@ -101,9 +105,9 @@ def rows_of(parts: list[str], options: argparse.Namespace, directory: Path) -> d
         warnings.simplefilter("ignore")
         for name in LOADED:
             import_module(name)
-        load_what_is_used(partial(_warm_up, directory / "warm"))
+        load_what_is_used(partial(_warm_up, directory / "warm", parts))
     # Often enough that kills fall between the states that resume continues from.
-    import_module("interp.training.loop").SECONDS_BETWEEN_STATES = 0.02
+    import_module("interp.training.member").SECONDS_BETWEEN_STATES = 0.02
     material = made(directory / "material")
     rows: dict[str, Row] = {}
     for part in parts:
@@ -115,13 +119,15 @@ def rows_of(parts: list[str], options: argparse.Namespace, directory: Path) -> d
     return rows
 
 
-def _warm_up(path: Path) -> None:
+def _warm_up(path: Path, parts: list[str]) -> None:
     command(*training(path, 4))()
     command("resume", path, "--steps", 6)()
     command("measure", path, "--out", path / "tables")()
     command("import", path / "steps" / "0000000000.safetensors", path / "imported", *STATED)()
     command("verify", path)()
     command("info", path)()
+    if {"sweeps", "workers", "cluster"} & set(parts):
+        import_module("benchmarks.fault_parts.sweeps").warm_up(path.parent / "warm-sweep")
 
 
 def _tell(trial: Trial, problem: str) -> None:

@@ -3,6 +3,7 @@
 Who forks never computes: threads of torch or pyarrow that were started before a fork are missing after it.
 """
 
+import contextlib
 import json
 import os
 import resource
@@ -18,6 +19,8 @@ from typing import Any
 
 SECONDS = 60.0
 CRASHED = 70
+# Of this process: those that a kill -9 has really ended, each by its id.
+killed: list[int] = []
 
 
 class Failed(Exception):
@@ -69,6 +72,8 @@ class Process:
         if self._code is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             self._code = os.waitstatus_to_exitcode(status) if pid else None
+            if self._code == -signal.SIGKILL:
+                killed.append(self.pid)
         return self._code is not None
 
     def kill(self) -> None:
@@ -98,6 +103,29 @@ class Process:
         os.lseek(file, 0, os.SEEK_SET)
         with os.fdopen(file, "rb") as stream:
             return stream.read().decode(errors="backslashreplace")
+
+
+def others() -> list[int]:
+    """The other processes of this process group: all that a trial has started, and what those have started."""
+    found = []
+    for place in Path("/proc").iterdir():
+        if place.name.isdigit() and int(place.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                state, _, group = place.joinpath("stat").read_text().rpartition(")")[2].split()[:3]
+                if int(group) == os.getpgrp() and state not in "ZX":
+                    found.append(int(place.name))
+    return found
+
+
+def kill_other(pid: int) -> bool:
+    """kill -9 of a process that need not be a child; whether it was still there."""
+    if pid not in others():
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        killed.append(pid)
+        return True
+    return False
 
 
 def command(*arguments: object) -> Callable[[], int]:

@@ -1,5 +1,6 @@
 """Faults played out in one process: a kill at any file operation, a file that cannot be opened, flipped bits."""
 
+import errno
 import os
 import stat
 import sys
@@ -106,3 +107,27 @@ def flipped(data: bytes, every: int = 1) -> Iterator[bytes]:
 def bytes_of(path: Path) -> dict[Path, bytes]:
     """Every file below a directory but locks, by its place."""
     return {p.relative_to(path): p.read_bytes() for p in path.rglob("*") if p.is_file() and p.name != "lock"}
+
+
+@contextmanager
+def full_disk(first: int, n: int) -> Iterator[list[int]]:
+    """From this file on (from 1) so many cannot be written: half of each is there when the disk says that it is full.
+
+    What comes back has the number of each that was refused.
+    """
+    refused_at: list[int] = []
+    count = 0
+    fsync = os.fsync
+
+    def refuse(descriptor: int) -> None:
+        nonlocal count
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            count += 1
+            if first <= count < first + n:
+                refused_at.append(count)
+                os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    with patch("os.fsync", refuse):
+        yield refused_at

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.fault_parts.processes import CRASHED, Ended, Failed, Process, last_line
+from benchmarks.fault_parts.processes import CRASHED, Ended, Failed, Process, killed, last_line
 
 SECONDS = 180.0
 MOST_SHOWN = 3
@@ -35,9 +35,10 @@ class Trial:
 
 @dataclass
 class Row:
-    """Trials of a kind: how many, and those that failed with what was said."""
+    """Trials of a kind: how many, the processes that they killed, and those that failed with what was said."""
 
     tried: int = 0
+    killed: int = 0
     failed: dict[str, str] = field(default_factory=dict)
 
 
@@ -75,9 +76,10 @@ def tried(
         for process, (trial, place, end) in list(running.items()):
             if not process.ended() and time.monotonic() < end:
                 continue
-            problem = _problem(process, end)
+            problem, n_killed = _outcome(process, end)
             row = rows.setdefault(trial.kind, Row())
             row.tried += 1
+            row.killed += n_killed
             if problem:
                 row.failed[trial.name] = problem
             tell(trial, problem)
@@ -87,30 +89,32 @@ def tried(
 
 
 def _begun(trial: Trial, place: Path, seed: int) -> Process:
-    def act() -> str:
+    def act() -> tuple[str, int]:
         # With all that it starts, so that all of it can be ended.
         os.setsid()
         os.chdir(place)
+        killed.clear()
+        problem = ""
         try:
             trial.act(place, random.Random(_digest(seed, trial.name)))
         except Failed as failed:
-            return str(failed) or "failed"
-        return ""
+            problem = str(failed) or "failed"
+        return problem, len(killed)
 
     return Process(act)
 
 
-def _problem(process: Process, end: float) -> str:
-    """What went wrong, or nothing; what the trial has left running is ended."""
+def _outcome(process: Process, end: float) -> tuple[str, int]:
+    """What went wrong, or nothing, and how many processes were killed; what the trial has left running is ended."""
     is_late = not process.ended()
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     ended: Ended = process.wait()
     if is_late:
-        return f"did not end within {SECONDS:g} seconds"
+        return f"did not end within {SECONDS:g} seconds", 0
     if ended.code == CRASHED or ended.code < 0:
-        return f"the trial itself: {last_line(ended)}"
-    return ended.value or ""
+        return f"the trial itself: {last_line(ended)}", 0
+    return tuple(ended.value)
 
 
 def table(rows: dict[str, Row], *, markdown: bool) -> str:

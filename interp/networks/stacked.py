@@ -43,10 +43,10 @@ class Asked:
     is_last: bool
 
     @classmethod
-    def of(cls, questions: Sequence[Questions]) -> "Asked":
-        """The questions of members whose inputs are equally wide, on their device."""
-        n_examples = max(len(asked.inputs) for asked in questions)
-        n_questions = max(len(asked.labels) for asked in questions)
+    def of(cls, questions: Sequence[Questions], at_least: int = 0) -> "Asked":
+        """The questions of members whose inputs are equally wide, on their device, padded to at least so many."""
+        n_examples = max(at_least, *(len(asked.inputs) for asked in questions))
+        n_questions = max(at_least, *(len(asked.labels) for asked in questions))
         weights = torch.zeros(len(questions), n_questions, dtype=torch.float64)
         for row, asked in zip(weights, questions, strict=True):
             row[: len(asked.labels)] = 1 / len(asked.labels)
@@ -83,10 +83,14 @@ def _padded(
 Answer = Callable[[Weights], Float[Tensor, "member question d_vocab_out"]]
 
 
-def answer_logits(config: ModelConfig, asked: Asked) -> Answer:
-    """A function from stacked weights to the logits of these questions, differentiable."""
+def answer_logits(config: ModelConfig, asked: Asked, among: Tensor | None = None) -> Answer:
+    """A function from stacked weights to the logits of these questions, differentiable.
+
+    Args:
+        among: as of `Rows.of`.
+    """
     if is_factorized(config, asked):
-        rows = Rows.of(asked.inputs, config.n_heads)
+        rows = Rows.of(asked.inputs, config.n_heads, among)
         return lambda weights: after_attention(config, weights, residual(config, weights, rows))
 
     def of_one(weights: Weights, inputs: Tensor, example: Tensor, position: Tensor) -> Tensor:
@@ -137,13 +141,25 @@ class Rows:
     n_members: int
 
     @classmethod
-    def of(cls, inputs: Int[Tensor, "member example pos"], n_heads: int) -> "Rows":
-        """The rows of these inputs, on the inputs' device."""
+    def of(
+        cls,
+        inputs: Int[Tensor, "member example pos"],
+        n_heads: int,
+        among: Int[Tensor, " any_example pos"] | None = None,
+    ) -> "Rows":
+        """The rows of these inputs, on the inputs' device.
+
+        Args:
+            among: inputs that have all of them and maybe more, so that which rows there are does not depend on these.
+        """
         n_members, n_examples, n_pos = inputs.shape
         device = inputs.device
         keys = inputs * n_pos + torch.arange(n_pos, device=device)
-        distinct, row = keys.unique(return_inverse=True)
-        of_query, query = row[..., -1].unique(return_inverse=True)
+        known = keys if among is None else among * n_pos + torch.arange(n_pos, device=device)
+        distinct = known.unique()
+        of_query = torch.searchsorted(distinct, known[..., -1].unique())
+        row = torch.searchsorted(distinct, keys)
+        query = torch.searchsorted(of_query, row[..., -1].contiguous())
         member = torch.arange(n_members, device=device)[:, None]
         query_in_stack = query + member * len(of_query)
         cell = (row + (query_in_stack * len(distinct))[..., None]).flatten()

@@ -3,6 +3,7 @@
 Both are extras: `pip install grokscope[slurm]`, `grokscope[dask]`.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -140,6 +141,8 @@ class Dask:
             RunError: if the scheduler does not answer, or no longer does.
         """
         distributed = _imported("distributed", "dask")
+        # It logs a traceback of every connection that breaks; what is to be said of it is said here.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         try:
             client = distributed.Client(self.address, timeout=SECONDS_TO_CONNECT, set_as_default=False)
         except (OSError, ValueError) as error:

@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import filelock
+
 from interp.ground import progress_bar
 from interp.ground.whole_files import write_bytes
 from interp.runs.config import Recipe
-from interp.runs.locks import is_in_use
+from interp.runs.locks import is_in_use, run_lock
 from interp.runs.run import Run, open_run
 from interp.runs.table_files import table_bytes
 from interp.runs.tensor_files import RunError
@@ -249,13 +251,17 @@ def _where_it_stands(path: Path) -> MemberEnd:
 
 def _finished(end: MemberEnd, work: Work) -> MemberEnd:
     """Measure and thin a complete run, each if it is not done."""
-    run = open_run(end.path)
     try:
-        lacking = [p for p in work.probes if not measured_file(work.folder, p, run.name).exists()]
-        if lacking:
-            for probe, table in _measured(run, lacking, work.device).items():
-                write_bytes(measured_file(work.folder, probe, run.name), table_bytes(table))
-        thin(run, work.keep)
+        # Another worker may be at it, as one whose sweep was killed: what it thins could no longer be measured here.
+        with run_lock(end.path):
+            run = open_run(end.path)
+            lacking = [p for p in work.probes if not measured_file(work.folder, p, run.name).exists()]
+            if lacking:
+                for probe, table in _measured(run, lacking, work.device).items():
+                    write_bytes(measured_file(work.folder, probe, run.name), table_bytes(table))
+            thin(run, work.keep)
+    except filelock.Timeout:
+        return MemberEnd(path=end.path, ended="busy", why=f"Another worker is measuring {end.path}.")
     except KeyboardInterrupt:
         return MemberEnd(path=end.path, ended="interrupted")
     except (ValueError, OSError) as error:

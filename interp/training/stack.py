@@ -93,15 +93,18 @@ class Stack:
         self._is_ordinary = (
             self._is_full_batch and rows.device.type == "cpu" and _is_ordinary(members, self._asked)
         )
+        # Whatever the others' batches hold: all batches are as large, and read the rows that there are.
+        self._batch = max(m.recipe.optimizer.batch_size or 0 for m in members)
+        self._inputs = torch.cat([one.inputs.flatten(0, 1) for one in self._asked.values()])
         self._rows_read: dict[str, Rows] = {}
         self._heads: dict[str, Head] = {}
         self._answers: dict[str, Answer] = {}
         for split, asked in self._asked.items():
             if self._is_ordinary:
-                self._rows_read[split] = Rows.of(asked.inputs, self._config.n_heads)
+                self._rows_read[split] = Rows.of(asked.inputs, self._config.n_heads, self._inputs)
                 self._heads[split] = Head(layout.stacked(rows), self._of_live, asked)
             else:
-                self._answers[split] = answer_logits(self._config, asked)
+                self._answers[split] = answer_logits(self._config, asked, self._inputs)
 
     @classmethod
     def of(cls, starts: Sequence[tuple[Run, Checkpoint]], device: str) -> "Stack":
@@ -207,7 +210,8 @@ class Stack:
             logits = self._answers["train"](self._live)
         else:
             questions = [data.part(at.step) for data, at in zip(self._data, now, strict=True)]
-            logits = answer_logits(self._config, Asked.of(questions))(self._live)
+            asked = Asked.of(questions, self._batch)
+            logits = answer_logits(self._config, asked, self._inputs)(self._live)
         logits.register_hook(without_subnormal)
         objectives = []
         for i, (member, data, asked) in enumerate(zip(self.members, self._data, questions, strict=True)):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.fault_parts import trials
-from benchmarks.fault_parts.processes import Ended, Failed, check_sentence, value_of
+from benchmarks.fault_parts.processes import Ended, Failed, Process, check_sentence, kill_other, value_of
 from benchmarks.fault_parts.trials import Trial, sampled, tried
 
 ROOT = Path(__file__).parent.parent.parent
@@ -21,9 +21,9 @@ FAULTS = ROOT / "benchmarks" / "faults.py"
 @pytest.mark.parametrize(
     "parts",
     [
-        # Kills of trainers at random moments take longest, and tests/training/ kills its own.
-        "operations,files,hostile,json,arguments,races",
-        pytest.param("kills", marks=pytest.mark.slow),
+        # Kills of trainers at random moments take longest, sweeps with workers too, and other tests kill their own.
+        "operations,files,hostile,json,arguments,races,stacks",
+        pytest.param("kills,sweeps,workers,cluster", marks=pytest.mark.slow),
     ],
 )
 def test_a_sample_of_all_faults_ends_as_promised(tmp_path, parts):
@@ -38,7 +38,8 @@ def test_a_sample_of_all_faults_ends_as_promised(tmp_path, parts):
     rows = json.loads(told.read_text("utf-8"))
     assert all(row["tried"] > 0 and row["failed"] == {} for row in rows.values())
     # Every part has told something.
-    assert len(rows) > (3 if parts == "kills" else 25)
+    assert len(rows) > (15 if parts.startswith("kills") else 30)
+    assert sum(row["killed"] for row in rows.values()) > 10
 
 
 def test_an_unknown_part_is_named():
@@ -62,6 +63,15 @@ def dies(folder, draw):
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
+def kills(folder, draw):
+    Process(lambda: time.sleep(100)).kill()
+    Process(lambda: 0).wait()
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert kill_other(child.pid) and child.wait() == -signal.SIGKILL
+    # What has ended cannot be killed, and what is of others is left alone.
+    assert not kill_other(child.pid) and not kill_other(os.getppid())
+
+
 def hangs(folder, draw):
     time.sleep(100)
 
@@ -83,6 +93,11 @@ def test_a_trial_that_does_not_pass_is_counted(act, problem, tmp_path, monkeypat
     rows = tried([Trial("a/1", "kind", act)], tmp_path, 0, 2, lambda trial, text: told.append(text))
     assert rows["kind"].tried == 1 and told == [problem or ""]
     assert rows["kind"].failed == ({"a/1": problem} if problem else {})
+
+
+def test_processes_that_were_really_killed_are_counted(tmp_path):
+    rows = tried([Trial("a/1", "kind", kills), Trial("a/2", "kind", kills)], tmp_path, 0, 2, lambda *_: None)
+    assert (rows["kind"].tried, rows["kind"].killed, rows["kind"].failed) == (2, 4, {})
 
 
 def test_a_sample_has_some_of_each_kind_and_the_same_for_one_seed():

@@ -89,7 +89,7 @@ def test_dask_workers_train_it_and_one_that_is_killed_costs_nothing(tmp_path, wh
     check_equal(found, whole)
 
 
-def test_a_scheduler_that_dies_is_said_and_nothing_is_lost(tmp_path, whole, monkeypatch):
+def test_a_scheduler_that_dies_is_said_and_nothing_is_lost(tmp_path, whole, monkeypatch, capfd):
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr(cluster, "SECONDS_TO_CONNECT", 2)
     workers = distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None)
@@ -105,6 +105,7 @@ def test_a_scheduler_that_dies_is_said_and_nothing_is_lost(tmp_path, whole, monk
     with pytest.raises(RunError, match="The scheduler at .* is gone. What was saved is kept"):
         sweep(tmp_path / "s", BASE, GRID, where=Dask(workers.scheduler_address), **options)
     thread.join()
+    assert "distributed.client - ERROR" not in capfd.readouterr().err
     check_equal(sweep(tmp_path / "s", BASE, GRID, **options), whole)
 
 

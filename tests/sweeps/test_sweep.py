@@ -307,6 +307,27 @@ def test_runs_that_another_trainer_has_are_waited_for(tmp_path, monkeypatch):
     assert waited and found["status"].tolist() == ["complete"] * 2
 
 
+def test_a_run_that_another_worker_measures_and_thins_is_left_to_it(tmp_path, monkeypatch):
+    from interp.runs.locks import run_lock
+    from interp.sweeps import working
+    from interp.sweeps.units import Unit
+    from interp.training.stacked import MemberEnd
+
+    plan = planned_runs(tiny_config(40).recipe(), {"seed": [0]})
+    unit, path = Unit("unit", tuple(plan), True, 0.0), tmp_path / "runs" / "seed=0"
+    working.worked(unit, working.Work(tmp_path, "all", (), "cpu", 1))
+    steps = open_run(path).steps
+    work = working.Work(tmp_path, "tables", ("weight_norms",), "cpu", 1)
+    # As it looks in the moment between two locks of the other: trained, and no longer in training.
+    monkeypatch.setattr(working, "_trained", lambda paths, *_: [MemberEnd(path=path, ended="complete")])
+    with run_lock(path):
+        assert [one.ended for one in working.worked(unit, work)] == ["busy"]
+    assert open_run(path).steps == steps and not (tmp_path / working.MEASURED).exists()
+    assert [one.ended for one in working.worked(unit, work)] == ["complete"]
+    measured = pd.read_parquet(working.measured_file(tmp_path, "weight_norms", "seed=0"))
+    assert sorted(set(measured["step"])) == steps and open_run(path).steps == steps[-1:]
+
+
 def test_a_file_stop_ends_a_run_that_is_trained_alone(tmp_path, monkeypatch):
     from interp.sweeps import working
     from interp.sweeps.units import Unit

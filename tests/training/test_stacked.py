@@ -335,6 +335,22 @@ def test_an_arm_that_has_shown_its_event_leaves_and_the_others_go_on(tmp_path):
     assert short.steps[-1] == short.config.n_steps
 
 
+def test_mini_batches_are_learned_alike_in_any_company(tmp_path):
+    # Batches of few of the tokens, the last of an epoch smaller; one is ahead, as after a kill between two saves.
+    recipes = [
+        tiny_config(24, seed=seed, optimizer={"batch_size": 8, "batch_seed": seed}).recipe()
+        for seed in (0, 1, 2)
+    ]
+    ahead = tiny_config(27, seed=3, optimizer={"batch_size": 8}).recipe()
+    together, apart = begun(recipes, tmp_path, "together"), begun(recipes, tmp_path, "apart")
+    train_stack(together, threads=1)
+    train_stack(apart[:1], threads=1)
+    train_stack([*apart[1:], *begun([ahead], tmp_path, "ahead")], threads=1)
+    for one, other in zip(together, apart, strict=True):
+        assert open_run(one).index == open_run(other).index
+        assert open_run(one).history().equals(open_run(other).history())
+
+
 # What ends a member ends it alone.
 
 
