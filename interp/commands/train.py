@@ -12,12 +12,20 @@ from interp.ground.plain_text import number_of, say, shown, visible
 if TYPE_CHECKING:
     from interp.runs.config import Recipe
     from interp.runs.run import Run
+    from interp.training.loop import Told
 
 Device = Annotated[str, Option(help="cpu, cuda or mps; recorded.")]
 Threads = Annotated[
     int | None,
     Option(
         help="CPU threads; recorded, as equal numbers need equal threads. [default: torch's]", min=1, max=1024
+    ),
+]
+
+Forecast = Annotated[
+    bool,
+    Option(
+        "--forecast", help="Show beside the losses when the run will generalise, if it does: interp forecast."
     ),
 ]
 
@@ -131,6 +139,7 @@ def train(
     ] = None,
     device: Device = "cpu",
     threads: Threads = None,
+    forecast: Forecast = False,
 ) -> None:
     """Train a run from its initialization; Ctrl-C saves, `interp resume` continues.
 
@@ -159,7 +168,7 @@ def train(
         )  # fmt: skip
     check_start(recipe, run, device)
     say(f"{run}: {planned(recipe)}", flush=True)
-    done = train_run(recipe, run, device=device, threads=threads)
+    done = train_run(recipe, run, device=device, threads=threads, told=_told(forecast))
     say(f"{done.path}: {number_of(len(done.steps), 'checkpoint')}. Next:")
     for command in next_steps(done):
         say(f"  {command}")
@@ -252,6 +261,15 @@ def assembled(
     return recipe if is_set else presets.with_fitted_schedule(recipe)
 
 
+def _told(is_forecast: bool) -> "Told | None":
+    """What the display of training shows beside the losses."""
+    if not is_forecast:
+        return None
+    from interp.theories.forecaster import live, read_forecaster
+
+    return live(read_forecaster())
+
+
 def planned(recipe: "Recipe") -> str:
     """What a run will be, before it starts: its task and length, how much it saves, and how much disk that is."""
     from interp.training.sizes import saved_bytes
@@ -300,6 +318,7 @@ def resume(
     threads: Annotated[
         int | None, Option(help="Default: the thread count of its start.", min=1, max=1024)
     ] = None,
+    forecast: Forecast = False,
 ) -> None:
     """Continue a run after Ctrl-C, kill or a crash, bit for bit as if it had never stopped.
 
@@ -319,5 +338,6 @@ def resume(
             optimizer_steps=save_optimizer,
             device=device,
             threads=threads,
+            told=_told(forecast),
         )
     say(f"{done.path}: complete, {number_of(len(done.steps), 'checkpoint')}.")

@@ -24,6 +24,7 @@ from interp.figures.attention import (
     qk_bars,
 )
 from interp.figures.branches import arm_lines, branch_curves
+from interp.figures.forecasts import answer_shares, error_curves, forecast_points, skill_bars
 from interp.figures.geometry import (
     coefficient_curve,
     complexity_curves,

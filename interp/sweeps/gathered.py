@@ -16,7 +16,8 @@ from interp.ground.whole_files import write_bytes
 from interp.runs.run import Run, open_run
 from interp.runs.table_files import read_table, table_bytes
 from interp.sweeps.opened import Sweep, open_sweep
-from interp.sweeps.plan_file import FILE
+from interp.sweeps.plan_file import FILE, MEASURED
+from interp.sweeps.store import is_url
 from interp.sweeps.table import FILE as RUNS_TABLE
 from interp.sweeps.table import row_of, runs_table
 
@@ -24,7 +25,7 @@ from interp.sweeps.table import row_of, runs_table
 SEEDS = ("seed", "task.split_seed", "optimizer.batch_seed")
 # They follow from the task, or say how long and how closely a run was watched.
 FOLLOW = ("model.d_vocab", "model.d_vocab_out", "model.n_ctx", "n_steps", "evaluation_interval")
-HISTORIES, MEASURED = "histories.parquet", "measured"
+HISTORIES = "histories.parquet"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,9 @@ class Gathered:
 
 
 def gathered(path: str | os.PathLike, others: Sequence[str | os.PathLike] = ()) -> Gathered:
-    """The runs of a folder: of a sweep, of its published tables, or one with runs one or two folders below; or one run.
+    """The runs of a folder: of a sweep (or its URL), of its published tables, or with runs one or two folders below.
+
+    One run is taken too.
 
     Args:
         others: further ones, side by side with the first.
@@ -56,9 +59,11 @@ def gathered(path: str | os.PathLike, others: Sequence[str | os.PathLike] = ()) 
         ValueError: if there are no runs.
         RunError: if a table or a run is damaged.
     """
-    folder = Path(path).expanduser().resolve()
     if others:
-        return _side_by_side([gathered(one) for one in (folder, *others)])
+        return _side_by_side([gathered(one) for one in (path, *others)])
+    if is_url(path):
+        return _of_sweep(open_sweep(path))
+    folder = Path(path).expanduser().resolve()
     if (folder / HISTORIES).exists():
         return _published(folder)
     if (folder / FILE).exists():
@@ -85,7 +90,7 @@ def publish(sweep: Sweep, folder: str | os.PathLike, *, n_points: int = 200) -> 
     ]
     write_bytes(dest / FILE, (sweep.path / FILE).read_bytes())
     write_bytes(dest / RUNS_TABLE, table_bytes(table))
-    for probe in sorted(file.name for file in sweep.path.glob(f"{MEASURED}/*")):
+    for probe in sweep.probes():
         measured = sweep.measured(probe).drop(columns=sweep.fields)
         write_bytes(dest / MEASURED / f"{probe}.parquet", table_bytes(_narrow(measured)))
     # Last: by it the folder is known for what it is.
@@ -102,7 +107,7 @@ def _of_sweep(sweep: Sweep) -> Gathered:
     def measured(probe: str) -> pd.DataFrame:
         return sweep.measured(probe).drop(columns=sweep.fields)
 
-    return Gathered(sweep.path.name, fields, sweep.runs, histories, measured)
+    return Gathered(sweep.name, fields, sweep.runs, histories, measured)
 
 
 def _published(folder: Path) -> Gathered:

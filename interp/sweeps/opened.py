@@ -80,12 +80,13 @@ class Sweep:
         tables = {name: read_table(file)[0] for name, file in files.items() if file.exists()}
         if not tables:
             raise ValueError(
-                f"Sweep {self.name!r} has no table of {probe!r}. It measured {', '.join(self._probes()) or 'nothing'}: "
+                f"Sweep {self.name!r} has no table of {probe!r}. It measured {', '.join(self.probes()) or 'nothing'}: "
                 "what to measure is said when it is made, by --probes (probes= in Python)."
             )
         return self._together(tables)
 
-    def _probes(self) -> list[str]:
+    def probes(self) -> list[str]:
+        """The names of the probes that were measured."""
         return sorted(path.name for path in self.path.glob(f"{MEASURED}/*"))
 
     def _begun(self) -> list[str]:
@@ -157,7 +158,8 @@ class StoredSweep(Sweep):
         with self._store.named(self.path):
             return super().measured(probe)
 
-    def _probes(self) -> list[str]:
+    def probes(self) -> list[str]:
+        """As `Sweep.probes`."""
         return sorted({name.split("/")[1] for name in self._store.listing(f"{MEASURED}/")})
 
     def _fetch_file(self, folder: Path, name: str) -> None:

@@ -62,7 +62,10 @@ def scores(tested: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (measure, field), part in tested.groupby(["measure", "left_out"], sort=False):
         of = part["family"] if field == "family" else part[str(field)]
-        groups = [("all", part), *(((str(v), part[of == v]) for v in sorted(of.unique())) if of.nunique() > 1 else ())]
+        groups = [
+            ("all", part),
+            *(((str(v), part[of == v]) for v in sorted(of.unique())) if of.nunique() > 1 else ()),
+        ]
         rows += [{"measure": measure, "left_out": field, "value": v, **_score(p)} for v, p in groups]
     return pd.DataFrame(rows)
 

@@ -1,10 +1,10 @@
-"""When will a run generalise? Its own curve extrapolated, corrected by one factor, with an interval by families of runs.
+"""When will a run generalise? Its own curve extrapolated and corrected by one factor, with an interval by families.
 
-A straight line through the last third of what was seen of a measure gives a step: that at which the test loss is 0, or a
-Gini coefficient what it typically is when runs generalise. Of other runs, whose end is known, one factor is learned, and
-how far such forecasts go wrong. The interval is a conformal one by family (a setting of modulus, train fraction, ...): a
-new run is of a family that was not seen, and runs of one family go wrong together. It is one of "when, if it does";
-"will it" is another question, of `chance`.
+A straight line through the last third of what was seen of a measure gives a step: that at which the test loss is 0, or
+a Gini coefficient what it typically is when runs generalise. Of other runs, whose end is known, one factor is learned,
+and how far such forecasts go wrong. The interval is a conformal one by family (a setting of modulus, train fraction and
+so on): a new run is of a family that was not seen, and runs of one family go wrong together. It is one of "when, if it
+does"; "will it" is another question, of `chance`.
 
 A measure that does not head there gives no answer, and neither does one that would have to be extrapolated further than
 `REACH` times what was seen.
@@ -59,7 +59,7 @@ def extrapolated(steps: np.ndarray, values: np.ndarray, at: float, level: float)
     """
     window = (steps <= at) & (steps >= (1 - WINDOW) * at)
     if window.sum() < LEAST_POINTS:
-        return Line(None, "too few evaluations")
+        return Line(None, "too few evaluations or checkpoints")
     x, y = steps[window], values[window]
     slope, begins = np.polyfit(x - at, y, 1)
     rest = level - begins
@@ -120,8 +120,8 @@ def looks(
         runs: of a sweep: run, memorization_step, grokking_step, grokking_before, and the fields.
         level: of `levels`.
 
-    Columns: run, the fields, measure, multiple, seen (step), raw (extrapolated step, missing without an answer), why_not,
-    event (grokking step, missing where it has not come), budget (last step of the run).
+    Columns: run, the fields, measure, multiple, seen (step), raw (extrapolated step, missing without an answer),
+    why_not, event (grokking step, missing where it has not come), budget (last step of the run).
     """
     rows = []
     of = {m: dict(iter(table.groupby("run", observed=True))) for m, table in curves.items() if m in level}
@@ -186,9 +186,9 @@ class Calibration:
     n_families: int
 
     def quantile(self, level: float, *, is_upper: bool) -> float:
-        """The end of an interval: beyond it lie at most 1 - level of a new family's errors, infinite where nothing says.
+        """The end of an interval, beyond which lie at most 1 - level of a new family's errors; infinite if unknown.
 
-        The pooled distribution of the families, and one more of which nothing is known.
+        Of the pooled distribution of the families, and one more of which nothing is known.
         """
         sign = 1.0 if is_upper else -1.0
         order = np.argsort(sign * self.errors)
@@ -221,7 +221,7 @@ def calibration(table: pd.DataFrame, measure: str) -> Calibration | None:
 
 
 def chance(runs: pd.DataFrame, seen: float, horizon: float) -> float:
-    """The share of runs that had not generalised by `seen` times their memorization step and do so by `horizon` times it.
+    """The share of runs that generalise by `horizon` times their memorization step, of those that had not by `seen`.
 
     Of the Kaplan-Meier curve over all runs that memorized; NaN where none was seen so long. It is what runs of these
     recipes do, whatever one's own curves say.

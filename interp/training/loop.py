@@ -1,7 +1,8 @@
 """The loop over steps of one run: save what the schedule says, step, evaluate; whatever ends it, it can go on."""
 
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from shlex import quote
 from typing import Any
@@ -20,6 +21,10 @@ from interp.training.member import Member, is_finite
 from interp.training.optimizer import Optimizer
 from interp.training.session import deterministic, session_record, signals
 
+# What is shown of a run's evaluations so far, a few words.
+Told = Callable[[Sequence[Mapping[str, Any]]], str]
+SECONDS_BETWEEN_TOLD = 2.0
+
 
 class Stop(Exception):
     """Ctrl-C or SIGTERM, seen at the end of a step."""
@@ -35,6 +40,7 @@ def continue_run(
     *,
     extended_from: int | None = None,
     is_over: Callable[[], bool] = lambda: False,
+    told: Told | None = None,
 ) -> Run:
     own_state, memory = split_state(optimizer_state)
     with deterministic(device, threads or torch.get_num_threads()):
@@ -47,7 +53,7 @@ def continue_run(
         status: Status = "failed"
         try:
             with signals() as stop_requested:
-                loop(member, live, optimizer, data, lambda: stop_requested() or is_over())
+                loop(member, live, optimizer, data, lambda: stop_requested() or is_over(), told)
             if not member.is_at_end:
                 run.config = ended_at(run.config, member.step)
             status = "complete"
@@ -66,9 +72,18 @@ def continue_run(
 
 
 def loop(
-    member: Member, weights: Weights, optimizer: Optimizer, data: Data, stop_requested: Callable[[], bool]
+    member: Member,
+    weights: Weights,
+    optimizer: Optimizer,
+    data: Data,
+    stop_requested: Callable[[], bool],
+    told: Told | None = None,
 ) -> None:
-    """Train to the last step, or to where an arm has shown what it was trained for."""
+    """Train to the last step, or to where an arm has shown what it was trained for.
+
+    Args:
+        told: what the display shows beside the losses, of all evaluations so far; asked at most once in two seconds.
+    """
     acting = member.acting
     shown_at = started = time.monotonic()
     first_step = member.step
@@ -76,7 +91,9 @@ def loop(
     def state() -> Weights:
         return optimizer.state() | acting.state()
 
-    with bar("loss", "accuracy", "speed") as display:
+    told_at = -math.inf
+    # Where a line is too short for all, what was asked for stands first.
+    with bar(*(["told"] if told else []), "loss", "accuracy", "speed") as display:
         shown = display.add_task(
             member.run.name,
             total=member.recipe.n_steps,
@@ -84,6 +101,7 @@ def loop(
             loss="",
             accuracy="",
             speed="",
+            told="",
         )
         while True:
             member.save_scheduled(lambda: detached(weights), state)
@@ -111,6 +129,9 @@ def loop(
             member.advance(row | recorded(at))
 
             now = time.monotonic()
+            if told is not None and now - told_at > SECONDS_BETWEEN_TOLD:
+                told_at = now
+                display.update(shown, told=told(member.evaluated))
             if now - shown_at > 0.2:
                 shown_at = now
                 speed = f"{(member.step - first_step) / (now - started):.1f} steps/s"

@@ -30,6 +30,7 @@ class Member:
         step: updates so far.
         acting: its rules at work.
         history: a row for each step before this one.
+        evaluated: those of them at which accuracies were recorded.
         seconds_between_states: if states are to be saved less often than every `SECONDS_BETWEEN_STATES`.
     """
 
@@ -52,7 +53,7 @@ class Member:
         self._with_optimizer = set(self.recipe.schedule.optimizer_steps)
         self._state_saved_at = time.monotonic()
         self.seconds_between_states = 0.0
-        self._evaluated = [row for row in self.history if not math.isnan(row.get("test_accuracy", math.nan))]
+        self.evaluated = [row for row in self.history if not math.isnan(row.get("test_accuracy", math.nan))]
 
     @property
     def is_at_end(self) -> bool:
@@ -95,8 +96,8 @@ class Member:
     def has_shown(self, row: Row) -> bool:
         """Whether an arm need not go on, by this step's row and those before."""
         if self.is_evaluated:
-            self._evaluated.append(row)
-        return self._until is not None and self._until.is_reached(self._evaluated, self.recipe.first_step)
+            self.evaluated.append(row)
+        return self._until is not None and self._until.is_reached(self.evaluated, self.recipe.first_step)
 
     def advance(self, row: Row) -> None:
         """Keep the row of this step, which is done."""

@@ -210,8 +210,8 @@ class Stack:
             logits = self._answers["train"](self._live)
         else:
             questions = [data.part(at.step) for data, at in zip(self._data, now, strict=True)]
-            asked = Asked.of(questions, self._batch)
-            logits = answer_logits(self._config, asked, self._inputs)(self._live)
+            padded = Asked.of(questions, self._batch)
+            logits = answer_logits(self._config, padded, self._inputs)(self._live)
         logits.register_hook(without_subnormal)
         objectives = []
         for i, (member, data, asked) in enumerate(zip(self.members, self._data, questions, strict=True)):

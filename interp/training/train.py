@@ -25,13 +25,18 @@ from interp.runs.tensor_files import RunError
 from interp.tasks.task import Task
 from interp.training.arms import has_shown
 from interp.training.extension import check_longer, end_state, longer, without_until
-from interp.training.loop import continue_run
+from interp.training.loop import Told, continue_run
 from interp.training.session import lock
 from interp.training.sizes import check_sizes
 
 
 def train(
-    recipe: Recipe | RunConfig, path: str | os.PathLike, *, device: str = "cpu", threads: int | None = None
+    recipe: Recipe | RunConfig,
+    path: str | os.PathLike,
+    *,
+    device: str = "cpu",
+    threads: int | None = None,
+    told: Told | None = None,
 ) -> Run:
     """Train a run from its initialization to its last step, saving what its schedule says.
 
@@ -42,6 +47,7 @@ def train(
         path: a new or empty directory.
         device: "cpu", "cuda" or "mps"; recorded. Weights are initialized on the CPU in any case.
         threads: CPU threads; recorded, since results are bit-for-bit equal for an equal number only. Default: torch's.
+        told: what the progress display shows beside the losses, a few words made of all evaluations so far.
 
     Raises:
         ValueError: if the config lacks a part that training needs, or the device is not there.
@@ -54,7 +60,7 @@ def train(
     # What cannot be made leaves no directory behind.
     task, weights = recipe.task.task(), initial_weights(recipe.model, recipe.seed)
     with lock(Path(path)):
-        return continue_run(_begun(recipe, task, path), 0, weights, None, device, threads)
+        return continue_run(_begun(recipe, task, path), 0, weights, None, device, threads, told=told)
 
 
 def begin(recipe: Recipe, path: str | os.PathLike) -> Run:
@@ -95,6 +101,7 @@ def resume(
     device: str | None = None,
     threads: int | None = None,
     is_over: Callable[[], bool] = lambda: False,
+    told: Told | None = None,
 ) -> Run:
     """Continue an interrupted or killed run from its latest saved state, or make a run longer.
 
@@ -106,7 +113,7 @@ def resume(
         checkpoint_steps: which of the steps to come are saved then, beside those of its schedule: steps, or texts as
             "every:1000". Default: as dense as `interp.runs.schedule.fitted_schedule`.
         optimizer_steps: which of them with the optimizer's state.
-        device, threads: as `train`.
+        device, threads, told: as `train`.
         is_over: asked after each step; once it says so, all is saved as after Ctrl-C.
 
     Raises:
@@ -148,6 +155,7 @@ def resume(
             threads,
             extended_from=extended_from,
             is_over=is_over,
+            told=told,
         )
 
 

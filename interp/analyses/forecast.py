@@ -1,0 +1,112 @@
+"""How well is a run's grokking step forecast from its own curves, on runs of a kind that was not seen?
+
+Each run is looked at at multiples of its memorization step; what is learned from the other runs is one factor and an
+interval (80 %). A value of a field at a time is left out as a whole: a new modulus, a new train fraction. (a) Forecast
+by the test loss against what came, by what was left out; crosses: runs that never grokked. (b) Mean error by how early
+it was asked, beside the mean of the other runs and "no change" (a fixed factor from now). (c) The share of looks with
+an answer: of runs that grok, and dashed, within what was trained, of runs that never do: false alarms. (d) Skill
+against the mean for each value left out, -1 or less at the left edge. The forecast of one run is `interp forecast`.
+
+References: Dunn, Wasserman and Ramdas 2022 (intervals by groups); Kaplan and Meier 1958 ("will it").
+"""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from interp.analyses.many_runs import SWEEP
+from interp.figures import answer_shares, error_curves, forecast_points, skill_bars, style
+from interp.figures.phase_diagrams import shades
+from interp.tables.folder import Tables
+from interp.tables.shares import field_name
+from interp.theories.backtest import backtest, scores, will_it
+from interp.theories.forecast import TEST_LOSS, curves_of, levels, looks
+
+subject = SWEEP
+
+# What a new run differs in, the first of which is shown.
+LEFT_OUT = (
+    "task.p",
+    "task.train_fraction",
+    "optimizer.weight_decay",
+    "model.d_mlp",
+    "model.d_model",
+    "optimizer.lr",
+)
+
+
+def compute(gathered, device: str) -> Tables:
+    runs, fields = gathered.runs, list(gathered.fields)
+    if "grokking_step" not in runs or not (runs["memorization_step"].notna()).any():
+        raise ValueError(f"forecast needs runs that memorized, and {gathered.name} has none.")
+    curves = curves_of(gathered.histories(), sparsity_of(gathered))
+    at = levels(curves, runs)
+    table = looks(curves, runs, at, fields)
+    swept = [name for name in (*LEFT_OUT, *fields) if name in fields]
+    parts = [backtest(table, fields, field) for field in dict.fromkeys(swept)]
+    if fields:
+        parts.append(backtest(table, fields, None))
+    tested = pd.concat(parts, ignore_index=True) if parts else backtest(table, fields, "run")
+    chances = [will_it(runs, table, field).assign(left_out=field) for field in dict.fromkeys(swept)]
+    return {
+        "tested": tested,
+        "scores": scores(tested),
+        "will_it": pd.concat(chances, ignore_index=True) if chances else will_it(runs, table, None),
+        "levels": pd.DataFrame({"measure": list(at), "level": list(at.values())}),
+    }
+
+
+def sparsity_of(gathered) -> pd.DataFrame | None:
+    """The Gini coefficients along the runs, where they were measured."""
+    try:
+        return gathered.measured("fourier_sparsity")
+    except ValueError:
+        return None
+
+
+def _first(tested: pd.DataFrame) -> str:
+    return str(tested["left_out"].iloc[0]) if len(tested) else "run"
+
+
+def draw(tables: Tables) -> Figure:
+    tested, table = tables["tested"], tables["scores"]
+    field = _first(tested)
+    own = tested[tested["left_out"] == field]
+    of = "family" if field == "family" else field
+    values = sorted(own[of].unique()) if len(own) else []
+    colours = dict(zip(values, shades(len(values)), strict=True))
+    figure, axes = style.new_figure(2, 2, height=5.0)
+    forecast_points(own[own["measure"] == TEST_LOSS], axes[0, 0], colours=colours, of=of)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    if handles and len(handles) <= 10:
+        axes[0, 0].legend(
+            handles,
+            labels,
+            title=f"{field_name(field)} left out",
+            fontsize=6,
+            title_fontsize=6,
+            loc="upper left",
+        )
+    error_curves(own, axes[0, 1])
+    axes[0, 1].legend(fontsize=6, ncols=2)
+    answer_shares(own, axes[1, 0])
+    chosen = table[(table["left_out"] != "family") & (table["value"] != "all")]
+    names = chosen["left_out"].map(field_name) + " = " + chosen["value"].astype(str)
+    skill_bars(chosen.assign(value=names), axes[1, 1])
+    style.label_panels(axes.flat)
+    return figure
+
+
+def summarize(tables: Tables) -> dict[str, Any]:
+    table = tables["scores"]
+    overall = table[table["value"] == "all"]
+    said = []
+    for row in overall[overall["measure"] == TEST_LOSS].to_dict("records"):
+        what = "family" if row["left_out"] == "family" else field_name(row["left_out"])
+        said.append(
+            f"A new {what}: error {row['error']:.2f} decades (mean {row['error_mean']:.2f}, no change "
+            f"{row['error_no_change']:.2f}), coverage {row['coverage']:.2f} of 0.80, answers at {row['n_answers']} of "
+            f"{row['n_looks']} looks; {row['n_alarms']} of {row['n_never']} runs that never grokked were forecast to."
+        )
+    return {"said": said, "scores": overall.to_dict("records")}
