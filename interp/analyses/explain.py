@@ -16,6 +16,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from interp.analyses import of_sweep
 from interp.ground.provenance import versions
 from interp.report import pictures
 from interp.report.account import Account, account
@@ -39,7 +40,7 @@ BUNDLED_RUNS = Path(__file__).parents[2] / "checkpoints"
 TRIALS = Path("trials")
 
 
-def compute(run, device: str, trial: Path | None = None) -> Tables:
+def compute(run, device: str, trial: Path | None = None, sweep: str | None = None) -> Tables:
     """The tables that predictions need: of the run itself, and of the trial.
 
     What the trial holds of the run, to its last checkpoint, is taken as it is. The rest is measured, slow probes only
@@ -47,9 +48,10 @@ def compute(run, device: str, trial: Path | None = None) -> Tables:
 
     Args:
         trial: its folder; None for the run's own, if it has one.
+        sweep: one that says something of the run's recipe, as `interp.sweeps.gathered.gathered` takes it.
 
     Raises:
-        ValueError: if the folder holds no trial, an edited lock, or one of another run.
+        ValueError: if the folder holds no trial, an edited lock, or one of another run; if the sweep says nothing.
     """
     folder = trial_folder(run.name, trial)
     if (
@@ -69,6 +71,12 @@ def compute(run, device: str, trial: Path | None = None) -> Tables:
         # The run has gone on since.
         known = {}
     new = measured(run, device, set(known))
+    if sweep is not None:
+        from interp.sweeps.gathered import gathered
+
+        # What another sweep said before is not mixed with it.
+        known = {name: x for name, x in known.items() if name != of_sweep.TABLE}
+        new[of_sweep.TABLE] = of_sweep.sweep_runs(gathered(sweep), run.config)
     observed = {**new, **known}
     if folder is not None and set(new) - set(known):
         from interp.measurement.answers import with_answers
@@ -89,7 +97,10 @@ def trial_folder(name: str | None, trial: Path | None, *, with_evidence: bool = 
 
 def probes_needed() -> list[str]:
     """The probes that predictions about checkpoints name in their commands, each once."""
-    commands = [p.command for theory in ALL for p in theory.predictions if not p.arms]
+    # Of a sweep nothing is measured here.
+    commands = [
+        p.command for theory in ALL for p in theory.predictions if not p.arms and "--probes" in p.command
+    ]
     named = [re.search(r"--probes (\S+)", command) for command in commands]
     return list(dict.fromkeys(name for match in named if match for name in match[1].split(",")))
 

@@ -108,7 +108,7 @@ def _forecast(run: "Run", learned: "Forecaster", at: int | None, by: int | None)
     if told["by"] <= step:
         raise ValueError(f"--by needs a step after what was seen, {step}, got {told['by']}.")
     if told["memorization"] > 0:
-        told["chance"] = chance_by(learned, told["memorization"], step, told["by"])
+        told["chance"] = chance_by(learned, told["memorization"], float(step), float(told["by"]))
         told["times_memorization"] = [step / told["memorization"], told["by"] / told["memorization"]]
     return told
 

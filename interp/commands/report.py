@@ -26,6 +26,13 @@ def report(
             show_default=False,
         ),
     ] = None,
+    sweep: Annotated[
+        str | None,
+        Option(
+            help="A sweep of this recipe, its tables, or a folder of runs: for theories that speak of many runs.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None, Option(help="Folder for page, tables and summary (default: figures/<run>/explain/).")
     ] = None,
@@ -46,16 +53,18 @@ def report(
 
     Examples: interp report checkpoints/mainline
 
-    interp report runs/mine --trial trials/mine --out figures/mine/explain
+    interp report runs/mine --trial trials/mine --sweep sweeps/mine --out figures/mine/explain
     """
     from functools import partial
 
+    if sweep is not None and draw_only:
+        raise ValueError("--sweep and --draw-only: what a sweep says is computed. Leave one of them out.")
     from interp.analyses import explain
     from interp.analyses.frame import Analysis, answer
 
     analysis = Analysis(
         "explain",
-        partial(explain.compute, trial=trial),
+        partial(explain.compute, trial=trial, sweep=sweep),
         explain.draw,
         explain.summarize,
         explain.pages,

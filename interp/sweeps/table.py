@@ -10,6 +10,7 @@ from interp.ground.whole_files import write_bytes
 from interp.runs.config import RunConfig, config_to_json
 from interp.runs.run import Run, open_run
 from interp.runs.table_files import read_table, table_bytes
+from interp.tables.early_activity import early_activity
 from interp.tables.outcome import outcome
 from interp.tables.transitions import delay
 
@@ -29,7 +30,8 @@ def row_of(run: Run, why: str = "", status: str | None = None) -> dict[str, Any]
     path; `<event>_before` and `<event>_step` for memorization and grokking: the event lies after the one and at or
     before the other, and has not come by `<event>_before` where `<event>_step` is missing (right-censored);
     `delay`, `delay_low`, `delay_high` from memorization to grokking, with bounds; `grokking_lost`: last step of a spell
-    of test accuracy that the run lost again; the four losses and accuracies at its end, and `largest_test_loss`.
+    of test accuracy that the run lost again; the four losses and accuracies at its end, and `largest_test_loss`;
+    `early_activity`, how much its train loss trembles early on.
     """
     history = run.history()
     row: dict[str, Any] = {"run": run.name, "status": status or run.record.status, "why": why, "step": None}
@@ -40,6 +42,7 @@ def row_of(run: Run, why: str = "", status: str | None = None) -> dict[str, Any]
     if row["status"] == "diverged" and not why:
         row["why"] = f"The loss is no number after step {row['step']}."
     evaluated = history.dropna(subset=["test_accuracy"])
+    row["early_activity"] = early_activity(history)
     row |= {name: float(evaluated[name].iloc[-1]) for name in END if len(evaluated)}
     row["largest_test_loss"] = float(history["test_loss"].max()) if len(evaluated) else None
     if not len(evaluated):

@@ -1,10 +1,52 @@
 """Early oscillation: how the train loss trembles in its first hundreds of steps tells which runs will generalise."""
 
-from interp.theories.prediction import Theory, of_nothing_here
+import math
+
+import pandas as pd
+from scipy.stats import mannwhitneyu
+
+from interp.theories.prediction import Theory, of_sweep
+from interp.theories.reading import NotTestable, Seen, Tables, table
 from interp.theories.statistic import Region
 
 NAME = "early_oscillation"
 SOURCE = "Notsawo et al. 2023, Predicting grokking long before it happens"
+
+FEWEST = 5
+
+
+def area_over_runs(tables: Tables) -> Seen:
+    """The chance that a run that grokked had more early activity than one that did not (area under the ROC curve).
+
+    Within settings it is the same of pairs of one setting: what a setting does to both is out of it. Interval: Hanley
+    and McNeil 1982, of independent runs.
+    """
+    rows = table(tables, "sweep_runs").dropna(subset=["early_activity"])
+    come, not_come = (rows.loc[rows["grokked"] == x, "early_activity"] for x in (True, False))
+    n, m = len(come), len(not_come)
+    if min(n, m) < FEWEST:
+        raise NotTestable(
+            f"{n} runs of the sweep grokked and {m} did not, it takes {FEWEST} of each whose train loss is known at "
+            "each early step"
+        )
+    area = float(mannwhitneyu(come, not_come).statistic) / (n * m)
+    one, two = area / (2 - area), 2 * area**2 / (1 + area)
+    variance = area * (1 - area) + (n - 1) * (one - area**2) + (m - 1) * (two - area**2)
+    reach = 1.96 * math.sqrt(variance / (n * m))
+    said = f"{n} runs that grokked and {m} that did not{_within(rows)}"
+    return Seen(area, max(area - reach, 0.0), min(area + reach, 1.0), said, "More runs.")
+
+
+def _within(rows: pd.DataFrame) -> str:
+    """The area over pairs of runs of one setting, in words; nothing where no setting has both."""
+    wins = pairs = 0.0
+    for _, part in rows.groupby("setting"):
+        come, not_come = (part.loc[part["grokked"] == x, "early_activity"] for x in (True, False))
+        if len(come) and len(not_come):
+            wins += float(mannwhitneyu(come, not_come).statistic)
+            pairs += len(come) * len(not_come)
+    return f"; {wins / pairs:.2f} within settings ({pairs:.0f} pairs)" if pairs else ""
+
 
 EARLY_OSCILLATION = Theory(
     name=NAME,
@@ -13,16 +55,17 @@ EARLY_OSCILLATION = Theory(
     requires="Over runs, early activity of the train loss ranks those that grok above those that do not.",
     forbids="That it ranks them no better than chance, on settings that were not used to choose it.",
     predictions=(
-        of_nothing_here(
+        of_sweep(
             theory=NAME,
             name="activity_ranks_runs",
             statement="Early activity ranks runs that grok above others, with an area of 0.8 or more.",
             source=SOURCE,
-            what="it is a statement about many runs, and the tables of one run are judged here",
+            function="area_over_runs",
             needs="A sweep with runs that grok and runs that do not",
             required=Region(low=0.8),
             rival="learning rate and weight decay, which set both",
             rival_region=Region(high=0.6),
         ),
     ),
+    observations=(area_over_runs,),
 )

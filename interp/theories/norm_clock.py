@@ -1,10 +1,37 @@
 """Norm as a clock: a held norm does not prevent generalisation, it slows it, exponentially in the norm."""
 
-from interp.theories.prediction import Theory, of_arms, of_nothing_here
+import numpy as np
+from scipy.stats import chi2
+
+from interp.theories.pair_statistics import LEVEL
+from interp.theories.prediction import Theory, of_arms, of_sweep
+from interp.theories.reading import NotTestable, Seen, Tables, table
 from interp.theories.statistic import EffectRatio, Region
 
 NAME = "norm_clock"
 SOURCE = "Truong et al. 2026 (delay law of norm separation; runs with a held norm)"
+
+FEWEST = 8
+
+
+def norm_over_seeds(tables: Tables) -> Seen:
+    """Standard deviation over mean of the norm at the grokking step, of runs of one recipe from other seeds.
+
+    The interval is that of the standard deviation of a normal distribution.
+    """
+    rows = table(tables, "sweep_runs", is_recipe=True)
+    norms = rows["norm_at_event"].dropna().to_numpy(float)
+    if (n := len(norms)) < FEWEST:
+        raise NotTestable(
+            f"the norm at the grokking step is known of {n} runs of this recipe, it takes {FEWEST}; measure "
+            "weight_norms along them (interp sweep --probes)"
+        )
+    value = float(norms.std(ddof=1) / norms.mean())
+    tail = (1 - LEVEL) / 2
+    low, high = (value * np.sqrt((n - 1) / chi2.ppf(q, n - 1)) for q in (1 - tail, tail))
+    said = f"norms of {norms.min():.3g} to {norms.max():.3g} at the grokking step of {n} runs"
+    return Seen(value, float(low), float(high), said, "More seeds.")
+
 
 NORM_CLOCK = Theory(
     name=NAME,
@@ -29,16 +56,17 @@ NORM_CLOCK = Theory(
             stress_test="The replay of the control's own path must equal the control.",
             does_not_show="Whether the norm or the scale of the logits that comes with it does the slowing.",
         ),
-        of_nothing_here(
+        of_sweep(
             theory=NAME,
             name="one_norm_over_seeds",
             statement="Free runs of one recipe grok at one norm, within 2 % over seeds.",
             source=SOURCE,
-            what="it takes several runs from initialization, and the tables of one run are judged here",
-            needs="Norms at the grokking step of at least 8 seeds, as rows norm_at_event of a table of levels",
+            function="norm_over_seeds",
+            needs="A sweep with at least 8 seeds of this recipe and --probes weight_norms",
             required=Region(high=0.02),
             rival="the recipe fixes every trajectory alike",
             rival_region=None,
         ),
     ),
+    observations=(norm_over_seeds,),
 )

@@ -183,6 +183,25 @@ def of_checkpoints(*, theory: str, function: str, probes: str, **facts: Any) -> 
     return Prediction(**(stated | facts))
 
 
+def of_sweep(*, theory: str, function: str, needs: str, **facts: Any) -> Prediction:
+    """A prediction about many runs, read by a function of the theory's file off the table `sweep_runs`.
+
+    Args:
+        needs: what the sweep has to hold.
+    """
+    stated: dict[str, Any] = {
+        "theory": theory,
+        "statistic": Observed(function=function),
+        "identification": "None: runs that differ in their seeds or recipes. Nothing was changed within a run.",
+        "assumptions": "Seeds are draws of one recipe; runs were trained for long enough to tell those that grok.",
+        "stress_test": "The same for a sweep of another recipe.",
+        "does_not_show": NO_CAUSE,
+        "needs": needs,
+        "command": "interp report RUN --sweep SWEEP",
+    }
+    return Prediction(**(stated | facts))
+
+
 def of_nothing_here(*, theory: str, what: str, needs: str, **facts: Any) -> Prediction:
     """A prediction whose number nothing in this package measures: it stands, and says what it would take.
 

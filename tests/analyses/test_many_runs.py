@@ -24,6 +24,7 @@ NAMES = sorted(set(analyses.__all__) - set(OF_A_RUN))
 PROMISED = {
     "phase_diagram": {"phases", "power_laws", "critical", "n_runs"},
     "compare": {"compared"},
+    "forecast": {"scores"},
 }
 
 
