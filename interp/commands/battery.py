@@ -51,6 +51,24 @@ def battery(
             min=1.0,
         ),
     ] = 1.0,
+    stacked: Annotated[
+        bool,
+        Option(
+            "--stacked",
+            help="Train arms that wait for no other together, as one tensor program: for a GPU. A control is its run "
+            "to rounding then, not to the last bit.",
+        ),
+    ] = False,
+    stack: Annotated[
+        int | None,
+        Option(
+            help="Of --stacked: arms together at most. [default: as many as are quickest here]",
+            min=1,
+            max=4096,
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[str, Option(help="Of --stacked: cpu or cuda; recorded.")] = "cpu",
     dry_run: Annotated[
         bool, Option("--dry-run", help="Say what would be trained and how long, and stop.")
     ] = False,
@@ -62,14 +80,20 @@ def battery(
     Examples: interp battery checkpoints/mainline --out trials/mainline --dry-run
 
     interp battery checkpoints/mainline --out trials/mainline --budget 2h
+
+    interp battery checkpoints/mainline --out trials/mainline --stacked --device cuda
     """
     import os
 
+    from interp.networks.devices import check_device
     from interp.runs.run import open_run
-    from interp.trials.battery import cleanup_by_hand, plan, train
+    from interp.trials.battery import Stacked, cleanup_by_hand, plan, train
     from interp.trials.branching import gather
     from interp.trials.predicting import about_lock, kind_of, locked
 
+    if not stacked and (stack is not None or device != "cpu"):
+        raise ValueError("--stack and --device are of --stacked: add it, or leave them out.")
+    check_device(device)
     folder, parents = trial_folder(runs, out), [open_run(run) for run in runs]
     seconds = None if budget is None else seconds_of(budget)
     planned = plan(
@@ -84,7 +108,8 @@ def battery(
         say(line)
     if dry_run:
         return
-    ends = train(parents, folder, planned, seconds=seconds, times=longer)
+    how = Stacked(device, stack) if stacked else None
+    ends = train(parents, folder, planned, seconds=seconds, times=longer, stacked=how)
     lock = locked(folder, parents)
     tables = gather(folder, about_lock(lock), kind_of(lock), cleanup_by_hand(parents, lock.n_pairs))
     for end in ends:

@@ -36,6 +36,7 @@ class Job:
         train: makes and trains it; a function of a module, which another process can be handed.
         arguments: of `train`.
         goes_on: continues it where it has been begun; the same form.
+        begins: makes its directory and trains nothing, with the same arguments; for stacks.
         after: paths of jobs that must be done before.
         is_done: whether what is there needs no more; None: if it came to its end.
     """
@@ -46,6 +47,7 @@ class Job:
     goes_on: Callable[..., Any]
     after: tuple[Path, ...] = ()
     is_done: Callable[[Path], bool] | None = None
+    begins: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,17 +88,17 @@ def _one_by_one(jobs: Sequence[Job], is_over: Callable[[], bool]) -> list[JobEnd
         if ready is None:
             break
         waiting.remove(ready)
-        if why := _why_not(ready):
+        if why := why_not(ready):
             ends.append(JobEnd(job=ready, ended="failed", why=why))
             continue
-        ended, why = _train(ready)
+        ended, why = train_job(ready)
         ends.append(JobEnd(job=ready, ended=ended, why=why))
         if ended == "interrupted":
             raise KeyboardInterrupt
     return ends
 
 
-def _why_not(job: Job) -> str:
+def why_not(job: Job) -> str:
     """Why a job cannot be begun although nothing is waited for: what it follows is not there."""
     lacking = [path for path in job.after if not _is_complete(path)]
     return f"it follows {lacking[0].name}, which was not trained to its end" if lacking else ""
@@ -111,11 +113,11 @@ def _at_once(jobs: Sequence[Job], n_processes: int, is_over: Callable[[], bool])
             while ready and len(running) < n_processes and not is_over():
                 job = ready.pop(0)
                 waiting.remove(job)
-                if why := _why_not(job):
+                if why := why_not(job):
                     ends.append(JobEnd(job=job, ended="failed", why=why))
                     continue
                 with _deaf_to_ctrl_c():
-                    running[pool.submit(_train, job)] = job
+                    running[pool.submit(train_job, job)] = job
             if not running:
                 if is_over() or not ready:
                     break
@@ -158,7 +160,8 @@ def _open(waiting: Sequence[Job], running: Mapping[Future, Job]) -> set[Path]:
     return {job.path for job in waiting} | {job.path for job in running.values()}
 
 
-def _train(job: Job) -> tuple[Ended, str]:
+def train_job(job: Job) -> tuple[Ended, str]:
+    """Train a job in this process, or go on with it; how it ended, and why in words where it is not complete."""
     try:
         if (job.path / "run.json").exists():
             status = open_run(job.path).record.status

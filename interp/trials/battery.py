@@ -17,6 +17,7 @@ from interp.training.branches import branch
 from interp.training.data import Data
 from interp.training.optimizer import Optimizer
 from interp.training.several import JobEnd, train_jobs
+from interp.training.stacked_jobs import train_stacked
 from interp.training.train import resume
 from interp.trials.branching import BRANCHES, folder, is_done, jitter_of, job_of
 from interp.trials.entry import Entry
@@ -99,14 +100,34 @@ def names_of(entry: Entry, names: Sequence[str], n_draws: int) -> tuple[str, ...
     return tuple(name for name in names if entry.pair in (None, int(name) % n_draws))
 
 
+@dataclass(frozen=True)
+class Stacked:
+    """How a battery is trained as stacks.
+
+    Attributes:
+        device: cpu or cuda.
+        size: arms a stack at most; None: as many as are quickest here.
+    """
+
+    device: str = "cpu"
+    size: int | None = None
+
+
 def train(
-    runs: Sequence[Run], out: Path, planned: Plan, *, seconds: float | None = None, times: float = 1.0
+    runs: Sequence[Run],
+    out: Path,
+    planned: Plan,
+    *,
+    seconds: float | None = None,
+    times: float = 1.0,
+    stacked: Stacked | None = None,
 ) -> list[JobEnd]:
     """Train what is missing of a plan; what was trained before is taken as it is.
 
     Args:
         seconds: from then on nothing new is begun; what is begun is finished.
         times: of their budgets, that arms which have shown nothing are given; what they have had stays.
+        stacked: arms that wait for no other as one tensor program each time; None: one process a core.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, when everything is saved.
@@ -128,9 +149,13 @@ def train(
         for e, pairs in planned.entries
         for pair in pairs
     ]
-    return train_jobs(
-        jobs, planned.n_processes, lambda: seconds is not None and time.monotonic() - started > seconds
-    )
+
+    def is_over() -> bool:
+        return seconds is not None and time.monotonic() - started > seconds
+
+    if stacked is not None:
+        return train_stacked(jobs, device=stacked.device, size=stacked.size, is_over=is_over)
+    return train_jobs(jobs, planned.n_processes, is_over)
 
 
 def cleanup_by_hand(runs: Sequence[Run], n_pairs: int) -> list[dict[str, Any]]:

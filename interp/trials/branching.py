@@ -19,7 +19,7 @@ from interp.runs.config import Recipe
 from interp.runs.run import Run, open_run
 from interp.tables.folder import write_tables
 from interp.training.arms import Branch, branch_of, has_shown
-from interp.training.branches import branch, extend
+from interp.training.branches import begin_branch, branch, extend
 from interp.training.paths import known_steps
 from interp.training.several import Job, JobEnd, train_jobs
 from interp.training.train import resume
@@ -154,22 +154,41 @@ def train_arm(
     recipe: Recipe | None,
 ) -> None:
     """Train one arm of one pair to its end, which is no later than that of the paths that it follows."""
+    branch(run, path, **_asked(entry, pair, follows, jitter, recipe), threads=threads)
+
+
+def begin_arm(
+    *,
+    path: Path,
+    run: Run,
+    entry: Entry,
+    pair: str,
+    follows: dict[str, Path],
+    jitter: int | None,
+    threads: int | None,
+    recipe: Recipe | None,
+) -> None:
+    """Make the directory of the arm that `train_arm` would train; the threads are those of the stack."""
+    begin_branch(run, path, **_asked(entry, pair, follows, jitter, recipe))
+
+
+def _asked(
+    entry: Entry, pair: str, follows: Mapping[str, Path], jitter: int | None, recipe: Recipe | None
+) -> dict[str, Any]:
+    """What a branch is asked for."""
     followed = _opened(follows)
-    branch(
-        run,
-        path,
-        at=entry.at,
-        budget=_allowed(entry.budget, followed),
-        arm=entry.arm,
-        pair=pair,
-        jitter=jitter,
-        until=entry.until,
-        follows=followed,
-        recipe=recipe,
-        threads=threads,
+    return {
+        "at": entry.at,
+        "budget": _allowed(entry.budget, followed),
+        "arm": entry.arm,
+        "pair": pair,
+        "jitter": jitter,
+        "until": entry.until,
+        "follows": followed,
+        "recipe": recipe,
         # Of an arm that goes on to the end, for what is read off its weights along the way.
-        save=[f"every:{max(entry.budget // CHECKPOINTS, 1)}"] if entry.until is None else (),
-    )
+        "save": [f"every:{max(entry.budget // CHECKPOINTS, 1)}"] if entry.until is None else (),
+    }
 
 
 def continue_arm(path: Path, budget: int, follows: Mapping[str, Path]) -> None:
@@ -237,6 +256,7 @@ def job_of(
         goes_on=partial(continue_arm, budget=budget, follows=follows),
         after=tuple(follows.values()),
         is_done=partial(has_had, budget=budget, follows=follows),
+        begins=begin_arm,
     )
 
 

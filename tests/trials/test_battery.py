@@ -24,7 +24,7 @@ from interp.training.arms import Arm, arm_to_json, branch_of
 from interp.training.several import train_jobs
 from interp.training.train import train
 from interp.trials import feature_arms
-from interp.trials.battery import plan
+from interp.trials.battery import Stacked, plan
 from interp.trials.battery import train as train_plan
 from interp.trials.branching import folder, gather, job_of, train_entries
 from interp.trials.choosing import changed_arm, chosen_entries
@@ -194,6 +194,64 @@ def test_called_again_a_battery_trains_nothing_and_keeps_rows_of_what_was_delete
     assert sorted(after[keys].astype(str).to_numpy().tolist()) == sorted(
         before[keys].astype(str).to_numpy().tolist()
     )
+
+
+@pytest.fixture(scope="module")
+def stacked(run, trial, tmp_path_factory):
+    """The same trial as stacks; the first call is stopped after the first wave."""
+    out = tmp_path_factory.mktemp("stacked")
+    predict(run, out, at=AT, n_pairs=2, steps=40)
+    planned = plan([run], out, theories=["weight_norm", "naive_loss_minimisation"], n_processes=1)
+    first = train_plan([run], out, planned, seconds=0.5, stacked=Stacked(size=4))
+    ends = train_plan([run], out, planned, stacked=Stacked(size=4))
+    lock = locked(out, [run])
+    return planned, first, ends, gather(out, about_lock(lock), kind_of(lock)), out
+
+
+def test_a_battery_as_stacks_says_what_its_arms_alone_say(trial, stacked):
+    planned, first, ends, tables, _ = stacked
+    assert {end.ended for end in ends} == {"complete"} and len(first) < len(ends) == 2 * len(planned.keys)
+    # Begun in waves: what follows a path was trained when that was there.
+    sizes = {open_run(end.job.path).record.sessions[-1].stack for end in ends}
+    assert max(sizes) == 4
+    keys = ["arm", "dose", "pair"]
+    alone = trial[3]
+    one, other = (
+        t["arms"].sort_values([*keys, "event", "threshold"]).reset_index(drop=True) for t in (alone, tables)
+    )
+    same = [*keys, "event", "threshold", "before", "step", "budget", "valid", "why_not", "branch_step"]
+    pd.testing.assert_frame_equal(one[same], other[same])
+    one, other = (t["curves"].sort_values([*keys, "since"]).reset_index(drop=True) for t in (alone, tables))
+    # Rounding of float32, grown over 40 steps.
+    for column in ("test_loss", "norm", "margin"):
+        assert other[column].to_numpy() == pytest.approx(one[column].to_numpy(), rel=2e-3, nan_ok=True)
+    checks = tables["checks"]
+    assert checks[checks["check"] == "norm path"]["holds"].all()
+
+
+def test_the_command_takes_stacks_and_trains_nothing_twice(run, stacked):
+    *_, out = stacked
+    times = {p: p.stat().st_mtime_ns for p in out.glob("branches/*/*/run.json")}
+    result = CliRunner().invoke(
+        app,
+        [
+            "battery",
+            str(run.path),
+            "--out",
+            str(out),
+            "--theories",
+            "weight_norm,naive_loss_minimisation",
+            "--stacked",
+        ],
+    )
+    assert result.exit_code == 0, result.output
+    assert {p: p.stat().st_mtime_ns for p in out.glob("branches/*/*/run.json")} == times
+    for arguments, said in (
+        (["--stack", "4"], "--stack and --device are of --stacked"),
+        (["--device", "cuda"], "--stacked"),
+    ):
+        result = CliRunner().invoke(app, ["battery", str(run.path), "--out", str(out), *arguments])
+        assert result.exit_code == 1 and said in str(result.exception)
 
 
 def test_pairs_of_a_battery_start_alike_and_differ_from_each_other(trial):
