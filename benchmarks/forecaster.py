@@ -9,8 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
-from interp.analyses.forecast import sparsity_of
-from interp.analyses.many_runs import BOUNDARY
+from interp.analyses.many_runs import BOUNDARY, table_of
 from interp.sweeps.gathered import gathered
 from interp.theories.forecast import curves_of
 from interp.theories.forecaster import BUNDLED, Forecaster, forecaster, read_forecaster
@@ -22,7 +21,9 @@ def learned() -> Forecaster:
     """From the published sweeps."""
     found = gathered(SWEEPS[0], SWEEPS[1:])
     about = {"sweeps": [Path(path).name for path in SWEEPS]}
-    return forecaster(found.runs, curves_of(found.histories(), sparsity_of(found)), found.fields, about)
+    return forecaster(
+        found.runs, curves_of(found.histories(), table_of(found, "fourier_sparsity")), found.fields, about
+    )
 
 
 if __name__ == "__main__":

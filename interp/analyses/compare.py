@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from interp.analyses.many_runs import SWEEP
+from interp.analyses.many_runs import SWEEP, table_of
 from interp.figures import overlaid_curves, style
 from interp.figures.phase_diagrams import shades
 from interp.tables import overlays, shares
@@ -71,9 +71,8 @@ def _groups(runs: pd.DataFrame, fields: list[str]) -> list[dict[str, Any]]:
 
 def _norms(gathered) -> pd.DataFrame:
     """The norm of all weights along each run, where it was measured or few runs are to be."""
-    try:
-        table = gathered.measured("weight_norms")
-    except ValueError:
+    table = table_of(gathered, "weight_norms")
+    if table is None:
         return pd.DataFrame()
     return table.loc[table["matrix"] == "total", ["run", "step", "l2"]].rename(columns={"l2": "total_norm"})
 

@@ -15,13 +15,15 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from interp.analyses.many_runs import SWEEP
+from interp.analyses.many_runs import SWEEP, table_of
 from interp.figures import answer_shares, error_curves, forecast_points, skill_bars, style
+from interp.figures.forecasts import NAMES
 from interp.figures.phase_diagrams import shades
+from interp.ground.plain_text import number_of
 from interp.tables.folder import Tables
 from interp.tables.shares import field_name
 from interp.theories.backtest import backtest, scores, will_it
-from interp.theories.forecast import TEST_LOSS, curves_of, levels, looks
+from interp.theories.forecast import MULTIPLES, TEST_LOSS, curves_of, levels, looks
 
 subject = SWEEP
 
@@ -40,29 +42,25 @@ def compute(gathered, device: str) -> Tables:
     runs, fields = gathered.runs, list(gathered.fields)
     if "grokking_step" not in runs or not (runs["memorization_step"].notna()).any():
         raise ValueError(f"forecast needs runs that memorized, and {gathered.name} has none.")
-    curves = curves_of(gathered.histories(), sparsity_of(gathered))
+    curves = curves_of(gathered.histories(), table_of(gathered, "fourier_sparsity"))
     at = levels(curves, runs)
-    table = looks(curves, runs, at, fields)
-    swept = [name for name in (*LEFT_OUT, *fields) if name in fields]
-    parts = [backtest(table, fields, field) for field in dict.fromkeys(swept)]
-    if fields:
-        parts.append(backtest(table, fields, None))
-    tested = pd.concat(parts, ignore_index=True) if parts else backtest(table, fields, "run")
-    chances = [will_it(runs, table, field).assign(left_out=field) for field in dict.fromkeys(swept)]
+    table = looks({TEST_LOSS: curves[TEST_LOSS]}, runs, at, fields)
+    if not len(table):
+        raise ValueError(
+            f"forecast looks at complete runs from {MULTIPLES[0]:g} times their memorization step until they "
+            f"generalise, and of the {number_of(len(runs), 'run')} of {gathered.name} none was there. Train them for "
+            "longer."
+        )
+    swept = [name for name in dict.fromkeys((*LEFT_OUT, *fields)) if name in fields]
+    left_out = [*swept, None] if fields else ["run"]
+    tested = pd.concat([backtest(curves, runs, fields, field) for field in left_out], ignore_index=True)
+    chances = [will_it(runs, table, field).assign(left_out=field) for field in swept or [None]]
     return {
         "tested": tested,
         "scores": scores(tested),
-        "will_it": pd.concat(chances, ignore_index=True) if chances else will_it(runs, table, None),
+        "will_it": pd.concat(chances, ignore_index=True),
         "levels": pd.DataFrame({"measure": list(at), "level": list(at.values())}),
     }
-
-
-def sparsity_of(gathered) -> pd.DataFrame | None:
-    """The Gini coefficients along the runs, where they were measured."""
-    try:
-        return gathered.measured("fourier_sparsity")
-    except ValueError:
-        return None
 
 
 def _first(tested: pd.DataFrame) -> str:
@@ -102,11 +100,17 @@ def summarize(tables: Tables) -> dict[str, Any]:
     table = tables["scores"]
     overall = table[table["value"] == "all"]
     said = []
-    for row in overall[overall["measure"] == TEST_LOSS].to_dict("records"):
-        what = "family" if row["left_out"] == "family" else field_name(row["left_out"])
+    for field, rows in overall.groupby("left_out", sort=False):
+        of = rows.set_index("measure")
+        if TEST_LOSS not in of.index:
+            continue
+        row = of.loc[TEST_LOSS]
         said.append(
-            f"A new {what}: error {row['error']:.2f} decades (mean {row['error_mean']:.2f}, no change "
-            f"{row['error_no_change']:.2f}), coverage {row['coverage']:.2f} of 0.80, answers at {row['n_answers']} of "
-            f"{row['n_looks']} looks; {row['n_alarms']} of {row['n_never']} runs that never grokked were forecast to."
+            f"A new {field if field in ('family', 'run') else field_name(str(field))}, by its test loss: error "
+            f"{row['error']:.2f} decades (mean {row['error_mean']:.2f}, no change {row['error_no_change']:.2f}); "
+            f"{row['n_answers']} answers at {row['n_looks']} looks; 80 % intervals hold {100 * row['coverage']:.0f} % "
+            f"({row['n_endless']} of {row['n_scored']} without an end)."
         )
+        alarms = ", ".join(f"{NAMES[str(m)].replace('$', '')} {n}" for m, n in of["n_alarms"].items())
+        said.append(f"  Of {row['n_never']} runs that never grokked were forecast to: {alarms}.")
     return {"said": said, "scores": overall.to_dict("records")}

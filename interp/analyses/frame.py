@@ -41,12 +41,12 @@ class Subject:
     Attributes:
         noun: "runs"; for messages.
         bundled: what comes with the repository.
-        opened: the path, and those of others to be put beside it -> what `compute` takes, and what it is of.
+        opened: the path or URL, and those of others to be put beside it -> what `compute` takes, and what it is of.
     """
 
     noun: str
     bundled: Path
-    opened: Callable[[Path, Sequence[str]], tuple[Any, dict[str, Any]]]
+    opened: Callable[[Path | str, Sequence[str]], tuple[Any, dict[str, Any]]]
 
 
 Pages = Callable[[Tables, Mapping[str, Any]], tuple[Iterable[tuple[str, bytes]], dict[str, Any]]]
@@ -145,7 +145,7 @@ def answer(
         path = run_path(run, name, analysis.bundled)
         beside = f"-and-{len(others)}-more" if others else ""
         out = Path("figures") / f"{path.name}{beside}" / name
-        check_same_run(out, path)
+        check_same_run(out, _place(run, path, others))
     if draw_only and (there := _elsewhere(analysis, run, out)) is not None:
         tables, about = there
         write_tables(out, tables, about)
@@ -156,7 +156,9 @@ def answer(
         if analysis.subject is None:
             tables, about = _compute(path, analysis, device, program, stated)
         else:
-            tables, about = _compute_of_many(path, others, analysis, analysis.subject, device, program)
+            place = run if run and "://" in run else path
+            tables, about = _compute_of_many(place, others, analysis, analysis.subject, device, program)
+            about["path"] = _place(run, path, others)
         write_tables(out, tables, about)
     try:
         summary = _written(analysis, tables, about, out)
@@ -224,8 +226,10 @@ def run_path(run: str | None, name: str, bundled: Path = BUNDLED_RUN) -> Path:
             "Name a run, or a file or folder of checkpoints."
         )
     path = Path(bundled if run is None else run)
-    # A repository of the hub has no place on this disk.
-    return path if run and run.startswith("hf:") else Path(os.path.abspath(path.expanduser()))
+    # A repository of the hub, or a store, has no place on this disk.
+    return (
+        path if run and (run.startswith("hf:") or "://" in run) else Path(os.path.abspath(path.expanduser()))
+    )
 
 
 def _compute(
@@ -269,13 +273,19 @@ def _compute(
     return tables, about
 
 
+def _place(run: str | None, path: Path, others: Sequence[str]) -> str:
+    """What is asked about, as it is recorded."""
+    first = run if run and "://" in run else str(path)
+    return " + ".join([first, *(one if "://" in one else os.path.abspath(one) for one in others)])
+
+
 def _compute_of_many(
-    path: Path, others: Sequence[str], analysis: Analysis, subject: Subject, device: str, program: str
+    path: Path | str, others: Sequence[str], analysis: Analysis, subject: Subject, device: str, program: str
 ) -> tuple[Tables, dict[str, Any]]:
     what, about = subject.opened(path, others)
     tables = analysis.compute(what, device)
     made = {"versions": versions(), "command": _command(program)}
-    return tables, {"analysis": analysis.name, "path": str(path), **about, **made}
+    return tables, {"analysis": analysis.name, **about, **made}
 
 
 def _command(program: str) -> str:
@@ -284,7 +294,7 @@ def _command(program: str) -> str:
     return " ".join([first, *(sys.argv if first == "python" else sys.argv[1:])])
 
 
-def check_same_run(out: Path, path: Path) -> None:
+def check_same_run(out: Path, path: Path | str) -> None:
     """Nothing, if the folder holds no results yet, or those of the run at this path.
 
     Raises:

@@ -9,7 +9,7 @@ from interp.analyses.frame import Subject
 BOUNDARY = Path(__file__).parents[2] / "analyses" / "evidence" / "boundary"
 
 
-def opened(path: Path, others: Sequence[str]) -> tuple[Any, dict[str, Any]]:
+def opened(path: Path | str, others: Sequence[str]) -> tuple[Any, dict[str, Any]]:
     """The runs, and what they are.
 
     Raises:
@@ -20,11 +20,20 @@ def opened(path: Path, others: Sequence[str]) -> tuple[Any, dict[str, Any]]:
     found = gathered(path, others)
     about = {
         "run": found.name,
-        "with": [str(Path(one).resolve()) for one in others],
         "n_runs": len(found.runs),
         "fields": list(found.fields),
     }
     return found, about
+
+
+def table_of(gathered: Any, probe: str) -> Any:
+    """What a probe measured of all runs, None where it was not; what is damaged is said."""
+    from interp.sweeps.gathered import NotMeasured
+
+    try:
+        return gathered.measured(probe)
+    except NotMeasured:
+        return None
 
 
 SWEEP = Subject("runs", BOUNDARY, opened)

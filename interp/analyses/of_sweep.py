@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from interp.analyses.many_runs import table_of
+
 TABLE = "sweep_runs"
 
 
@@ -50,15 +52,13 @@ def sweep_runs(gathered: Any, config: Any) -> pd.DataFrame:
 
 def _same(one: Any, other: Any) -> bool:
     """Whether two fields are the same; both may be missing."""
-    if other is None:
-        return one is None or bool(pd.isna(one))
-    return bool(one == other)
+    is_missing = one is None or bool(pd.isna(one))
+    return is_missing if other is None else not is_missing and bool(one == other)
 
 
 def _norms_at_events(gathered: Any, runs: pd.DataFrame) -> dict[str, float]:
-    try:
-        table = gathered.measured("weight_norms")
-    except ValueError:
+    table = table_of(gathered, "weight_norms")
+    if table is None:
         return {}
     total = dict(iter(table[table["matrix"] == "total"].groupby("run", observed=True)))
     return {

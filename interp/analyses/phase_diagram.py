@@ -26,6 +26,7 @@ from interp.figures import (
     style,
     survival_curves,
 )
+from interp.figures.phase_diagrams import shades
 from interp.tables import shares
 from interp.tables.folder import Tables
 from interp.tables.power_laws import power_laws
@@ -34,7 +35,7 @@ from interp.tables.shares import setting_text
 subject = SWEEP
 
 # Panels and settings that a page has room for.
-MOST_PANELS, MOST_CURVES, MOST_SETTINGS = 6, 3, 6
+MOST_PANELS, MOST_CURVES, MOST_SETTINGS, MOST_BRACKETS = 6, 3, 6, 24
 SHOWN = (
     "run", "status", "step", "memorization_before", "memorization_step", "grokking_before", "grokking_step", "delay",
     "delay_low", "delay_high", "grokking_lost",
@@ -70,14 +71,14 @@ def draw(tables: Tables) -> Figure:
     fields = _fields(cells)
     x, y = (*fields, None, None)[:2]
     panels = list(shares.groups(cells, fields[2:]))[:MOST_PANELS]
-    main = list(_most_telling(cells, fields))[:MOST_CURVES]
+    main = list(_most_telling(cells[cells["n"] > 0], fields))[:MOST_CURVES]
     laws, critical = tables["power_laws"], tables["critical"]
     delayed = [name for name in fields if (laws["field"] == name).any()][:4]
     n_rows = max([(laws["field"] == name).sum() for name in delayed] + [0])
     n_rows = min(n_rows, MOST_SETTINGS + 1)
-    heights = [0.75 + 0.3 * (1 if y is None else cells[y].nunique()), 1.9]
+    heights = [0.75 + 0.3 * (1 if y is None else cells[y].nunique()), 2.2]
     heights += [2.0, 0.65 + 0.16 * n_rows] if delayed else []
-    brackets = critical[critical["field"] == x]
+    brackets = critical[critical["field"] == x].iloc[:MOST_BRACKETS]
     heights += [0.6 + 0.15 * len(brackets)] if len(brackets) else []
     figure, bands = style.new_bands(heights)
     lettered = list(bands)
@@ -114,15 +115,33 @@ def _most_telling(cells: pd.DataFrame, fields: Sequence[str]) -> list[dict]:
 
 def _survival_band(band: Any, table: pd.DataFrame, settings: list[dict], field: str | None) -> None:
     axes = band.subplots(1, len(settings), squeeze=False, sharey=True)[0]
-    for ax, values in zip(axes, settings, strict=True):
+    parts = []
+    for values in settings:
         rows = table
         for name, value in values.items():
             rows = rows[rows[name] == value]
-        survival_curves(rows, ax, field=field)
+        parts.append(rows)
+    drawn = [] if field is None else sorted(pd.concat(parts)[field].unique())
+    colours = dict(zip(drawn, shades(len(drawn)), strict=True)) if drawn else None
+    for ax, values, rows in zip(axes, settings, parts, strict=True):
+        survival_curves(rows, ax, field=field, colours=colours)
         ax.set_title(setting_text(values) if values else "", fontsize=7)
-        ax.legend(loc="best", fontsize=5.5, handlelength=1, frameon=True, framealpha=0.8, edgecolor="none")
         if ax is not axes[0]:
             ax.set_ylabel("")
+    found = dict(zip(*reversed(_handles(axes)), strict=True))
+    band.legend(
+        found.values(),
+        found.keys(),
+        loc="outside upper center",
+        ncols=min(len(found), 6),
+        fontsize=6,
+        handlelength=1.2,
+    )
+
+
+def _handles(axes: Any) -> tuple[list[Any], list[str]]:
+    handles, labels = zip(*(ax.get_legend_handles_labels() for ax in axes), strict=True)
+    return [h for part in handles for h in part], [name for part in labels for name in part]
 
 
 def _delay_bands(band: Any, below: Any, tables: Tables, delayed: list[str], fields: Sequence[str]) -> None:
@@ -159,6 +178,7 @@ def summarize(tables: Tables) -> dict[str, Any]:
     counts = {name: int(cells[name].sum()) for name in shares.PHASES}
     n, n_generalised = int(cells["n"].sum()), counts["grokking"] + counts["comprehension"]
     together = laws[laws["setting"].isin(["all settings", "all runs"])]
+    without = [shares.field_name(f) for f in _fields(cells) if not shares.is_numeric(cells, f)]
     said = [
         f"{n_generalised} of {n} runs generalised by their end: "
         + ", ".join(f"{count} {name}" for name, count in counts.items())
@@ -168,6 +188,7 @@ def summarize(tables: Tables) -> dict[str, Any]:
             f"{law['n']} runs, {law['n_censored']} censored)."
             for law in together.to_dict("records")
         ),
+        *(f"No power law of {name}: it has values that are not above 0." for name in without),
     ]
     return {
         "said": said,

@@ -102,9 +102,10 @@ def battery(
         seconds=seconds,
         theories=None if theories is None else [name.strip() for name in theories.split(",")],
         n_pairs=pairs,
-        n_processes=jobs or os.cpu_count() or 1,
+        # A stack is one process.
+        n_processes=1 if stacked else jobs or os.cpu_count() or 1,
     )
-    for line in lines(planned):
+    for line in lines(planned, stacked=stacked):
         say(line)
     if dry_run:
         return
@@ -123,7 +124,7 @@ def battery(
     say(f"Next: interp report {runs[0]} --trial {folder}")
 
 
-def lines(planned: "Plan") -> list[str]:
+def lines(planned: "Plan", *, stacked: bool = False) -> list[str]:
     """What a battery will train, and how long."""
     low, high = planned.seconds
     n = sum(len(pairs) for _, pairs in planned.entries)
@@ -132,7 +133,7 @@ def lines(planned: "Plan") -> list[str]:
         told.append(f"not this time: {', '.join(left)}")
     told.append(
         f"About {duration(low)} if arms are as fast as the run itself, {duration(high)} if all go to the end of their "
-        f"budgets; {planned.n_processes} at once."
+        f"budgets; {'one by one, stacks take less' if stacked else f'{planned.n_processes} at once'}."
     )
     return told
 

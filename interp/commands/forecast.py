@@ -62,7 +62,7 @@ def forecast(
 
 
 def _learned_from(paths: list[str]) -> "Forecaster":
-    from interp.analyses.forecast import sparsity_of
+    from interp.analyses.many_runs import table_of
     from interp.sweeps.gathered import gathered
     from interp.theories.forecast import curves_of
     from interp.theories.forecaster import forecaster
@@ -70,7 +70,7 @@ def _learned_from(paths: list[str]) -> "Forecaster":
     found = gathered(paths[0], paths[1:])
     if "memorization_step" not in found.runs:
         raise ValueError(f"--learn {paths[0]}: no run there has a history of evaluations to learn from.")
-    curves = curves_of(found.histories(), sparsity_of(found))
+    curves = curves_of(found.histories(), table_of(found, "fourier_sparsity"))
     return forecaster(found.runs, curves, found.fields, {"sweeps": paths})
 
 

@@ -21,7 +21,7 @@ COLOURS = {
 
 
 def forecast_points(tested: "pd.DataFrame", ax: Axes, *, colours: dict[Any, Any], of: str) -> Axes:
-    """Forecast against what came, a point an answer with its interval; of runs that never grokked on the right edge.
+    """Forecast against what came, a point an answer with its interval where that has an end; never: on the right edge.
 
     Args:
         tested: of `interp.theories.backtest.backtest`, of one measure.
@@ -38,9 +38,9 @@ def forecast_points(tested: "pd.DataFrame", ax: Axes, *, colours: dict[Any, Any]
     edge = high * 1.5
     for value, colour in colours.items():
         rows = came[came[of] == value]
-        bars = np.abs(
-            rows[["low", "high"]].to_numpy(float).clip(low, edge * 2) - rows[["step"]].to_numpy(float)
-        ).T
+        is_ended = np.isfinite(rows["high"]) & (rows["low"] > 0)
+        bars = np.abs(rows[["low", "high"]].to_numpy(float) - rows[["step"]].to_numpy(float)).T
+        bars = np.where(is_ended, bars, 0.0)
         ax.errorbar(
             rows["event"], rows["step"], yerr=bars, fmt="o", ms=2, mew=0, color=colour, elinewidth=0.3, alpha=0.5,
             label=str(value),
@@ -116,7 +116,10 @@ def skill_bars(scores: "pd.DataFrame", ax: Axes) -> Axes:
     Args:
         scores: of `interp.theories.backtest.scores`, of one field.
     """
-    values = list(dict.fromkeys(scores["value"]))
+    values = list(dict.fromkeys(scores.loc[scores["n_scored"] > 0, "value"]))
+    if not values:
+        style.note_instead(ax, "nothing was left out that has an answer")
+        return ax
     measures = [name for name in NAMES if name in set(scores["measure"])]
     for i, measure in enumerate(measures):
         rows = scores[scores["measure"] == measure].set_index("value")

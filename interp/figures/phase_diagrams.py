@@ -1,6 +1,6 @@
 """What becomes of many runs: phases, the share that has not grokked yet, delays and their power laws."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,14 +71,19 @@ def phase_patch_legend(figure: Any, cells: "pd.DataFrame", **options: Any) -> No
     )
 
 
-def survival_curves(table: "pd.DataFrame", ax: Axes, *, field: str | None) -> Axes:
+def survival_curves(
+    table: "pd.DataFrame", ax: Axes, *, field: str | None, colours: Mapping[Any, Any] | None = None
+) -> Axes:
     """The share of runs that has not grokked by each step, a curve for each value of the field, with 95 % bands.
 
     Args:
         table: of `interp.tables.shares.survival`, over this field or none.
+        colours: by value; by default from light to dark.
     """
     values = [None] if field is None else sorted(table[field].unique())
-    for value, colour in zip(values, shades(len(values)), strict=True):
+    of = dict(zip(values, shades(len(values)), strict=True)) if colours is None else colours
+    for value in values:
+        colour = of[value]
         rows = table if field is None else table[table[field] == value]
         label = "all runs" if field is None else f"{field_name(field)} = {value_text(value)}"
         # A step of 0 has no logarithm.
@@ -109,7 +114,7 @@ def shades(n: int) -> list[Any]:
     from matplotlib import colormaps
 
     if n <= 1:
-        return [style.BLUE]
+        return [style.BLUE] * n
     return [colormaps["viridis"](0.9 - 0.85 * i / (n - 1)) for i in range(n)]
 
 
@@ -199,7 +204,7 @@ def exponent_intervals(laws: "pd.DataFrame", ax: Axes, *, field: str, settings: 
 def critical_brackets(critical: "pd.DataFrame", ax: Axes) -> Axes:
     """Between which values of a field half of the runs begin to generalise, a bar a setting of the others.
 
-    An arrow: more than half did at the smallest value already (to the left), or at none (to the right).
+    An arrow: it lies beyond the values that were tried, on that side.
 
     Args:
         critical: of `interp.tables.shares.critical_values`, of one field.
@@ -210,8 +215,9 @@ def critical_brackets(critical: "pd.DataFrame", ax: Axes) -> Axes:
     pad = 0.12 * (right - left) if right > left else 0.12 * right
     for y, row in ends.iterrows():
         if row.isna().any():
-            to_left = np.isnan(row["before"])
-            begins = row["step"] if to_left else row["before"]
+            # Of a share that falls the other side is the one with more.
+            to_left = np.isnan(row["before"]) != (rows.loc[y, "direction"] == "fall")
+            begins = row.dropna().iloc[0]
             ax.annotate(
                 "", (left - pad if to_left else right + pad, y), (begins, y),
                 arrowprops={"arrowstyle": "->", "color": style.BLUE, "lw": 1.2, "shrinkA": 0, "shrinkB": 0},

@@ -3,29 +3,32 @@
 What compares runs asks for their rows, histories and the fields in which they differ, and not for where they lie.
 """
 
-import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
 from interp.ground.whole_files import write_bytes
 from interp.runs.run import Run, open_run
 from interp.runs.table_files import read_table, table_bytes
-from interp.sweeps.opened import Sweep, open_sweep
-from interp.sweeps.plan_file import FILE, MEASURED
+from interp.sweeps.opened import NotMeasured, Sweep, open_sweep
+from interp.sweeps.plan_file import FILE, MEASURED, read_plan
 from interp.sweeps.store import is_url
 from interp.sweeps.table import FILE as RUNS_TABLE
-from interp.sweeps.table import row_of, runs_table
+from interp.sweeps.table import rows_of, runs_table
+from interp.tables.shares import value_text
 
 # Another draw of the same recipe.
 SEEDS = ("seed", "task.split_seed", "optimizer.batch_seed")
 # They follow from the task, or say how long and how closely a run was watched.
 FOLLOW = ("model.d_vocab", "model.d_vocab_out", "model.n_ctx", "n_steps", "evaluation_interval")
 HISTORIES = "histories.parquet"
+# Runs of a folder that are measured when they are asked about.
+FEW = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +74,21 @@ def gathered(path: str | os.PathLike, others: Sequence[str | os.PathLike] = ()) 
     return _of_runs(folder)
 
 
-def publish(sweep: Sweep, folder: str | os.PathLike, *, n_points: int = 200) -> Path:
+def publish(
+    sweep: Sweep,
+    folder: str | os.PathLike,
+    *,
+    n_points: int = 200,
+    rows: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
     """The tables of a sweep in a folder of their own, small enough to be sent with a paper; `gathered` reads them.
 
     Histories are thinned to at most `n_points` evaluations a run, evenly in the logarithm of the step, with those on
     either side of each transition and the last; numbers have 32 bits. Rows and brackets are those of the whole
     histories.
+
+    Args:
+        rows: by probe, which rows of its table, as a query: {"weight_norms": "matrix == 'total'"}; all where none is.
 
     Returns:
         The folder: sweep.json, runs.parquet, histories.parquet, measured/PROBE.parquet.
@@ -85,13 +97,14 @@ def publish(sweep: Sweep, folder: str | os.PathLike, *, n_points: int = 200) -> 
     table = sweep.runs
     steps = table.set_index("run").filter(regex="_(before|step)$")
     parts = [
-        _thinned(rows, steps.loc[run].dropna().astype(int).tolist(), n_points).assign(run=run)
-        for run, rows in _evaluated(sweep.histories()).groupby("run", sort=False)
+        _thinned(part, steps.loc[run].dropna().astype(int).tolist(), n_points).assign(run=run)
+        for run, part in _evaluated(sweep.histories()).groupby("run", sort=False)
     ]
     write_bytes(dest / FILE, (sweep.path / FILE).read_bytes())
     write_bytes(dest / RUNS_TABLE, table_bytes(table))
     for probe in sweep.probes():
         measured = sweep.measured(probe).drop(columns=sweep.fields)
+        measured = measured.query(rows[probe]) if probe in rows else measured
         write_bytes(dest / MEASURED / f"{probe}.parquet", table_bytes(_narrow(measured)))
     # Last: by it the folder is known for what it is.
     write_bytes(dest / HISTORIES, table_bytes(_narrow(pd.concat(parts, ignore_index=True))))
@@ -100,29 +113,45 @@ def publish(sweep: Sweep, folder: str | os.PathLike, *, n_points: int = 200) -> 
 
 def _of_sweep(sweep: Sweep) -> Gathered:
     fields = tuple(field for field in sweep.fields if field not in SEEDS)
+    settings, runs = read_plan(sweep.path).settings, sweep.runs.copy()
+    for field in sweep.fields:
+        # Of a run that cannot be read its row says nothing else.
+        known = runs["run"].map({name: own[field] for name, own in settings.items() if field in own})
+        known = known.map(lambda x: str(x) if isinstance(x, list) else x)
+        runs[field] = runs[field].where(runs[field].notna(), known) if field in runs else known
 
     def histories() -> pd.DataFrame:
-        return _evaluated(sweep.histories().drop(columns=sweep.fields))
+        readable = runs.loc[runs["status"] != "unreadable", "run"]
+        parts = [sweep.run(name).history().assign(run=name) for name in readable]
+        return _evaluated(pd.concat(parts, ignore_index=True))
 
     def measured(probe: str) -> pd.DataFrame:
         return sweep.measured(probe).drop(columns=sweep.fields)
 
-    return Gathered(sweep.name, fields, sweep.runs, histories, measured)
+    return Gathered(sweep.name, fields, _told(runs, fields), histories, measured)
+
+
+def _told(runs: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
+    """The rows; where a field is missing in some it is text in all, "none" there."""
+    lacking = [name for name in fields if runs[name].isna().any()]
+    return runs.assign(**{name: runs[name].map(value_text).astype(object) for name in lacking})
 
 
 def _published(folder: Path) -> Gathered:
     runs, _ = read_table(folder / RUNS_TABLE)
-    swept = {f for own in json.loads((folder / FILE).read_text("utf-8"))["runs"].values() for f in own}
+    swept = {field for own in read_plan(folder).settings.values() for field in own}
     fields = tuple(name for name in runs if name in swept and name not in SEEDS)
 
     def measured(probe: str) -> pd.DataFrame:
         file = folder / MEASURED / f"{probe}.parquet"
         if not file.exists():
             there = ", ".join(sorted(path.stem for path in folder.glob(f"{MEASURED}/*.parquet")))
-            raise ValueError(f"{folder} has no table of {probe!r}. It has {there or 'none'}.")
+            raise NotMeasured(f"{folder} has no table of {probe!r}. It has {there or 'none'}.")
         return read_table(file)[0]
 
-    return Gathered(folder.name, fields, runs, lambda: read_table(folder / HISTORIES)[0], measured)
+    return Gathered(
+        folder.name, fields, _told(runs, fields), lambda: read_table(folder / HISTORIES)[0], measured
+    )
 
 
 def _of_runs(folder: Path) -> Gathered:
@@ -137,18 +166,28 @@ def _of_runs(folder: Path) -> Gathered:
             f"{folder} holds no runs to compare: neither a sweep ({FILE}), nor its tables ({HISTORIES}), nor runs "
             "one or two folders below. Name one that does."
         )
-    runs = {name: open_run(path) for name, path in paths.items()}
-    table = runs_table({**row_of(run), "run": name} for name, run in runs.items())
+    table = runs_table(
+        {**row, "run": name} for name, path in paths.items() for row in rows_of(path.parent, [path.name], {})
+    )
+    readable = table.loc[table["status"] != "unreadable", "run"]
+    runs = {name: open_run(paths[name]) for name in readable}
 
     def histories() -> pd.DataFrame:
         return _evaluated(pd.concat([run.history().assign(run=name) for name, run in runs.items()]))
 
-    return Gathered(folder.name, differing(table), table, histories, partial(_measured, runs))
+    fields = differing(table[table["status"] != "unreadable"])
+    return Gathered(folder.name, fields, _told(table, fields), histories, partial(_measured, runs))
 
 
 def _measured(runs: dict[str, Run], probe: str) -> pd.DataFrame:
+    """What the probe measures of them, now: of a handful; of many it is asked for first."""
     from interp.measurement.measure import measure
 
+    if len(runs) > FEW:
+        raise NotMeasured(
+            f"{probe} is measured here of at most {FEW} runs, got {len(runs)}. Train them as a sweep with --probes "
+            f"{probe}."
+        )
     tables = [measure(run, [probe])[probe].assign(run=name) for name, run in runs.items()]
     return pd.concat(tables, ignore_index=True)
 

@@ -19,6 +19,10 @@ from interp.sweeps.table import read_runs, rows_of, runs_table
 from interp.sweeps.working import measured_file
 
 
+class NotMeasured(ValueError):
+    """What was asked for was not measured along the runs."""
+
+
 class Sweep:
     """The folder of a sweep, read back.
 
@@ -74,12 +78,12 @@ class Sweep:
         """What a probe measured of all runs, in one table; the swept fields stand beside the run's name.
 
         Raises:
-            ValueError: if the sweep did not measure it.
+            NotMeasured: if the sweep did not measure it.
         """
         files = {name: measured_file(self.path, probe, name) for name in self.names}
         tables = {name: read_table(file)[0] for name, file in files.items() if file.exists()}
         if not tables:
-            raise ValueError(
+            raise NotMeasured(
                 f"Sweep {self.name!r} has no table of {probe!r}. It measured {', '.join(self.probes()) or 'nothing'}: "
                 "what to measure is said when it is made, by --probes (probes= in Python)."
             )

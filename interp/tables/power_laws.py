@@ -5,7 +5,7 @@ longer, one whose evaluations leave a bracket that it lies within: both enter th
 (Tobin 1958; the log-normal model of accelerated failure times). Leaving censored runs out would flatten every law.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,9 @@ import pandas as pd
 from scipy import optimize, stats
 
 from interp.tables.shares import LEVEL, groups, is_numeric, setting_text
+
+# Of the usual width of a bracket, below which the scatter is not told by the runs.
+LEAST_SCATTER = 0.25
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,8 @@ def censored_fit(terms: np.ndarray, low: np.ndarray, high: np.ndarray) -> Fit:
         low, high: (run) logarithms of the bounds; -inf and inf where there is none.
 
     Raises:
-        ValueError: if fewer runs have come than there are terms and one more, or the terms are not independent of each
-            other among those.
+        ValueError: if fewer runs have come than there are terms and one more, the terms are not independent of each
+            other among those, or the likelihood does not tell the coefficients: brackets are wide beside the scatter.
     """
     has_come = np.isfinite(high)
     n_terms = terms.shape[1]
@@ -65,8 +68,14 @@ def censored_fit(terms: np.ndarray, low: np.ndarray, high: np.ndarray) -> Fit:
         return -_log_likelihood(terms, low, high, parameters[:-1], np.exp(parameters[-1]))
 
     found = optimize.minimize(cost, np.append(start, np.log(sd)), method="BFGS")
-    # How far a parameter has to go for the likelihood to show it, in units that suit each.
-    errors = np.sqrt(np.maximum(np.diag(np.linalg.pinv(_hessian(cost, found.x))), 0.0))
+    widths = (high - low)[has_come & np.isfinite(low)]
+    if len(widths) and np.exp(found.x[-1]) < LEAST_SCATTER * np.median(widths):
+        raise ValueError(
+            "A fit needs times that are known more closely than they scatter: a law runs through nearly all brackets."
+        )
+    errors = _errors(cost, found.x)
+    # The likeliest scatter is that of n times; what is left for it to show is fewer.
+    errors *= np.sqrt(has_come.sum() / (has_come.sum() - n_terms))
     return Fit(
         found.x[:-1],
         errors[:-1],
@@ -75,6 +84,21 @@ def censored_fit(terms: np.ndarray, low: np.ndarray, high: np.ndarray) -> Fit:
         len(terms),
         int((~has_come).sum()),
     )
+
+
+def _errors(cost: Callable[[np.ndarray], float], x: np.ndarray) -> np.ndarray:
+    """Standard errors from the curvature of the likelihood.
+
+    Raises:
+        ValueError: if it is not curved in all directions.
+    """
+    curvature = _hessian(cost, x)
+    spread = np.linalg.eigvalsh(curvature)
+    if not np.isfinite(curvature).all() or spread[0] <= 1e-9 * spread[-1]:
+        raise ValueError(
+            "A fit needs runs that tell its coefficients apart, and the likelihood of these is flat."
+        )
+    return np.sqrt(np.diag(np.linalg.inv(curvature)))
 
 
 def _log_likelihood(
@@ -95,7 +119,7 @@ def _log_likelihood(
     return float(total) if np.isfinite(total) else -1e300
 
 
-def _hessian(cost, x: np.ndarray) -> np.ndarray:
+def _hessian(cost: Callable[[np.ndarray], float], x: np.ndarray) -> np.ndarray:
     """Second derivatives by central differences: the likelihood has no kinks, and its digits suffice for errors."""
     h = 1e-3 * np.maximum(np.abs(x), 1.0)
     n = len(x)
@@ -129,10 +153,11 @@ def power_laws(runs: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
     Args:
         runs: as `interp.tables.shares`; the fields that hold positive numbers are fitted.
 
-    Columns: field, setting (of the other fields; "all settings" where the exponents of all fields are fitted together
-    with none of their own), exponent, low, high (95 %), at (value at which the law says `delay` steps), delay, scatter
-    (sd of ln delay), n, n_censored, n_values (of the field, with runs that have come), p_curvature (of a
-    likelihood-ratio test against a law with a squared logarithm: small where it is no power law).
+    Columns: field, setting (of the other fields; "all settings" where the exponents of all are fitted together, each
+    setting of fields without a logarithm with a level of its own), exponent, low, high (95 %), at (value at which the
+    law says `delay` steps), delay, scatter (sd of ln delay), n, n_censored, n_values (of the field, with runs that have
+    come), p_curvature (of a likelihood-ratio test against a law with a squared logarithm: small where it is no power
+    law).
 
     What cannot be fitted, as few runs have come, has no row. Runs count as independent: those of one seed share their
     initialization and split, so that intervals are rather too narrow.
@@ -144,7 +169,7 @@ def power_laws(runs: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
         for values, part in groups(known, [name for name in fields if name != field]):
             rows += _one_law(part, field, setting_text(values))
     if len(numeric) > 1:
-        rows += _all_laws(known, numeric)
+        rows += _all_laws(known, numeric, [name for name in fields if name not in numeric])
     columns = [
         "field", "setting", "exponent", "low", "high", "at", "delay", "scatter", "n", "n_censored", "n_values",
         "p_curvature",
@@ -178,12 +203,17 @@ def _one_law(part: pd.DataFrame, field: str, setting: str) -> list[dict]:
     return [law]
 
 
-def _all_laws(known: pd.DataFrame, fields: Sequence[str]) -> list[dict]:
+def _all_laws(known: pd.DataFrame, fields: Sequence[str], others: Sequence[str]) -> list[dict]:
+    """The exponents of all fields together; settings of fields that have no logarithm have a level each."""
     varying = [field for field in fields if known[field].nunique() > 1]
     x = np.log(known[varying].to_numpy(float)) if len(known) else np.empty((0, len(varying)))
     low, high = known["low"].to_numpy(), known["high"].to_numpy()
+    if not len(x) or not varying:
+        return []
+    of = [repr(key) for key in known[list(others)].itertuples(index=False, name=None)]
+    levels = pd.get_dummies(pd.Series(of), drop_first=True, dtype=float).to_numpy()
     try:
-        fit = censored_fit(np.column_stack([np.ones(len(x)), x - x.mean(0)]), low, high)
+        fit = censored_fit(np.column_stack([np.ones(len(x)), x - x.mean(0), levels]), low, high)
     except ValueError:
         return []
     come = known[np.isfinite(high)]

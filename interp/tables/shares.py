@@ -66,8 +66,12 @@ def groups(runs: pd.DataFrame, fields: Sequence[str]) -> Iterator[tuple[dict[str
 
 def is_numeric(runs: pd.DataFrame, field: str) -> bool:
     """Whether a field's values are positive numbers, of which there are logarithms."""
-    is_number = pd.api.types.is_numeric_dtype(runs[field]) and not pd.api.types.is_bool_dtype(runs[field])
-    return bool(is_number and (runs[field] > 0).all())
+    return is_ordered(runs, field) and bool((runs[field].dropna() > 0).all())
+
+
+def is_ordered(runs: pd.DataFrame, field: str) -> bool:
+    """Whether a field's values are numbers."""
+    return pd.api.types.is_numeric_dtype(runs[field]) and not pd.api.types.is_bool_dtype(runs[field])
 
 
 def run_phases(runs: pd.DataFrame, *, comprehension: int = COMPREHENSION) -> pd.Series:
@@ -97,7 +101,7 @@ def cells(runs: pd.DataFrame, fields: Sequence[str], *, comprehension: int = COM
     phase = run_phases(runs, comprehension=comprehension)
     rows = []
     for values, part in groups(runs, fields):
-        counts = phase[part.index].value_counts()
+        counts, done = phase[part.index].value_counts(), part[part["status"] == "complete"]
         n = int(counts.sum())
         n_generalised = int(counts.get("grokking", 0) + counts.get("comprehension", 0))
         ends = binomtest(n_generalised, n).proportion_ci(LEVEL) if n else None
@@ -107,14 +111,16 @@ def cells(runs: pd.DataFrame, fields: Sequence[str], *, comprehension: int = COM
             | {name: int(counts.get(name, 0)) for name in PHASES}
             | {"share": n_generalised / n if n else np.nan}
             | {"low": ends.low if ends else np.nan, "high": ends.high if ends else np.nan}
-            | {"budget": part["step"].min(), "median_step": _median_step(part)}
+            | {"budget": done["step"].min() if n else np.nan, "median_step": _median_step(part)}
         )
     return pd.DataFrame(rows)
 
 
 def _times(runs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """The grokking steps of the runs, and of the others how far they were seen not to."""
-    known = runs[runs["grokking_step"].notna() | runs["grokking_before"].notna()]
+    """The grokking steps of the runs, and of the others that are in order how far they were seen not to."""
+    # What diverged is another fate, and no sign of being late.
+    is_known = runs["grokking_step"].notna() | runs["grokking_before"].notna()
+    known = runs[is_known & ~runs["status"].isin(["diverged", "failed", "unreadable"])]
     has_come = known["grokking_step"].notna()
     return (
         known.loc[has_come, "grokking_step"].to_numpy(float),
@@ -168,7 +174,11 @@ def log_rank(runs: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
                 one, two = _times(of[value]), _times(of[other])
                 if not len(one[0]) + len(two[0]) or not min(sum(map(len, one)), sum(map(len, two))):
                     continue
-                found = logrank(*(CensoredData(uncensored=t, right=c) for t, c in (one, two)))
+                with np.errstate(invalid="ignore", divide="ignore"):
+                    found = logrank(*(CensoredData(uncensored=t, right=c) for t, c in (one, two)))
+                if not np.isfinite(found.pvalue):
+                    # All came at one moment: nothing is told apart.
+                    continue
                 rows.append(
                     {"field": field, "setting": setting_text(values), "value": value, "other": other}
                     | {"n": sum(map(len, one)), "n_other": sum(map(len, two))}
@@ -195,24 +205,27 @@ def critical_values(cells: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
     Args:
         cells: as `cells` gives them, over these fields.
 
-    Columns: field, setting (of the other fields), before (last value at which at most half did; missing where more did
-    at the first already), step (first with more, all larger values too; missing where there is none), share_before,
-    share_step, n_values, is_monotone (whether the share never falls along the field), budget.
+    Columns: field, setting (of the other fields), direction ("rise", or "fall" where fewer generalise at larger values:
+    then it is gone through from the largest down), before (last value at which at most half did; missing where more did
+    at the first already), step (first with more, all later values too; missing where there is none), share_before,
+    share_step, n_values, is_monotone (whether the share never turns back), budget.
     """
     rows = []
     for field in fields:
-        if not is_numeric(cells, field):
+        if not is_ordered(cells, field):
             continue
         for values, part in groups(cells[cells["n"] > 0], [name for name in fields if name != field]):
             if len(part) < 2:
                 continue
             part = part.sort_values(field)
+            falls = part["share"].iloc[-1] < part["share"].iloc[0]
+            part = part.iloc[::-1] if falls else part
             share = part["share"].to_numpy()
             n_few = len(share) - int(np.cumprod(share[::-1] > 0.5).sum())
             at = {"before": n_few - 1, "step": n_few}
             ends = {end: i if 0 <= i < len(share) else None for end, i in at.items()}
             rows.append(
-                {"field": field, "setting": setting_text(values)}
+                {"field": field, "setting": setting_text(values), "direction": "fall" if falls else "rise"}
                 | {end: part[field].iloc[i] if i is not None else None for end, i in ends.items()}
                 | {f"share_{end}": share[i] if i is not None else None for end, i in ends.items()}
                 | {"n_values": len(part), "is_monotone": bool((np.diff(share) >= 0).all())}
@@ -221,6 +234,7 @@ def critical_values(cells: pd.DataFrame, fields: Sequence[str]) -> pd.DataFrame:
     columns = [
         "field",
         "setting",
+        "direction",
         "before",
         "step",
         "share_before",

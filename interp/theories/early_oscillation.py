@@ -30,8 +30,10 @@ def area_over_runs(tables: Tables) -> Seen:
             "each early step"
         )
     area = float(mannwhitneyu(come, not_come).statistic) / (n * m)
-    one, two = area / (2 - area), 2 * area**2 / (1 + area)
-    variance = area * (1 - area) + (n - 1) * (one - area**2) + (m - 1) * (two - area**2)
+    # Where all pairs are in order, half a pair less: their number bounds what is known.
+    at = min(max(area, 0.5 / (n * m)), 1 - 0.5 / (n * m))
+    one, two = at / (2 - at), 2 * at**2 / (1 + at)
+    variance = at * (1 - at) + (n - 1) * (one - at**2) + (m - 1) * (two - at**2)
     reach = 1.96 * math.sqrt(variance / (n * m))
     said = f"{n} runs that grokked and {m} that did not{_within(rows)}"
     return Seen(area, max(area - reach, 0.0), min(area + reach, 1.0), said, "More runs.")

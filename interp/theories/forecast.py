@@ -61,6 +61,8 @@ def extrapolated(steps: np.ndarray, values: np.ndarray, at: float, level: float)
     if window.sum() < LEAST_POINTS:
         return Line(None, "too few evaluations or checkpoints")
     x, y = steps[window], values[window]
+    if not np.isfinite(y).all():
+        return Line(None, "values that are no numbers")
     slope, begins = np.polyfit(x - at, y, 1)
     rest = level - begins
     if rest * (level - values[0]) <= 0:
@@ -113,7 +115,7 @@ def curves_of(histories: pd.DataFrame, sparsity: pd.DataFrame | None = None) -> 
 def looks(
     curves: Mapping[str, pd.DataFrame], runs: pd.DataFrame, level: Mapping[str, float], fields: Sequence[str]
 ) -> pd.DataFrame:
-    """What each measure of each run says at multiples of its memorization step, before it has generalised.
+    """What each measure of each complete run says at multiples of its memorization step, before it has generalised.
 
     Args:
         curves: of `curves_of`.
@@ -125,7 +127,7 @@ def looks(
     """
     rows = []
     of = {m: dict(iter(table.groupby("run", observed=True))) for m, table in curves.items() if m in level}
-    for run in runs[runs["memorization_step"].notna()].to_dict("records"):
+    for run in runs[(runs["memorization_step"] > 0) & (runs["status"] == "complete")].to_dict("records"):
         event = np.nan if pd.isna(run["grokking_step"]) else float(run["grokking_step"])
         budget = float(run["step"])
         for measure, by_run in of.items():
@@ -134,7 +136,6 @@ def looks(
             curve = by_run[run["run"]]
             steps, values = curve["step"].to_numpy(float), curve["value"].to_numpy(float)
             for multiple in MULTIPLES:
-                # From a grid of evaluations: nothing is known between two of them.
                 seen = multiple * float(run["memorization_step"])
                 if seen > budget or (not np.isnan(event) and seen >= event):
                     break
@@ -223,8 +224,8 @@ def calibration(table: pd.DataFrame, measure: str) -> Calibration | None:
 def chance(runs: pd.DataFrame, seen: float, horizon: float) -> float:
     """The share of runs that generalise by `horizon` times their memorization step, of those that had not by `seen`.
 
-    Of the Kaplan-Meier curve over all runs that memorized; NaN where none was seen so long. It is what runs of these
-    recipes do, whatever one's own curves say.
+    Of the Kaplan-Meier curve over all runs that memorized; NaN where none was seen for so long. It is what runs of
+    these recipes do, whatever one's own curves say.
 
     Args:
         runs: memorization_step, grokking_step, grokking_before.
@@ -234,7 +235,7 @@ def chance(runs: pd.DataFrame, seen: float, horizon: float) -> float:
     at = known["grokking_step"].where(has_come, known["grokking_before"]).astype(float)
     times = (at / known["memorization_step"].astype(float)).to_numpy()
     come = has_come.to_numpy()
-    if not (times > seen).any():
+    if not (times > seen).any() or horizon > times.max():
         return float("nan")
     curve = ecdf(CensoredData(uncensored=times[come], right=times[~come])).sf
     before, after = curve.evaluate(seen), curve.evaluate(horizon)

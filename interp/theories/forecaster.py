@@ -55,7 +55,7 @@ class Forecaster:
             "calibrations": {
                 name: {
                     "errors": [round(float(x), DIGITS) for x in one.errors],
-                    "weights": [round(float(x), DIGITS) for x in one.weights],
+                    "weights": [round(float(x), 2 * DIGITS) for x in one.weights],
                     "n_families": one.n_families,
                 }
                 for name, one in self.calibrations.items()

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
+from interp.runs.config import Recipe
 from interp.runs.run import open_run
 from interp.training.several import Job, JobEnd, train_job, why_not
 from interp.training.stack import architecture
 from interp.training.stack_size import stack_size
-from interp.training.stacked import train_stack
+from interp.training.stacked import MemberEnd, train_stack
 
 
 def train_stacked(
@@ -27,7 +28,7 @@ def train_stacked(
     Raises:
         KeyboardInterrupt: after Ctrl-C, when everything is saved.
     """
-    waiting, ends, sizes = list(jobs), list[JobEnd](), dict[tuple, int]()
+    waiting, ends = list(jobs), list[JobEnd]()
     while waiting and not is_over():
         paths = {job.path for job in waiting}
         wave = [job for job in waiting if not {*job.after} & paths]
@@ -36,18 +37,27 @@ def train_stacked(
         waiting = [job for job in waiting if job not in wave]
         begun = []
         for job in wave:
-            found = _begun(job)
-            if isinstance(found, JobEnd):
-                ends.append(found)
+            start = _begun(job)
+            if isinstance(start, JobEnd):
+                ends.append(start)
             else:
                 begun.append(job)
-        for stack in _stacks(begun, device, size, sizes):
-            ends += _trained(stack, device)
+        for stack in _stacks(begun, device, size):
+            if not is_over():
+                found = train_stack([job.path for job in stack], device=device)
+                ends += [_end(job, end) for job, end in zip(stack, found, strict=True)]
     return ends
 
 
 def _begun(job: Job) -> Job | JobEnd:
     """The job once its run's directory is there; or what became of it, if nothing is left for a stack to do."""
+    try:
+        return _started(job)
+    except (ValueError, OSError) as error:
+        return JobEnd(job=job, ended="failed", why=str(error))
+
+
+def _started(job: Job) -> Job | JobEnd:
     if why := why_not(job):
         return JobEnd(job=job, ended="failed", why=why)
     if (job.path / "run.json").exists():
@@ -59,35 +69,23 @@ def _begun(job: Job) -> Job | JobEnd:
             raise KeyboardInterrupt(why)
         return JobEnd(job=job, ended=ended, why=why)
     assert job.begins is not None
-    try:
-        job.begins(path=job.path, **job.arguments)
-    except (ValueError, OSError) as error:
-        return JobEnd(job=job, ended="failed", why=str(error))
+    job.begins(path=job.path, **job.arguments)
     return job
 
 
-def _stacks(jobs: Sequence[Job], device: str, size: int | None, sizes: dict[tuple, int]) -> list[list[Job]]:
+def _stacks(jobs: Sequence[Job], device: str, size: int | None) -> list[list[Job]]:
     """The jobs in stacks of one architecture and no more than are quickest."""
-    alike: dict[tuple, list[Job]] = {}
+    alike: dict[tuple, list[tuple[Job, Recipe]]] = {}
     for job in jobs:
         recipe = open_run(job.path).config.recipe()
-        alike.setdefault(tuple(architecture(recipe).values()), []).append(job)
+        alike.setdefault(tuple(architecture(recipe).values()), []).append((job, recipe))
     found = []
-    for key, group in alike.items():
-        if size is None and key not in sizes:
-            recipes = [open_run(job.path).config.recipe() for job in group]
-            sizes[key] = max(stack_size(recipes, device).size, 1)
-        together = size or sizes[key]
+    for pairs in alike.values():
+        group, recipes = [job for job, _ in pairs], [recipe for _, recipe in pairs]
+        together = size or max(stack_size(recipes, device).size, 1)
         found += [group[i : i + together] for i in range(0, len(group), together)]
     return found
 
 
-def _trained(jobs: Sequence[Job], device: str) -> list[JobEnd]:
-    ends = train_stack([job.path for job in jobs], device=device)
-    found = []
-    for job, end in zip(jobs, ends, strict=True):
-        ended = "failed" if end.ended == "busy" else end.ended
-        found.append(JobEnd(job=job, ended=ended, why=end.why))
-    if any(end.ended == "interrupted" for end in ends):
-        raise KeyboardInterrupt
-    return found
+def _end(job: Job, end: MemberEnd) -> JobEnd:
+    return JobEnd(job=job, ended="failed" if end.ended == "busy" else end.ended, why=end.why)

@@ -14,11 +14,13 @@ from interp import analyses
 from interp.analyses import frame
 from interp.commands.cli import app
 from interp.sweeps.gathered import Gathered
+from interp.sweeps.opened import NotMeasured
 from interp.sweeps.sweep import sweep
 from interp.tables.folder import clean
 from tests.analyses.test_analyses import OF_A_RUN, script
-from tests.sweeps.test_sweep import BASE, HERE, OVER
+from tests.sweeps.test_sweep import HERE, OVER
 from tests.tables.test_shares import planted
+from tests.tiny import tiny_config
 
 NAMES = sorted(set(analyses.__all__) - set(OF_A_RUN))
 PROMISED = {
@@ -30,7 +32,8 @@ PROMISED = {
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    return sweep(tmp_path_factory.mktemp("many") / "small", BASE, OVER, seeds=1, **HERE)
+    # Long enough to be looked at some time after memorization.
+    return sweep(tmp_path_factory.mktemp("many") / "small", tiny_config(160).recipe(), OVER, seeds=1, **HERE)
 
 
 def world(seed=0):
@@ -60,7 +63,7 @@ def world(seed=0):
         return pd.concat(parts, ignore_index=True)
 
     def measured(probe):
-        raise ValueError("none was measured")
+        raise NotMeasured("none was measured")
 
     return Gathered("world", ("task.train_fraction", "optimizer.weight_decay"), runs, histories, measured)
 
@@ -120,6 +123,44 @@ def test_compare_aligns_groups_by_their_grokking_step():
         aligned.loc[aligned["x"] < 1, "median"] == 0.3
     ).all()
     module.draw(tables)
+
+
+def changed(**columns):
+    """The planted world with other columns."""
+    base = world()
+    return Gathered(base.name, base.fields, base.runs.assign(**columns), base.histories, base.measured)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_worlds_at_the_edge_are_drawn_or_refused_in_a_sentence(name):
+    never = pd.array([None] * 36, dtype="Int64")
+    mixed = ["complete"] * 34 + ["running", "diverged"]
+    module = analyses.named(name)
+    for gathered in (
+        changed(grokking_step=never, delay=never, delay_high=never),
+        changed(status=mixed),
+        changed(**{"optimizer.weight_decay": [0.0, 1.0] * 18}),
+        changed(**{"task.train_fraction": ["none", "x"] * 18}),
+        changed(**{"optimizer.weight_decay": 1.0, "task.train_fraction": 0.5}),
+        Gathered("seeds", (), world().runs, world().histories, world().measured),
+    ):
+        tables = module.compute(gathered, "cpu")
+        module.draw(tables)
+        assert clean(module.summarize(tables))["said"]
+    with pytest.raises(
+        ValueError, match="forecast looks at complete runs from 1.5 times .* of the 36 runs of world none"
+    ):
+        analyses.forecast.compute(changed(status="running"), "cpu")
+
+
+def test_the_forecast_is_tested_on_what_was_left_out():
+    tables = analyses.forecast.compute(world(), "cpu")
+    assert set(tables["scores"]["left_out"]) == {"task.train_fraction", "optimizer.weight_decay", "family"}
+    said = analyses.forecast.summarize(tables)["said"]
+    assert (
+        said[0].startswith("A new train fraction, by its test loss: error")
+        and "runs that never grokked" in said[1]
+    )
 
 
 def test_few_runs_are_drawn_one_by_one(small):

@@ -5,6 +5,7 @@ import pytest
 
 from interp.runs.tensor_files import RunError
 from interp.sweeps.gathered import differing, gathered, publish
+from interp.sweeps.opened import NotMeasured
 from interp.sweeps.sweep import sweep
 from interp.training.train import train
 from tests.sweeps.test_sweep import BASE, HERE, OVER
@@ -59,8 +60,13 @@ def test_published_tables_are_small_and_tell_the_same(made, tmp_path):
     assert found.measured("weight_norms")["l2"].max() == pytest.approx(
         whole.measured("weight_norms")["l2"].max()
     )
-    with pytest.raises(ValueError, match="has no table of 'losses'. It has weight_norms"):
+    with pytest.raises(NotMeasured, match="has no table of 'losses'. It has weight_norms"):
         found.measured("losses")
+    few = publish(made, tmp_path / "few", rows={"weight_norms": "matrix == 'total'"})
+    assert set(gathered(few).measured("weight_norms")["matrix"]) == {"total"}
+    (few / "sweep.json").write_text("{")
+    with pytest.raises(RunError, match="sweep.json cannot be read"):
+        gathered(few)
     (dest / "runs.parquet").write_bytes(b"damaged")
     with pytest.raises(RunError, match="runs.parquet is not a readable table"):
         gathered(dest)
@@ -86,6 +92,30 @@ def test_what_follows_from_the_task_is_no_field_of_its_own(tmp_path):
         {"run": ["a", "b"], "optimizer.betas": ["[0.9, 0.98]", "[0.9, 0.99]"], "seed": [0, 1]}
     )
     assert differing(runs) == ("optimizer.betas",)
+
+
+def test_a_run_that_cannot_be_read_takes_nothing_from_the_others(tmp_path):
+    made = sweep(tmp_path / "s", BASE, OVER, seeds=1, **HERE)
+    (made.run(made.names[0]).path / "history.parquet").write_bytes(b"damaged")
+    (made.path / "runs.parquet").unlink()
+    for found in (gathered(made.path), gathered(made.path / "runs")):
+        assert found.runs["status"].tolist() == ["unreadable", "complete"]
+        assert set(found.histories()["run"]) == {made.names[1]}
+    # What was swept is known of it all the same.
+    assert gathered(made.path).runs["optimizer.weight_decay"].tolist() == [0.5, 1.0]
+
+
+def test_a_field_that_is_missing_in_some_is_text_in_all(tmp_path):
+    made = sweep(tmp_path / "s", BASE, {"optimizer.batch_size": [None, 32]}, **HERE)
+    assert gathered(made.path).runs["optimizer.batch_size"].tolist() == ["none", "32"]
+
+
+def test_many_runs_of_a_folder_are_not_measured_by_the_way(tmp_path, monkeypatch):
+    monkeypatch.setattr("interp.sweeps.gathered.FEW", 1)
+    for seed in (0, 1):
+        train(tiny_config(5, seed=seed), tmp_path / f"r{seed}", threads=1)
+    with pytest.raises(NotMeasured, match="weight_norms is measured here of at most 1 runs, got 2"):
+        gathered(tmp_path).measured("weight_norms")
 
 
 def test_a_folder_without_runs_is_said_to_be_one(tmp_path):

@@ -110,6 +110,16 @@ def test_null_runs_differ_no_more_often_than_stated():
     assert few <= 20
 
 
+def test_what_diverged_is_no_late_run_and_has_no_budget():
+    runs = planted([(0.3, 1.0, 100, 1000, 5000), (0.3, 1.0, 100, None, 12)])
+    runs["status"] = ["complete", "diverged"]
+    (row,) = shares.cells(runs, FIELDS).to_dict("records")
+    assert (row["budget"], row["median_step"], row["n_other"]) == (5000, 1000, 1)
+    # Of runs that come at one moment nothing is told apart.
+    same = planted([(f, 1.0, 100, 1000, 5000) for f in (0.3, 0.5) for _ in range(4)])
+    assert shares.log_rank(same, FIELDS).empty
+
+
 def test_the_critical_value_is_a_bracket_and_open_where_it_was_not_reached():
     def cells(*counts):
         rows = [
@@ -117,11 +127,14 @@ def test_the_critical_value_is_a_bracket_and_open_where_it_was_not_reached():
             for j, k in enumerate(counts)
             for i in range(8)
         ]
-        return shares.critical_values(shares.cells(planted(rows), FIELDS), FIELDS[:1] + FIELDS[1:])
+        return shares.critical_values(shares.cells(planted(rows), FIELDS), FIELDS)
 
     row = cells(0, 3, 8).iloc[0]
     assert (round(row["before"], 9), round(row["step"], 9), row["is_monotone"]) == (0.3, 0.4, True)
     assert (row["share_before"], row["share_step"], row["setting"]) == (0.375, 1.0, "weight decay = 1")
+    # Where fewer generalise at larger values it is gone through from the largest down.
+    row = cells(8, 8, 1, 0).iloc[0]
+    assert (row["direction"], round(row["before"], 9), round(row["step"], 9)) == ("fall", 0.4, 0.3)
     row = cells(0, 1, 4).iloc[0]
     assert round(row["before"], 9) == 0.4 and pd.isna(row["step"])
     row = cells(5, 7, 8).iloc[0]

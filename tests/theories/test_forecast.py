@@ -31,7 +31,7 @@ def runs_of(rows):
     table["grokking_before"] = table["grokking_step"].sub(10).fillna(10000)
     for name in ("memorization_step", "grokking_step", "grokking_before"):
         table[name] = table[name].astype("Int64")
-    return table.assign(step=10000)
+    return table.assign(step=10000, status="complete")
 
 
 def world(*, factor=lambda p: 1.25, n_families=12, n_seeds=4, noise=0.05, seed=0, never=()):
@@ -53,6 +53,10 @@ def looked_at(runs, histories):
     return looks(curves, runs, levels(curves, runs), ["task.p"])
 
 
+def by_modulus(runs, histories):
+    return backtest(curves_of(histories), runs, ["task.p"], "task.p")
+
+
 def test_a_straight_line_arrives_where_it_does_and_what_came_later_is_not_looked_at():
     line = 10 - STEPS / 300
     assert extrapolated(STEPS, line, 900.0, 0.0).step == pytest.approx(3000)
@@ -72,6 +76,8 @@ def test_what_gives_no_answer_says_why():
     ):
         line = extrapolated(STEPS, values, 900.0, 0.0)
         assert line.step is None and line.why_not == why
+    broken = np.where(STEPS == 800, np.nan, 10 - STEPS / 300)
+    assert extrapolated(STEPS, broken, 900.0, 0.0).why_not == "values that are no numbers"
     assert extrapolated(STEPS[::40], 10 - STEPS[::40] / 300, 900.0, 0.0).why_not.startswith("too few")
     # Past its level already, from either side: due now.
     assert extrapolated(STEPS, 0.1 + STEPS / 1000, 900.0, 0.3).step == 900
@@ -87,7 +93,7 @@ def test_levels_are_medians_at_the_event_and_of_the_test_loss_none():
 
 def test_the_factor_is_learned_and_the_forecast_corrected():
     runs, histories = world(factor=lambda p: 1.25, noise=0.0)
-    tested = backtest(looked_at(runs, histories), ["task.p"], "task.p")
+    tested = by_modulus(runs, histories)
     # Where the line has arrived, and the event comes later, it says "now".
     answered = tested[tested["raw"] > tested["seen"]]
     assert len(answered) > 100
@@ -114,7 +120,7 @@ def test_a_forecast_does_not_change_with_what_its_run_does_later():
 def test_what_is_left_out_teaches_nothing_about_itself():
     """One family goes wrong by its own factor: left out it is missed, though its seeds would have told."""
     runs, histories = world(factor=lambda p: 4.0 if p == 0 else 1.0, noise=0.02)
-    tested = backtest(looked_at(runs, histories), ["task.p"], "task.p")
+    tested = by_modulus(runs, histories)
     tested = tested[tested["raw"] > tested["seen"]]
     error = (np.log10(tested["event"]) - np.log10(tested["step"])).abs()
     assert error[tested["task.p"] == 0].min() > 0.5 > 0.05 > error[tested["task.p"] != 0].max()
@@ -170,11 +176,47 @@ def test_each_family_counts_as_much_as_another():
 
 def test_runs_that_never_do_are_false_alarms_and_teach_nothing():
     runs, histories = world(never=(0, 1), n_families=12)
-    tested = backtest(looked_at(runs, histories), ["task.p"], "task.p")
+    tested = by_modulus(runs, histories)
     row = scores(tested).iloc[0]
     # Their lines arrive like those of the others: every one is an alarm.
     assert row["n_never"] == 8 and row["n_alarms"] == 8 and row["n_false"] == 8
     assert row["error"] < 0.05 and row["coverage"] >= LEVEL
+
+
+def test_nothing_that_is_compared_lies_in_the_past():
+    runs, histories = world()
+    tested = by_modulus(runs, histories).dropna(subset=["step"])
+    for column in ("step", "low", "high", "mean", "no_change"):
+        assert (tested[column] >= tested["seen"]).all()
+
+
+def test_the_level_of_a_measure_is_that_of_the_others():
+    """Gini coefficients are twice as large at the event in one family: it is forecast by the level of the others."""
+    runs, _ = world()
+    at = runs.set_index("run")["grokking_step"].astype(float)
+    gini = pd.concat(
+        [
+            pd.DataFrame({"run": r, "step": STEPS, "matrix": "W_E", "gini": STEPS / at[r] * level})
+            for r in runs["run"]
+            for level in [0.8 if r.startswith("p0-") else 0.4]
+        ]
+    )  # fmt: skip
+    curves = {"gini_W_E": curves_of(pd.DataFrame({"run": [], "step": [], "test_loss": []}), gini)["gini_W_E"]}
+    tested = backtest(curves, runs, ["task.p"], "task.p")
+    far = tested[tested["raw"] > tested["seen"]]
+    # Halfway to its own level, it is where the others are at the event.
+    assert (far["raw"] / far["event"])[far["task.p"] == 0].to_numpy() == pytest.approx(0.5, abs=0.01)
+    assert (far["raw"] / far["event"])[far["task.p"] != 0].to_numpy() == pytest.approx(1, abs=0.01)
+
+
+def test_runs_that_are_not_done_or_memorized_at_once_are_not_looked_at():
+    runs, histories = world(n_families=3)
+    runs.loc[0, "status"], runs.loc[1, "memorization_step"] = "running", 0
+    assert set(looked_at(runs, histories)["run"]) == set(runs["run"][2:])
+    none = runs.assign(memorization_step=9900)
+    assert looked_at(none, histories).empty
+    empty = by_modulus(none, histories)
+    assert empty.empty and {"step", "left_out", "family"} <= set(empty) and scores(empty).empty
 
 
 def test_curves_that_tell_nothing_have_no_skill():
@@ -185,7 +227,7 @@ def test_curves_that_tell_nothing_have_no_skill():
             rows.append((f"p{p}-{s}", p, 100, int(10 ** rng.uniform(3, 3.7))))
             loss = 5 - STEPS / 10 ** rng.uniform(2, 3.3)
             parts.append(pd.DataFrame({"run": f"p{p}-{s}", "step": STEPS, "test_loss": loss}))
-    row = scores(backtest(looked_at(runs_of(rows), pd.concat(parts)), ["task.p"], "task.p")).iloc[0]
+    row = scores(by_modulus(runs_of(rows), pd.concat(parts))).iloc[0]
     assert row["n_scored"] > 50 and row["skill_mean"] < 0.1
 
 
@@ -196,8 +238,10 @@ def test_the_chance_is_that_of_kaplan_and_meier_by_hand():
     # Of 4 one comes at 5; the cut one leaves; of 2 one comes at 10, the other at 20.
     assert chance(runs, 1.0, 5.0) == pytest.approx(1 / 4)
     assert chance(runs, 6.0, 12.0) == pytest.approx(1 / 2)
-    assert chance(runs, 6.0, 30.0) == pytest.approx(1)
+    assert chance(runs, 6.0, 20.0) == pytest.approx(1)
     assert math.isnan(chance(runs, 21.0, 30.0))
+    # Nobody was seen for a hundred times: no flat line says that nothing comes any more.
+    assert math.isnan(chance(runs, 6.0, 100.0))
 
 
 def test_will_it_is_scored_against_what_knows_no_time():

@@ -54,6 +54,9 @@ def test_the_area_is_the_share_of_pairs_that_are_in_order():
     come, other = ([a for a, g in zip(activity, grokked, strict=True) if g == x] for x in (True, False))
     assert found.value == np.mean([[a > b for b in other] for a in come])
     assert found.low < found.value < found.high <= 1
+    # All in order: ten runs do not make it sure.
+    apart = area_over_runs({"sweep_runs": runs(activity=activity, grokked=[False] * 5 + [True] * 5)})
+    assert apart.value == 1 and apart.low < 0.95
     with pytest.raises(NotTestable, match="4 runs of the sweep grokked and 5 did not"):
         area_over_runs({"sweep_runs": runs(activity=activity[:9], grokked=[True] * 4 + [False] * 5)})
 
