@@ -121,8 +121,11 @@ def _of_sweep(sweep: Sweep) -> Gathered:
         runs[field] = runs[field].where(runs[field].notna(), known) if field in runs else known
 
     def histories() -> pd.DataFrame:
-        readable = runs.loc[runs["status"] != "unreadable", "run"]
-        parts = [sweep.run(name).history().assign(run=name) for name in readable]
+        is_readable = runs["status"] != "unreadable"
+        if is_readable.all():
+            return _evaluated(sweep.histories().drop(columns=sweep.fields))
+        # One that is damaged takes nothing from the others.
+        parts = [sweep.run(name).history().assign(run=name) for name in runs.loc[is_readable, "run"]]
         return _evaluated(pd.concat(parts, ignore_index=True))
 
     def measured(probe: str) -> pd.DataFrame:
