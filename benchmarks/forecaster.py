@@ -14,7 +14,7 @@ from interp.sweeps.gathered import gathered
 from interp.theories.forecast import curves_of
 from interp.theories.forecaster import BUNDLED, Forecaster, forecaster, read_forecaster
 
-SWEEPS = (BOUNDARY,)
+SWEEPS = (BOUNDARY, BOUNDARY.with_name("p59-seeds"))
 
 
 def learned() -> Forecaster:

@@ -51,7 +51,7 @@ def compute(gathered, device: str) -> Tables:
             f"generalise, and of the {number_of(len(runs), 'run')} of {gathered.name} none was there. Train them for "
             "longer."
         )
-    swept = [name for name in dict.fromkeys((*LEFT_OUT, *fields)) if name in fields]
+    swept = _told_apart(runs, [name for name in dict.fromkeys((*LEFT_OUT, *fields)) if name in fields])
     left_out = [*swept, None] if fields else ["run"]
     tested = pd.concat([backtest(curves, runs, fields, field) for field in left_out], ignore_index=True)
     chances = [will_it(runs, table, field).assign(left_out=field) for field in swept or [None]]
@@ -61,6 +61,14 @@ def compute(gathered, device: str) -> Tables:
         "will_it": pd.concat(chances, ignore_index=True),
         "levels": pd.DataFrame({"measure": list(at), "level": list(at.values())}),
     }
+
+
+def _told_apart(runs: pd.DataFrame, fields: list[str]) -> list[str]:
+    """The fields, without those that part the runs as one before does: width and neurons that changed together."""
+    parts: dict[tuple, str] = {}
+    for field in fields:
+        parts.setdefault(tuple(pd.factorize(runs[field])[0]), field)
+    return list(parts.values())
 
 
 def _first(tested: pd.DataFrame) -> str:
@@ -106,7 +114,7 @@ def summarize(tables: Tables) -> dict[str, Any]:
             continue
         row = of.loc[TEST_LOSS]
         said.append(
-            f"A new {field if field in ('family', 'run') else field_name(str(field))}, by its test loss: error "
+            f"Another {field if field in ('family', 'run') else field_name(str(field))}, by its test loss: error "
             f"{row['error']:.2f} decades (mean {row['error_mean']:.2f}, no change {row['error_no_change']:.2f}); "
             f"{row['n_answers']} answers at {row['n_looks']} looks; 80 % intervals hold {100 * row['coverage']:.0f} % "
             f"({row['n_endless']} of {row['n_scored']} without an end)."

@@ -158,7 +158,7 @@ def test_the_forecast_is_tested_on_what_was_left_out():
     assert set(tables["scores"]["left_out"]) == {"task.train_fraction", "optimizer.weight_decay", "family"}
     said = analyses.forecast.summarize(tables)["said"]
     assert (
-        said[0].startswith("A new train fraction, by its test loss: error")
+        said[0].startswith("Another train fraction, by its test loss: error")
         and "runs that never grokked" in said[1]
     )
 
