@@ -120,11 +120,12 @@ def _of_command(name: str) -> list[Option]:
 
 
 def _of_script(name: str) -> list[Option]:
-    from interp.analyses.frame import _parser
+    from interp.analyses.frame import BUNDLED_RUN
+    from interp.analyses.script_options import parser
 
     return [
         Option(action.option_strings[0].lstrip("-"), tuple(action.option_strings), is_flag=action.nargs == 0)
-        for action in _parser(name, None)._actions
+        for action in parser(name, None, BUNDLED_RUN, is_of_many=False)._actions
         if action.dest != "help"
     ]
 

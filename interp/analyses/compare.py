@@ -16,7 +16,7 @@ from interp.figures import overlaid_curves, style
 from interp.figures.phase_diagrams import shades
 from interp.tables import overlays, shares
 from interp.tables.folder import Tables
-from interp.tables.shares import setting_text
+from interp.tables.wording import setting_text
 
 subject = SWEEP
 

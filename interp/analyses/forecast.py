@@ -21,7 +21,7 @@ from interp.figures.forecasts import NAMES
 from interp.figures.phase_diagrams import shades
 from interp.ground.plain_text import number_of
 from interp.tables.folder import Tables
-from interp.tables.shares import field_name
+from interp.tables.wording import field_name
 from interp.theories.backtest import backtest, scores, will_it
 from interp.theories.forecast import MULTIPLES, TEST_LOSS, curves_of, levels, looks
 
@@ -52,9 +52,10 @@ def compute(gathered, device: str) -> Tables:
             "longer."
         )
     swept = _told_apart(runs, [name for name in dict.fromkeys((*LEFT_OUT, *fields)) if name in fields])
-    left_out = [*swept, None] if fields else ["run"]
+    left_out: list[str | None] = [*swept, None] if fields else ["run"]
     tested = pd.concat([backtest(curves, runs, fields, field) for field in left_out], ignore_index=True)
-    chances = [will_it(runs, table, field).assign(left_out=field) for field in swept or [None]]
+    apart: list[str | None] = [*swept] or [None]
+    chances = [will_it(runs, table, field).assign(left_out=field) for field in apart]
     return {
         "tested": tested,
         "scores": scores(tested),

@@ -26,7 +26,7 @@ def sweep_runs(gathered: Any, config: Any) -> pd.DataFrame:
     """
     from interp.sweeps.gathered import FOLLOW, SEEDS
     from interp.sweeps.table import flat_config
-    from interp.tables.shares import setting_text
+    from interp.tables.wording import setting_text
 
     runs = gathered.runs
     done = runs[(runs["status"] == "complete") & runs["memorization_step"].notna()]

@@ -30,7 +30,7 @@ from interp.figures.phase_diagrams import shades
 from interp.tables import shares
 from interp.tables.folder import Tables
 from interp.tables.power_laws import power_laws
-from interp.tables.shares import setting_text
+from interp.tables.wording import PHASES, field_name, setting_text
 
 subject = SWEEP
 
@@ -175,16 +175,16 @@ def _settings(runs: pd.DataFrame, fields: Sequence[str]) -> list[str]:
 
 def summarize(tables: Tables) -> dict[str, Any]:
     cells, laws, critical = tables["cells"], tables["power_laws"], tables["critical"]
-    counts = {name: int(cells[name].sum()) for name in shares.PHASES}
+    counts = {name: int(cells[name].sum()) for name in PHASES}
     n, n_generalised = int(cells["n"].sum()), counts["grokking"] + counts["comprehension"]
     together = laws[laws["setting"].isin(["all settings", "all runs"])]
-    without = [shares.field_name(f) for f in _fields(cells) if not shares.is_numeric(cells, f)]
+    without = [field_name(f) for f in _fields(cells) if not shares.is_numeric(cells, f)]
     said = [
         f"{n_generalised} of {n} runs generalised by their end: "
         + ", ".join(f"{count} {name}" for name, count in counts.items())
         + ".",
         *(
-            f"Delay ~ {shares.field_name(law['field'])}^{law['exponent']:.2f} ({law['low']:.2f} to {law['high']:.2f}; "
+            f"Delay ~ {field_name(law['field'])}^{law['exponent']:.2f} ({law['low']:.2f} to {law['high']:.2f}; "
             f"{law['n']} runs, {law['n_censored']} censored)."
             for law in together.to_dict("records")
         ),

@@ -134,4 +134,5 @@ def skill_bars(scores: "pd.DataFrame", ax: Axes) -> Axes:
     ax.set_ylim(len(values) - 0.5, -0.5)
     ax.set_xlim(-1.02, 1.02)
     ax.set_xlabel("skill against the mean")
+    ax.set_ylabel("left out")
     return ax

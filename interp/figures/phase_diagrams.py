@@ -10,7 +10,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from interp.figures import style
-from interp.tables.shares import PHASES, field_name, value_text
+from interp.tables.wording import PHASES, field_name, value_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,13 +183,10 @@ def exponent_intervals(laws: "pd.DataFrame", ax: Axes, *, field: str, settings: 
         mark = "s" if i is None else MARKS[i % len(MARKS)]
         ax.plot([law["low"], law["high"]], [y, y], color=colour, lw=1)
         ax.plot(law["exponent"], y, mark, color=colour, ms=3.5)
-        ax.annotate(
-            name, (0, y), xycoords=("axes fraction", "data"), xytext=(-3, 0), textcoords="offset points",
-            ha="right", va="center", fontsize=5.5,
-        )  # fmt: skip
-    n = len(names) + ("all settings" in rows.index)
-    ax.set_ylim(n - 0.4, -0.6)
-    ax.set_yticks([])
+    shown_names = [*names, *rows.index.intersection(["all settings"])]
+    ax.set_yticks(range(len(shown_names)), shown_names, fontsize=5.5)
+    ax.set_ylim(len(shown_names) - 0.4, -0.6)
+    ax.set_ylabel("setting")
     ax.axvline(0, color="0.7", lw=0.6, zorder=0)
     shown = rows["exponent"]
     reach = max(shown.abs().max() if len(shown) else 1.0, 1.0)
@@ -226,6 +223,7 @@ def critical_brackets(critical: "pd.DataFrame", ax: Axes) -> Axes:
         else:
             ax.plot([row["before"], row["step"]], [y, y], color=style.BLUE, lw=3, solid_capstyle="butt")
     ax.set_yticks(range(len(rows)), rows["setting"].tolist(), fontsize=6)
+    ax.set_ylabel("setting")
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlim(left - 1.3 * pad, right + 1.3 * pad)
     ax.set_xlabel(f"critical {field_name(rows['field'].iloc[0])} (half generalise)")

@@ -20,7 +20,7 @@ from interp.sweeps.plan_file import FILE, MEASURED, read_plan
 from interp.sweeps.store import is_url
 from interp.sweeps.table import FILE as RUNS_TABLE
 from interp.sweeps.table import rows_of, runs_table
-from interp.tables.shares import value_text
+from interp.tables.wording import value_text
 
 # Another draw of the same recipe.
 SEEDS = ("seed", "task.split_seed", "optimizer.batch_seed")

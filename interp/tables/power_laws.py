@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, stats
 
-from interp.tables.shares import LEVEL, groups, is_numeric, setting_text
+from interp.tables.shares import LEVEL, groups, is_numeric
+from interp.tables.wording import setting_text
 
 # Of the usual width of a bracket, below which the scatter is not told by the runs.
 LEAST_SCATTER = 0.25

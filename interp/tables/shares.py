@@ -14,45 +14,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import CensoredData, binomtest, ecdf, logrank
 
-PHASES = ("confusion", "memorization", "grokking", "comprehension")
+from interp.tables.wording import PHASES, setting_text
+
 # Steps from memorization to generalisation below which there is no delay to speak of (Liu et al. 2022, table 1).
 COMPREHENSION = 1000
 LEVEL = 0.95
-
-# Config fields by their last name, as they stand on an axis.
-SHORT_NAMES = {"lr": "learning rate", "d_model": "width", "d_mlp": "neurons"}
-
-
-def field_name(field: str) -> str:
-    """A field of the config, as it is said.
-
-    >>> field_name("optimizer.weight_decay"), field_name("optimizer.lr"), field_name("task.p")
-    ('weight decay', 'learning rate', 'p')
-    """
-    last = field.rpartition(".")[-1]
-    return SHORT_NAMES.get(last, last.replace("_", " "))
-
-
-def value_text(value: Any) -> str:
-    """A value of a field, as it is said.
-
-    >>> value_text(0.30000000000000004), value_text(113), value_text("gelu")
-    ('0.3', '113', 'gelu')
-    """
-    if isinstance(value, str) or value is None or pd.isna(value):
-        return "none" if value is None or (not isinstance(value, str) and pd.isna(value)) else value
-    return f"{value:.6g}"
-
-
-def setting_text(values: dict[str, Any]) -> str:
-    """Values of fields in words; "all" of none.
-
-    >>> setting_text({"task.p": 23, "optimizer.weight_decay": 1.0})
-    'p = 23, weight decay = 1'
-    """
-    return (
-        ", ".join(f"{field_name(name)} = {value_text(value)}" for name, value in values.items()) or "all runs"
-    )
 
 
 def groups(runs: pd.DataFrame, fields: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:

@@ -3,7 +3,6 @@
 import math
 
 import pandas as pd
-from scipy.stats import mannwhitneyu
 
 from interp.theories.prediction import Theory, of_sweep
 from interp.theories.reading import NotTestable, Seen, Tables, table
@@ -29,7 +28,7 @@ def area_over_runs(tables: Tables) -> Seen:
             f"{n} runs of the sweep grokked and {m} did not, it takes {FEWEST} of each whose train loss is known at "
             "each early step"
         )
-    area = float(mannwhitneyu(come, not_come).statistic) / (n * m)
+    area = _wins(come, not_come) / (n * m)
     # Where all pairs are in order, half a pair less: their number bounds what is known.
     at = min(max(area, 0.5 / (n * m)), 1 - 0.5 / (n * m))
     one, two = at / (2 - at), 2 * at**2 / (1 + at)
@@ -39,13 +38,21 @@ def area_over_runs(tables: Tables) -> Seen:
     return Seen(area, max(area - reach, 0.0), min(area + reach, 1.0), said, "More runs.")
 
 
+def _wins(some: pd.Series, others: pd.Series) -> float:
+    """In how many pairs the first is larger; ties count half (the statistic of Mann and Whitney)."""
+    # Half a second to load, and theories are listed more often than judged.
+    from scipy.stats import mannwhitneyu
+
+    return float(mannwhitneyu(some, others).statistic)
+
+
 def _within(rows: pd.DataFrame) -> str:
     """The area over pairs of runs of one setting, in words; nothing where no setting has both."""
     wins = pairs = 0.0
     for _, part in rows.groupby("setting"):
         come, not_come = (part.loc[part["grokked"] == x, "early_activity"] for x in (True, False))
         if len(come) and len(not_come):
-            wins += float(mannwhitneyu(come, not_come).statistic)
+            wins += _wins(come, not_come)
             pairs += len(come) * len(not_come)
     return f"; {wins / pairs:.2f} within settings ({pairs:.0f} pairs)" if pairs else ""
 

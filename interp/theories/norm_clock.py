@@ -1,7 +1,6 @@
 """Norm as a clock: a held norm does not prevent generalisation, it slows it, exponentially in the norm."""
 
 import numpy as np
-from scipy.stats import chi2
 
 from interp.theories.pair_statistics import LEVEL
 from interp.theories.prediction import Theory, of_arms, of_sweep
@@ -19,6 +18,9 @@ def norm_over_seeds(tables: Tables) -> Seen:
 
     The interval is that of the standard deviation of a normal distribution.
     """
+    # Half a second to load, and theories are listed more often than judged.
+    from scipy.stats import chi2
+
     rows = table(tables, "sweep_runs", is_recipe=True)
     norms = rows["norm_at_event"].dropna().to_numpy(float)
     if (n := len(norms)) < FEWEST:

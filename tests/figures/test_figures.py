@@ -11,7 +11,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from interp import figures
 from interp.figures import style
+from interp.tables import shares
+from interp.tables.power_laws import power_laws
 from interp.tables.transitions import Transition
+from interp.theories.backtest import scores
+from tests.tables.test_shares import planted
 
 STEPS = [0, 10, 100]
 RISING = [0.1, 0.5, 0.9]
@@ -379,6 +383,67 @@ def test_hollow_points_are_named_where_there_are_some(ax):
     ax.clear()
     figures.coefficient_curve(COEFFICIENTS.assign(r_hat=1.0), ax)
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["mean of 4 chains"]
+
+
+MANY = planted(
+    [
+        (fraction, decay, 100, None if fraction < 0.4 else int(100 + 1500 * k / decay), 20000)
+        for fraction in (0.3, 0.5)
+        for decay in (0.3, 1.0)
+        for k in (1, 2, 3)
+    ]
+)
+SWEPT = ["task.train_fraction", "optimizer.weight_decay"]
+CELLS = shares.cells(MANY, SWEPT)
+LAWS = power_laws(MANY, SWEPT)
+CRITICAL = shares.critical_values(CELLS, SWEPT)
+SETTING = "train fraction = 0.5"
+NAMED = MANY.assign(setting=[f"train fraction = {f:g}" for f in MANY["task.train_fraction"]])
+TESTED = pd.DataFrame(
+    {
+        "run": ["a", "a", "b", "b"], "family": ["x", "x", "y", "y"], "measure": "test_loss", "left_out": "family",
+        "multiple": [2.0, 5.0] * 2, "seen": [200.0, 500.0] * 2, "event": [1000.0, 1000.0, np.nan, np.nan],
+        "budget": 5000.0, "step": [900.0, 1100.0, 2000.0, np.nan], "low": [600.0, 800.0, 900.0, np.nan],
+        "high": [1500.0, np.inf, 4000.0, np.nan], "mean": 700.0, "no_change": [400.0, 1000.0] * 2,
+    }
+)  # fmt: skip
+CURVES = pd.DataFrame(
+    {"group": "g", "x": [1.0, 10.0, 100.0], "median": [0.1, 0.5, 1.0], "low": 0.1, "high": 1.0, "n": 3}
+)
+DRAWN |= {
+    "phase_cells": lambda ax: figures.phase_cells(CELLS, ax, x=SWEPT[0], y=SWEPT[1]),
+    "survival_curves": lambda ax: figures.survival_curves(
+        shares.survival(MANY, SWEPT[:1]), ax, field=SWEPT[0]
+    ),
+    "delay_points": lambda ax: figures.delay_points(NAMED, LAWS, ax, field=SWEPT[1], settings=[SETTING]),
+    "exponent_intervals": lambda ax: figures.exponent_intervals(LAWS, ax, field=SWEPT[1], settings=[SETTING]),
+    "critical_brackets": lambda ax: figures.critical_brackets(CRITICAL[CRITICAL["field"] == SWEPT[0]], ax),
+    "overlaid_curves": lambda ax: figures.overlaid_curves(
+        CURVES, ax, quantity="test_accuracy", colours={"g": "C0"}, relative=False
+    ),
+    "forecast_points": lambda ax: figures.forecast_points(
+        TESTED, ax, colours={"x": "C0", "y": "C1"}, of="family"
+    ),
+    "error_curves": lambda ax: figures.error_curves(TESTED, ax),
+    "answer_shares": lambda ax: figures.answer_shares(TESTED, ax),
+    "skill_bars": lambda ax: figures.skill_bars(scores(TESTED), ax),
+}
+
+
+def test_a_cell_is_divided_by_its_shares_and_says_how_many(ax):
+    figures.phase_cells(CELLS, ax, x=SWEPT[0], y=SWEPT[1])
+    assert sorted(text.get_text() for text in ax.texts) == ["0/3", "0/3", "3/3", "3/3"]
+    wide = [patch for patch in ax.patches if patch.get_width() > 0.9]
+    assert len(wide) == 4 and len({patch.get_facecolor() for patch in wide}) >= 2
+
+
+def test_an_interval_without_an_end_is_not_drawn_and_never_stands_at_the_edge(ax):
+    figures.forecast_points(TESTED, ax, colours={"x": "C0", "y": "C1"}, of="family")
+    (bars,) = ax.collections[:1]
+    heights = [abs(segment[1][1] - segment[0][1]) for segment in bars.get_segments()]
+    assert heights == pytest.approx([900, 0])
+    crosses = [line for line in ax.lines if line.get_marker() == "x" and len(line.get_xdata())]
+    assert len(crosses) == 1 and crosses[0].get_xdata()[0] > 5000
 
 
 def n_artists(ax):

@@ -242,6 +242,7 @@ def test_ctrl_c_saves_and_the_same_call_goes_on(tmp_path, monkeypatch):
     assert again.runs.equals(whole.runs)
 
 
+@pytest.mark.slow  # test_cluster.py kills tasks and workers in each run of the tests, benchmarks/faults.py these ones
 def test_a_killed_worker_costs_no_run_and_no_bit(tmp_path):
     base = tiny_config(200, schedule=tiny_config(60).schedule).recipe()
     over = {"seed": [0, 1, 2, 3]}
