@@ -9,7 +9,7 @@ References: Platt 1964, "Strong inference"; Nosek et al. 2018, "The preregistrat
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ BUNDLED_RUNS = Path(__file__).parents[2] / "checkpoints"
 TRIALS = Path("trials")
 
 
-def compute(run, device: str, trial: Path | None = None, sweep: str | None = None) -> Tables:
+def compute(run, device: str, trial: Path | None = None, sweeps: Sequence[str] = ()) -> Tables:
     """The tables that predictions need: of the run itself, and of the trial.
 
     What the trial holds of the run, to its last checkpoint, is taken as it is. The rest is measured, slow probes only
@@ -48,10 +48,10 @@ def compute(run, device: str, trial: Path | None = None, sweep: str | None = Non
 
     Args:
         trial: its folder; None for the run's own, if it has one.
-        sweep: one that says something of the run's recipe, as `interp.sweeps.gathered.gathered` takes it.
+        sweeps: that say something of the run's recipe or others, as `interp.sweeps.gathered.gathered` takes them.
 
     Raises:
-        ValueError: if the folder holds no trial, an edited lock, or one of another run; if the sweep says nothing.
+        ValueError: if the folder holds no trial, an edited lock, or one of another run; if the sweeps say nothing.
     """
     folder = trial_folder(run.name, trial)
     if (
@@ -71,12 +71,12 @@ def compute(run, device: str, trial: Path | None = None, sweep: str | None = Non
         # The run has gone on since.
         known = {}
     new = measured(run, device, set(known))
-    if sweep is not None:
+    if sweeps:
         from interp.sweeps.gathered import gathered
 
         # What another sweep said before is not mixed with it.
         known = {name: x for name, x in known.items() if name != of_sweep.TABLE}
-        new[of_sweep.TABLE] = of_sweep.sweep_runs(gathered(sweep), run.config)
+        new[of_sweep.TABLE] = of_sweep.sweep_runs(gathered(sweeps[0], sweeps[1:]), run.config)
     observed = {**new, **known}
     if folder is not None and set(new) - set(known):
         from interp.measurement.answers import with_answers

@@ -27,9 +27,10 @@ def report(
         ),
     ] = None,
     sweep: Annotated[
-        str | None,
+        list[str] | None,
         Option(
-            help="A sweep of this recipe, its tables, or a folder of runs: for theories that speak of many runs.",
+            help="A sweep, its tables, or a folder of runs, of this recipe and others: for theories that speak of many "
+            "runs; repeatable.",
             show_default=False,
         ),
     ] = None,
@@ -57,14 +58,14 @@ def report(
     """
     from functools import partial
 
-    if sweep is not None and draw_only:
+    if sweep and draw_only:
         raise ValueError("--sweep and --draw-only: what a sweep says is computed. Leave one of them out.")
     from interp.analyses import explain
     from interp.analyses.frame import Analysis, answer
 
     analysis = Analysis(
         "explain",
-        partial(explain.compute, trial=trial, sweep=sweep),
+        partial(explain.compute, trial=trial, sweeps=tuple(sweep or ())),
         explain.draw,
         explain.summarize,
         explain.pages,

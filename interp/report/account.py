@@ -19,7 +19,7 @@ from interp.theories.effects import effects_and_reasons
 from interp.theories.in_words import UNDECIDED
 from interp.theories.locked_part import begun_before
 from interp.theories.scoreboard import check_levels
-from interp.theories.statistic import EVENT, THRESHOLD
+from interp.theories.statistic import EVENT, THRESHOLD, Absent
 from interp.theories.verdict import Verdict
 
 ANSWERS = 1.0
@@ -114,11 +114,22 @@ def account(tables: Mapping[str, pd.DataFrame], about: Mapping[str, Any]) -> Acc
     arms, levels = (tables.get(name) for name in ("arms", "levels"))
     arms = None if arms is None or not len(arms) else check_arms(arms)
     levels = None if levels is None or not len(levels) else check_levels(levels)
-    known = {(p.theory, p.name) for p in lock.predictions} if lock else set()
+    # What was locked as a number that nothing measured, and is measured now, is judged as what is new.
+    known = (
+        {(p.theory, p.name) for p in lock.predictions if not isinstance(p.statistic, Absent)}
+        if lock
+        else set()
+    )
     rest = [p for theory in ALL for p in theory.predictions if (p.theory, p.name) not in known]
+    new = {(p.theory, p.name): p for p in rest}
     rows = (
         verdicts(lock, arms, levels, observed, also=rest) if lock else verdicts(rest, arms, levels, observed)
     )
+    rows = [
+        row
+        for row in rows
+        if new.get((row.prediction.theory, row.prediction.name), row.prediction) == row.prediction
+    ]
     ended, steps = outcome(observed), steps_of(observed)
     is_dated = can_tell(observed) and _has_key_set(observed)
     found = dated(phases(observed), steps) if is_dated else ended.begun(steps)

@@ -1,12 +1,17 @@
 """What theories say of many runs, on tables in which it is planted, and read off a real sweep."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
-from interp.analyses.of_sweep import sweep_runs
+from interp.analyses import explain
+from interp.analyses.of_sweep import TABLE, sweep_runs
+from interp.commands.cli import app
+from interp.report.account import account
 from interp.sweeps.gathered import gathered
 from interp.sweeps.sweep import sweep
 from interp.tables.early_activity import FIRST, early_activity
@@ -109,3 +114,19 @@ def test_a_sweep_says_which_runs_are_of_the_recipe(tmp_path):
     assert table["norm_at_event"].isna().tolist() == [False, True, False, False]
     # Of sixty steps there is no activity of four hundred.
     assert table["early_activity"].isna().all()
+
+
+def test_what_was_locked_without_a_measure_is_judged_once_there_is_one():
+    """The committed lock of p = 59 was written when nothing measured it; the sweep is in the tables beside it."""
+    tables, _ = explain.found(None, trial=Path("analyses/evidence/p59"))
+    names = ("one_norm_over_seeds", "activity_ranks_runs")
+    rows = {r.prediction.name: r for r in account(tables, {}).rows if r.prediction.name in names}
+    assert {name: (r.verdict, r.status) for name, r in rows.items()} == dict.fromkeys(
+        names, ("contradicted", "exploratory")
+    )
+    assert sum(r.prediction.name in names for r in account(tables, {}).rows) == 2
+    without = {name: table for name, table in tables.items() if name != TABLE}
+    found = {r.prediction.name: r for r in account(without, {}).rows if r.prediction.name in names}
+    assert {r.verdict for r in found.values()} == {"not testable here"} and len(found) == 2
+    result = CliRunner().invoke(app, ["report", "--sweep", "x", "--draw-only"])
+    assert result.exit_code == 1 and "--sweep and --draw-only" in str(result.exception)
