@@ -121,15 +121,9 @@ def account(tables: Mapping[str, pd.DataFrame], about: Mapping[str, Any]) -> Acc
         else set()
     )
     rest = [p for theory in ALL for p in theory.predictions if (p.theory, p.name) not in known]
-    new = {(p.theory, p.name): p for p in rest}
     rows = (
         verdicts(lock, arms, levels, observed, also=rest) if lock else verdicts(rest, arms, levels, observed)
     )
-    rows = [
-        row
-        for row in rows
-        if new.get((row.prediction.theory, row.prediction.name), row.prediction) == row.prediction
-    ]
     ended, steps = outcome(observed), steps_of(observed)
     is_dated = can_tell(observed) and _has_key_set(observed)
     found = dated(phases(observed), steps) if is_dated else ended.begun(steps)
