@@ -22,6 +22,7 @@ from interp.report.sentences import Sentence, answer, happened, number, plain, s
 from interp.report.small_curves import small_curves
 from interp.theories import ALL
 from interp.theories.arms_table import named
+from interp.theories.prediction import OF_SWEEP
 from interp.theories.statistic import THRESHOLD, described
 from interp.theories.verdict import Verdict
 
@@ -267,7 +268,8 @@ def _row(row: Verdict, account: Account) -> str:
 def _no_curves(row: Verdict) -> str:
     if row.prediction.arms:
         return "Its arms were not trained, or left no curves."
-    return "It rests on checkpoints of the run: there are no arms to draw."
+    what = "the runs of sweeps" if row.prediction.command == OF_SWEEP else "checkpoints of the run"
+    return f"It rests on {what}: there are no arms to draw."
 
 
 def _facts(row: Verdict, account: Account) -> str:

@@ -20,12 +20,13 @@ from interp.theories.in_words import (
     CONTRADICTED,
     SUPPORTED,
 )
+from interp.theories.prediction import OF_SWEEP
 from interp.theories.statistic import Absent, LevelRatio, Observed, Region, arms_of
 from interp.theories.verdict import EXPLORATORY, STATUS, Verdict
 
 OBSERVED = "observed"
 DECIDED = (SUPPORTED, CONTRADICTED)
-_ARMS, _CONTROL, _CHECKPOINTS = "arms", "control", "checkpoints"
+_ARMS, _CONTROL, _CHECKPOINTS, _SWEEPS = "arms", "control", "checkpoints", "sweeps"
 # Who speaks, by status and what a row rests on.
 _SPEAKS = {
     ("this run", _ARMS): "On this run, the trained arms",
@@ -36,6 +37,8 @@ _SPEAKS = {
     (EXPLORATORY, _CONTROL): "Controls without a lock, in which nothing was changed,",
     (EXPLORATORY, _CHECKPOINTS): "The checkpoints alone, with nothing locked,",
     (OBSERVED, _CHECKPOINTS): "The checkpoints alone",
+    (EXPLORATORY, _SWEEPS): "Many runs side by side, with nothing locked,",
+    (OBSERVED, _SWEEPS): "Many runs side by side",
 }
 
 
@@ -183,7 +186,7 @@ def _name(row: Verdict) -> tuple[str, str]:
 def _rests_on(row: Verdict) -> str:
     statistic = row.prediction.statistic
     if isinstance(statistic, (Observed, Absent)):
-        return _CHECKPOINTS
+        return _SWEEPS if row.prediction.command == OF_SWEEP else _CHECKPOINTS
     names = arms_of(statistic)
     return _CONTROL if names and all(name.startswith("control") for name in names) else _ARMS
 

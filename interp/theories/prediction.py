@@ -145,6 +145,8 @@ def from_json(value: Mapping[str, Any]) -> Prediction:
         ) from error
 
 
+# By it predictions about many runs are known.
+OF_SWEEP = "interp report RUN --sweep SWEEP"
 PAIRED = (
     "Paired arms from one checkpoint: weights, optimizer state, data and jitter are shared within a pair, and the arms "
     "differ in what their names say."
@@ -197,7 +199,7 @@ def of_sweep(*, theory: str, function: str, needs: str, **facts: Any) -> Predict
         "stress_test": "The same for a sweep of another recipe.",
         "does_not_show": NO_CAUSE,
         "needs": needs,
-        "command": "interp report RUN --sweep SWEEP",
+        "command": OF_SWEEP,
     }
     return Prediction(**(stated | facts))
 

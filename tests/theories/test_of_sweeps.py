@@ -12,6 +12,7 @@ from interp.analyses import explain
 from interp.analyses.of_sweep import TABLE, sweep_runs
 from interp.commands.cli import app
 from interp.report.account import account
+from interp.report.sentences import answer
 from interp.sweeps.gathered import gathered
 from interp.sweeps.sweep import sweep
 from interp.tables.early_activity import FIRST, early_activity
@@ -124,7 +125,9 @@ def test_what_was_locked_without_a_measure_is_judged_once_there_is_one():
     assert {name: (r.verdict, r.status) for name, r in rows.items()} == dict.fromkeys(
         names, ("contradicted", "exploratory")
     )
-    assert sum(r.prediction.name in names for r in account(tables, {}).rows) == 2
+    told = account(tables, {})
+    assert sum(r.prediction.name in names for r in told.rows) == 2
+    assert "Many runs side by side, with nothing locked, contradict" in " ".join(s.text for s in answer(told))
     without = {name: table for name, table in tables.items() if name != TABLE}
     found = {r.prediction.name: r for r in account(without, {}).rows if r.prediction.name in names}
     assert {r.verdict for r in found.values()} == {"not testable here"} and len(found) == 2
