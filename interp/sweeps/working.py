@@ -4,6 +4,7 @@ Everything that it needs to know of the past is in the run directories, so that 
 died is given to another as it is.
 """
 
+import glob
 import json
 import math
 import os
@@ -17,7 +18,7 @@ from typing import Any
 import filelock
 
 from interp.ground import progress_bar
-from interp.ground.whole_files import write_bytes
+from interp.ground.whole_files import is_temporary, remove_leftovers, write_bytes
 from interp.runs.config import Recipe
 from interp.runs.locks import is_in_use, run_lock
 from interp.runs.run import Run, open_run
@@ -254,6 +255,10 @@ def _finished(end: MemberEnd, work: Work) -> MemberEnd:
     try:
         # Another worker may be at it, as one whose sweep was killed: what it thins could no longer be measured here.
         with run_lock(end.path):
+            # Of a worker that was killed while it did this.
+            remove_leftovers(end.path)
+            for probe in work.probes:
+                _remove_unfinished(measured_file(work.folder, probe, end.path.name))
             run = open_run(end.path)
             lacking = [p for p in work.probes if not measured_file(work.folder, p, run.name).exists()]
             if lacking:
@@ -267,6 +272,13 @@ def _finished(end: MemberEnd, work: Work) -> MemberEnd:
     except (ValueError, OSError) as error:
         return MemberEnd(path=end.path, ended="failed", why=str(error))
     return end
+
+
+def _remove_unfinished(file: Path) -> None:
+    """Delete what a killed worker left of this table, which nobody else writes while the run's lock is held."""
+    for left in file.parent.glob(f".{glob.escape(file.name)}.*"):
+        if is_temporary(left):
+            left.unlink(missing_ok=True)
 
 
 def _measured(run: Run, probes: list[str], device: str) -> dict[str, Any]:

@@ -83,8 +83,10 @@ class Member:
 
     def save_state(self, weights: Weights, state: Weights) -> None:
         """Save what resume goes on from."""
-        # The history first: resume drops rows beyond the state, but could not invent missing ones.
-        save_history(self.run, pd.DataFrame(self.history))
+        # The history first: resume drops rows beyond the state, but could not invent missing ones. Without a step there
+        # is none: a table of nothing has no columns either.
+        if self.history:
+            save_history(self.run, pd.DataFrame(self.history))
         save_latest(self.run, self.step, weights, state)
         self._state_saved_at = time.monotonic()
 

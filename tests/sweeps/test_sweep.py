@@ -508,3 +508,40 @@ def test_the_command_line(tmp_path, capsys):
     ):
         with pytest.raises(ValueError, match=why):
             app(["sweep", str(tmp_path / "t"), *wrong], standalone_mode=False)
+
+
+def test_what_a_killed_worker_left_half_written_is_removed_when_the_run_is_finished(tmp_path):
+    from interp.sweeps import working
+    from interp.training.stacked import MemberEnd
+
+    made = sweep(tmp_path / "s", BASE, {"seed": [0, 1]}, probes=("weight_norms",), **HERE)
+    run, table = made.run("seed=0").path, made.path / "measured" / "weight_norms"
+    left = [run / ".run.json.abcd1234.writing", table / ".seed=0.parquet.abcd1234.writing"]
+    # Another run's may be written at this moment.
+    other = table / ".seed=1.parquet.abcd1234.writing"
+    for file in (*left, other):
+        file.write_bytes(b"half")
+    work = working.Work(made.path, "all", ("weight_norms",), "cpu", 1)
+    assert working._finished(MemberEnd(path=run, ended="complete"), work).ended == "complete"
+    assert [file.exists() for file in (*left, other)] == [False, False, True]
+
+
+def test_a_table_of_short_runs_alone_is_the_same_read_back(tmp_path):
+    made = sweep(tmp_path / "s", BASE, {"seed": [0]}, **HERE)
+    assert made.runs["early_activity"].dtype == "float64" and made.runs["early_activity"].isna().all()
+    (tmp_path / "s" / "runs.parquet").unlink()
+    pd.testing.assert_frame_equal(open_sweep(tmp_path / "s").runs, made.runs)
+
+
+def test_a_disk_that_refuses_the_first_checkpoint_leaves_no_empty_history(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(member, "save_checkpoint", refuse)
+    found = sweep(tmp_path / "s", BASE, {"seed": [0, 1]}, **HERE).runs
+    assert (
+        found["status"].tolist() == ["failed", "failed"] and found["why"].str.contains("No space left").all()
+    )
+    monkeypatch.undo()
+    done = sweep(tmp_path / "s", BASE, {"seed": [0, 1]}, **HERE)
+    assert (done.runs["status"] == "complete").all() and len(done.run("seed=0").history()) == 61
