@@ -26,7 +26,7 @@ from interp.runs.table_files import table_bytes
 from interp.runs.tensor_files import RunError
 from interp.sweeps.copies import Copies
 from interp.sweeps.grid import decides
-from interp.sweeps.kept import Keep, thin
+from interp.sweeps.kept import Keep, is_thinned, thin
 from interp.sweeps.plan_file import MEASURED, RUNS
 from interp.sweeps.store import Store
 from interp.sweeps.table import row_of
@@ -35,6 +35,8 @@ from interp.training.stacked import Ended, MemberEnd, train_stack
 from interp.training.train import begin, resume
 
 PROGRESS, STOP = "progress", "stop"
+# For a file that another machine wrote to be seen here.
+SECONDS_TO_SHOW = 10.0
 # On a network file system every look takes its time; on a store it costs money too.
 SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_LOOKS_AT_STORE = 1.0, 5.0
 
@@ -261,6 +263,10 @@ def _finished(end: MemberEnd, work: Work) -> MemberEnd:
                 _remove_unfinished(measured_file(work.folder, probe, end.path.name))
             run = open_run(end.path)
             lacking = [p for p in work.probes if not measured_file(work.folder, p, run.name).exists()]
+            if lacking and is_thinned(
+                run.path.name, work.keep, lambda name: (run.path.parent / name).exists()
+            ):
+                lacking = _not_seen_after_a_while(work, lacking, run.path)
             if lacking:
                 for probe, table in _measured(run, lacking, work.device).items():
                     write_bytes(measured_file(work.folder, probe, run.name), table_bytes(table))
@@ -272,6 +278,23 @@ def _finished(end: MemberEnd, work: Work) -> MemberEnd:
     except (ValueError, OSError) as error:
         return MemberEnd(path=end.path, ended="failed", why=str(error))
     return end
+
+
+def _not_seen_after_a_while(work: Work, probes: list[str], run: Path) -> list[str]:
+    """None: a run that was thinned was measured before, and its tables may be seen late on a network file system.
+
+    Raises:
+        ValueError: if one does not come. What is left of the run cannot be measured in its place.
+    """
+    begun = time.monotonic()
+    while lacking := [p for p in probes if not measured_file(work.folder, p, run.name).exists()]:
+        if time.monotonic() - begun > SECONDS_TO_SHOW:
+            raise ValueError(
+                f"{measured_file(work.folder, lacking[0], run.name)} is gone, and the checkpoints that it was measured "
+                f"at were deleted. Restore it, or delete {run} to train it anew."
+            )
+        time.sleep(0.1)
+    return []
 
 
 def _remove_unfinished(file: Path) -> None:

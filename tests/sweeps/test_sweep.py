@@ -545,3 +545,26 @@ def test_a_disk_that_refuses_the_first_checkpoint_leaves_no_empty_history(tmp_pa
     monkeypatch.undo()
     done = sweep(tmp_path / "s", BASE, {"seed": [0, 1]}, **HERE)
     assert (done.runs["status"] == "complete").all() and len(done.run("seed=0").history()) == 61
+
+
+def test_a_table_of_a_thinned_run_that_is_gone_is_not_made_from_what_is_left(tmp_path, monkeypatch):
+    from interp.sweeps import working
+
+    monkeypatch.setattr(working, "SECONDS_TO_SHOW", 0.2)
+    again = {"probes": ("weight_norms",), "keep": "tables", **HERE}
+    made = sweep(tmp_path / "s", BASE, {"seed": [0]}, **again)
+    file = working.measured_file(made.path, "weight_norms", "seed=0")
+    whole = file.read_bytes()
+    file.unlink()
+    found = sweep(tmp_path / "s", BASE, {"seed": [0]}, **again).runs
+    assert found["status"].tolist() == ["failed"]
+    assert (
+        "is gone, and the checkpoints that it was measured at were deleted. Restore it, or" in found["why"][0]
+    )
+    # Seen late, it is taken as it is.
+    monkeypatch.setattr(working, "SECONDS_TO_SHOW", 20.0)
+    timer = threading.Timer(0.3, file.write_bytes, [whole])
+    timer.start()
+    assert sweep(tmp_path / "s", BASE, {"seed": [0]}, **again).runs["status"].tolist() == ["complete"]
+    timer.join()
+    assert file.read_bytes() == whole
