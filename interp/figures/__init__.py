@@ -49,7 +49,6 @@ from interp.figures.norms import (
 from interp.figures.overlays import overlaid_curves
 from interp.figures.phase_diagrams import (
     critical_brackets,
-    delay_legend_handles,
     delay_points,
     exponent_intervals,
     phase_cells,

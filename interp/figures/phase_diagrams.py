@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
@@ -228,19 +227,3 @@ def critical_brackets(critical: "pd.DataFrame", ax: Axes) -> Axes:
     ax.set_xlim(left - 1.3 * pad, right + 1.3 * pad)
     ax.set_xlabel(f"critical {field_name(rows['field'].iloc[0])} (half generalise)")
     return ax
-
-
-def delay_legend_handles(settings: Sequence[str]) -> list[Line2D]:
-    """The marks of `delay_points`."""
-    return [
-        Line2D(
-            [],
-            [],
-            color=style.PALETTE[i % len(style.PALETTE)],
-            marker=MARKS[i % len(MARKS)],
-            ms=3.5,
-            lw=0.8,
-            label=s,
-        )
-        for i, s in enumerate(settings)
-    ]
