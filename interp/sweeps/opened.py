@@ -12,11 +12,11 @@ from interp.ground.whole_files import write_bytes, write_json
 from interp.runs.locks import folder_lock
 from interp.runs.run import Run, open_run
 from interp.runs.table_files import read_table
+from interp.sweeps.measured_files import measured_file
 from interp.sweeps.plan_file import FILE, MEASURED, RUNS, read_plan
 from interp.sweeps.store import Store, store_at
 from interp.sweeps.table import FILE as TABLE
 from interp.sweeps.table import read_runs, rows_of, runs_table
-from interp.sweeps.working import measured_file
 
 
 class NotMeasured(ValueError):

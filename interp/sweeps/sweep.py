@@ -25,6 +25,7 @@ from interp.runs.schedule import Schedule
 from interp.runs.tensor_files import RunError
 from interp.sweeps.grid import MANY, Over, Planned, n_runs, planned_runs
 from interp.sweeps.kept import Keep, check_keep, is_thinned
+from interp.sweeps.measured_files import measured_name
 from interp.sweeps.opened import Sweep, open_sweep
 from interp.sweeps.places import Place, place_of
 from interp.sweeps.plan_file import FILE, RUNS, read_plan, under_known_names, write_plan
@@ -32,7 +33,7 @@ from interp.sweeps.table import FILE as TABLE
 from interp.sweeps.table import read_runs, rows_of, runs_table, write_runs
 from interp.sweeps.units import Unit, units
 from interp.sweeps.workers import Where, locally
-from interp.sweeps.working import PROGRESS, Work, measured_name
+from interp.sweeps.working import PROGRESS, Work
 from interp.training.sizes import check_sizes, saved_bytes, weights_bytes
 
 SECONDS_BETWEEN_TABLES = 60.0

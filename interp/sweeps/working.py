@@ -4,7 +4,6 @@ Everything that it needs to know of the past is in the run directories, so that 
 died is given to another as it is.
 """
 
-import glob
 import json
 import math
 import os
@@ -18,7 +17,7 @@ from typing import Any
 import filelock
 
 from interp.ground import progress_bar
-from interp.ground.whole_files import is_temporary, remove_leftovers, write_bytes
+from interp.ground.whole_files import remove_leftovers, write_bytes
 from interp.runs.config import Recipe
 from interp.runs.locks import is_in_use, run_lock
 from interp.runs.run import Run, open_run
@@ -26,8 +25,9 @@ from interp.runs.table_files import table_bytes
 from interp.runs.tensor_files import RunError
 from interp.sweeps.copies import Copies
 from interp.sweeps.grid import decides
-from interp.sweeps.kept import Keep, is_thinned, thin
-from interp.sweeps.plan_file import MEASURED, RUNS
+from interp.sweeps.kept import Keep, thin
+from interp.sweeps.measured_files import measured_file, not_seen_after_a_while, remove_unfinished
+from interp.sweeps.plan_file import RUNS
 from interp.sweeps.store import Store
 from interp.sweeps.table import row_of
 from interp.sweeps.units import Unit
@@ -35,8 +35,6 @@ from interp.training.stacked import Ended, MemberEnd, train_stack
 from interp.training.train import begin, resume
 
 PROGRESS, STOP = "progress", "stop"
-# For a file that another machine wrote to be seen here.
-SECONDS_TO_SHOW = 10.0
 # On a network file system every look takes its time; on a store it costs money too.
 SECONDS_BETWEEN_LOOKS, SECONDS_BETWEEN_LOOKS_AT_STORE = 1.0, 5.0
 
@@ -260,13 +258,11 @@ def _finished(end: MemberEnd, work: Work) -> MemberEnd:
             # Of a worker that was killed while it did this.
             remove_leftovers(end.path)
             for probe in work.probes:
-                _remove_unfinished(measured_file(work.folder, probe, end.path.name))
+                remove_unfinished(measured_file(work.folder, probe, end.path.name))
             run = open_run(end.path)
             lacking = [p for p in work.probes if not measured_file(work.folder, p, run.name).exists()]
-            if lacking and is_thinned(
-                run.path.name, work.keep, lambda name: (run.path.parent / name).exists()
-            ):
-                lacking = _not_seen_after_a_while(work, lacking, run.path)
+            if lacking and work.keep != "all" and not (end.path / "latest.safetensors").exists():
+                lacking = not_seen_after_a_while(work.folder, lacking, run.path)
             if lacking:
                 for probe, table in _measured(run, lacking, work.device).items():
                     write_bytes(measured_file(work.folder, probe, run.name), table_bytes(table))
@@ -278,30 +274,6 @@ def _finished(end: MemberEnd, work: Work) -> MemberEnd:
     except (ValueError, OSError) as error:
         return MemberEnd(path=end.path, ended="failed", why=str(error))
     return end
-
-
-def _not_seen_after_a_while(work: Work, probes: list[str], run: Path) -> list[str]:
-    """None: a run that was thinned was measured before, and its tables may be seen late on a network file system.
-
-    Raises:
-        ValueError: if one does not come. What is left of the run cannot be measured in its place.
-    """
-    begun = time.monotonic()
-    while lacking := [p for p in probes if not measured_file(work.folder, p, run.name).exists()]:
-        if time.monotonic() - begun > SECONDS_TO_SHOW:
-            raise ValueError(
-                f"{measured_file(work.folder, lacking[0], run.name)} is gone, and the checkpoints that it was measured "
-                f"at were deleted. Restore it, or delete {run} to train it anew."
-            )
-        time.sleep(0.1)
-    return []
-
-
-def _remove_unfinished(file: Path) -> None:
-    """Delete what a killed worker left of this table, which nobody else writes while the run's lock is held."""
-    for left in file.parent.glob(f".{glob.escape(file.name)}.*"):
-        if is_temporary(left):
-            left.unlink(missing_ok=True)
 
 
 def _measured(run: Run, probes: list[str], device: str) -> dict[str, Any]:
@@ -318,16 +290,6 @@ def _measured(run: Run, probes: list[str], device: str) -> dict[str, Any]:
         if len(first["logit_spectrum"]):
             by_name["progress_measures"] = partial(progress_measures, frequencies=run_key_frequencies(first))
     return measure(run, by_name, device=device, progress=False)
-
-
-def measured_file(folder: Path, probe: str, run: str) -> Path:
-    """Where a sweep keeps what a probe measured of a run, which may have lost its checkpoints since."""
-    return folder / measured_name(probe, run)
-
-
-def measured_name(probe: str, run: str) -> str:
-    """Its path in the sweep."""
-    return f"{MEASURED}/{probe}/{run}.parquet"
 
 
 @contextmanager

@@ -310,7 +310,7 @@ def test_runs_that_another_trainer_has_are_waited_for(tmp_path, monkeypatch):
 
 def test_a_run_that_another_worker_measures_and_thins_is_left_to_it(tmp_path, monkeypatch):
     from interp.runs.locks import run_lock
-    from interp.sweeps import working
+    from interp.sweeps import plan_file, working
     from interp.sweeps.units import Unit
     from interp.training.stacked import MemberEnd
 
@@ -323,7 +323,7 @@ def test_a_run_that_another_worker_measures_and_thins_is_left_to_it(tmp_path, mo
     monkeypatch.setattr(working, "_trained", lambda paths, *_: [MemberEnd(path=path, ended="complete")])
     with run_lock(path):
         assert [one.ended for one in working.worked(unit, work)] == ["busy"]
-    assert open_run(path).steps == steps and not (tmp_path / working.MEASURED).exists()
+    assert open_run(path).steps == steps and not (tmp_path / plan_file.MEASURED).exists()
     assert [one.ended for one in working.worked(unit, work)] == ["complete"]
     measured = pd.read_parquet(working.measured_file(tmp_path, "weight_norms", "seed=0"))
     assert sorted(set(measured["step"])) == steps and open_run(path).steps == steps[-1:]
@@ -548,12 +548,12 @@ def test_a_disk_that_refuses_the_first_checkpoint_leaves_no_empty_history(tmp_pa
 
 
 def test_a_table_of_a_thinned_run_that_is_gone_is_not_made_from_what_is_left(tmp_path, monkeypatch):
-    from interp.sweeps import working
+    from interp.sweeps import measured_files
 
-    monkeypatch.setattr(working, "SECONDS_TO_SHOW", 0.2)
+    monkeypatch.setattr(measured_files, "SECONDS_TO_SHOW", 0.2)
     again = {"probes": ("weight_norms",), "keep": "tables", **HERE}
     made = sweep(tmp_path / "s", BASE, {"seed": [0]}, **again)
-    file = working.measured_file(made.path, "weight_norms", "seed=0")
+    file = measured_files.measured_file(made.path, "weight_norms", "seed=0")
     whole = file.read_bytes()
     file.unlink()
     found = sweep(tmp_path / "s", BASE, {"seed": [0]}, **again).runs
@@ -562,7 +562,7 @@ def test_a_table_of_a_thinned_run_that_is_gone_is_not_made_from_what_is_left(tmp
         "is gone, and the checkpoints that it was measured at were deleted. Restore it, or" in found["why"][0]
     )
     # Seen late, it is taken as it is.
-    monkeypatch.setattr(working, "SECONDS_TO_SHOW", 20.0)
+    monkeypatch.setattr(measured_files, "SECONDS_TO_SHOW", 20.0)
     timer = threading.Timer(0.3, file.write_bytes, [whole])
     timer.start()
     assert sweep(tmp_path / "s", BASE, {"seed": [0]}, **again).runs["status"].tolist() == ["complete"]
