@@ -7,23 +7,17 @@ Says how it differs from interp/theories/forecaster.json, or writes it there.
 
 import argparse
 import json
-from pathlib import Path
 
-from interp.analyses.many_runs import BOUNDARY, table_of
-from interp.sweeps.gathered import gathered
-from interp.theories.forecast import curves_of
-from interp.theories.forecaster import BUNDLED, Forecaster, forecaster, read_forecaster
+from interp.analyses.forecast import learned_from
+from interp.analyses.many_runs import BOUNDARY
+from interp.theories.forecaster import BUNDLED, Forecaster, read_forecaster
 
 SWEEPS = (BOUNDARY, BOUNDARY.with_name("p59-seeds"))
 
 
 def learned() -> Forecaster:
     """From the published sweeps."""
-    found = gathered(SWEEPS[0], SWEEPS[1:])
-    about = {"sweeps": [Path(path).name for path in SWEEPS]}
-    return forecaster(
-        found.runs, curves_of(found.histories(), table_of(found, "fourier_sparsity")), found.fields, about
-    )
+    return learned_from(SWEEPS, [path.name for path in SWEEPS])
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from benchmarks.fault_parts.sweeps import (
     swept,
 )
 from benchmarks.fault_parts.trials import Trial
-from benchmarks.fault_parts.workers import check_ended_well, kill_one, wait_for
+from benchmarks.fault_parts.workers import check_ended_well, ends_well_with_some_killed, wait_for
 
 N_EACH = {"task": 60, "worker": 60, "scheduler": 20}
 # What the command lines of those have that train.
@@ -52,13 +52,7 @@ def trials(material: Material) -> Iterator[Trial]:
 def _task(material: Material, keep: str, seconds: float, folder: Path, draw: random.Random) -> None:
     place = folder / "sweep"
     process = Process(_on_slurm(place, keep))
-    for _ in range(draw.choice((1, 2))):
-        wait_for(place, process, TASK, seconds, draw)
-        reported = reported_in(place)
-        kill_one(TASK, draw)
-    check_ended_well(process)
-    check_still_there(material, place, reported)
-    check_swept(material, keep, place)
+    ends_well_with_some_killed(material, keep, seconds, place, draw, process, TASK)
 
 
 def _on_slurm(place: Path, keep: str) -> Callable[[], int]:
@@ -120,14 +114,11 @@ def _worker(material: Material, keep: str, seconds: float, folder: Path, draw: r
     place = folder / "sweep"
     address, _ = _started(folder, "scheduler")
     process = Process(_on_dask(place, keep, address))
-    for n in range(draw.choice((1, 2))):
-        _wait_until(lambda n=n: _n_registered(folder / "worker.log") >= 2 + n, "a worker did not start again")
-        wait_for(place, process, DASK, seconds, draw)
-        reported = reported_in(place)
-        kill_one(DASK, draw)
-    check_ended_well(process)
-    check_still_there(material, place, reported)
-    check_swept(material, keep, place)
+
+    def is_back(n: int) -> None:
+        _wait_until(lambda: _n_registered(folder / "worker.log") >= 2 + n, "a worker did not start again")
+
+    ends_well_with_some_killed(material, keep, seconds, place, draw, process, DASK, is_back)
 
 
 def _on_dask(place: Path, keep: str, address: str) -> Callable[[], int]:

@@ -5,7 +5,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -79,29 +79,57 @@ def check_ended_well(process: Process) -> None:
         raise Failed(f"the sweep ended with {ended.code}: {last_line(ended)} {ended.out[-300:]}")
 
 
-def _workers(material: Material, keep: str, seconds: float, folder: Path, draw: random.Random) -> None:
-    place = folder / "sweep"
-    process = Process(swept(line(place, keep, 2)))
-    for _ in range(draw.choice((1, 2))):
-        wait_for(place, process, LOKY, seconds, draw)
+def ends_well_with_some_killed(
+    material: Material,
+    keep: str,
+    seconds: float,
+    place: Path,
+    draw: random.Random,
+    process: Process,
+    kind: str,
+    before: Callable[[int], None] = lambda n: None,
+) -> None:
+    """One or two processes of a kind are killed while a sweep goes on; it ends by itself as if nothing had been.
+
+    Args:
+        before: what has to come before the n-th kill.
+    """
+    for n in range(draw.choice((1, 2))):
+        before(n)
+        wait_for(place, process, kind, seconds, draw)
         reported = reported_in(place)
-        kill_one(LOKY, draw)
+        kill_one(kind, draw)
     check_ended_well(process)
     check_still_there(material, place, reported)
     check_swept(material, keep, place)
 
 
-def _all(material: Material, keep: str, seconds: float, folder: Path, draw: random.Random) -> None:
-    place = folder / "sweep"
-    for _ in range(3):
+def _goes_on_when_killed(
+    n: int, material: Material, keep: str, seconds: float, place: Path, draw: random.Random, kill: Callable
+) -> None:
+    """The command is killed so many times, and given again each time."""
+    for _ in range(n):
         process = Process(swept(line(place, keep, 2)))
         wait_for(place, process, LOKY, seconds, draw)
         reported = reported_in(place)
-        process.kill()
-        end_all()
+        kill(process)
         check_still_there(material, place, reported)
     go_on(place, keep, 2, SECONDS)
     check_swept(material, keep, place)
+
+
+def _workers(material: Material, keep: str, seconds: float, folder: Path, draw: random.Random) -> None:
+    place = folder / "sweep"
+    process = Process(swept(line(place, keep, 2)))
+    ends_well_with_some_killed(material, keep, seconds, place, draw, process, LOKY)
+
+
+def _all(material: Material, keep: str, seconds: float, folder: Path, draw: random.Random) -> None:
+    def kill(process: Process) -> None:
+        process.kill()
+        end_all()
+
+    _goes_on_when_killed(3, material, keep, seconds, folder / "sweep", draw, kill)
 
 
 def end_all() -> None:
@@ -117,15 +145,7 @@ def end_all() -> None:
 
 def _command(material: Material, keep: str, seconds: float, folder: Path, draw: random.Random) -> None:
     """Its workers end what they are at, while the same command begins anew."""
-    place = folder / "sweep"
-    for _ in range(2):
-        process = Process(swept(line(place, keep, 2)))
-        wait_for(place, process, LOKY, seconds, draw)
-        reported = reported_in(place)
-        process.kill()
-        check_still_there(material, place, reported)
-    go_on(place, keep, 2, SECONDS)
-    check_swept(material, keep, place)
+    _goes_on_when_killed(2, material, keep, seconds, folder / "sweep", draw, Process.kill)
 
 
 def _stopped(material: Material, keep: str, seconds: float, folder: Path, draw: random.Random) -> None:

@@ -10,6 +10,8 @@ against the mean for each value left out, -1 or less at the left edge. The forec
 References: Dunn, Wasserman and Ramdas 2022 (intervals by groups); Kaplan and Meier 1958 ("will it").
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -24,6 +26,7 @@ from interp.tables.folder import Tables
 from interp.tables.wording import field_name
 from interp.theories.backtest import backtest, scores, will_it
 from interp.theories.forecast import MULTIPLES, TEST_LOSS, curves_of, levels, looks
+from interp.theories.forecaster import Forecaster, forecaster
 
 subject = SWEEP
 
@@ -62,6 +65,27 @@ def compute(gathered, device: str) -> Tables:
         "will_it": pd.concat(chances, ignore_index=True),
         "levels": pd.DataFrame({"measure": list(at), "level": list(at.values())}),
     }
+
+
+def learned_from(paths: Sequence[str | Path], said: Sequence[str]) -> Forecaster:
+    """What sweeps teach about when runs generalise.
+
+    Args:
+        paths: as `interp.sweeps.gathered.gathered` takes them.
+        said: what they are called where forecasts say what they rest on.
+
+    Raises:
+        ValueError: if none of their runs has a history, or none says when runs generalise.
+    """
+    from interp.sweeps.gathered import gathered
+
+    found = gathered(paths[0], paths[1:])
+    if "memorization_step" not in found.runs:
+        raise ValueError(
+            f"A forecast is learned from runs with a history of evaluations, and {found.name} has none."
+        )
+    curves = curves_of(found.histories(), table_of(found, "fourier_sparsity"))
+    return forecaster(found.runs, curves, found.fields, {"sweeps": list(said)})
 
 
 def _told_apart(runs: pd.DataFrame, fields: list[str]) -> list[str]:

@@ -46,7 +46,7 @@ class Subject:
 
     noun: str
     bundled: Path
-    opened: Callable[[Path | str, Sequence[str]], tuple[Any, dict[str, Any]]]
+    opened: Callable[[str, Sequence[str]], tuple[Any, dict[str, Any]]]
 
 
 Pages = Callable[[Tables, Mapping[str, Any]], tuple[Iterable[tuple[str, bytes]], dict[str, Any]]]
@@ -156,8 +156,8 @@ def answer(
         if analysis.subject is None:
             tables, about = _compute(path, analysis, device, program, stated)
         else:
-            place = run if run and "://" in run else path
-            tables, about = _compute_of_many(place, others, analysis, analysis.subject, device, program)
+            first = _first_place(run, path)
+            tables, about = _compute_of_many(first, others, analysis, analysis.subject, device, program)
             about["path"] = _place(run, path, others)
         write_tables(out, tables, about)
     try:
@@ -273,14 +273,20 @@ def _compute(
     return tables, about
 
 
+def _first_place(run: str | None, path: Path) -> str:
+    """What is named first: a URL as it is."""
+    return run if run and "://" in run else str(path)
+
+
 def _place(run: str | None, path: Path, others: Sequence[str]) -> str:
     """What is asked about, as it is recorded."""
-    first = run if run and "://" in run else str(path)
-    return " + ".join([first, *(one if "://" in one else os.path.abspath(one) for one in others)])
+    return " + ".join(
+        [_first_place(run, path), *(one if "://" in one else os.path.abspath(one) for one in others)]
+    )
 
 
 def _compute_of_many(
-    path: Path | str, others: Sequence[str], analysis: Analysis, subject: Subject, device: str, program: str
+    path: str, others: Sequence[str], analysis: Analysis, subject: Subject, device: str, program: str
 ) -> tuple[Tables, dict[str, Any]]:
     what, about = subject.opened(path, others)
     tables = analysis.compute(what, device)

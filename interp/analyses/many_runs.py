@@ -9,7 +9,7 @@ from interp.analyses.frame import Subject
 BOUNDARY = Path(__file__).parents[2] / "analyses" / "evidence" / "boundary"
 
 
-def opened(path: Path | str, others: Sequence[str]) -> tuple[Any, dict[str, Any]]:
+def opened(path: str, others: Sequence[str]) -> tuple[Any, dict[str, Any]]:
     """The runs, and what they are.
 
     Raises:

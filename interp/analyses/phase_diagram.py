@@ -29,7 +29,7 @@ from interp.figures import (
 from interp.figures.phase_diagrams import shades
 from interp.tables import shares
 from interp.tables.folder import Tables
-from interp.tables.power_laws import power_laws
+from interp.tables.power_laws import delay_bounds, power_laws
 from interp.tables.wording import PHASES, field_name, setting_text
 
 subject = SWEEP
@@ -62,15 +62,15 @@ def compute(gathered, device: str) -> Tables:
 
 def _fields(cells: pd.DataFrame) -> list[str]:
     """The swept fields, the one with the most values first."""
-    names = list(cells.columns[: cells.columns.get_loc("n")])
-    return sorted(names, key=lambda name: -cells[name].nunique())
+    return sorted(_column_order(cells), key=lambda name: -cells[name].nunique())
 
 
 def draw(tables: Tables) -> Figure:
     cells = tables["cells"]
     fields = _fields(cells)
     x, y = (*fields, None, None)[:2]
-    panels = list(shares.groups(cells, fields[2:]))[:MOST_PANELS]
+    settings = list(shares.groups(cells, fields[2:]))
+    panels = settings[:MOST_PANELS]
     main = list(_most_telling(cells[cells["n"] > 0], fields))[:MOST_CURVES]
     laws, critical = tables["power_laws"], tables["critical"]
     delayed = [name for name in fields if (laws["field"] == name).any()][:4]
@@ -88,7 +88,7 @@ def draw(tables: Tables) -> Figure:
         _delay_bands(bands.pop(0), bands.pop(0), tables, delayed, fields)
     if len(brackets):
         critical_brackets(brackets, bands.pop(0).subplots())
-    left_out = len(list(shares.groups(cells, fields[2:]))) - len(panels)
+    left_out = len(settings) - len(panels)
     style.label_panels([band.axes[0] for band in lettered])
     style.note_below(figure, [f"{left_out} more settings are in cells.csv."] if left_out > 0 else [])
     return figure
@@ -145,10 +145,10 @@ def _handles(axes: Any) -> tuple[list[Any], list[str]]:
 
 
 def _delay_bands(band: Any, below: Any, tables: Tables, delayed: list[str], fields: Sequence[str]) -> None:
-    laws, runs = tables["power_laws"], tables["runs"]
+    laws = tables["power_laws"]
     axes = band.subplots(1, len(delayed), squeeze=False, sharey=True)[0]
     axes_below = below.subplots(1, len(delayed), squeeze=False)[0]
-    known = runs[runs["memorization_step"].notna() & runs["delay_low"].notna()]
+    known = delay_bounds(tables["runs"])
     for ax, ax_below, field in zip(axes, axes_below, delayed, strict=True):
         rest = [name for name in fields if name != field]
         order = [name for name in _column_order(tables["cells"]) if name in rest]

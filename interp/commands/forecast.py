@@ -48,7 +48,12 @@ def forecast(
     from interp.runs.run import open_run
     from interp.theories.forecaster import read_forecaster
 
-    learned = read_forecaster() if not learn else _learned_from(learn)
+    if learn:
+        from interp.analyses.forecast import learned_from
+
+        learned = learned_from(learn, learn)
+    else:
+        learned = read_forecaster()
     told = _forecast(open_run(run), learned, at, by)
     if as_json:
         import json
@@ -59,19 +64,6 @@ def forecast(
         return
     for line in _lines(told):
         say(line)
-
-
-def _learned_from(paths: list[str]) -> "Forecaster":
-    from interp.analyses.many_runs import table_of
-    from interp.sweeps.gathered import gathered
-    from interp.theories.forecast import curves_of
-    from interp.theories.forecaster import forecaster
-
-    found = gathered(paths[0], paths[1:])
-    if "memorization_step" not in found.runs:
-        raise ValueError(f"--learn {paths[0]}: no run there has a history of evaluations to learn from.")
-    curves = curves_of(found.histories(), table_of(found, "fourier_sparsity"))
-    return forecaster(found.runs, curves, found.fields, {"sweeps": paths})
 
 
 def _forecast(run: "Run", learned: "Forecaster", at: int | None, by: int | None) -> dict[str, Any]:

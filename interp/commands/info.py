@@ -35,7 +35,8 @@ def info(
 
     interp info downloads/some_series
     """
-    from interp.commands.run_list import listed, print_runs, runs_below
+    from interp.commands.run_list import listed, print_runs
+    from interp.runs.folders import runs_below
     from interp.sources.opening import open_stated
 
     if below := runs_below(run):

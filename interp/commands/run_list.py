@@ -12,13 +12,6 @@ WIDTH = 80
 COLUMNS = ("run", "task", "steps", "memorized", "grokked", "status")
 
 
-def runs_below(folder: Path) -> list[Path]:
-    """Runs one or two folders below, as a sweep has them; none of a run itself, or of a file."""
-    if not folder.is_dir() or (folder / "run.json").exists():
-        return []
-    return sorted(file.parent for pattern in ("*/run.json", "*/*/run.json") for file in folder.glob(pattern))
-
-
 def listed(folder: Path, runs: Iterable[Path]) -> list[dict[str, Any]]:
     """What is known of each run: of one that cannot be read, the error."""
     return [_about(path, path.relative_to(folder).as_posix()) for path in runs]

@@ -13,6 +13,7 @@ from types import MappingProxyType
 import pandas as pd
 
 from interp.ground.whole_files import write_bytes
+from interp.runs.folders import runs_below
 from interp.runs.run import Run, open_run
 from interp.runs.table_files import read_table, table_bytes
 from interp.sweeps.opened import NotMeasured, Sweep, open_sweep
@@ -162,8 +163,7 @@ def _of_runs(folder: Path) -> Gathered:
     if (folder / "run.json").exists():
         paths = {folder.name: folder}
     else:
-        found = (file.parent for pattern in ("*/run.json", "*/*/run.json") for file in folder.glob(pattern))
-        paths = {path.relative_to(folder).as_posix(): path for path in sorted(found)}
+        paths = {path.relative_to(folder).as_posix(): path for path in runs_below(folder)}
     if not paths:
         raise ValueError(
             f"{folder} holds no runs to compare: neither a sweep ({FILE}), nor its tables ({HISTORIES}), nor runs "

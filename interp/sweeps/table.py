@@ -18,6 +18,7 @@ FILE = "runs.parquet"
 
 EVENTS = ("memorization", "grokking")
 END = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+NUMBERS = (*END, "largest_test_loss", "early_activity")
 
 
 def row_of(run: Run, why: str = "", status: str | None = None) -> dict[str, Any]:
@@ -76,9 +77,9 @@ def flat_config(config: RunConfig) -> dict[str, Any]:
 def runs_table(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """The rows as a table; steps are whole numbers that may be missing."""
     table = pd.DataFrame(list(rows))
-    if "early_activity" in table:
-        # Of short runs alone it would be a column of nothing, which comes back as numbers.
-        table["early_activity"] = table["early_activity"].astype("float64")
+    # Where none is known it would be a column of nothing, which comes back as numbers.
+    for name in [name for name in table if name in NUMBERS]:
+        table[name] = table[name].astype("float64")
     steps = [name for name in table if name in ("step", "delay", "delay_low", "delay_high", "grokking_lost")]
     steps += [f"{event}_{end}" for event in EVENTS for end in ("before", "step") if f"{event}_{end}" in table]
     for name in steps:

@@ -152,32 +152,15 @@ def train_arm(
     jitter: int | None,
     threads: int | None,
     recipe: Recipe | None,
+    only_begins: bool = False,
 ) -> None:
-    """Train one arm of one pair to its end, which is no later than that of the paths that it follows."""
-    branch(run, path, **_asked(entry, pair, follows, jitter, recipe), threads=threads)
+    """Train one arm of one pair to its end, which is no later than that of the paths that it follows.
 
-
-def begin_arm(
-    *,
-    path: Path,
-    run: Run,
-    entry: Entry,
-    pair: str,
-    follows: dict[str, Path],
-    jitter: int | None,
-    threads: int | None,
-    recipe: Recipe | None,
-) -> None:
-    """Make the directory of the arm that `train_arm` would train; the threads are those of the stack."""
-    begin_branch(run, path, **_asked(entry, pair, follows, jitter, recipe))
-
-
-def _asked(
-    entry: Entry, pair: str, follows: Mapping[str, Path], jitter: int | None, recipe: Recipe | None
-) -> dict[str, Any]:
-    """What a branch is asked for."""
+    Args:
+        only_begins: make its directory and train nothing; the threads are those of the stack then.
+    """
     followed = _opened(follows)
-    return {
+    asked: dict[str, Any] = {
         "at": entry.at,
         "budget": _allowed(entry.budget, followed),
         "arm": entry.arm,
@@ -189,6 +172,10 @@ def _asked(
         # Of an arm that goes on to the end, for what is read off its weights along the way.
         "save": [f"every:{max(entry.budget // CHECKPOINTS, 1)}"] if entry.until is None else (),
     }
+    if only_begins:
+        begin_branch(run, path, **asked)
+    else:
+        branch(run, path, **asked, threads=threads)
 
 
 def continue_arm(path: Path, budget: int, follows: Mapping[str, Path]) -> None:
@@ -256,7 +243,7 @@ def job_of(
         goes_on=partial(continue_arm, budget=budget, follows=follows),
         after=tuple(follows.values()),
         is_done=partial(has_had, budget=budget, follows=follows),
-        begins=begin_arm,
+        begins=partial(train_arm, only_begins=True),
     )
 
 
