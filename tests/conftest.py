@@ -2,19 +2,25 @@
 
 import os
 import shutil
+import sys
 from contextlib import contextmanager
 
 import jaxtyping
 import pytest
 from hypothesis import settings
 
+from tests import checked
+
 # Before torch is loaded, and inherited by the subprocesses of tests: with several workers on two cores more threads
 # only wait for each other, and golden numbers hold for one thread.
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 os.environ.setdefault("MPLBACKEND", "agg")
+# Hundreds of subprocesses import the package: without bytecode each would compile all of it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Every annotation in the package is executed in tests; users do not pay for it. Before any import of the package.
-jaxtyping.install_import_hook("interp", "beartype.beartype")
+checked.install()
 
 # The same examples on every machine: a red test must be red for everyone.
 settings.register_profile("grokscope", deadline=None, derandomize=True, database=None)

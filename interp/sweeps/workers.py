@@ -156,7 +156,8 @@ def _at_once(units: list[Unit], work: Work, n_processes: int) -> Iterator[tuple[
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     pool = Parallel(
-        n_jobs=min(n_processes, len(units)),
+        # With one, joblib would work in this process, whose signals are not the workers'.
+        n_jobs=max(min(n_processes, len(units)), 2),
         return_as="generator_unordered",
         batch_size=1,
         pre_dispatch="n_jobs",

@@ -20,6 +20,9 @@ from tests.report.trials import RUN, make_trial
 from tests.theories import worlds
 from tests.tiny import tiny_config
 
+# What these tests share takes long to make.
+pytestmark = pytest.mark.xdist_group("explain")
+
 RECORD = {
     "theory", "prediction", "verdict", "statistic", "value", "low", "high", "rival", "arms", "primary", "why", "status",
     "does_not_show", "would_change", "other_events",
@@ -49,6 +52,10 @@ def report(*arguments):
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.output
+
+
+def no_pages(tables, about):
+    return [(".html", b"drawn elsewhere")], {}
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +118,8 @@ def test_tables_kept_in_the_folder_are_drawn_without_the_trial(drawn, run, tmp_p
     assert (out / "explain.html").read_bytes() == (drawn / "explain.html").read_bytes()
 
 
-def test_what_the_trial_lacks_of_the_run_is_measured(run, trial, tmp_path):
+def test_what_the_trial_lacks_of_the_run_is_measured(run, trial, tmp_path, monkeypatch):
+    monkeypatch.setattr(explain, "pages", no_pages)
     folder = tmp_path / "trial"
     shutil.copytree(trial, folder)
     _set_config(folder, run)
@@ -131,7 +139,7 @@ def test_what_was_measured_stays_with_the_trial_until_the_run_goes_on(run, trial
     shutil.rmtree(folder / "observed")
     _set_config(folder, run)
     monkeypatch.setattr(explain, "probes_needed", lambda: ["losses", "weight_norms"])
-    monkeypatch.setattr(explain, "pages", lambda tables, about: ([(".html", b"drawn elsewhere")], {}))
+    monkeypatch.setattr(explain, "pages", no_pages)
     report(run.path, "--trial", folder, "--out", out, "--device", "cpu")
     kept, about = read_tables(folder / "observed")
     assert (about["run"], about["step"]) == ("made", run.steps[-1])
@@ -270,8 +278,7 @@ def test_a_folder_alone_is_redrawn_whatever_run_it_is_of(drawn, trial, tmp_path,
     shutil.copytree(trial, tmp_path / "evidence" / "mainline")
     out = tmp_path / "kept"
     shutil.copytree(drawn, out)
-    analysis = Analysis(
-        "explain", explain.compute, explain.draw, explain.summarize, explain.pages, explain.found
-    )
+    # What is drawn of these tables, others have looked at.
+    analysis = Analysis("explain", explain.compute, explain.draw, explain.summarize, no_pages, explain.found)
     answer(analysis, None, out, draw_only=True, device="cpu", program="interp report", stated={})
     assert json.loads((out / "summary.json").read_text())["run"] == RUN

@@ -21,9 +21,9 @@ FAULTS = ROOT / "benchmarks" / "faults.py"
 @pytest.mark.parametrize(
     "parts",
     [
-        # Kills of trainers at random moments take longest, sweeps with workers too, and other tests kill their own.
-        "operations,files,hostile,json,arguments,races,stacks",
-        pytest.param("kills,sweeps,workers,cluster", marks=pytest.mark.slow),
+        # Of the others some take long, and all have tests of their own.
+        "operations,files,json,arguments,stacks",
+        pytest.param("kills,hostile,races,sweeps,workers,cluster", marks=pytest.mark.slow),
     ],
 )
 def test_a_sample_of_all_faults_ends_as_promised(tmp_path, parts):

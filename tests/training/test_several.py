@@ -16,7 +16,7 @@ from interp.training.train import resume, train
 from tests.tiny import tiny_config
 
 # Long enough to be stopped on the way: seconds.
-LONG = 400
+LONG = 200
 
 
 def train_one(path: Path, seed: int, lr: float = 1e-2, n_steps: int = 60) -> None:
