@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import jaxtyping
 import pytest
@@ -25,6 +26,27 @@ checked.install()
 # The same examples on every machine: a red test must be red for everyone.
 settings.register_profile("grokscope", deadline=None, derandomize=True, database=None)
 settings.load_profile("grokscope")
+
+
+# What the tests of these modules share takes long to make: each goes to one worker.
+TOGETHER = {
+    "test_battery.py", "test_cluster.py", "test_explain.py", "test_gathered.py", "test_many_runs.py", "test_page.py",
+    "test_sentences.py", "test_sweep.py",
+}  # fmt: skip
+
+
+# Without xdist nobody asks.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """As `--dist loadgroup`, whose groups xdist 3.8 loses with pytest 9.2."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file = nodeid.partition("::")[0]
+            return file if Path(file).name in TOGETHER else nodeid
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,9 +20,6 @@ from tests.report.trials import RUN, make_trial
 from tests.theories import worlds
 from tests.tiny import tiny_config
 
-# What these tests share takes long to make.
-pytestmark = pytest.mark.xdist_group("explain")
-
 RECORD = {
     "theory", "prediction", "verdict", "statistic", "value", "low", "high", "rival", "arms", "primary", "why", "status",
     "does_not_show", "would_change", "other_events",

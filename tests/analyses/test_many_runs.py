@@ -22,9 +22,6 @@ from tests.sweeps.test_sweep import HERE, OVER
 from tests.tables.test_shares import planted
 from tests.tiny import tiny_config
 
-# What these tests share takes long to make.
-pytestmark = pytest.mark.xdist_group("many_runs")
-
 NAMES = sorted(set(analyses.__all__) - set(OF_A_RUN))
 PROMISED = {
     "phase_diagram": {"phases", "power_laws", "critical", "n_runs"},

@@ -19,9 +19,6 @@ from tests.report.test_sentences import of_world
 from tests.report.trials import RUN, checks_of, make_trial, observed_tables
 from tests.theories import worlds
 
-# What these tests share takes long to make.
-pytestmark = pytest.mark.xdist_group("page")
-
 VOID = {"meta", "br", "img", "input", "hr", "link"}
 
 

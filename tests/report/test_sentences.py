@@ -16,9 +16,6 @@ from interp.report.trial import no_trial, read_observed, read_trial
 from tests.report.trials import RUN, make_trial, observed_tables
 from tests.theories import worlds
 
-# What these tests share takes long to make.
-pytestmark = pytest.mark.xdist_group("sentences")
-
 STATUSES = {"observed", "this run", "this recipe", "exploratory"}
 
 

@@ -16,9 +16,6 @@ from interp.sweeps.opened import open_sweep
 from interp.sweeps.sweep import sweep
 from tests.tiny import tiny_config
 
-# What these tests share takes long to make.
-pytestmark = pytest.mark.xdist_group("cluster")
-
 BASE = tiny_config(200, schedule=tiny_config(60).schedule).recipe()
 GRID = {"seed": [0, 1, 2, 3]}
 KILL = signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM

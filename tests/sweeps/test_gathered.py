@@ -11,9 +11,6 @@ from interp.training.train import train
 from tests.sweeps.test_sweep import BASE, HERE, OVER
 from tests.tiny import tiny_config
 
-# What these tests share takes long to make.
-pytestmark = pytest.mark.xdist_group("gathered")
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

@@ -17,6 +17,7 @@ from interp.runs import saving
 from interp.runs.run import open_run
 from interp.runs.schedule import fitted_schedule
 from interp.runs.tensor_files import RunError
+from interp.sweeps import workers
 from interp.sweeps.grid import planned_runs
 from interp.sweeps.kept import check_keep, kept_steps, thin
 from interp.sweeps.opened import open_sweep
@@ -568,3 +569,10 @@ def test_a_table_of_a_thinned_run_that_is_gone_is_not_made_from_what_is_left(tmp
     assert sweep(tmp_path / "s", BASE, {"seed": [0]}, **again).runs["status"].tolist() == ["complete"]
     timer.join()
     assert file.read_bytes() == whole
+
+
+def test_the_last_unit_alone_is_worked_on_by_another_process_too(monkeypatch, annotations_off):
+    """What a worker does to its signals would cost the command its Ctrl-C."""
+    monkeypatch.setattr(workers, "in_worker", lambda unit, work: os.getpid())
+    with annotations_off():
+        assert list(workers._at_once(["the last"], None, 2)) != [os.getpid()]

@@ -33,9 +33,6 @@ from interp.trials.planned import GROUPS, planned_arms
 from interp.trials.predicting import about_lock, entries_of, kind_of, locked, predict
 from tests.tiny import tiny_config
 
-# What these tests share takes long to make.
-pytestmark = pytest.mark.xdist_group("battery")
-
 AT = 150
 # Of a run that memorized at once and generalised at step 20.
 _FACTS = Facts(
