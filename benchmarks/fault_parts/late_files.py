@@ -1,7 +1,7 @@
 """A network file system that shows late what others have made, and what workers of a sweep are told beside their work.
 
 A process sees a new name of its own at once, and another's some time later, whole: whether it looks, lists or reads.
-What it makes itself, or finds that it cannot make because it is there, it sees from then on.
+What it makes itself, or is told by the server that it cannot make because it is there, it sees from then on.
 """
 
 import contextlib
@@ -60,10 +60,14 @@ class _Late:
         path = os.fspath(path)
         if not isinstance(path, str) or not path.startswith(self._root) or path in self._seen:
             return
-        self._seen.add(path)
+        self._told_of(path)
         with contextlib.suppress(FileExistsError):
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
             os.close(self._original["open"](self._record(path), flags))
+
+    def _told_of(self, path: Any) -> None:
+        """The server has found this path, and with it all folders on its way."""
+        self._seen.update(map(str, (Path(path), *Path(path).parents)))
 
     def _is_hidden(self, path: Any) -> bool:
         if not isinstance(path, (str, os.PathLike)) or not os.fspath(path).startswith(self._root):
@@ -115,8 +119,7 @@ class _Late:
         try:
             self._original["mkdir"](path, *rest, **options)
         except FileExistsError:
-            # The server has said that it is there.
-            self._seen.add(os.fspath(path))
+            self._told_of(path)
             raise
         self._made(path)
 
@@ -125,7 +128,11 @@ class _Late:
         self._made(path)
 
     def _open(self, path: Any, flags: int, *rest: Any, **options: Any) -> int:
-        descriptor = self._original["open"](path, flags, *rest, **options)
+        try:
+            descriptor = self._original["open"](path, flags, *rest, **options)
+        except FileExistsError:
+            self._told_of(path)
+            raise
         # Temporary files are nobody else's, and are never asked for.
         if flags & os.O_CREAT and not os.path.basename(os.fspath(path)).startswith("."):
             self._made(path)

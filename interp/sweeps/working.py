@@ -19,7 +19,7 @@ import filelock
 from interp.ground import progress_bar
 from interp.ground.whole_files import remove_leftovers, write_bytes
 from interp.runs.config import Recipe
-from interp.runs.locks import is_in_use, run_lock
+from interp.runs.locks import run_lock
 from interp.runs.run import Run, open_run
 from interp.runs.table_files import table_bytes
 from interp.runs.tensor_files import RunError
@@ -31,6 +31,7 @@ from interp.sweeps.plan_file import RUNS
 from interp.sweeps.store import Store
 from interp.sweeps.table import row_of
 from interp.sweeps.units import Unit
+from interp.training.session import InUse
 from interp.training.stacked import Ended, MemberEnd, train_stack
 from interp.training.train import begin, resume
 
@@ -121,6 +122,9 @@ def worked(unit: Unit, work: Work, tells: bool = True) -> list[Done]:
                 continue
             _begin(path, run.recipe)
             paths.append(path)
+        except InUse as error:
+            # Begun by another worker, and not seen here yet.
+            ends[path] = MemberEnd(path=path, ended="busy", why=str(error))
         except (ValueError, OSError) as error:
             ends[path] = MemberEnd(path=path, ended="failed", why=str(error))
     with _telling(work.folder / PROGRESS / f"{unit.name}.json", len(paths)) if tells else _silent():
@@ -231,14 +235,14 @@ def _alone(path: Path, work: Work, is_over: Callable[[], bool]) -> MemberEnd:
             return MemberEnd(path=path, ended=run.record.status)
         if is_over():
             return MemberEnd(path=path, ended="interrupted")
-        if is_in_use(path):
-            return MemberEnd(path=path, ended="busy", why=f"Another trainer is working on {path}.")
         resume(path, device=work.device, threads=work.threads, is_over=is_over)
         return MemberEnd(path=path, ended="complete")
     except KeyboardInterrupt:
         return MemberEnd(path=path, ended="interrupted")
     except FloatingPointError as error:
         return MemberEnd(path=path, ended="diverged", why=str(error))
+    except InUse as error:
+        return MemberEnd(path=path, ended="busy", why=str(error))
     except (ValueError, OSError) as error:
         return MemberEnd(path=path, ended="failed", why=str(error))
 

@@ -38,6 +38,10 @@ def session_record(
     )
 
 
+class InUse(RunError):
+    """Another trainer is working on a run."""
+
+
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
     path = path.expanduser().resolve()
@@ -51,7 +55,7 @@ def lock(path: Path) -> Iterator[None]:
         try:
             stack.enter_context(run_lock(path))
         except filelock.Timeout:
-            raise RunError(
+            raise InUse(
                 f"Another trainer is working on {path}. Wait for it, stop it, or name another directory."
             ) from None
         yield

@@ -27,7 +27,7 @@ from interp.runs.tensor_files import RunError
 from interp.training.acting import recorded, split_state
 from interp.training.extension import ended_at
 from interp.training.member import Member, Row, is_finite
-from interp.training.session import deterministic, lock, session_record, signals
+from interp.training.session import InUse, deterministic, lock, session_record, signals
 from interp.training.stack import Stack, check_alike
 from interp.training.train import check_own, resume_state
 
@@ -98,7 +98,7 @@ def _start(path: Path, locks: ExitStack) -> tuple[Run, Checkpoint] | MemberEnd:
     open_run(path)
     try:
         locks.enter_context(lock(path))
-    except RunError as error:
+    except InUse as error:
         return MemberEnd(path=path, ended="busy", why=str(error))
     run = open_run(path)  # again: another trainer may have ended just before the lock was free
     check_own(run)

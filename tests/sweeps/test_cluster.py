@@ -190,3 +190,18 @@ def test_a_worker_that_finds_the_sweep_stopped_saves_and_ends(tmp_path, monkeypa
         assert left.record.status == "interrupted" and (left.path / "latest.safetensors").exists()
     # Asked again before the stop is lifted, nothing more is begun.
     assert [one.ended for one in working.worked(units(plan, size=2)[0], work)] == ["interrupted"] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["slurm", "dask"])
+def test_a_sweep_on_a_store_is_worked_on_by_either(tmp_path, whole, kind):
+    url, options = (tmp_path / "store").as_uri(), {"refit": False, "n_processes": 2, "stack": 2}
+    options["scratch"] = tmp_path / "scratch"
+    if kind == "slurm":
+        found = sweep(url, BASE, GRID, where=Slurm(cluster="local", minutes=10), **options)
+    else:
+        distributed = pytest.importorskip("distributed")
+        with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as workers:
+            found = sweep(url, BASE, GRID, where=Dask(workers.scheduler_address), **options)
+    check_equal(found, whole)
+    assert not list((tmp_path / "scratch" / "runs").iterdir())

@@ -121,6 +121,21 @@ def test_what_goes_wrong_with_one_run_stands_in_its_row(tmp_path):
         assert "another config than the sweep's" in found["why"][1]
 
 
+def test_a_run_that_could_not_be_begun_has_its_row(tmp_path, monkeypatch):
+    from interp.sweeps import working
+
+    begin = working.begin
+
+    def refused(recipe, path):
+        if path.name == "seed=1":
+            raise OSError(28, "No space left on device")
+        return begin(recipe, path)
+
+    monkeypatch.setattr(working, "begin", refused)
+    found = sweep(tmp_path / "s", BASE, {"seed": [0, 1]}, **HERE).runs
+    assert found["status"].tolist() == ["complete", "failed"] and "No space left" in found["why"][1]
+
+
 @pytest.mark.parametrize("file", ["history.parquet", "task.safetensors", "latest.safetensors", "run.json"])
 def test_a_damaged_run_fails_alone_whatever_is_damaged(tmp_path, monkeypatch, file):
     stop_once(monkeypatch, 25)
@@ -282,20 +297,25 @@ def test_workers_that_die_again_and_again_are_given_up(tmp_path, monkeypatch):
         sweep(tmp_path / "s", BASE, {"seed": [0, 1]}, n_processes=2, stack=1)
 
 
-def test_runs_that_another_trainer_has_are_waited_for(tmp_path, monkeypatch):
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_runs_that_another_trainer_has_are_waited_for(tmp_path, monkeypatch, is_seen):
+    """Also where the other's files are not seen yet, as on a network file system."""
     from interp.runs.locks import run_lock
     from interp.sweeps import workers
     from interp.training.train import begin
 
     monkeypatch.setattr(workers, "SECONDS_TO_WAIT", 0.05)
-    begin(tiny_config(60, seed=1, schedule=fitted_schedule(60)).recipe(), tmp_path / "s" / "runs" / "seed=1")
+    held = tmp_path / "s" / "runs" / "seed=1"
+    if is_seen:
+        begin(tiny_config(60, seed=1, schedule=fitted_schedule(60)).recipe(), held)
+    held.mkdir(parents=True, exist_ok=True)
     (tmp_path / "t").mkdir()
     sweep(tmp_path / "t", BASE, {"seed": [0, 1]}, **HERE)
     (tmp_path / "s" / "sweep.json").write_bytes((tmp_path / "t" / "sweep.json").read_bytes())
     waited = []
 
     def hold():
-        with run_lock(tmp_path / "s" / "runs" / "seed=1"):
+        with run_lock(held):
             while not (tmp_path / "s" / "runs" / "seed=0" / "latest.safetensors").exists():
                 time.sleep(0.01)
             time.sleep(0.5)
