@@ -1,5 +1,6 @@
 """Sweeps on a cluster that is this machine: tasks of submitit's local executor, workers and schedulers of Dask."""
 
+import contextlib
 import json
 import os
 import random
@@ -76,14 +77,21 @@ def _started(folder: Path, name: str) -> tuple[str, subprocess.Popen]:
     scheduler = _dask(
         folder, "scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file)
     )
-    _wait_until(file.exists, "a scheduler did not start")
-    address = json.loads(file.read_text())["address"]
+    # The file is there before it is written.
+    _wait_until(lambda: bool(_address_in(file)), "a scheduler did not start")
+    address = _address_in(file)
     log = folder / "worker.log"
     n = _n_registered(log)
     _dask(folder, "worker", address, "--nthreads", "1", "--nworkers", "2")
     # A nanny whose first worker is killed before it is there gives up, and takes the others with it.
     _wait_until(lambda: _n_registered(log) >= n + 2, "the workers did not start")
     return address, scheduler
+
+
+def _address_in(file: Path) -> str:
+    with contextlib.suppress(OSError, json.JSONDecodeError):
+        return json.loads(file.read_text())["address"]
+    return ""
 
 
 def _wait_until(is_so: Callable[[], bool], otherwise: str) -> None:
