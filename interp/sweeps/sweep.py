@@ -151,9 +151,6 @@ def _write_rows(
     """Write the table: the rows that are known, and of the other runs what they say themselves."""
     unknown = [name for name in names if name not in rows]
     others = {row["run"]: row for row in rows_of(place.begun(unknown), unknown, failures)}
-    # What never came to be a run, or is not seen here yet, is said nowhere else.
-    lacking = [name for name in unknown if name in failures and name not in others]
-    others |= {name: {"run": name, "status": "failed", "why": failures[name]} for name in lacking}
     known = {**rows, **others}
     write_runs(place.tables, runs_table([known[name] for name in names if name in known]))
     place.share(TABLE)

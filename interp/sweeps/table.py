@@ -103,7 +103,7 @@ def read_runs(folder: Path) -> pd.DataFrame | None:
 
 
 def rows_of(folder: Path, names: Iterable[str], known: Mapping[str, str]) -> list[dict[str, Any]]:
-    """A row for each run that there is; one that cannot be read has the error.
+    """A row for each run that there is or that failed; one that cannot be read has the error.
 
     Args:
         known: what went wrong with those that failed, by name.
@@ -112,6 +112,9 @@ def rows_of(folder: Path, names: Iterable[str], known: Mapping[str, str]) -> lis
     for name in names:
         path = folder / name
         if not (path / "run.json").exists():
+            # What never came to be a run, or is not seen here yet, is said nowhere else.
+            if name in known:
+                rows.append({"run": name, "status": "failed", "why": known[name]})
             continue
         try:
             rows.append(row_of(open_run(path), known.get(name, ""), "failed" if name in known else None))

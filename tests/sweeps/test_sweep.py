@@ -287,8 +287,6 @@ def test_a_killed_worker_costs_no_run_and_no_bit(tmp_path):
 
 
 def test_workers_that_die_again_and_again_are_given_up(tmp_path, monkeypatch):
-    from interp.sweeps import workers
-
     def dies(*_):
         yield from ()
 
@@ -301,7 +299,6 @@ def test_workers_that_die_again_and_again_are_given_up(tmp_path, monkeypatch):
 def test_runs_that_another_trainer_has_are_waited_for(tmp_path, monkeypatch, is_seen):
     """Also where the other's files are not seen yet, as on a network file system."""
     from interp.runs.locks import run_lock
-    from interp.sweeps import workers
     from interp.training.train import begin
 
     monkeypatch.setattr(workers, "SECONDS_TO_WAIT", 0.05)
