@@ -4,7 +4,8 @@ Checkpoints of a long training run are loaded into hooked models, and probes tra
 patterns and weight norms along them. Tensors on one side, tables on the other, one door between:
 
     ABOVE BOTH WINGS
-     3  commands/       the command line, one file a subcommand
+     4  commands/       the command line, one file a subcommand
+     3  views/          what is looked at: a figure by its name, an animation, the page to scrub through a run
      2  trials/         theories on trial: predictions locked, arms trained, outcomes gathered
      1  analyses/       a question a file: checkpoints -> tables -> a figure and the answer in numbers
      0  sweeps/         many runs: a grid of recipes, its workers, the table over all of them

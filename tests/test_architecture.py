@@ -32,7 +32,8 @@ FLOORS: dict[str, tuple[str, int]] = {
     "sweeps": (ABOVE, 0),
     "analyses": (ABOVE, 1),
     "trials": (ABOVE, 2),
-    "commands": (ABOVE, 3),
+    "views": (ABOVE, 3),
+    "commands": (ABOVE, 4),
 }
 
 LOADS_TRANSFORMER_LENS = {"interp.networks.hooked", "interp.networks.bridge"}
@@ -249,7 +250,7 @@ def test_the_map_shows_every_folder_on_its_floor():
         (
             "interp/analyses/one.py",
             "def f():\n    from interp.commands.train import train",
-            "interp.analyses.one (floor 1) imports interp.commands.train (floor 3)",
+            "interp.analyses.one (floor 1) imports interp.commands.train (floor 4)",
         ),
         (
             "interp/theories/one.py",
