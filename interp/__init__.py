@@ -40,6 +40,7 @@ A folder imports only from lower floors of its own wing and from the ground (`te
     >>> logits, cache = model.run_with_cache(run.task.tokens)                  # doctest: +SKIP
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,10 @@ __all__ = [
     "sweep",
     "train",
 ]
+
+# Else a product's last bits depend on where in memory its factors lie, and a member of a stack on its place there. It
+# is read at the first product, and costs nothing that could be measured (docs/performance.md).
+os.environ.setdefault("MKL_CBWR", "AUTO")
 
 _HOME = {
     "open_run": "interp.sources.opening",
