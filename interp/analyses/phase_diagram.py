@@ -76,8 +76,13 @@ def draw(tables: Tables) -> Figure:
     delayed = [name for name in fields if (laws["field"] == name).any()][:4]
     n_rows = max([(laws["field"] == name).sum() for name in delayed] + [0])
     n_rows = min(n_rows, MOST_SETTINGS + 1)
-    heights = [0.75 + 0.3 * (1 if y is None else cells[y].nunique()), 2.2]
-    heights += [2.0, 0.65 + 0.16 * n_rows] if delayed else []
+    heights = [
+        (0.75 + 0.3 * (1 if y is None else cells[y].nunique())) * style.rows_of(len(panels)),
+        2.2 * style.rows_of(len(main)),
+    ]
+    heights += (
+        [height * style.rows_of(len(delayed)) for height in (2.0, 0.65 + 0.16 * n_rows)] if delayed else []
+    )
     brackets = critical[critical["field"] == x].iloc[:MOST_BRACKETS]
     heights += [0.6 + 0.15 * len(brackets)] if len(brackets) else []
     figure, bands = style.new_bands(heights)
@@ -97,11 +102,11 @@ def draw(tables: Tables) -> Figure:
 def _phase_band(band: Any, panels: list[tuple[dict, pd.DataFrame]], x: str | None, y: str | None) -> None:
     # Each as wide as it has values, so that cells are alike.
     widths = [1 if x is None else rows[x].nunique() for _, rows in panels]
-    axes = band.subplots(1, len(panels), squeeze=False, width_ratios=widths)[0]
+    axes = style.panels(band, len(panels), width_ratios=widths)
     for ax, (values, rows) in zip(axes, panels, strict=True):
         phase_cells(rows, ax, x=x, y=y)
-        ax.set_title(setting_text(values) if values else "", fontsize=7)
-        if ax is not axes[0]:
+        ax.set_title(setting_text(values) if values else "")
+        if not ax.get_subplotspec().is_first_col():
             ax.set_ylabel("")
     phase_patch_legend(band, pd.concat([rows for _, rows in panels]))
 
@@ -114,7 +119,7 @@ def _most_telling(cells: pd.DataFrame, fields: Sequence[str]) -> list[dict]:
 
 
 def _survival_band(band: Any, table: pd.DataFrame, settings: list[dict], field: str | None) -> None:
-    axes = band.subplots(1, len(settings), squeeze=False, sharey=True)[0]
+    axes = style.panels(band, len(settings), sharey=True)
     parts = []
     for values in settings:
         rows = table
@@ -125,8 +130,8 @@ def _survival_band(band: Any, table: pd.DataFrame, settings: list[dict], field: 
     colours = dict(zip(drawn, shades(len(drawn)), strict=True)) if drawn else None
     for ax, values, rows in zip(axes, settings, parts, strict=True):
         survival_curves(rows, ax, field=field, colours=colours)
-        ax.set_title(setting_text(values) if values else "", fontsize=7)
-        if ax is not axes[0]:
+        ax.set_title(setting_text(values) if values else "")
+        if not ax.get_subplotspec().is_first_col():
             ax.set_ylabel("")
     found = dict(zip(*reversed(_handles(axes)), strict=True))
     band.legend(
@@ -134,7 +139,7 @@ def _survival_band(band: Any, table: pd.DataFrame, settings: list[dict], field: 
         found.keys(),
         loc="outside upper center",
         ncols=min(len(found), 6),
-        fontsize=6,
+        fontsize=style.SMALL,
         handlelength=1.2,
     )
 
@@ -146,8 +151,8 @@ def _handles(axes: Any) -> tuple[list[Any], list[str]]:
 
 def _delay_bands(band: Any, below: Any, tables: Tables, delayed: list[str], fields: Sequence[str]) -> None:
     laws = tables["power_laws"]
-    axes = band.subplots(1, len(delayed), squeeze=False, sharey=True)[0]
-    axes_below = below.subplots(1, len(delayed), squeeze=False)[0]
+    axes = style.panels(band, len(delayed), sharey=True)
+    axes_below = style.panels(below, len(delayed))
     known = delay_bounds(tables["runs"])
     for ax, ax_below, field in zip(axes, axes_below, delayed, strict=True):
         rest = [name for name in fields if name != field]
@@ -161,7 +166,7 @@ def _delay_bands(band: Any, below: Any, tables: Tables, delayed: list[str], fiel
         )
         delay_points(named, laws, ax, field=field, settings=settings)
         exponent_intervals(laws, ax_below, field=field, settings=settings)
-        if ax is not axes[0]:
+        if not ax.get_subplotspec().is_first_col():
             ax.set_ylabel("")
 
 
