@@ -134,13 +134,11 @@ def _survival_band(band: Any, table: pd.DataFrame, settings: list[dict], field: 
         if not ax.get_subplotspec().is_first_col():
             ax.set_ylabel("")
     found = dict(zip(*reversed(_handles(axes)), strict=True))
-    band.legend(
+    style.figure_legend(
+        band,
         found.values(),
         found.keys(),
-        loc="outside upper center",
         ncols=min(len(found), 6),
-        fontsize=style.SMALL,
-        handlelength=1.2,
     )
 
 
