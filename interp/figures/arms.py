@@ -160,7 +160,7 @@ def _arrow(ax: Axes, y: Any, at: float, sign: int, colour: str) -> None:
 
 
 def _say(ax: Axes, y: Any, text: str, left: float) -> None:
-    shown = style.wrapped(text, ax, size=style.SMALL, share=0.6)
+    shown = style.wrapped(text, ax, size=style.SMALL, share=0.5)
     shown = shown if shown.count("\n") < 2 else "\n".join(shown.split("\n")[:2]) + " ..."
     ax.text(
         left * 1.03,

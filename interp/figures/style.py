@@ -40,7 +40,7 @@ DOES_NOT_APPLY = "does not apply"
 # Text that is not ticks or labels, in matplotlib's words, which follow the preset.
 SMALL, LETTER = "small", "large"
 # A panel narrower than this many points a point of text is folded into another row.
-NARROWEST = 16.5
+NARROWEST = 17.0
 FORMATS = ("pdf", "png")
 LEAST_POSITIVE = 1e-12  # below every share that is drawn
 
@@ -198,10 +198,10 @@ def legend_above(axes: Any, *, n_columns: int, **legend: Any) -> None:
     legend_or_note(axes, **options | {"ncols": fitting_columns(labels, room, options)})
 
 
-def figure_legend(figure: FigureBase, handles: Any, labels: Iterable[str], **legend: Any) -> None:
+def figure_legend(figure: FigureBase, handles: Any, labels: Iterable[Any], **legend: Any) -> None:
     """A legend over a whole figure or band, shared by its panels, in as many columns as fit (`ncols` at most)."""
-    labels = list(labels)
-    options = {
+    labels = [str(label) for label in labels]
+    options: dict[str, Any] = {
         "loc": "outside upper center",
         "ncols": len(labels),
         "fontsize": SMALL,
