@@ -32,6 +32,8 @@ from interp.tables.folder import Tables
 from interp.tables.outcome import outcome
 
 N_SHOWN = 4  # pattern tables that fit side by side
+# A map, which has its labels outside the grid alone, may be narrower than other panels.
+NARROW = 12.0
 
 
 def compute(run, device: str) -> Tables:
@@ -103,7 +105,7 @@ def draw(tables: Tables) -> Figure:
     periodicity, patterns = tables["attention_periodicity"], tables["attention_patterns"]
     n_heads = len(patterns[["layer", "head"]].drop_duplicates()) if len(patterns) else 1
     figure, (top, bottom) = style.new_bands(
-        [1.95 * style.rows_of(min(n_heads, N_SHOWN)), 2.45 * style.rows_of(3)]
+        [1.95 * style.rows_of(min(n_heads, N_SHOWN), NARROW), 2.45 * style.rows_of(3)]
     )
     lines = head_lines(patterns) if len(patterns) else {}
     _maps(top, tables)
@@ -140,7 +142,7 @@ def _maps(figure: SubFigure, tables: Tables) -> None:
     names = [name for name in table.columns if name not in ("first", "second")]
     shown = sorted(sorted(names, key=lambda name: -table[name].std())[:N_SHOWN])
     labels = tuple(tables["pattern_axes"]["label"])
-    axes = style.panels(figure, len(shown), sharey=True)
+    axes = style.panels(figure, len(shown), narrowest=NARROW, sharey=True)
     for ax, name in zip(axes, shown, strict=True):
         attention_map(table, ax, head=name, said=_said(tables["attention_periodicity"], name), axes=labels)
     for ax in axes:
@@ -156,7 +158,7 @@ def _maps(figure: SubFigure, tables: Tables) -> None:
         ax=axes,
         label="attention to $a$",
         pad=0.01,
-        shrink=1 / style.rows_of(len(shown)),
+        shrink=1 / style.rows_of(len(shown), NARROW),
     )
 
 

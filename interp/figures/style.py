@@ -41,6 +41,10 @@ DOES_NOT_APPLY = "does not apply"
 SMALL, LETTER = "small", "large"
 # A panel narrower than this many points a point of text is folded into another row.
 NARROWEST = 17.0
+# Widths of its text that a colour bar with ticks and label takes.
+BAR = 4.0
+# Height over width of a panel that was folded: else a grid in one column is longer than a page.
+FLAT = 0.6
 FORMATS = ("pdf", "png")
 LEAST_POSITIVE = 1e-12  # below every share that is drawn
 
@@ -82,14 +86,16 @@ def current() -> presets.Preset:
     return _current
 
 
-def folded(n_rows: int, n_columns: int, width: float | None = None) -> tuple[int, int]:
+def folded(
+    n_rows: int, n_columns: int, width: float | None = None, narrowest: float = NARROWEST
+) -> tuple[int, int]:
     """Rows and columns of a grid of panels in the preset in use, none of its panels too narrow to read.
 
     Args:
         width: inches for all of it; None for the preset's.
+        narrowest: how many times as wide as its text is high a panel has to be.
     """
-    narrowest = NARROWEST * (_current.size + 0.5) / 72
-    fitting = max(1, int((width or _current.width) / narrowest))
+    fitting = max(1, int((width or _current.width) * 72 / (narrowest * (_current.size + 0.5))))
     if n_columns <= fitting:
         return n_rows, n_columns
     # As even as it goes: of three beside each other where two fit, three rows of one look better than two and one.
@@ -108,7 +114,10 @@ def new_figure(
         options: to `Figure.subplots` (sharex, width_ratios, ...).
     """
     rows, columns = folded(n_rows, n_columns, width)
-    figure = blank_figure(height * rows / n_rows, width)
+    of_each = height / n_rows
+    if columns != n_columns:
+        of_each = min(of_each, FLAT * (width or _current.width) / columns / _as_text())
+    figure = blank_figure(of_each * rows, width)
     if columns != n_columns:
         options = {
             name: value for name, value in options.items() if name not in ("width_ratios", "height_ratios")
@@ -116,24 +125,28 @@ def new_figure(
     return figure, figure.subplots(rows, columns, squeeze=False, **options).reshape(n_rows, n_columns)
 
 
-def panels(band: FigureBase, n: int, **options: Any) -> np.ndarray:
+def panels(band: FigureBase, n: int, *, narrowest: float = NARROWEST, **options: Any) -> np.ndarray:
     """Axes (n,) side by side in a band of a figure, in as many rows as `folded` says; options as of `new_figure`."""
-    rows, columns = folded(1, n)
+    rows, columns = folded(1, n, narrowest=narrowest)
     if columns != n:
         options = {name: value for name, value in options.items() if name != "width_ratios"}
     return band.subplots(rows, columns, squeeze=False, **options).ravel()
 
 
-def rows_of(n: int) -> int:
+def rows_of(n: int, narrowest: float = NARROWEST) -> int:
     """In how many rows `panels` places them."""
-    return folded(1, n)[0]
+    return folded(1, n, narrowest=narrowest)[0]
 
 
 def blank_figure(height: float, width: float | None = None) -> Figure:
     """A figure in the project's style without axes; height and width as of `new_figure`."""
     matplotlib.rcParams.update(_SETTINGS | presets.settings(_current))
-    as_text = _current.size / presets.named(presets.DEFAULT).size
-    return Figure(figsize=(width or _current.width, height * as_text), layout="constrained")
+    return Figure(figsize=(width or _current.width, height * _as_text()), layout="constrained")
+
+
+def _as_text() -> float:
+    """How much larger text is than that of the project's own preset."""
+    return _current.size / presets.named(presets.DEFAULT).size
 
 
 def new_bands(heights: Iterable[float]) -> tuple[Figure, list[Any]]:
@@ -194,8 +207,7 @@ def legend_above(axes: Any, *, n_columns: int, **legend: Any) -> None:
     options |= legend
     handles = options.get("handles")
     labels = axes.get_legend_handles_labels()[1] if handles is None else [h.get_label() for h in handles]
-    room = axes.get_window_extent().width * 72 / axes.figure.dpi
-    legend_or_note(axes, **options | {"ncols": fitting_columns(labels, room, options)})
+    legend_or_note(axes, **options | {"ncols": fitting_columns(labels, room_of(axes), options)})
 
 
 def figure_legend(figure: FigureBase, handles: Any, labels: Iterable[Any], **legend: Any) -> None:
@@ -230,6 +242,14 @@ def fitting_columns(labels: Iterable[str], room: float, legend: Mapping[str, Any
     return 1
 
 
+def room_of(axes: Axes) -> float:
+    """Points that axes will be wide, about: before the layout is made, without the room that colour bars will take."""
+    figure = axes.get_figure(root=True)
+    bars = any(ax.get_label() == "<colorbar>" for ax in figure.axes)
+    width = 0.92 * axes.get_window_extent().width * 72 / figure.dpi
+    return max(width - BAR * _current.size * bars, 4 * _current.size)
+
+
 def text_width(text: str, font: FontProperties) -> float:
     """Points of the widest line."""
     size = [
@@ -241,7 +261,7 @@ def text_width(text: str, font: FontProperties) -> float:
 
 def wrapped(text: str, axes: Axes, *, size: str = "medium", share: float = 1.0) -> str:
     """Text in lines that are as wide as the axes, or this share of them."""
-    room = share * axes.get_window_extent().width * 72 / axes.figure.dpi
+    room = share * room_of(axes)
     letter = text_width(text, FontProperties(size=size)) / max(len(text), 1)
     return textwrap.fill(text, max(int(room / letter), 8)) if letter else text
 

@@ -12,12 +12,6 @@ PAPERS = ("acl-column", "arxiv-column", "icml-column", "iclr-half", "journal-col
 GREY, APART = 8.0, 8.0  # lightness L* and CIELAB distance that are seen beside each other
 
 
-@pytest.fixture(autouse=True)
-def _default():
-    yield
-    style.blank_figure(1)
-
-
 @pytest.mark.parametrize("name", sorted(DRAWN))
 def test_no_text_lies_on_another_in_any_column(name):
     # A column each for every figure: all of them for all columns would take a minute.
