@@ -71,7 +71,7 @@ def _cell(ax: Axes, x: int, y: int, verdicts: list[str]) -> None:
         shade, colour, sign = VERDICTS[verdict]
         left, top = x - 0.47 + (i % in_row) * width, y - 0.44 + (i // in_row) * height
         ax.add_patch(Rectangle((left, top), width, height, fc=shade, ec="0.4", lw=0.4))
-        size = "medium" if len(verdicts) == 1 else "x-small" if n_rows == 1 else "xx-small"
+        size = "medium" if len(verdicts) == 1 else style.SMALL
         ax.text(
             left + width / 2, top + height / 2, sign, ha="center", va="center", color=colour, fontsize=size
         )

@@ -1,10 +1,8 @@
 """Figures can be read where they are printed: no text on text, none too small, no two lines that look alike."""
 
 import pytest
-from matplotlib.colors import to_rgb
 
-from interp import figures
-from interp.figures import presets, style
+from interp.figures import style
 from tests.figures.legibility import alike, overlaps, smallest
 from tests.figures.test_figures import DRAWN
 
