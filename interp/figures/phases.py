@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import FigureBase
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 
 from interp.figures import style
@@ -70,7 +70,7 @@ def bracket_text(found: "Transition") -> str:
     return f"by {found.step}" if found.before is None else f"{found.before} to {found.step}"
 
 
-def phase_legend(figure: FigureBase, found: "Mapping[str, Transition]") -> None:
+def phase_legend(figure: Figure | SubFigure, found: "Mapping[str, Transition]") -> None:
     """The legend of `phase_bands` above a figure: the colour of each phase and the bracket in which it begins."""
     named = [name for name in PHASE_COLOURS if name in found]
     if not named:

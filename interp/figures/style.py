@@ -16,7 +16,7 @@ matplotlib.use(
 )  # figures are files here; a notebook that sets its own backend draws the Figure it is given
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import Figure, FigureBase, SubFigure
 from matplotlib.font_manager import FontProperties
 from matplotlib.rcsetup import cycler
 from matplotlib.textpath import text_to_path
@@ -205,12 +205,12 @@ def legend_above(axes: Any, *, n_columns: int, **legend: Any) -> None:
         "columnspacing": 0.9, "labelspacing": 0.25, "borderpad": 0.2, "title_fontsize": SMALL, "alignment": "left",
     }  # fmt: skip
     options |= legend
-    handles = options.get("handles")
+    handles: Any = options.get("handles")
     labels = axes.get_legend_handles_labels()[1] if handles is None else [h.get_label() for h in handles]
     legend_or_note(axes, **options | {"ncols": fitting_columns(labels, room_of(axes), options)})
 
 
-def figure_legend(figure: FigureBase, handles: Any, labels: Iterable[Any], **legend: Any) -> None:
+def figure_legend(figure: Figure | SubFigure, handles: Any, labels: Iterable[Any], **legend: Any) -> None:
     """A legend over a whole figure or band, shared by its panels, in as many columns as fit (`ncols` at most)."""
     labels = [str(label) for label in labels]
     options: dict[str, Any] = {
@@ -244,7 +244,7 @@ def fitting_columns(labels: Iterable[str], room: float, legend: Mapping[str, Any
 
 def room_of(axes: Axes) -> float:
     """Points that axes will be wide, about: before the layout is made, without the room that colour bars will take."""
-    figure = axes.get_figure(root=True)
+    figure: Any = axes.get_figure(root=True)
     bars = any(ax.get_label() == "<colorbar>" for ax in figure.axes)
     width = 0.92 * axes.get_window_extent().width * 72 / figure.dpi
     return max(width - BAR * _current.size * bars, 4 * _current.size)

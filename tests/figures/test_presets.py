@@ -124,16 +124,12 @@ def test_a_frequency_has_one_colour_in_the_figures_of_a_run():
             {line.get_label(): line.get_color() for line in ax.lines if "k=" in str(line.get_label())}
         )
     ax = figures.neuron_histogram(NEURONS, pd.DataFrame({"frequency": [3, 1]}), axes[0, 2])
-    bars = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    seen.append(
-        {
-            label.split(":")[0]: matplotlib.colors.to_hex(
-                (bar.patches[0] if hasattr(bar, "patches") else bar).get_facecolor()
-            ).upper()
-            for label, bar in bars.items()
-            if label.startswith("$k=")
-        }
-    )
+    found = {}
+    for bar, name in zip(*ax.get_legend_handles_labels(), strict=True):
+        if (k := name.split(":")[0]) in seen[0]:
+            colour = getattr(bar, "patches", [bar])[0].get_facecolor()
+            found[k] = matplotlib.colors.to_hex(colour).upper()
+    seen.append(found)
     assert seen[0] == seen[1] == seen[2] and len(set(seen[0].values())) == 2
 
 
