@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from interp.figures import (
@@ -41,10 +42,10 @@ def compute(run, device: str) -> Tables:
     along = measure(run, ["attention_patterns", "attention_periodicity", "losses"], device=device)
     circuits = measure(run, ["attention_circuits"], steps=[last], device=device)
     has_heads = len(along["attention_patterns"]) > 0
-    return {**along, **circuits, **(_patterns(run, last, device) if has_heads else {})}
+    return {**along, **circuits, **(patterns(run, last, device) if has_heads else {})}
 
 
-def _patterns(run, step: int, device: str) -> Tables:
+def patterns(run, step: int, device: str) -> Tables:
     """Attention to the first operand by pair, a column a head, in the order of the algebra; and what the axes are."""
     from interp.snapshots.snapshot import Snapshot
 
@@ -103,20 +104,20 @@ def draw(tables: Tables) -> Figure:
     figure, _ = style.new_figure(height=4.4)
     figure.clear()
     top, bottom = figure.subfigures(2, 1, height_ratios=[1, 1.25])
-    periodicity, patterns = tables["attention_periodicity"], tables["attention_patterns"]
-    colours = head_colours(patterns) if len(patterns) else {}
-    _maps(top, tables)
+    periodicity, attended = tables["attention_periodicity"], tables["attention_patterns"]
+    colours = head_colours(attended) if len(attended) else {}
+    maps = pattern_maps(top, tables)
     axes = bottom.subplots(1, 3)
     grokking = outcome(tables).grokking
     for ax in axes[:2]:
         bracket_band(grokking, ax, lw=0.8, label="grokking")
     periodicity_curves(periodicity, axes[0], colours=colours)
-    movement_curves(patterns, axes[1], colours=colours)
+    movement_curves(attended, axes[1], colours=colours)
     qk_bars(tables["attention_circuits"], axes[2], colours=colours)
-    for ax, table in ((axes[0], periodicity), (axes[1], patterns)):
+    for ax, table in ((axes[0], periodicity), (axes[1], attended)):
         if ax.axison:
             style.step_axis(ax, np.unique(table["step"]), scale="linear", n_ticks=4)
-    for letter, ax in zip("bcd", axes, strict=True):
+    for letter, ax in [*zip("a", maps, strict=False), *zip("bcd", axes, strict=True)]:
         ax.annotate(letter, (0, 1), **_LETTER)
     return figure
 
@@ -130,12 +131,12 @@ _LETTER: dict[str, Any] = {
 }
 
 
-def _maps(figure: SubFigure, tables: Tables) -> None:
-    """The heads whose attention to a moves most, side by side."""
+def pattern_maps(figure: Figure | SubFigure, tables: Tables) -> list[Axes]:
+    """The heads whose attention to a moves most, side by side; none where there is no attention, and words say so."""
     table = tables.get("patterns_at_end")
     if table is None or not len(table):
         style.note_instead(figure.subplots(), "no attention to show")
-        return
+        return []
     names = [name for name in table.columns if name not in ("first", "second")]
     shown = sorted(sorted(names, key=lambda name: -table[name].std())[:N_SHOWN])
     labels = tuple(tables["pattern_axes"]["label"])
@@ -144,12 +145,12 @@ def _maps(figure: SubFigure, tables: Tables) -> None:
         attention_map(table, ax, head=name, said=_said(tables["attention_periodicity"], name), axes=labels)
     for ax in axes[1:]:
         ax.set_ylabel("")
-    axes[0].annotate("a", (0, 1), **_LETTER)
     if len(shown) < len(names):
         figure.suptitle(
             f"{len(shown)} of {len(names)} heads: those whose attention to $a$ moves most", fontsize=7
         )
     figure.colorbar(axes[-1].collections[0], ax=axes, label="attention to $a$", pad=0.01)
+    return list(axes)
 
 
 def _said(periodicity: pd.DataFrame, name: str) -> str:
@@ -168,11 +169,11 @@ def _said(periodicity: pd.DataFrame, name: str) -> str:
 
 
 def summarize(tables: Tables) -> dict[str, Any]:
-    patterns, periodicity = _at_end(tables["attention_patterns"]), _at_end(tables["attention_periodicity"])
+    attended, periodicity = _at_end(tables["attention_patterns"]), _at_end(tables["attention_periodicity"])
     qk = tables["attention_circuits"]
     qk = qk[(qk["circuit"] == "qk") & (qk["position"] == 0)] if len(qk) else qk
     heads = []
-    for (layer, head), own in patterns.groupby(["layer", "head"]) if len(patterns) else ():
+    for (layer, head), own in attended.groupby(["layer", "head"]) if len(attended) else ():
         own = own.set_index("position")
         about = {
             "layer": layer,

@@ -37,19 +37,26 @@ def at_step(*probes: str) -> Callable[..., Tables]:
 
 
 def panel(
-    draw_on: Callable[[Tables, Axes], Any], *, steps_of: str | None = None, scale: str = "linear"
+    draw_on: Callable[[Tables, Axes], Any],
+    *,
+    steps_of: str | None = None,
+    scale: str = "linear",
+    has_grokking: bool = True,
+    height: float = HEIGHT,
 ) -> Callable[[Tables], Figure]:
     """`draw` of a picture with one panel.
 
     Args:
         steps_of: the table whose steps the x axis spans; under its curves a grey band is the bracket of grokking.
         scale: of the steps, "linear" or "log".
+        has_grokking: whether that band is drawn.
+        height: inches, where no preset says it.
     """
 
     def draw(tables: Tables) -> Figure:
-        figure, axes = style.new_figure(height=HEIGHT)
+        figure, axes = style.new_figure(height=height)
         ax = axes[0, 0]
-        if steps_of is not None:
+        if steps_of is not None and has_grokking:
             bracket_band(outcome(tables).grokking, ax, lw=0.8, label="grokking")
         draw_on(tables, ax)
         if steps_of is not None and ax.axison and len(tables[steps_of]):
