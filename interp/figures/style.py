@@ -84,13 +84,14 @@ def new_bands(heights: Iterable[float], *, width: float = PAGE) -> tuple[Figure,
     return figure, list(bands[:, 0])
 
 
-def save_figure(figure: Figure, stem: Path) -> list[Path]:
-    """Write `stem`.pdf and `stem`.png (300 dpi), without dates, so that equal figures are equal files."""
+def save_figure(figure: Figure, stem: Path, formats: Iterable[str] = ("pdf", "png")) -> list[Path]:
+    """Write `stem`.pdf, .png (300 dpi), .svg, without dates, so that equal figures are equal files."""
+    undated = {"pdf": {"CreationDate": None}, "png": {"Software": None}, "svg": {"Date": None}}
     paths = []
-    for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
+    for kind in formats:
         buffer = BytesIO()
-        figure.savefig(buffer, format=suffix[1:], dpi=300, metadata=metadata)
-        path = stem.with_suffix(suffix)
+        figure.savefig(buffer, format=kind, dpi=300, metadata=undated[kind])
+        path = stem.with_suffix(f".{kind}")
         write_bytes(path, buffer.getvalue())
         paths.append(path)
     return paths

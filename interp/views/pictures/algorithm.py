@@ -96,8 +96,7 @@ def _formulas_said(tables: Tables) -> str:
 def _doubles_said(tables: Tables) -> str:
     last = at_end(tables["algorithm_by_frequency"])
     values = listed(
-        f"{row.double_fraction:.1%} at {row.double}, the double of {row.frequency}"
-        for row in last.itertuples()
+        f"{row.double_fraction:.1%} at {row.double} (twice {row.frequency})" for row in last.itertuples()
     )
     return (
         "Share of the embedding's power at the double of each frequency, which a pizza needs; dotted: the median of "

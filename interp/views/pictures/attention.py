@@ -1,6 +1,8 @@
 """Pictures of attention: where heads look, by which frequency, and how much of it moves with the input."""
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from interp.figures import head_colours, head_name, movement_curves, periodicity_curves, qk_bars, style
 from interp.tables.folder import Tables
@@ -60,6 +62,14 @@ def _periodicity_said(tables: Tables) -> str:
     )
 
 
+def _draw_movement(tables: Tables, ax: Axes) -> None:
+    colours = head_colours(tables["attention_patterns"])
+    movement_curves(tables["attention_patterns"], ax, colours=colours)
+    others, _ = ax.get_legend_handles_labels()
+    heads = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
+    style.legend_above(ax, n_columns=6, handles=[*others, *heads[: len(style.PALETTE)]])
+
+
 def _movement_said(tables: Tables) -> str:
     last = at_end(tables["attention_patterns"])
     to_first = last[last["position"] == 0]
@@ -106,12 +116,7 @@ PICTURES = {
     "movement_curves": Picture(
         shows="how much each head's attention moves with the input, along training",
         compute=along("attention_patterns"),
-        draw=panel(
-            lambda tables, ax: movement_curves(
-                tables["attention_patterns"], ax, colours=head_colours(tables["attention_patterns"])
-            ),
-            steps_of="attention_patterns",
-        ),
+        draw=panel(_draw_movement, steps_of="attention_patterns"),
         caption=_movement_said,
         needs=("attention_patterns",),
     ),

@@ -8,6 +8,7 @@ import pandas as pd
 from interp.ground.plain_text import number_of
 from interp.tables.folder import Tables
 from interp.tables.outcome import outcome, relapses_said
+from interp.views.pictures.picture import Picture
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -21,18 +22,20 @@ _LATEX = {
 }
 
 
-def full_caption(said: str, tables: Tables, about: Mapping[str, Any]) -> str:
+def full_caption(picture: Picture, tables: Tables, about: Mapping[str, Any]) -> str:
     """What a picture says of its tables, with the run and the checkpoints that they are of.
 
     Args:
-        said: of `Picture.caption`.
         about: what is known of the tables: run, p, unit, and step where they show a single checkpoint.
     """
-    return " ".join(filter(None, [said, *_not_drawn(tables), _of_what(tables, about)]))
+    return " ".join([picture.caption(tables), *_not_drawn(picture, tables), _of_what(tables, about)])
 
 
-def _not_drawn(tables: Tables) -> list[str]:
+def _not_drawn(picture: Picture, tables: Tables) -> list[str]:
+    """Why tables are empty that the picture would draw; one of several panels draws all."""
     table = tables.get("does_not_apply", pd.DataFrame())
+    if picture.needs and len(table):
+        table = table[table["table"].isin(picture.needs)]
     return [f"Not drawn: {reason}" for reason in dict.fromkeys(table["reason"])] if len(table) else []
 
 
@@ -50,9 +53,11 @@ def _of_what(tables: Tables, about: Mapping[str, Any]) -> str:
 
 
 def saved_steps(tables: Tables) -> list[int]:
-    """The checkpoints of which any table tells; those of the history are no checkpoints."""
-    parts = [table["step"] for name, table in tables.items() if name != "history" and "step" in table]
-    return sorted({int(step) for part in parts for step in part.dropna()})
+    """The checkpoints that are drawn: those of the probes, or else of the losses; the history has others."""
+    found = {name: table["step"] for name, table in tables.items() if "step" in table and len(table)}
+    probes = [steps for name, steps in found.items() if name not in ("history", "losses")]
+    parts = probes or [steps for name, steps in found.items() if name == "losses"]
+    return sorted({int(step) for part in parts for step in part})
 
 
 def latex(text: str) -> str:

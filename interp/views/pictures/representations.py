@@ -1,5 +1,7 @@
 """Pictures of the representations of a group: their shares in weights, neurons and logits, and their cosets."""
 
+from matplotlib.lines import Line2D
+
 from interp.figures import (
     concentration_curves,
     hidden_curves,
@@ -7,6 +9,7 @@ from interp.figures import (
     share_curves,
     similarity_curves,
     single_loss_curves,
+    style,
 )
 from interp.tables.folder import Tables
 from interp.views.pictures.captions import at_end, grokking_said, listed, number
@@ -44,7 +47,11 @@ def _followed_said(tables: Tables) -> str:
 
 
 def _draw_shares(tables: Tables, ax) -> None:
-    share_curves(tables["representation_spectrum"], ax, parts=PARTS, colours=_colours(tables))
+    colours = _colours(tables)
+    share_curves(tables["representation_spectrum"], ax, parts=PARTS, colours=colours)
+    named = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
+    dashes = [Line2D([], [], color="0.2", ls=ls, label=part.replace("_", " ")) for part, ls in PARTS.items()]
+    style.legend_above(ax, n_columns=6, handles=[*dashes, *named])
 
 
 def _of_part(tables: Tables, part: str) -> str:

@@ -1,6 +1,7 @@
 """Pictures of Fourier features: spectra, sparsity, what cosines explain of the logits, neurons by frequency."""
 
 import pandas as pd
+from matplotlib.axes import Axes
 
 from interp.figures import (
     component_map,
@@ -61,7 +62,7 @@ def _spectrum_said(tables: Tables) -> str:
     )
 
 
-def _draw_features(tables: Tables, ax) -> None:
+def _draw_features(tables: Tables, ax: Axes) -> None:
     key, are_key = _key(tables)
     if are_key:
         emergence_bands(key, ax)
@@ -91,6 +92,11 @@ def _sparsity_said(tables: Tables) -> str:
         f"0 where all are alike and near 1 where few hold all; at step {last['step'].iloc[0]}: {values}. Dotted: the "
         f"null, after random names of the residues. {grokking_said(tables)}"
     )
+
+
+def _draw_components(tables: Tables, ax: Axes) -> None:
+    component_map(tables["logit_components"], _key(tables)[0], ax)
+    ax.set_aspect("equal")
 
 
 def _components_said(tables: Tables) -> str:
@@ -147,9 +153,7 @@ PICTURES = {
     "component_map": Picture(
         shows="2-D Fourier spectrum of the logits over (a, b), at one checkpoint",
         compute=_at("logit_components"),
-        draw=panel(
-            lambda tables, ax: component_map(tables["logit_components"], _key(tables)[0], ax), height=3.4
-        ),
+        draw=panel(_draw_components, height=3.4),
         caption=_components_said,
         needs=("logit_components",),
         is_of_step=True,

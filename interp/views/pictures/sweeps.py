@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from interp.analyses.many_runs import SWEEP
 from interp.figures import (
@@ -15,6 +17,7 @@ from interp.figures import (
     skill_bars,
     style,
 )
+from interp.figures.forecasts import COLOURS, NAMES
 from interp.figures.phase_diagrams import shades
 from interp.ground.plain_text import number_of
 from interp.tables.folder import Tables
@@ -43,6 +46,16 @@ def _band(name: str, height: Callable[[Tables], float]) -> Callable[[Tables], Fi
         return figure
 
     return draw
+
+
+def _draw_delays(tables: Tables) -> Figure:
+    """Delays, and below them the exponents, which tell the marks."""
+    from interp.analyses import phase_diagram
+
+    figure, bands = style.new_bands([2.0, phase_diagram.exponent_height(tables)])
+    phase_diagram.delay_band(bands[0], tables)
+    phase_diagram.exponent_band(bands[1], tables)
+    return figure
 
 
 def _height(name: str) -> Callable[[Tables], float]:
@@ -185,6 +198,7 @@ def _draw_errors(tables: Tables, ax) -> None:
 
 def _draw_shares(tables: Tables, ax) -> None:
     answer_shares(tables["tested"], ax)
+    ax.legend(handles=_measures(tables["tested"]), fontsize=6)
 
 
 def _draw_skill(tables: Tables, ax) -> None:
@@ -192,6 +206,14 @@ def _draw_skill(tables: Tables, ax) -> None:
     chosen = table[(table["left_out"] != "family") & (table["value"] != "all")]
     names = chosen["left_out"].map(field_name) + " = " + chosen["value"].astype(str)
     skill_bars(chosen.assign(value=names), ax)
+    if ax.axison:
+        ax.legend(handles=_measures(chosen), fontsize=6)
+
+
+def _measures(table: pd.DataFrame) -> list[Line2D]:
+    """The colours of what forecasts go by, for a legend."""
+    there = set(table["measure"])
+    return [Line2D([], [], color=COLOURS[name], label=NAMES[name], lw=3) for name in NAMES if name in there]
 
 
 def _scores_said(tables: Tables) -> str:
@@ -239,10 +261,10 @@ PICTURES = {
     "delay_points": Picture(
         shows="delay of each run of a sweep against each field, with power laws",
         compute=_diagram,
-        draw=_band("delay_band", lambda tables: 2.4),
+        draw=_draw_delays,
         caption=lambda tables: (
             "Delay in training steps from memorization to generalisation of each run against each field (log scales); "
-            f"arrows: censored runs; lines: power laws. All settings together: {_laws_said(tables)}."
+            f"arrows: censored runs; lines: power laws. Below: their exponents, which tell the marks. All settings together: {_laws_said(tables)}."
         ),
         needs=("power_laws",),
         subject=SWEEP,

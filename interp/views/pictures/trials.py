@@ -106,11 +106,12 @@ def _branches_said(tables: Tables) -> str:
 
 
 def _moves(told: Any) -> Tables:
-    return {"moves": told.moves}
+    # A step of its own is a checkpoint's.
+    return {"moves": told.moves.rename(columns={"before": "after", "step": "by"})}
 
 
 def _draw_moves(tables: Tables) -> Figure:
-    table = tables["moves"]
+    table = tables["moves"].rename(columns={"after": "before", "by": "step"})
     figure, axes = style.new_figure(height=0.75 + ROW * max(len(table), 3))
     order_brackets(table, axes[0, 0])
     ends = table[["before", "step"]].max().max()
@@ -120,7 +121,7 @@ def _draw_moves(tables: Tables) -> Figure:
 
 def _moves_said(tables: Tables) -> str:
     begun = listed(
-        f"{row.what}, " + (f"{_from(row.before)}{row.step:.0f}" if pd.notna(row.step) else "not by then")
+        f"{row.what} [{f'{_from(row.after)}{row.by:.0f}' if pd.notna(row.by) else 'not by then'}]"
         for row in tables["moves"].itertuples()
     )
     return (

@@ -31,10 +31,13 @@ def of_analysis(name: str) -> Picture:
 
 
 def panels_said(doc: str) -> str:
-    """What the docstring of an analysis says of its panels, its second paragraph, without code marks.
+    """What the docstring of an analysis says of its panels, its second paragraph, without references to code.
 
-    >>> panels_said("What?\\n\\n(a) Losses\\n(`interp.tables`).\\n\\nReference: none.")
-    '(a) Losses (interp.tables).'
+    >>> panels_said("What?\\n\\n(a) Losses\\n(`interp.tables`), `x`.\\n\\nReference: none.")
+    '(a) Losses, x.'
     """
     paragraphs = doc.split("\n\n")
-    return re.sub(r"\s+", " ", paragraphs[1]).replace("`", "").strip() if len(paragraphs) > 1 else ""
+    if len(paragraphs) < 2:
+        return ""
+    plain = re.sub(r"\s*\(`[^`)]*`[^)]*\)", "", paragraphs[1])
+    return re.sub(r"\s+", " ", plain).replace("`", "").strip()
