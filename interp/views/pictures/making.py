@@ -238,9 +238,9 @@ def made_from(
     if others or not path.is_dir():
         return None
     if picture.subject is None:
-        files, n_needed = OF_A_RUN, 2
+        files, n_needed = list(OF_A_RUN), 2
     else:
-        files, n_needed = OF_A_SWEEP, len(OF_A_SWEEP)
+        files, n_needed = list(OF_A_SWEEP), len(OF_A_SWEEP)
     if not all((path / file).is_file() for file in files[:n_needed]):
         return None
     found = [path / file for file in files] + sorted((path / "measured").glob("*.parquet"))

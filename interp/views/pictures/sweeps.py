@@ -264,7 +264,8 @@ PICTURES = {
         draw=_draw_delays,
         caption=lambda tables: (
             "Delay in training steps from memorization to generalisation of each run against each field (log scales); "
-            f"arrows: censored runs; lines: power laws. Below: their exponents, which tell the marks. All settings together: {_laws_said(tables)}."
+            "arrows: censored runs; lines: power laws. Below: their exponents, which tell the marks. All settings "
+            f"together: {_laws_said(tables)}."
         ),
         needs=("power_laws",),
         subject=SWEEP,
