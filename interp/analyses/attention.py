@@ -22,7 +22,7 @@ from matplotlib.figure import Figure, SubFigure
 from interp.figures import (
     attention_map,
     bracket_band,
-    head_colours,
+    head_lines,
     head_name,
     movement_curves,
     periodicity_curves,
@@ -101,19 +101,17 @@ def axis_label(letter: str, names: np.ndarray, order: int) -> str:
 
 
 def draw(tables: Tables) -> Figure:
-    figure, _ = style.new_figure(height=4.4)
-    figure.clear()
-    top, bottom = figure.subfigures(2, 1, height_ratios=[1, 1.25])
     periodicity, attended = tables["attention_periodicity"], tables["attention_patterns"]
-    colours = head_colours(attended) if len(attended) else {}
+    figure, (top, bottom) = style.new_bands([maps_height(tables), 2.45 * style.rows_of(3)])
+    lines = head_lines(attended) if len(attended) else {}
     maps = pattern_maps(top, tables)
-    axes = bottom.subplots(1, 3)
+    axes = style.panels(bottom, 3)
     grokking = outcome(tables).grokking
     for ax in axes[:2]:
         bracket_band(grokking, ax, lw=0.8, label="grokking")
-    periodicity_curves(periodicity, axes[0], colours=colours)
-    movement_curves(attended, axes[1], colours=colours)
-    qk_bars(tables["attention_circuits"], axes[2], colours=colours)
+    periodicity_curves(periodicity, axes[0], lines=lines)
+    movement_curves(attended, axes[1], lines=lines)
+    qk_bars(tables["attention_circuits"], axes[2], lines=lines)
     for ax, table in ((axes[0], periodicity), (axes[1], attended)):
         if ax.axison:
             style.step_axis(ax, np.unique(table["step"]), scale="linear", n_ticks=4)
@@ -127,8 +125,15 @@ _LETTER: dict[str, Any] = {
     "xytext": (-22, 6),
     "textcoords": "offset points",
     "fontweight": "bold",
-    "size": 9,
+    "size": style.LETTER,
 }
+
+
+def maps_height(tables: Tables) -> float:
+    """Inches of `pattern_maps`."""
+    attended = tables["attention_patterns"]
+    n_heads = len(attended[["layer", "head"]].drop_duplicates()) if len(attended) else 1
+    return 1.95 * style.rows_of(min(n_heads, N_SHOWN))
 
 
 def pattern_maps(figure: Figure | SubFigure, tables: Tables) -> list[Axes]:
@@ -140,16 +145,23 @@ def pattern_maps(figure: Figure | SubFigure, tables: Tables) -> list[Axes]:
     names = [name for name in table.columns if name not in ("first", "second")]
     shown = sorted(sorted(names, key=lambda name: -table[name].std())[:N_SHOWN])
     labels = tuple(tables["pattern_axes"]["label"])
-    axes = np.atleast_1d(figure.subplots(1, len(shown), sharey=True))
+    axes = style.panels(figure, len(shown), sharey=True)
     for ax, name in zip(axes, shown, strict=True):
         attention_map(table, ax, head=name, said=_said(tables["attention_periodicity"], name), axes=labels)
-    for ax in axes[1:]:
-        ax.set_ylabel("")
+    for ax in axes:
+        if not ax.get_subplotspec().is_first_col():
+            ax.set_ylabel("")
     if len(shown) < len(names):
         figure.suptitle(
-            f"{len(shown)} of {len(names)} heads: those whose attention to $a$ moves most", fontsize=7
+            f"{len(shown)} of {len(names)} heads: those whose attention to $a$ moves most", fontsize="medium"
         )
-    figure.colorbar(axes[-1].collections[0], ax=axes, label="attention to $a$", pad=0.01)
+    figure.colorbar(
+        axes[-1].collections[0],
+        ax=axes,
+        label="attention to $a$",
+        pad=0.01,
+        shrink=1 / style.rows_of(len(shown)),
+    )
     return list(axes)
 
 

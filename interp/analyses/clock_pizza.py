@@ -23,7 +23,7 @@ from interp.figures import (
     bracket_band,
     double_curves,
     formula_curves,
-    frequency_colours,
+    frequency_lines,
     irrelevance_curves,
     style,
 )
@@ -61,7 +61,7 @@ def draw(tables: Tables) -> Figure:
             style.note_instead(ax)
         style.label_panels(axes.flat)
         return figure
-    colours = frequency_colours(by_strength(parts))
+    lines = frequency_lines(by_strength(parts))
     grokking = outcome(tables).grokking
     for ax in axes.flat:
         bracket_band(grokking, ax, lw=0.8, label="grokking")
@@ -69,9 +69,9 @@ def draw(tables: Tables) -> Figure:
     algorithm_curves(whole, clock_or_pizza.checkpoint_verdicts(tables), axes[0, 0], accuracy=accuracy)
     thresholds = (clock_or_pizza.PIZZA_IRRELEVANCE, clock_or_pizza.CLOCK_IRRELEVANCE)
     title = None if tables["frequencies"]["is_key"].any() else "none is key; the strongest:"
-    irrelevance_curves(parts, axes[0, 1], colours=colours, thresholds=thresholds, title=title)
+    irrelevance_curves(parts, axes[0, 1], lines=lines, thresholds=thresholds, title=title)
     formula_curves(whole, axes[1, 0])
-    double_curves(parts, axes[1, 1], colours=colours, title=title)
+    double_curves(parts, axes[1, 1], lines=lines, title=title)
     style.label_panels(axes.flat)
     style.step_axes(axes, np.unique(whole["step"]), scale="linear")
     return figure

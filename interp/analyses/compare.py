@@ -87,9 +87,10 @@ def draw(tables: Tables) -> Figure:
     ]
     if (by_step["quantity"] == "total_norm").any():
         columns.append(("total_norm", by_grokking, True))
-    figure, bands = style.new_bands([1.9 if len(rows) == 1 else 1.75] * len(rows))
+    height = (1.9 if len(rows) == 1 else 1.75) * style.rows_of(len(columns))
+    figure, bands = style.new_bands([height] * len(rows))
     for band, (row, part) in zip(bands, rows, strict=True):
-        axes = band.subplots(1, len(columns), squeeze=False)[0]
+        axes = style.panels(band, len(columns))
         names = part["group"].tolist()
         few = len(names) <= len(style.PALETTE) and row == ALONE
         colours = dict(zip(names, style.PALETTE if few else shades(len(names)), strict=False))
@@ -100,7 +101,7 @@ def draw(tables: Tables) -> Figure:
         short = [label.removeprefix(f"{row}, ") for label in labels]
         band.legend(
             handles, short, loc="outside upper center", ncols=min(len(short), 4 if max(map(len, short)) > 20 else 8),
-            title=None if row == ALONE else row, fontsize=6, title_fontsize=6.5, handlelength=1.2,
+            title=None if row == ALONE else row, fontsize=style.SMALL, title_fontsize=style.SMALL, handlelength=1.2,
         )  # fmt: skip
     left_out = groups["row"].nunique() - len(rows)
     style.note_below(figure, [f"{left_out} more settings are in the tables."] if left_out > 0 else [])

@@ -115,12 +115,12 @@ def draw(tables: Tables) -> Figure:
             handles,
             labels,
             title=f"{field_name(field)} left out",
-            fontsize=6,
-            title_fontsize=6,
+            fontsize=style.SMALL,
+            title_fontsize=style.SMALL,
             loc="upper left",
         )
     error_curves(own, axes[0, 1])
-    axes[0, 1].legend(fontsize=6, ncols=2)
+    axes[0, 1].legend(fontsize=style.SMALL, ncols=2)
     answer_shares(own, axes[1, 0])
     chosen = table[(table["left_out"] != "family") & (table["value"] != "all")]
     names = chosen["left_out"].map(field_name) + " = " + chosen["value"].astype(str)

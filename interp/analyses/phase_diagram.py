@@ -79,8 +79,8 @@ def shown_brackets(tables: Tables) -> pd.DataFrame:
 
 def draw(tables: Tables) -> Figure:
     delayed, brackets = delayed_fields(tables), shown_brackets(tables)
-    heights = [phase_height(tables), 2.2]
-    heights += [2.0, exponent_height(tables)] if delayed else []
+    heights = [phase_height(tables), survival_height(tables)]
+    heights += [delay_height(tables), exponent_height(tables)] if delayed else []
     heights += [bracket_height(brackets)] if len(brackets) else []
     figure, bands = style.new_bands(heights)
     lettered = list(bands)
@@ -100,14 +100,25 @@ def phase_height(tables: Tables) -> float:
     """Inches of `phase_band`: a row of cells each value of the second field."""
     cells = tables["cells"]
     rows = fields_of(cells)[1:2]
-    return 0.75 + 0.3 * (cells[rows[0]].nunique() if rows else 1)
+    height = 0.75 + 0.3 * (cells[rows[0]].nunique() if rows else 1)
+    return height * style.rows_of(len(_panels(cells)[0]))
+
+
+def survival_height(tables: Tables) -> float:
+    """Inches of `survival_band`."""
+    return 2.2 * style.rows_of(len(_most_telling(tables["cells"])))
+
+
+def delay_height(tables: Tables) -> float:
+    """Inches of `delay_band`."""
+    return 2.0 * style.rows_of(len(delayed_fields(tables)))
 
 
 def exponent_height(tables: Tables) -> float:
     """Inches of `exponent_band`: a row each setting."""
-    laws = tables["power_laws"]
-    n_rows = max([(laws["field"] == name).sum() for name in delayed_fields(tables)] + [0])
-    return 0.65 + 0.16 * min(n_rows, MOST_SETTINGS + 1)
+    laws, delayed = tables["power_laws"], delayed_fields(tables)
+    n_rows = max([(laws["field"] == name).sum() for name in delayed] + [0])
+    return (0.65 + 0.16 * min(n_rows, MOST_SETTINGS + 1)) * style.rows_of(len(delayed))
 
 
 def bracket_height(brackets: pd.DataFrame) -> float:
@@ -120,33 +131,37 @@ def phase_band(band: Any, tables: Tables) -> int:
     cells = tables["cells"]
     fields = fields_of(cells)
     x, y = (*fields, None, None)[:2]
-    settings = list(shares.groups(cells, fields[2:]))
-    panels = settings[:MOST_PANELS]
+    panels, left_out = _panels(cells)
     # Each as wide as it has values, so that cells are alike.
     widths = [1 if x is None else rows[x].nunique() for _, rows in panels]
-    axes = band.subplots(1, len(panels), squeeze=False, width_ratios=widths)[0]
+    axes = style.panels(band, len(panels), width_ratios=widths)
     for ax, (values, rows) in zip(axes, panels, strict=True):
         phase_cells(rows, ax, x=x, y=y)
-        ax.set_title(setting_text(values) if values else "", fontsize=7)
-        if ax is not axes[0]:
+        ax.set_title(setting_text(values) if values else "")
+        if not ax.get_subplotspec().is_first_col():
             ax.set_ylabel("")
     phase_patch_legend(band, pd.concat([rows for _, rows in panels]))
-    return len(settings) - len(panels)
+    return left_out
 
 
-def _most_telling(cells: pd.DataFrame, fields: Sequence[str]) -> list[dict]:
+def _panels(cells: pd.DataFrame) -> tuple[list[tuple[dict, pd.DataFrame]], int]:
+    """The settings of all fields but the first two that have room, and how many have none."""
+    settings = list(shares.groups(cells, fields_of(cells)[2:]))
+    return settings[:MOST_PANELS], max(len(settings) - MOST_PANELS, 0)
+
+
+def _most_telling(cells: pd.DataFrame) -> list[dict]:
     """Settings of all fields but the first, those with the most values of it first, then those with the most change."""
-    found = list(shares.groups(cells, fields[1:]))
+    found = list(shares.groups(cells[cells["n"] > 0], fields_of(cells)[1:]))
     found.sort(key=lambda one: (-len(one[1]), -(one[1]["share"].max() - one[1]["share"].min())))
-    return [values for values, _ in found]
+    return [values for values, _ in found][:MOST_CURVES]
 
 
 def survival_band(band: Any, tables: Tables) -> None:
     """Curves of survival by the first field, a panel each of the settings of the others that tell most."""
-    cells, fields = tables["cells"], fields_of(tables["cells"])
+    fields, settings = fields_of(tables["cells"]), _most_telling(tables["cells"])
     field = fields[0] if fields else None
-    settings = _most_telling(cells[cells["n"] > 0], fields)[:MOST_CURVES]
-    axes = band.subplots(1, len(settings), squeeze=False, sharey=True)[0]
+    axes = style.panels(band, len(settings), sharey=True)
     parts = []
     for values in settings:
         rows = tables["survival"]
@@ -157,8 +172,8 @@ def survival_band(band: Any, tables: Tables) -> None:
     colours = dict(zip(drawn, shades(len(drawn)), strict=True)) if drawn else None
     for ax, values, rows in zip(axes, settings, parts, strict=True):
         survival_curves(rows, ax, field=field, colours=colours)
-        ax.set_title(setting_text(values) if values else "", fontsize=7)
-        if ax is not axes[0]:
+        ax.set_title(setting_text(values) if values else "")
+        if not ax.get_subplotspec().is_first_col():
             ax.set_ylabel("")
     found = dict(zip(*reversed(_handles(axes)), strict=True))
     band.legend(
@@ -166,7 +181,7 @@ def survival_band(band: Any, tables: Tables) -> None:
         found.keys(),
         loc="outside upper center",
         ncols=min(len(found), 6),
-        fontsize=6,
+        fontsize=style.SMALL,
         handlelength=1.2,
     )
 
@@ -179,21 +194,21 @@ def _handles(axes: Any) -> tuple[list[Any], list[str]]:
 def delay_band(band: Any, tables: Tables) -> None:
     """Delays against each field that has power laws, a panel a field."""
     delayed = delayed_fields(tables)
-    axes = band.subplots(1, len(delayed), squeeze=False, sharey=True)[0]
+    axes = style.panels(band, len(delayed), sharey=True)
     known = delay_bounds(tables["runs"])
     for ax, field in zip(axes, delayed, strict=True):
         order = [name for name in _column_order(tables["cells"]) if name != field]
         named = known.assign(setting=_settings(known, order))
         settings = _shown_settings(tables, field)
         delay_points(named, tables["power_laws"], ax, field=field, settings=settings)
-        if ax is not axes[0]:
+        if not ax.get_subplotspec().is_first_col():
             ax.set_ylabel("")
 
 
 def exponent_band(band: Any, tables: Tables) -> None:
     """The exponents of the power laws, a panel a field."""
     delayed = delayed_fields(tables)
-    for ax, field in zip(band.subplots(1, len(delayed), squeeze=False)[0], delayed, strict=True):
+    for ax, field in zip(style.panels(band, len(delayed)), delayed, strict=True):
         settings = _shown_settings(tables, field)
         exponent_intervals(tables["power_laws"], ax, field=field, settings=settings)
 

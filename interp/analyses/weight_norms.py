@@ -59,7 +59,7 @@ def draw(tables: Tables) -> Figure:
         loc="outside upper center",
         ncols=7,
         handlelength=1.4,
-        fontsize=6.5,
+        fontsize=style.SMALL,
         columnspacing=1.2,
     )
     return figure

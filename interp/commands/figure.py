@@ -21,12 +21,8 @@ def figure(
     name: Annotated[str | None, Argument(help="Which figure; without a name they are listed.")] = None,
     is_list: Annotated[bool, Option("--list", help="Say in a line each which figures there are.")] = False,
     preset: Annotated[
-        str | None,
-        Option(
-            help="Sizes and fonts of a venue, as neurips-column. [default: a journal's text width]",
-            show_default=False,
-        ),
-    ] = None,
+        str, Option(help="Width and fonts of where it goes, as neurips-column, icml-column or slides-text.")
+    ] = "journal-text",
     step: Annotated[
         int | None,
         Option(help="Of a figure of one checkpoint: which. [default: the last]", show_default=False),

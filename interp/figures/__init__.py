@@ -11,19 +11,17 @@ from interp.figures.algorithm import (
     algorithm_curves,
     double_curves,
     formula_curves,
-    frequency_colours,
     irrelevance_curves,
 )
 from interp.figures.arms import effect_intervals, effect_legend, values_by_arm
 from interp.figures.attention import (
     attention_map,
-    head_colours,
-    head_name,
     movement_curves,
     periodicity_curves,
     qk_bars,
 )
 from interp.figures.branches import arm_lines, branch_curves
+from interp.figures.colours import frequency_lines, head_lines, head_name
 from interp.figures.forecasts import answer_shares, error_curves, forecast_points, skill_bars
 from interp.figures.geometry import (
     coefficient_curve,

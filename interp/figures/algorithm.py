@@ -1,12 +1,13 @@
 """Clock or pizza along training: the whole network, one frequency at a time, what the formulas explain."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from interp.figures import style
+from interp.figures.colours import name_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,11 +18,6 @@ VERDICT_COLOURS = {
     "pizza": style.VERMILION,
     "clock": style.BLUE,
 }
-
-
-def frequency_colours(frequencies: Iterable[int]) -> dict[int, str]:
-    """A colour for each frequency, the first eight."""
-    return dict(zip(frequencies, style.PALETTE, strict=False))
 
 
 def algorithm_curves(
@@ -70,7 +66,7 @@ def irrelevance_curves(
     table: "pd.DataFrame",
     ax: Axes,
     *,
-    colours: Mapping[int, str],
+    lines: Mapping[int, Mapping[str, Any]],
     thresholds: tuple[float, float],
     **legend: Any,
 ) -> Axes:
@@ -78,19 +74,19 @@ def irrelevance_curves(
 
     Args:
         table: of `algorithm_by_frequency`.
-        colours: of `frequency_colours`.
+        lines: of `frequency_lines`.
         thresholds: below the one a pizza, above the other a clock; dotted.
         legend: options of the legend.
     """
-    for k, colour in colours.items():
+    for i, (k, line) in enumerate(lines.items()):
         rows = table[table["frequency"] == k]
-        ax.plot(rows["step"], rows["distance_irrelevance"], color=colour, label=f"$k={k}$")
+        ax.plot(rows["step"], rows["distance_irrelevance"], **line, label=name_of(f"$k={k}$", i, len(lines)))
     for threshold in thresholds:
         ax.axhline(threshold, color="0.5", lw=0.6, ls=":")
     ax.set_ylim(0, 1.05)
     for word, y in (("clock", 0.95), ("pizza", 0.1)):
         ax.annotate(word, (1, y), xycoords=("axes fraction", "data"), xytext=(3, 0),
-                    textcoords="offset points", rotation=90, va="center", fontsize=6.5, color="0.4")  # fmt: skip
+                    textcoords="offset points", rotation=90, va="center", fontsize=style.SMALL, color="0.4")  # fmt: skip
     ax.set_ylabel("distance irrelevance\nof one frequency alone")
     style.legend_above(ax, n_columns=5, **legend)
     return ax
@@ -114,20 +110,22 @@ def formula_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
     return ax
 
 
-def double_curves(table: "pd.DataFrame", ax: Axes, *, colours: Mapping[int, str], **legend: Any) -> Axes:
+def double_curves(
+    table: "pd.DataFrame", ax: Axes, *, lines: Mapping[int, Mapping[str, Any]], **legend: Any
+) -> Axes:
     """Share of the embedding's power at the double of each frequency, which a pizza needs; dotted: the median of all.
 
     Args:
         table: of `algorithm_by_frequency`.
-        colours: of `frequency_colours`.
+        lines: of `frequency_lines`.
         legend: options of the legend.
     """
-    for k, colour in colours.items():
+    for i, (k, line) in enumerate(lines.items()):
         rows = table[table["frequency"] == k]
         double = rows["double"].iloc[0]
         # Of n/2 the double is the whole circle.
         label = f"{double} of $k={k}$" if double else f"none of $k={k}$"
-        ax.plot(rows["step"], rows["double_fraction"], color=colour, label=label)
+        ax.plot(rows["step"], rows["double_fraction"], **line, label=name_of(label, i, len(lines)))
     median = table.groupby("step")["median_fraction"].first()
     ax.plot(median.index, median, color="0.4", ls=":", label="median")
     ax.set_yscale("log")

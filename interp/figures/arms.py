@@ -53,7 +53,7 @@ def effect_intervals(table: "pd.DataFrame", ax: Axes) -> Axes:
             _interval(ax, y, row, left, right)
         ax.annotate(
             _counts(row), (1, y), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
-            va="center", fontsize=6, color="0.3",
+            va="center", fontsize=style.SMALL, color="0.3",
         )  # fmt: skip
     ax.axvline(1, color="0.4", lw=0.8, zorder=1)
     ax.set_xscale("log")
@@ -62,7 +62,7 @@ def effect_intervals(table: "pd.DataFrame", ax: Axes) -> Axes:
     ax.set_xticks(shown)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}" if x >= 1 else f"1/{1 / x:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_yticks(range(len(rows)), rows["label"].tolist(), fontsize=6.5)
+    ax.set_yticks(range(len(rows)), rows["label"].tolist(), fontsize=style.SMALL)
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlabel("steps to the event, over those of the reference (ratio)")
     ax.set_ylabel("arm over its reference")
@@ -94,7 +94,7 @@ def values_by_arm(
         ax.xaxis.set_minor_formatter(NullFormatter())
     else:
         ax.set_xlim(0, 1.15 * table[quantity].max())
-    ax.set_yticks(range(len(arms)), list(arms), fontsize=6.5)
+    ax.set_yticks(range(len(arms)), list(arms), fontsize=style.SMALL)
     ax.set_ylim(len(arms) - 0.4, -0.6)
     ax.grid(axis="y", color="0.9", lw=0.4)
     ax.set_axisbelow(True)
@@ -116,7 +116,11 @@ def effect_legend(figure: Figure, table: "pd.DataFrame") -> None:
     if np.isinf(shown["high"]).any() or (shown["low"] == 0).any():
         handles.append(Patch(fc="white", ec="0.3", lw=0.7, label="open: did not come within the budget"))
     figure.legend(
-        handles=handles, loc="outside upper center", ncols=len(handles), fontsize=6.5, handlelength=1.2
+        handles=handles,
+        loc="outside upper center",
+        ncols=len(handles),
+        fontsize=style.SMALL,
+        handlelength=1.2,
     )
 
 
@@ -168,7 +172,7 @@ def _say(ax: Axes, y: Any, text: str, left: float) -> None:
         y,
         shown,
         va="center",
-        fontsize=5.5,
+        fontsize=style.SMALL,
         color="0.45",
         style="italic",
         zorder=4,

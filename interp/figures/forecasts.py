@@ -52,7 +52,7 @@ def forecast_points(tested: "pd.DataFrame", ax: Axes, *, colours: dict[Any, Any]
         ax.axvline(high * 1.15, color="0.8", lw=0.6)
         ax.annotate(
             "never", (edge, 0), xycoords=("data", "axes fraction"), xytext=(0, 3), textcoords="offset points",
-            ha="center", fontsize=6, color="0.3",
+            ha="center", fontsize=style.SMALL, color="0.3",
         )  # fmt: skip
     ax.set_xscale("log")
     ax.set_yscale("log")
@@ -130,7 +130,7 @@ def skill_bars(scores: "pd.DataFrame", ax: Axes) -> Axes:
             shown = max(float(rows.loc[value, "skill_mean"]), -1.0)
             ax.barh(at, shown, height=0.22, color=COLOURS[measure])
     ax.axvline(0, color="0.3", lw=0.6)
-    ax.set_yticks(range(len(values)), [str(v) for v in values], fontsize=6.5)
+    ax.set_yticks(range(len(values)), [str(v) for v in values], fontsize=style.SMALL)
     ax.set_ylim(len(values) - 0.5, -0.5)
     ax.set_xlim(-1.02, 1.02)
     ax.set_xlabel("skill against the mean")

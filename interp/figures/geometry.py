@@ -149,6 +149,6 @@ def _curve(table: "pd.DataFrame", ax: Axes, column: str, label: str, colour: str
 def _named(ax: Axes, name: str) -> Axes:
     ax.set_ylabel(name)
     # Three panels side by side: a legend wider than its panel would take its width from it.
-    compact = {"fontsize": 5.5, "handlelength": 1.0, "handletextpad": 0.4, "columnspacing": 0.6}
+    compact = {"fontsize": style.SMALL, "handlelength": 1.0, "handletextpad": 0.4, "columnspacing": 0.6}
     style.legend_above(ax, n_columns=2, **compact)
     return ax

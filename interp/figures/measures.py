@@ -47,7 +47,7 @@ def progress_curves(table: "pd.DataFrame", ax: Axes, *, key: str = "key set", **
     ax.set_yscale("log")
     ax.set_ylabel("loss (nats)")
     options: dict[str, Any] = {
-        "loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 3, "fontsize": 5.5, "handlelength": 1.2,
+        "loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 3, "fontsize": style.SMALL, "handlelength": 1.2,
         "columnspacing": 0.8, "labelspacing": 0.25, "borderpad": 0.2,
     }  # fmt: skip
     options |= legend

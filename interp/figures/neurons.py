@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from interp.figures import style
-from interp.figures.spectra import FREQUENCY_COLOURS
+from interp.figures.colours import NAMED, frequency_lines
 from interp.ground.thresholds import NEURON_FRACTION
 
 if TYPE_CHECKING:
@@ -21,13 +21,14 @@ def neuron_histogram(table: "pd.DataFrame", key: "pd.DataFrame", ax: Axes) -> Ax
 
     Args:
         table: of `neuron_frequencies`, one checkpoint; may be empty.
-        key: column frequency, in the order of colours.
+        key: column frequency, in the order of the legend.
     """
     if not len(table):
         style.note_instead(ax, "no neurons by frequency")
         return ax
     live = table[table["frequency"] > 0]
-    named = key["frequency"][: len(FREQUENCY_COLOURS)]
+    lines = frequency_lines(key["frequency"])
+    named = list(lines)[: NAMED - 1]
     groups = [live[live["frequency"] == k]["fraction_explained"] for k in named]
     labels = [f"$k={k}$: {len(g)}" for k, g in zip(named, groups, strict=True)]
     rest = live[~live["frequency"].isin(named)]["fraction_explained"]
@@ -35,7 +36,7 @@ def neuron_histogram(table: "pd.DataFrame", key: "pd.DataFrame", ax: Axes) -> Ax
         [*groups, rest],
         bins=np.linspace(0, 1, 41).tolist(),
         stacked=True,
-        color=[*FREQUENCY_COLOURS[: len(groups)], "0.7"],
+        color=[*(lines[k]["color"] for k in named), "0.7"],
         label=[*labels, f"other $k$: {len(rest)}" if len(groups) else f"any $k$: {len(rest)}"],
     )
     ax.axvline(NEURON_FRACTION, color="0.4", lw=0.8, ls=":")

@@ -43,7 +43,7 @@ def phase_cells(cells: "pd.DataFrame", ax: Axes, *, x: str | None, y: str | None
             ax.add_patch(Rectangle((begins, bottom - 0.5 + GAP / 2), width, 1 - GAP, fc=COLOURS[phase], lw=0))
             begins += width
         n_generalised = row["grokking"] + row["comprehension"]
-        ax.text(left, bottom, f"{n_generalised}/{row['n']}", ha="center", va="center", fontsize=6)
+        ax.text(left, bottom, f"{n_generalised}/{row['n']}", ha="center", va="center", fontsize=style.SMALL)
     for name, axis, limit in ((x, ax.xaxis, ax.set_xlim), (y, ax.yaxis, ax.set_ylim)):
         limit(-0.5, len(places[name]) - 0.5)
         axis.set_ticks(
@@ -65,7 +65,7 @@ def phase_patch_legend(figure: Any, cells: "pd.DataFrame", **options: Any) -> No
     handles = [Patch(color=COLOURS[name], label=name) for name in PHASES if cells[name].sum()]
     figure.legend(
         handles=handles,
-        **{"loc": "outside upper center", "ncols": len(handles), "fontsize": 6.5, "handlelength": 1.2}
+        **{"loc": "outside upper center", "ncols": len(handles), "fontsize": style.SMALL, "handlelength": 1.2}
         | options,
     )
 
@@ -183,7 +183,7 @@ def exponent_intervals(laws: "pd.DataFrame", ax: Axes, *, field: str, settings: 
         ax.plot([law["low"], law["high"]], [y, y], color=colour, lw=1)
         ax.plot(law["exponent"], y, mark, color=colour, ms=3.5)
     shown_names = [*names, *rows.index.intersection(["all settings"])]
-    ax.set_yticks(range(len(shown_names)), shown_names, fontsize=5.5)
+    ax.set_yticks(range(len(shown_names)), shown_names, fontsize=style.SMALL)
     ax.set_ylim(len(shown_names) - 0.4, -0.6)
     ax.set_ylabel("setting")
     ax.axvline(0, color="0.7", lw=0.6, zorder=0)
@@ -221,7 +221,7 @@ def critical_brackets(critical: "pd.DataFrame", ax: Axes) -> Axes:
             ax.plot(begins, y, "|", color=style.BLUE, ms=6)
         else:
             ax.plot([row["before"], row["step"]], [y, y], color=style.BLUE, lw=3, solid_capstyle="butt")
-    ax.set_yticks(range(len(rows)), rows["setting"].tolist(), fontsize=6)
+    ax.set_yticks(range(len(rows)), rows["setting"].tolist(), fontsize=style.SMALL)
     ax.set_ylabel("setting")
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlim(left - 1.3 * pad, right + 1.3 * pad)

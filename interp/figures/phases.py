@@ -81,6 +81,6 @@ def phase_legend(figure: FigureBase, found: "Mapping[str, Transition]") -> None:
         loc="outside upper center",
         ncols=len(named),
         handlelength=1.0,
-        fontsize=6.5,
+        fontsize=style.SMALL,
         columnspacing=1.4,
     )

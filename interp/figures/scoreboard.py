@@ -37,8 +37,10 @@ def verdict_grid(table: "pd.DataFrame", ax: Axes, *, theories: Sequence[str], co
         _cell(ax, columns.index(column), theories.index(theory), list(cell["verdict"]))
     ax.set_xlim(-0.5, len(columns) - 0.5)
     ax.set_ylim(len(theories) - 0.5, -0.5)
-    ax.set_xticks(range(len(columns)), columns, rotation=60, ha="left", rotation_mode="anchor", fontsize=6)
-    ax.set_yticks(range(len(theories)), [name.replace("_", " ") for name in theories], fontsize=6.5)
+    ax.set_xticks(
+        range(len(columns)), columns, rotation=60, ha="left", rotation_mode="anchor", fontsize=style.SMALL
+    )
+    ax.set_yticks(range(len(theories)), [name.replace("_", " ") for name in theories], fontsize=style.SMALL)
     ax.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False)
     ax.set_ylabel("theory")
     ax.spines[:].set_visible(False)
@@ -56,7 +58,11 @@ def verdict_legend(figure: Figure, table: "pd.DataFrame") -> None:
         Patch(fc=VERDICTS[name][0], ec="0.4", lw=0.4, label=f"{VERDICTS[name][2]}  {name}") for name in there
     ]
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=len(handles), fontsize=6.5, handlelength=1.2
+        handles=handles,
+        loc="outside lower center",
+        ncols=len(handles),
+        fontsize=style.SMALL,
+        handlelength=1.2,
     )
 
 
@@ -69,7 +75,7 @@ def _cell(ax: Axes, x: int, y: int, verdicts: list[str]) -> None:
         shade, colour, sign = VERDICTS[verdict]
         left, top = x - 0.47 + (i % in_row) * width, y - 0.44 + (i // in_row) * height
         ax.add_patch(Rectangle((left, top), width, height, fc=shade, ec="0.4", lw=0.4))
-        size = 7.0 if len(verdicts) == 1 else 5.5 if n_rows == 1 else 4.5
+        size = "medium" if len(verdicts) == 1 else "x-small" if n_rows == 1 else "xx-small"
         ax.text(
             left + width / 2, top + height / 2, sign, ha="center", va="center", color=colour, fontsize=size
         )

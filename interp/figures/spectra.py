@@ -8,20 +8,10 @@ from matplotlib.colors import LogNorm
 from matplotlib.ticker import MaxNLocator
 
 from interp.figures import style
+from interp.figures.colours import frequency_lines, name_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-FREQUENCY_COLOURS = (
-    style.ORANGE,
-    style.PURPLE,
-    style.SKY,
-    style.VERMILION,
-    style.YELLOW,
-    style.GREEN,
-    style.BLUE,
-)
-
 
 # A colour scale reaches at least this many times the share that each frequency has in an even spread: noise is dark.
 OVER_EVEN = 10
@@ -85,7 +75,7 @@ def feature_curves(
     Args:
         sparsity: of `fourier_sparsity`; may be empty.
         spectrum: of `logit_spectrum`; may be empty.
-        shown: column frequency, those to draw in the order of their colours.
+        shown: column frequency, those to draw, in the order of the legend.
         are_key: whether they are the run's key frequencies; else they are drawn grey, as the strongest at the end.
         legend: options of the legend.
     """
@@ -100,12 +90,11 @@ def feature_curves(
     total = named.groupby("step")["fraction_explained"].sum()
     what = "all key $k$" if are_key else f"strongest {len(shown)}"
     ax.plot(total.index, total, color=style.BLACK, label=f"logits: {what}")
-    for k, colour in zip(shown["frequency"], FREQUENCY_COLOURS, strict=False):
+    lines = frequency_lines(shown["frequency"])
+    for i, (k, line) in enumerate(lines.items()):
         part = named[named["frequency"] == k]
-        ax.plot(
-            part["step"], part["fraction_explained"], lw=0.8,
-            color=colour if are_key else "0.6", label=f"$k={k}$" if are_key else None,
-        )  # fmt: skip
+        looks = line | {"label": name_of(f"$k={k}$", i, len(lines))} if are_key else {"color": "0.6"}
+        ax.plot(part["step"], part["fraction_explained"], lw=0.8, **looks)
     null = spectrum[np.isfinite(spectrum["null"])].groupby("step")["null"].max()
     if len(null):
         ax.plot(null.index, null, color=style.BLACK, ls=":", lw=0.8, label="null (dotted)")

@@ -1,9 +1,11 @@
 """Sizes, fonts and colours of every figure, and files whose bytes depend on the data alone."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any
 
 import matplotlib
@@ -15,16 +17,14 @@ matplotlib.use(
 
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.rcsetup import cycler
 from matplotlib.ticker import NullLocator
 
+from interp.figures import presets
 from interp.ground.whole_files import write_bytes
-
-COLUMN = 3.35  # inches: one column of a two-column journal page
-PAGE = 6.9  # inches: its full width
 
 # Okabe and Ito 2008: told apart by colour-blind readers and in print.
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
@@ -34,18 +34,16 @@ PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK, YELLOW)
 TRAIN, TEST = BLUE, VERMILION
 
 DOES_NOT_APPLY = "does not apply"
-NOTE_SIZE = 6.5  # points
+# Text that is not ticks or labels, in matplotlib's words, which follow the preset.
+SMALL, LETTER = "small", "large"
+# A panel narrower than this many points a point of text is folded into another row.
+NARROWEST = 16.5
+FORMATS = ("pdf", "png")
 LEAST_POSITIVE = 1e-12  # below every share that is drawn
 # A point without neighbours has no line: these tell solid, dashed and dotted ones apart.
 LONE_MARKERS = {"-": "o", "--": "s", ":": "_"}
 
 _SETTINGS: dict[Any, Any] = {  # keys: matplotlib types them as a closed set of words
-    "font.size": 7.5,
-    "axes.titlesize": 8,
-    "axes.labelsize": 7.5,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
     "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -58,40 +56,118 @@ _SETTINGS: dict[Any, Any] = {  # keys: matplotlib types them as a closed set of 
     "svg.hashsalt": "grokscope",
     "figure.dpi": 100,
 }
+_current = presets.named(presets.DEFAULT)
+
+
+@contextmanager
+def using(preset: str) -> Iterator[presets.Preset]:
+    """Figures that are made within have the widths and fonts of this preset (`interp.figures.presets.PRESETS`).
+
+    A grid whose panels would be too narrow to read is folded into more rows, and the figure grows.
+
+    Raises:
+        ValueError: if there is no such preset.
+    """
+    global _current
+    former, _current = _current, presets.named(preset)
+    try:
+        yield _current
+    finally:
+        _current = former
+
+
+def current() -> presets.Preset:
+    """The preset in use."""
+    return _current
+
+
+def folded(n_rows: int, n_columns: int, width: float | None = None) -> tuple[int, int]:
+    """Rows and columns of a grid of panels in the preset in use, none of its panels too narrow to read.
+
+    Args:
+        width: inches for all of it; None for the preset's.
+    """
+    narrowest = NARROWEST * (_current.size + 0.5) / 72
+    fitting = max(1, int((width or _current.width) / narrowest))
+    if n_columns <= fitting:
+        return n_rows, n_columns
+    # As even as it goes: of three beside each other where two fit, three rows of one look better than two and one.
+    n_folded = next(n for n in range(fitting, 0, -1) if n == 1 or n_columns % n == 0)
+    return n_rows * n_columns // n_folded, n_folded
 
 
 def new_figure(
-    n_rows: int = 1, n_columns: int = 1, *, width: float = PAGE, height: float = 2.2, **options: Any
+    n_rows: int = 1, n_columns: int = 1, *, height: float = 2.2, width: float | None = None, **options: Any
 ):
-    """A figure in the project's style with an array of axes (n_rows, n_columns).
+    """A figure in the project's style with an array of axes (n_rows, n_columns), in whatever rows they are placed.
 
     Args:
-        width: inches; `COLUMN` or `PAGE`.
-        height: inches for the whole figure.
+        height: inches for the whole figure, at the size of text of the project's own preset and without folding.
+        width: inches; None for the width of the preset in use.
         options: to `Figure.subplots` (sharex, width_ratios, ...).
     """
-    matplotlib.rcParams.update(_SETTINGS)
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(n_rows, n_columns, squeeze=False, **options)
+    rows, columns = folded(n_rows, n_columns, width)
+    figure = blank_figure(height * rows / n_rows, width)
+    if columns != n_columns:
+        options = {
+            name: value for name, value in options.items() if name not in ("width_ratios", "height_ratios")
+        }
+    return figure, figure.subplots(rows, columns, squeeze=False, **options).reshape(n_rows, n_columns)
 
 
-def new_bands(heights: Iterable[float], *, width: float = PAGE) -> tuple[Figure, list[Any]]:
+def panels(band: FigureBase, n: int, **options: Any) -> np.ndarray:
+    """Axes (n,) side by side in a band of a figure, in as many rows as `folded` says; options as of `new_figure`."""
+    rows, columns = folded(1, n)
+    if columns != n:
+        options = {name: value for name, value in options.items() if name != "width_ratios"}
+    return band.subplots(rows, columns, squeeze=False, **options).ravel()
+
+
+def rows_of(n: int) -> int:
+    """In how many rows `panels` places them."""
+    return folded(1, n)[0]
+
+
+def blank_figure(height: float, width: float | None = None) -> Figure:
+    """A figure in the project's style without axes; height and width as of `new_figure`."""
+    matplotlib.rcParams.update(_SETTINGS | presets.settings(_current))
+    as_text = _current.size / presets.named(presets.DEFAULT).size
+    return Figure(figsize=(width or _current.width, height * as_text), layout="constrained")
+
+
+def new_bands(heights: Iterable[float]) -> tuple[Figure, list[Any]]:
     """A figure in the project's style, and one band over its whole width for each height in inches."""
-    matplotlib.rcParams.update(_SETTINGS)
     heights = list(heights)
-    figure = Figure(figsize=(width, sum(heights)), layout="constrained")
+    figure = blank_figure(sum(heights))
     bands = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)
     return figure, list(bands[:, 0])
 
 
-def save_figure(figure: Figure, stem: Path, formats: Iterable[str] = ("pdf", "png")) -> list[Path]:
-    """Write `stem`.pdf, .png (300 dpi), .svg, without dates, so that equal figures are equal files."""
-    undated = {"pdf": {"CreationDate": None}, "png": {"Software": None}, "svg": {"Date": None}}
+_METADATA: dict[str, dict[str, Any]] = {
+    "pdf": {"CreationDate": None},
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None},
+}
+
+
+def save_figure(figure: Figure, stem: Path, formats: Iterable[str] = FORMATS) -> list[Path]:
+    """Write `stem`.pdf, .png (300 dots an inch as it is shown) or .svg, without dates: equal figures are equal files.
+
+    Equal where the fonts are equal, which the system has.
+
+    Raises:
+        ValueError: if a format is none of these.
+    """
+    formats = list(formats)
+    if unknown := [name for name in formats if name not in _METADATA]:
+        raise ValueError(
+            f"A figure is written as {', '.join(_METADATA)}, got {', '.join(unknown) or 'nothing'}."
+        )
     paths = []
-    for kind in formats:
+    for name in formats:
         buffer = BytesIO()
-        figure.savefig(buffer, format=kind, dpi=300, metadata=undated[kind])
-        path = stem.with_suffix(f".{kind}")
+        figure.savefig(buffer, format=name, dpi=300 * _current.scale, metadata=_METADATA[name])
+        path = stem.with_suffix(f".{name}")
         write_bytes(path, buffer.getvalue())
         paths.append(path)
     return paths
@@ -192,11 +268,19 @@ def step_axes(grid: Any, steps: Any, scale: str = "log") -> None:
     for ax in grid.flat:
         step_axis(ax, steps, scale)
         ax.set_xlabel("")
-    for column in grid.T:
+    for column in _placed_columns(grid):
         # Words stand in place of some panels, and have no axis.
         lowest = next((ax for ax in reversed(column) if ax.axison), column[-1])
         lowest.set_xlabel("training step")
         lowest.tick_params(axis="x", labelbottom=True)
+
+
+def _placed_columns(grid: Any) -> list[list[Axes]]:
+    """The axes of each column as they are placed, which a folded grid has not where its array has them."""
+    columns: dict[int, list[Axes]] = {}
+    for ax in grid.flat:
+        columns.setdefault(ax.get_subplotspec().colspan.start, []).append(ax)
+    return list(columns.values())
 
 
 def legend_or_note(axes: Any, **legend: Any) -> None:
@@ -211,8 +295,8 @@ def legend_or_note(axes: Any, **legend: Any) -> None:
 def legend_above(axes: Any, *, n_columns: int, **legend: Any) -> None:
     """A legend over the axes, where it lies on no curve; or "does not apply" as `legend_or_note`."""
     options = {
-        "loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": n_columns, "fontsize": 6, "handlelength": 1.3,
-        "columnspacing": 0.9, "labelspacing": 0.25, "borderpad": 0.2, "title_fontsize": 6, "alignment": "left",
+        "loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": n_columns, "fontsize": SMALL, "handlelength": 1.3,
+        "columnspacing": 0.9, "labelspacing": 0.25, "borderpad": 0.2, "title_fontsize": SMALL, "alignment": "left",
     }  # fmt: skip
     legend_or_note(axes, **options | legend)
 
@@ -226,16 +310,18 @@ def note_instead(axes: Any, text: str = DOES_NOT_APPLY) -> None:
 def note_below(figure: Figure, notes: Iterable[str]) -> None:
     """Sentences below a figure, as wide as it: what the reader of every panel has to know."""
     # A letter of the default font is 0.6 of its height wide in wide words, the margins are a letter each.
-    width = int(figure.get_figwidth() * 72 / (0.6 * NOTE_SIZE)) - 2
+    size = 0.833 * (_current.size + 0.5)
+    width = int(figure.get_figwidth() * 72 / (0.6 * size)) - 2
     lines = [line for note in notes for line in textwrap.wrap(note, width)]
     if lines:
-        figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=NOTE_SIZE)
+        figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=SMALL)
 
 
 def label_panels(axes: Any) -> None:
     """Letters a, b, c ... left above each panel, where no legend above the panel reaches."""
-    for letter, ax in zip("abcdefghijklmnop", axes, strict=False):
+    for i, ax in enumerate(axes):
+        letter = ascii_lowercase[i % 26] * (1 + i // 26)
         ax.annotate(
             letter, (0, 1), xycoords="axes fraction", xytext=(-20, 4), textcoords="offset points",
-            fontsize=9, fontweight="bold", ha="right",
+            fontsize=LETTER, fontweight="bold", ha="right",
         )  # fmt: skip

@@ -25,13 +25,13 @@ def order_brackets(table: "pd.DataFrame", ax: Axes) -> Axes:
         if row["step"] != row["step"]:
             ax.plot([before], [y], marker=">", color="0.5", ms=5, mfc="white", ls="", clip_on=False)
             ax.annotate("not by then", (before, y), xytext=(-6, 0), textcoords="offset points", ha="right", va="center",
-                        fontsize=6, color="0.4")  # fmt: skip
+                        fontsize=style.SMALL, color="0.4")  # fmt: skip
             continue
         ax.barh(
             y, float(row["step"]) - before, left=before, height=0.5, color=style.SKY, lw=0.8, ec=style.BLUE
         )
         ax.plot([row["step"]], [y], marker="|", color=style.BLUE, ms=7, ls="", mew=1.4)
-    ax.set_yticks(range(len(rows)), rows["what"].tolist(), fontsize=6.5)
+    ax.set_yticks(range(len(rows)), rows["what"].tolist(), fontsize=style.SMALL)
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlabel("training step")
     ax.set_ylabel("what began")

@@ -51,16 +51,14 @@ def main_pictures(account: Account) -> dict[str, Figure]:
 def timeline(account: Account) -> Figure:
     """Losses, progress measures and norm of the parent, and when each thing began."""
     below = 0.75 + ROW * max(len(account.moves), 3)
-    figure, axes = style.new_figure(height=2.9 + below)
-    axes[0, 0].remove()
-    upper, lower = figure.subfigures(2, 1, height_ratios=[2.9, below])
-    losses, progress, norm = upper.subplots(1, 3)
+    figure, (upper, lower) = style.new_bands([2.9 * style.rows_of(3), below])
+    losses, progress, norm = style.panels(upper, 3)
     order = lower.subplots()
     measures, norms = (
         account.observed.get(name, pd.DataFrame()) for name in ("progress_measures", "weight_norms")
     )
     loss_curves(account.observed, losses)
-    progress_curves(measures, progress, fontsize=4.6, ncols=2)
+    progress_curves(measures, progress, fontsize=style.SMALL, ncols=2)
     if len(norms):
         total_norm_curve(norms, norm)
     else:
@@ -151,7 +149,7 @@ def grid_figure(table: pd.DataFrame) -> Figure:
         table: of `grid`.
     """
     theories, columns = list(dict.fromkeys(table["theory"])), columns_of(table)
-    width = max(style.PAGE, 1.6 + ROW * len(columns))
+    width = max(style.current().width, 1.6 + ROW * len(columns))
     figure, axes = style.new_figure(height=1.9 + ROW * max(len(theories), 3), width=width)
     # The layout keeps too little room for the names, which stand aslant above their columns.
     figure.set_layout_engine("constrained", h_pad=0.12)

@@ -55,7 +55,7 @@ CIRCUITS = pd.concat(
         for h in (0, 1)
     ]
 )
-HEADS = figures.head_colours(PERIODICITY)
+HEADS = figures.head_lines(PERIODICITY)
 NORMS = pd.concat(
     [along(matrix=m, sum_of_squares=[9.0, 4.0, 1.0], l2=[3.0, 2.0, 1.0]) for m in [*LINES, "total"]]
 )
@@ -86,7 +86,7 @@ VERDICTS = along(verdict=["neither", "undecided", "clock"])
 PARTS = stacked(
     "frequency", [3, 1], distance_irrelevance=RISING, double=2, double_fraction=RISING, median_fraction=0.05
 )
-K_COLOURS = figures.frequency_colours([3, 1])
+K_LINES = figures.frequency_lines([3, 1])
 SHARPNESS = along(eigenvalue=[1.0, 10.0, 5.0], per_loss=[1.0, 20.0, 50.0])
 GRADIENTS = along(
     matrix="total",
@@ -179,7 +179,7 @@ DRAWN = {
     "concentration_curves": lambda ax: figures.concentration_curves(COSETS, ax),
     "component_map": lambda ax: figures.component_map(COMPONENTS, KEY, ax),
     "direction_curves": lambda ax: figures.direction_curves(DISTANCES, ax),
-    "double_curves": lambda ax: figures.double_curves(PARTS, ax, colours=K_COLOURS),
+    "double_curves": lambda ax: figures.double_curves(PARTS, ax, lines=K_LINES),
     "effect_intervals": lambda ax: figures.effect_intervals(EFFECTS, ax),
     "feature_curves": lambda ax: figures.feature_curves(SPARSITY, SPECTRUM, KEY, ax),
     "feature_kernel_curves": lambda ax: figures.feature_kernel_curves(KERNELS, ax),
@@ -187,17 +187,17 @@ DRAWN = {
     "gradient_curves": lambda ax: figures.gradient_curves(GRADIENTS, ax),
     "hidden_curves": lambda ax: figures.hidden_curves(SHARES, ax, names=["standard"]),
     "irrelevance_curves": lambda ax: figures.irrelevance_curves(
-        PARTS, ax, colours=K_COLOURS, thresholds=(0.2, 0.9)
+        PARTS, ax, lines=K_LINES, thresholds=(0.2, 0.9)
     ),
     "loss_curves": lambda ax: figures.loss_curves({"history": HISTORY, "losses": LOSSES}, ax),
-    "movement_curves": lambda ax: figures.movement_curves(PATTERNS, ax, colours=HEADS),
+    "movement_curves": lambda ax: figures.movement_curves(PATTERNS, ax, lines=HEADS),
     "neuron_histogram": lambda ax: figures.neuron_histogram(NEURONS, KEY, ax),
     "noise_curve": lambda ax: figures.noise_curve(GRADIENTS, ax),
     "norm_curves": lambda ax: figures.norm_curves(NORMS, ax, lines=LINES),
     "order_brackets": lambda ax: figures.order_brackets(ORDER, ax),
-    "periodicity_curves": lambda ax: figures.periodicity_curves(PERIODICITY, ax, colours=HEADS),
+    "periodicity_curves": lambda ax: figures.periodicity_curves(PERIODICITY, ax, lines=HEADS),
     "progress_curves": lambda ax: figures.progress_curves(MEASURES, ax),
-    "qk_bars": lambda ax: figures.qk_bars(CIRCUITS, ax, colours=HEADS),
+    "qk_bars": lambda ax: figures.qk_bars(CIRCUITS, ax, lines=HEADS),
     "rank_curves": lambda ax: figures.rank_curves(RANKS, ax, lines=LINES),
     "share_curves": lambda ax: figures.share_curves(
         SHARES, ax, parts={"left_embedding": "-", "unembedding": "--"}, colours=BY_NAME
@@ -250,15 +250,15 @@ LACKING = {
     "loss_curves": (lambda ax: figures.loss_curves({"history": NOTHING}, ax), "does not apply"),
     "neuron_histogram": (lambda ax: figures.neuron_histogram(NOTHING, KEY, ax), "no neurons by frequency"),
     "noise_curve": (lambda ax: figures.noise_curve(NOTHING, ax), "does not apply"),
-    "qk_bars": (lambda ax: figures.qk_bars(CIRCUITS[:0], ax, colours=HEADS), "does not apply"),
+    "qk_bars": (lambda ax: figures.qk_bars(CIRCUITS[:0], ax, lines=HEADS), "does not apply"),
     "sharpness_curves": (lambda ax: figures.sharpness_curves(NOTHING, ax), "does not apply"),
     "size_curves": (lambda ax: figures.size_curves(NOTHING, ax), "does not apply"),
     "sparsity_curves": (lambda ax: figures.sparsity_curves(SPARSITY[:0], ax), "does not apply"),
     "spectrum_map": (lambda ax: figures.spectrum_map(NOTHING, ax, matrix="$W_L$"), "no spectrum of $W_L$"),
     "component_map": (lambda ax: figures.component_map(NOTHING, KEY, ax), "does not apply"),
     "feature_curves": (lambda ax: figures.feature_curves(NOTHING, NOTHING, KEY, ax), "does not apply"),
-    "movement_curves": (lambda ax: figures.movement_curves(NOTHING, ax, colours={}), "does not apply"),
-    "periodicity_curves": (lambda ax: figures.periodicity_curves(NOTHING, ax, colours={}), "does not apply"),
+    "movement_curves": (lambda ax: figures.movement_curves(NOTHING, ax, lines={}), "does not apply"),
+    "periodicity_curves": (lambda ax: figures.periodicity_curves(NOTHING, ax, lines={}), "does not apply"),
     "progress_curves": (lambda ax: figures.progress_curves(NOTHING, ax), "does not apply"),
     "similarity_curves": (lambda ax: figures.similarity_curves(NOTHING, ax, colours={}), "does not apply"),
     "tangent_kernel_curves": (lambda ax: figures.tangent_kernel_curves(NOTHING, ax), "does not apply"),
@@ -524,7 +524,7 @@ def test_frequencies_that_are_not_key_are_grey_and_have_no_name(ax):
     [
         (lambda ax: figures.feature_curves(SPARSITY, SPECTRUM.assign(null=np.inf), KEY, ax), "null"),
         (lambda ax: figures.sparsity_curves(SPARSITY.assign(gini_null=np.nan), ax), "null"),
-        (lambda ax: figures.periodicity_curves(PERIODICITY.assign(null=np.inf), ax, colours=HEADS), "null"),
+        (lambda ax: figures.periodicity_curves(PERIODICITY.assign(null=np.inf), ax, lines=HEADS), "null"),
         (lambda ax: figures.progress_curves(MEASURES[MEASURES["selection"] != "random"], ax), "random"),
     ],
     ids=["features", "sparsity", "periodicity", "progress"],
@@ -621,12 +621,12 @@ def test_frequencies_are_ticked_at_whole_numbers(ax):
     two = pd.concat([few, few.assign(step=10)])
     places = [figures.spectrum_map(two, ax).yaxis.get_ticklocs().tolist()]
     ax.clear()
-    places.append(figures.qk_bars(CIRCUITS, ax, colours=HEADS).xaxis.get_ticklocs().tolist())
+    places.append(figures.qk_bars(CIRCUITS, ax, lines=HEADS).xaxis.get_ticklocs().tolist())
     assert all(place.is_integer() for axis in places for place in axis)
 
 
 def test_bars_of_a_deeper_network_say_that_they_are_the_first_layers(ax):
-    figures.qk_bars(CIRCUITS, ax, colours={**HEADS, "L1H0": "k"})
+    figures.qk_bars(CIRCUITS, ax, lines={**HEADS, "L1H0": {"color": "k"}})
     assert ax.get_ylabel() == "head (first layer only)"
     assert [t.get_text() for t in ax.get_yticklabels()] == ["L0H0", "L0H1"]
 
@@ -685,7 +685,7 @@ def test_a_log_step_axis_leaves_the_other_axis_its_ticks(ax):
 
 
 def test_a_frequency_whose_double_is_the_whole_circle_has_none(ax):
-    figures.double_curves(PARTS.assign(double=0), ax, colours=K_COLOURS)
+    figures.double_curves(PARTS.assign(double=0), ax, lines=K_LINES)
     named = [text.get_text() for text in ax.get_legend().get_texts()]
     assert named == ["none of $k=3$", "none of $k=1$", "median"]
 

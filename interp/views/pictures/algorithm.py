@@ -7,7 +7,7 @@ from interp.figures import (
     algorithm_curves,
     double_curves,
     formula_curves,
-    frequency_colours,
+    frequency_lines,
     irrelevance_curves,
 )
 from interp.tables.folder import Tables
@@ -52,7 +52,7 @@ def _by_frequency(draw: Callable[..., Any], **options: Any) -> Callable[[Tables,
     def draw_on(tables: Tables, ax) -> None:
         parts = tables["algorithm_by_frequency"]
         title = None if tables["frequencies"]["is_key"].any() else "none is key; the strongest:"
-        draw(parts, ax, colours=frequency_colours(by_strength(parts)), title=title, **options)
+        draw(parts, ax, lines=frequency_lines(by_strength(parts)), title=title, **options)
 
     return draw_on
 

@@ -4,7 +4,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from interp.figures import head_colours, head_name, movement_curves, periodicity_curves, qk_bars, style
+from interp.figures import head_lines, head_name, movement_curves, periodicity_curves, qk_bars, style
+from interp.figures.colours import NAMED
 from interp.tables.folder import Tables
 from interp.views.pictures.captions import at_end, grokking_said, listed, number
 from interp.views.pictures.panels import along, at_step, panel
@@ -20,10 +21,9 @@ def _compute_maps(run, device: str, step: int) -> Tables:
 
 
 def _draw_maps(tables: Tables) -> Figure:
-    from interp.analyses.attention import pattern_maps
+    from interp.analyses.attention import maps_height, pattern_maps
 
-    figure, _ = style.new_figure(height=2.2)
-    figure.clear()
+    figure = style.blank_figure(maps_height(tables))
     pattern_maps(figure, tables)
     return figure
 
@@ -63,11 +63,11 @@ def _periodicity_said(tables: Tables) -> str:
 
 
 def _draw_movement(tables: Tables, ax: Axes) -> None:
-    colours = head_colours(tables["attention_patterns"])
-    movement_curves(tables["attention_patterns"], ax, colours=colours)
+    lines = head_lines(tables["attention_patterns"])
+    movement_curves(tables["attention_patterns"], ax, lines=lines)
     others, _ = ax.get_legend_handles_labels()
-    heads = [Line2D([], [], color=colour, label=name) for name, colour in colours.items()]
-    style.legend_above(ax, n_columns=6, handles=[*others, *heads[: len(style.PALETTE)]])
+    heads = [Line2D([], [], **line, label=name) for name, line in lines.items()]
+    style.legend_above(ax, n_columns=6, handles=[*others, *heads[:NAMED]])
 
 
 def _movement_said(tables: Tables) -> str:
@@ -106,7 +106,7 @@ PICTURES = {
         compute=along("attention_periodicity", "attention_patterns"),
         draw=panel(
             lambda tables, ax: periodicity_curves(
-                tables["attention_periodicity"], ax, colours=head_colours(tables["attention_patterns"])
+                tables["attention_periodicity"], ax, lines=head_lines(tables["attention_patterns"])
             ),
             steps_of="attention_periodicity",
         ),
@@ -125,7 +125,7 @@ PICTURES = {
         compute=at_step("attention_circuits", "attention_patterns"),
         draw=panel(
             lambda tables, ax: qk_bars(
-                tables["attention_circuits"], ax, colours=head_colours(tables["attention_patterns"])
+                tables["attention_circuits"], ax, lines=head_lines(tables["attention_patterns"])
             )
         ),
         caption=_qk_said,

@@ -13,7 +13,6 @@ is kept in the run, so that this is quick too.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from matplotlib.figure import Figure
 from interp.analyses import frame
 from interp.analyses.places import run_path
 from interp.figures import style
+from interp.figures.presets import DEFAULT
 from interp.ground.plain_text import number_of
 from interp.ground.provenance import versions
 from interp.tables.folder import Tables, clean, read_about, read_tables, write_about, write_tables
@@ -74,7 +74,7 @@ def make(
     out: Path | None = None,
     *,
     step: int | None = None,
-    preset: str | None = None,
+    preset: str = DEFAULT,
     formats: Sequence[str] = ("pdf", "png"),
     draw_only: bool = False,
     device: str = "auto",
@@ -88,7 +88,7 @@ def make(
         run: None for the bundled one; of a picture of many runs a sweep or a folder of runs.
         out: None for figures/<run>/figure/<name>/, of a step that is named <name>-step-<step>/.
         step: of a picture of one checkpoint; None for the last.
-        preset: of `interp.figures.presets`; None for the project's own size and fonts.
+        preset: of `interp.figures.presets`: width, fonts and line widths of where the figure goes.
         draw_only: draw from the tables that are there, whatever became of the run.
         program, stated, others: as `interp.analyses.frame.answer`.
 
@@ -180,12 +180,11 @@ def check_seen(name: str, picture: Picture, tables: Tables, about: Mapping[str, 
     )
 
 
-def drawn(picture: Picture, tables: Tables, preset: str | None) -> Figure:
-    """The figure, in the sizes and fonts of a preset; what has not generalised says so below it."""
-    with nullcontext() if preset is None else style.using(preset):
-        figure = picture.draw(tables)
-        if picture.subject is None and not (ended := outcome(tables)).generalised:
-            style.note_below(figure, [ended.said])
+def drawn(picture: Picture, tables: Tables) -> Figure:
+    """The figure, in the preset in use; what has not generalised says so below it."""
+    figure = picture.draw(tables)
+    if picture.subject is None and not (ended := outcome(tables)).generalised:
+        style.note_below(figure, [ended.said])
     return figure
 
 
@@ -195,19 +194,20 @@ def _written(
     tables: Tables,
     about: dict[str, Any],
     out: Path,
-    preset: str | None,
+    preset: str,
     formats: Sequence[str],
     was_kept: bool,
 ) -> Made:
     try:
-        figure, caption = drawn(picture, tables, preset), full_caption(picture, tables, about)
+        with style.using(preset):
+            caption, figure = full_caption(picture, tables, about), drawn(picture, tables)
+            files = style.save_figure(figure, out / name, formats)
     except KeyError as error:
         if not was_kept:
             raise
         raise ValueError(
             f"The tables in {out} have no {error}: another version wrote them. Leave out --draw-only."
         ) from error
-    files = style.save_figure(figure, out / name, formats)
     said = () if picture.subject is not None else (outcome(tables).said,)
     summary: dict[str, Any] = {"preset": preset, "caption": caption, "formats": list(formats)}
     if picture.subject is None:

@@ -52,7 +52,9 @@ def _draw_delays(tables: Tables) -> Figure:
     """Delays, and below them the exponents, which tell the marks."""
     from interp.analyses import phase_diagram
 
-    figure, bands = style.new_bands([2.0, phase_diagram.exponent_height(tables)])
+    figure, bands = style.new_bands(
+        [phase_diagram.delay_height(tables), phase_diagram.exponent_height(tables)]
+    )
     phase_diagram.delay_band(bands[0], tables)
     phase_diagram.exponent_band(bands[1], tables)
     return figure
@@ -145,7 +147,7 @@ def _draw_compared(tables: Tables, ax) -> None:
     colours = dict(zip(names, shades(len(names)), strict=True))
     overlaid_curves(tables["curves"], ax, quantity="test_accuracy", colours=colours, relative=True)
     if ax.axison:
-        ax.legend(fontsize=6, title_fontsize=6)
+        ax.legend(fontsize=style.SMALL, title_fontsize=style.SMALL)
 
 
 def _compared_said(tables: Tables) -> str:
@@ -188,17 +190,22 @@ def _draw_points(tables: Tables, ax) -> None:
     colours = dict(zip(values, shades(len(values)), strict=True))
     forecast_points(tested, ax, colours=colours, of=field)
     if ax.axison and len(values) <= MOST_IN_LEGEND:
-        ax.legend(title=f"{field_name(field)} left out", fontsize=6, title_fontsize=6, loc="upper left")
+        ax.legend(
+            title=f"{field_name(field)} left out",
+            fontsize=style.SMALL,
+            title_fontsize=style.SMALL,
+            loc="upper left",
+        )
 
 
 def _draw_errors(tables: Tables, ax) -> None:
     error_curves(tables["tested"], ax)
-    ax.legend(fontsize=6, ncols=2)
+    ax.legend(fontsize=style.SMALL, ncols=2)
 
 
 def _draw_shares(tables: Tables, ax) -> None:
     answer_shares(tables["tested"], ax)
-    ax.legend(handles=_measures(tables["tested"]), fontsize=6)
+    ax.legend(handles=_measures(tables["tested"]), fontsize=style.SMALL)
 
 
 def _draw_skill(tables: Tables, ax) -> None:
@@ -207,7 +214,7 @@ def _draw_skill(tables: Tables, ax) -> None:
     names = chosen["left_out"].map(field_name) + " = " + chosen["value"].astype(str)
     skill_bars(chosen.assign(value=names), ax)
     if ax.axison:
-        ax.legend(handles=_measures(chosen), fontsize=6)
+        ax.legend(handles=_measures(chosen), fontsize=style.SMALL)
 
 
 def _measures(table: pd.DataFrame) -> list[Line2D]:
@@ -253,7 +260,7 @@ PICTURES = {
     "survival_curves": Picture(
         shows="share of the runs of a sweep that have not grokked, by step",
         compute=_diagram,
-        draw=_band("survival_band", lambda tables: 2.4),
+        draw=_band("survival_band", _height("survival_height")),
         caption=_survival_said,
         needs=("survival",),
         subject=SWEEP,

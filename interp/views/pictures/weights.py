@@ -6,6 +6,7 @@ from interp.figures import (
     norm_curves,
     rank_curves,
     speed_curve,
+    style,
     total_norm_curve,
 )
 from interp.tables.folder import Tables
@@ -22,12 +23,12 @@ def _lines(tables: Tables) -> dict:
 
 def _draw_norms(tables: Tables, ax) -> None:
     norm_curves(tables["weight_norms"], ax, lines=_lines(tables))
-    ax.legend(fontsize=6, ncols=2)
+    ax.legend(fontsize=style.SMALL, ncols=2)
 
 
 def _draw_ranks(tables: Tables, ax) -> None:
     rank_curves(tables["weight_spectra"], ax, lines=_lines(tables))
-    ax.legend(fontsize=6, ncols=2)
+    ax.legend(fontsize=style.SMALL, ncols=2)
 
 
 def _total_said(tables: Tables) -> str:
