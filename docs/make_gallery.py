@@ -20,11 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.collections import Collection
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.text import Text
 from PIL import Image
 
 from interp import figures
@@ -166,21 +162,15 @@ def _plain(caption: str) -> str:
 def fingerprint(figure: Figure) -> str:
     """A hash of what a figure draws, not of its pixels: those differ with the fonts of a machine."""
     found: list[Any] = [figure.get_size_inches().round(3).tolist()]
-    for artist in figure.findobj():
-        match artist:
-            case Line2D():
-                found.append(
-                    ["line", *_digits(artist.get_xydata()), str(artist.get_color()), artist.get_label()]
-                )
-            case Collection():
-                values = artist.get_array()
-                found.append(
-                    ["collection", *_digits(np.ma.filled(values, np.nan) if values is not None else [])]
-                )
-            case Patch():
-                found.append(["patch", *_digits(artist.get_path().vertices), str(artist.get_facecolor())])
-            case Text():
-                found.append(["text", artist.get_text()])
+    # Without the ticks, most of what there is to walk through: they follow from the rest.
+    for ax in figure.axes:
+        found += [["line", *_digits(x.get_xydata()), str(x.get_color()), x.get_label()] for x in ax.lines]
+        found += [["patch", *_digits(x.get_path().vertices), str(x.get_facecolor())] for x in ax.patches]
+        coloured = [x.get_array() for x in ax.collections]
+        found += [["values", *_digits(np.ma.filled(x, np.nan))] for x in coloured if x is not None]
+        legend = ax.get_legend()
+        texts = [ax.xaxis.label, ax.yaxis.label, ax.title, *ax.texts, *(legend.get_texts() if legend else ())]
+        found.append([text.get_text() for text in texts])
     return hashlib.sha256(json.dumps(found, default=str).encode()).hexdigest()[:16]
 
 

@@ -31,7 +31,7 @@ def figure(
         bool, Option("--caption", help="Print the figure as LaTeX: environment, caption and label.")
     ] = False,
     formats: Annotated[
-        str, Option("--format", help="pdf, svg and png, or some of them, joined by commas.")
+        str, Option("--as", help="Which files: pdf, svg and png, or some of them, joined by commas.")
     ] = "pdf,png",
     out: Annotated[
         Path | None,
@@ -61,7 +61,7 @@ def figure(
 
     interp figure checkpoints/mainline spectrum_map --preset neurips-column --caption
 
-    interp figure checkpoints/mainline attention_map --step 5000 --format svg
+    interp figure checkpoints/mainline attention_map --step 5000 --as svg
     """
     import sys
 

@@ -220,7 +220,7 @@ def test_the_list_has_a_line_each():
 
 def test_kept_tables_are_drawn_without_torch_while_the_run_is_the_same(tiny_run_copy, tmp_path):
     run, out = tiny_run_copy.path, tmp_path / "out"
-    first = figure_of(run, "spectrum_map", "--out", out, "--format", "pdf,png,svg", "--caption")
+    first = figure_of(run, "spectrum_map", "--out", out, "--as", "pdf,png,svg", "--caption")
     assert first.exit_code == 0, first.output
     files = {file.name: file.read_bytes() for file in out.iterdir()}
     wanted = {"about.json", "summary.json", "embedding_spectrum.csv", "losses.csv", "history.csv"}
@@ -231,7 +231,7 @@ def test_kept_tables_are_drawn_without_torch_while_the_run_is_the_same(tiny_run_
 
     code = (
         f"import sys; sys.argv = ['interp', 'figure', {str(run)!r}, 'spectrum_map', '--out', {str(out)!r}, "
-        "'--format', 'pdf,png,svg']\n"
+        "'--as', 'pdf,png,svg']\n"
         "from interp.commands.cli import main\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code\n"
@@ -260,11 +260,12 @@ def test_kept_tables_are_drawn_without_torch_while_the_run_is_the_same(tiny_run_
 def test_another_step_device_or_trial_is_another_question(tiny_run, tmp_path):
     def key(name="component_map", run=tiny_run.path, others=(), **asked):
         return making.made_from(
-            named(name), str(run), others, **{"step": None, "device": "auto", "stated": {}} | asked
+            name, named(name), str(run), others, **{"step": None, "device": "auto", "stated": {}} | asked
         )
 
     assert key() == key() is not None
-    assert len({key(), key(step=50), key(device="cpu"), key(stated={"task": "x"})}) == 4
+    others = [key("qk_bars"), key(step=50), key(device="cpu"), key(stated={"task": "x"})]
+    assert len({key(), *others}) == 5
     # Of someone's checkpoints no index says what they hold.
     assert key(run=tmp_path) is None and key(others=[str(tmp_path)]) is None
     evidence = ROOT / "analyses" / "evidence" / "boundary"
@@ -291,7 +292,7 @@ def test_what_cannot_be_drawn_is_said(tiny_run, tmp_path):
     def make(name, **asked):
         return making.make(name, str(tiny_run.path), tmp_path / "out", device="cpu", **asked)
 
-    with pytest.raises(ValueError, match="--format needs pdf, png, svg.*got 'pdf,gif'"):
+    with pytest.raises(ValueError, match="--as needs pdf, png, svg.*got 'pdf,gif'"):
         make("loss_curves", formats=["pdf", "gif"])
     with pytest.raises(ValueError, match="no preset 'neurips-colum'"):
         make("loss_curves", preset="neurips-colum")
@@ -301,6 +302,12 @@ def test_what_cannot_be_drawn_is_said(tiny_run, tmp_path):
         ValueError, match="concentration_curves shows nothing of run 'tiny': The group C11 has no"
     ):
         make("concentration_curves")
+    make("loss_curves")
+    with pytest.raises(
+        ValueError, match="out holds the tables of loss_curves, not of total_norm_curve. Name that"
+    ):
+        make("total_norm_curve", draw_only=True)
+    assert not making.make("total_norm_curve", str(tiny_run.path), tmp_path / "out", device="cpu").was_kept
     with pytest.raises(ValueError, match="loss_curves is asked of one run, got 2"):
         make("loss_curves", others=["x"])
     with pytest.raises(ValueError, match="effect_intervals shows nothing of run 'tiny': no arm was trained"):

@@ -21,8 +21,7 @@ from matplotlib.figure import Figure
 
 from interp.analyses import frame
 from interp.analyses.places import run_path
-from interp.figures import style
-from interp.figures.presets import DEFAULT
+from interp.figures import presets, style
 from interp.ground.plain_text import number_of
 from interp.ground.provenance import versions
 from interp.tables.folder import Tables, clean, read_about, read_tables, write_about, write_tables
@@ -74,7 +73,7 @@ def make(
     out: Path | None = None,
     *,
     step: int | None = None,
-    preset: str = DEFAULT,
+    preset: str = presets.DEFAULT,
     formats: Sequence[str] = ("pdf", "png"),
     draw_only: bool = False,
     device: str = "auto",
@@ -97,6 +96,7 @@ def make(
     """
     picture, stated = named(name), stated or {}
     check_formats(formats)
+    presets.named(preset)
     if step is not None and not picture.is_of_step:
         raise ValueError(
             f"{name} shows all checkpoints of a run and takes no --step, got {step}. Leave it out."
@@ -107,10 +107,16 @@ def make(
         out = frame.folder_of(
             analysis, run, others, "figure", name if step is None else f"{name}-step-{step}"
         )
-    key = None if draw_only else made_from(picture, run, others, step=step, device=device, stated=stated)
+    key = (
+        None if draw_only else made_from(name, picture, run, others, step=step, device=device, stated=stated)
+    )
     was_kept = draw_only or (key is not None and (read_about(out) or {}).get("made_from") == key)
     if draw_only:
         tables, about = frame.kept(out, program, stated)
+        if (other := about.get("figure")) != name:
+            raise ValueError(
+                f"{out} holds the tables of {other or 'an analysis'}, not of {name}. Name that, or another folder."
+            )
     elif was_kept:
         tables, about = read_tables(out)
     else:
@@ -161,7 +167,7 @@ def check_formats(formats: Iterable[str]) -> None:
     formats = list(formats)
     if not formats or not set(formats) <= set(FORMATS):
         raise ValueError(
-            f"--format needs {', '.join(FORMATS)}, or some of them joined by commas, got {','.join(formats)!r}."
+            f"--as needs {', '.join(FORMATS)}, or some of them joined by commas, got {','.join(formats)!r}."
         )
 
 
@@ -220,6 +226,7 @@ def _written(
 
 
 def made_from(
+    name: str,
     picture: Picture,
     run: str | None,
     others: Sequence[str],
@@ -245,7 +252,13 @@ def made_from(
         return None
     found = [path / file for file in files] + sorted((path / "measured").glob("*.parquet"))
     found += picture.reads(path) if picture.reads is not None else []
-    asked_for = {"step": step, "device": device, "stated": clean(stated), "versions": versions()}
+    asked_for = {
+        "figure": name,
+        "step": step,
+        "device": device,
+        "stated": clean(stated),
+        "versions": versions(),
+    }
     hashed = hashlib.sha256(json.dumps(asked_for, sort_keys=True, default=str).encode())
     for file in [*found, *sorted(PACKAGE.rglob("*.py"))]:
         if file.is_file():
