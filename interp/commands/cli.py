@@ -10,6 +10,7 @@ import typer
 import typer.core
 
 from interp.commands.analyse import analyse
+from interp.commands.animate import animate
 from interp.commands.battery import battery
 from interp.commands.branch import branch
 from interp.commands.figure import figure
@@ -84,6 +85,7 @@ app.command()(verify)
 app.command()(measure)
 app.command()(analyse)
 app.command()(figure)
+app.command()(animate)
 app.command()(branch)
 app.command()(predict)
 app.command()(battery)
