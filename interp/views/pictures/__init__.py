@@ -8,6 +8,7 @@ figures of `interp.analyses`. A new one is a value in a file's `PICTURES`; a new
 from interp.views.pictures import (
     algorithm,
     attention,
+    circles,
     geometry,
     losses,
     progress,
@@ -27,6 +28,7 @@ PICTURES: dict[str, Picture] = {
     **algorithm.PICTURES,
     **attention.PICTURES,
     **weights.PICTURES,
+    **circles.PICTURES,
     **geometry.PICTURES,
     **representations.PICTURES,
     **trials.PICTURES,
