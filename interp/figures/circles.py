@@ -35,8 +35,8 @@ def embedding_circles(table: "pd.DataFrame", ax: Axes, *, limit: float | None = 
     )  # fmt: skip
     ax.set(xlim=(-far, far), ylim=(-far, far), aspect="equal")
     ax.set_title(f"$k = {k}$: {float(table['fraction'].iloc[0]):.0%} of $W_E$")
-    ax.set_xlabel(f"cos {k} axis")
-    ax.set_ylabel(f"sin {k} axis")
+    ax.set_xlabel("along cosine (units of $W_E$)")
+    ax.set_ylabel("along sine (units of $W_E$)")
     ax.locator_params(nbins=3)
     return ax
 

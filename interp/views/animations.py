@@ -311,7 +311,6 @@ def as_gif(frames: Iterator[Image.Image], fps: int) -> bytes:
     small = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     durations = [round(1000 / fps)] * (len(small) - 1) + [2000]
     buffer = BytesIO()
-    # Without `save_all` merging equal frames their number would be that of the steps only by chance.
     small[0].save(
         buffer,
         "GIF",

@@ -40,7 +40,7 @@ def embedding_planes(
         NotApplicable: if the task has no algebra or the embedding is one-hot.
         ValueError: if a frequency lies outside 1 .. n//2.
 
-    References: Zhong et al. 2023, section 2 (embeddings on circles); Nanda et al. 2023, section 4.1.
+    References: Zhong et al. 2023 (embeddings on circles); Nanda et al. 2023, section 4.1.
     """
     embedding = snapshot.once(Residues).embedding.to(snapshot.double)
     share = snapshot.once(embedding_spectrum)["fraction"].to_numpy()

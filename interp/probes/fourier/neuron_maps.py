@@ -31,7 +31,7 @@ def neuron_maps(snapshot: Snapshot, *, neurons: Sequence[int] | None = None, n_b
         NotApplicable: if the task has no algebra or the network no MLP.
         ValueError: if there is no such neuron.
 
-    References: Nanda et al. 2023, figure of activations over the inputs (section 4).
+    References: Nanda et al. 2023 (activations over the inputs).
     """
     table = snapshot.once(Residues).neuron_table
     n, n_neurons = len(table), table.shape[-1]

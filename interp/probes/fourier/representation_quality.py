@@ -49,7 +49,7 @@ def representation_quality(
         NotApplicable: if the task has no algebra or the embedding is one-hot.
         ValueError: if a frequency lies outside 1 .. n//2, or delta or angle is not positive.
 
-    References: Liu et al. 2022, section 3 (representation quality index); the circle is not in their definition.
+    References: Liu et al. 2022 (representation quality index); the circle is not in their definition.
     """
     if delta <= 0 or angle <= 0:
         raise ValueError(

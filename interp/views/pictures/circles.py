@@ -35,7 +35,7 @@ def _neuron_said(tables: Tables) -> str:
     return (
         f"Activation of neuron {row['neuron']} at each pair (a, b): the one that a single frequency explains best "
         f"(k = {row['frequency']}, {row['fraction_explained']:.1%} of its variance), not a typical one. After the "
-        "activations over the inputs of Nanda et al. 2023, section 4."
+        "activations over the inputs of Nanda et al. 2023."
     )
 
 
@@ -48,8 +48,8 @@ def _quality_said(tables: Tables) -> str:
     return (
         "Share of the pairs of pairs with one answer whose chords are parallel in the plane of a frequency; dotted: "
         f"the most after random names of the residues. At step {last['step'].iloc[0]}: {values}. After the "
-        "representation quality index of Liu et al. 2022, which counts closed parallelograms, for residues on a line; a circle has "
-        "parallel chords instead. The frequencies are the strongest of each checkpoint."
+        "representation quality index of Liu et al. 2022, which counts closed parallelograms, for "
+        "residues on a line; a circle has parallel chords instead. The frequencies are the strongest of each checkpoint."
     )
 
 
