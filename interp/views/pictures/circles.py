@@ -49,7 +49,7 @@ def _quality_said(tables: Tables) -> str:
         "Share of the pairs of pairs with one answer whose chords are parallel in the plane of a frequency; dotted: "
         f"the most after random names of the residues. At step {last['step'].iloc[0]}: {values}. After the "
         "representation quality index of Liu et al. 2022, which counts closed parallelograms, for "
-        "residues on a line; a circle has parallel chords instead. The frequencies are the strongest of each checkpoint."
+        "residues on a line; a circle has parallel chords instead. Frequencies: the strongest of each checkpoint."
     )
 
 
