@@ -7,13 +7,17 @@ READY := $(VENV)/.ready
 JOBS ?= 2
 ARGS ?=
 
-.PHONY: fourier explain test check format slow clean
+.PHONY: fourier explain gallery test check format slow clean
 
 fourier: $(READY)
 	@$(BIN)/python analyses/fourier.py $(ARGS)
 
 explain: $(READY)
 	@$(BIN)/python analyses/explain.py --draw-only $(ARGS)
+
+# The page of all figures, from kept tables.
+gallery: $(READY)
+	@$(BIN)/python docs/make_gallery.py $(ARGS)
 
 test: $(READY)
 	@$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)

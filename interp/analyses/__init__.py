@@ -6,21 +6,8 @@ a file here and its name below; then `interp analyse NAME RUN` knows it. `interp
 for all.
 """
 
+from importlib import import_module
 from types import ModuleType
-
-from interp.analyses import (
-    attention,
-    clock_pizza,
-    compare,
-    explain,
-    forecast,
-    fourier,
-    geometry,
-    groups,
-    phase_diagram,
-    progress_measures,
-    weight_norms,
-)
 
 __all__ = [
     "attention",
@@ -45,9 +32,16 @@ def named(name: str) -> ModuleType:
     """
     if name not in __all__:
         raise ValueError(f"There is no analysis {name!r}. There are: {', '.join(__all__)}.")
-    return globals()[name]
+    # One at a time: together they take longer to load than a figure takes to draw.
+    return import_module(f"{__name__}.{name}")
 
 
 def questions() -> dict[str, str]:
     """The question of each analysis, the first line of its docstring."""
     return {name: (named(name).__doc__ or "").partition("\n")[0] for name in __all__}
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in __all__:
+        return named(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from interp.figures import (
@@ -43,10 +44,10 @@ def compute(run, device: str) -> Tables:
     along = measure(run, ["attention_patterns", "attention_periodicity", "losses"], device=device)
     circuits = measure(run, ["attention_circuits"], steps=[last], device=device)
     has_heads = len(along["attention_patterns"]) > 0
-    return {**along, **circuits, **(_patterns(run, last, device) if has_heads else {})}
+    return {**along, **circuits, **(patterns(run, last, device) if has_heads else {})}
 
 
-def _patterns(run, step: int, device: str) -> Tables:
+def patterns(run, step: int, device: str) -> Tables:
     """Attention to the first operand by pair, a column a head, in the order of the algebra; and what the axes are."""
     from interp.snapshots.snapshot import Snapshot
 
@@ -102,24 +103,21 @@ def axis_label(letter: str, names: np.ndarray, order: int) -> str:
 
 
 def draw(tables: Tables) -> Figure:
-    periodicity, patterns = tables["attention_periodicity"], tables["attention_patterns"]
-    n_heads = len(patterns[["layer", "head"]].drop_duplicates()) if len(patterns) else 1
-    figure, (top, bottom) = style.new_bands(
-        [1.95 * style.rows_of(min(n_heads, N_SHOWN), NARROW), 2.45 * style.rows_of(3)]
-    )
-    lines = head_lines(patterns) if len(patterns) else {}
-    _maps(top, tables)
+    periodicity, attended = tables["attention_periodicity"], tables["attention_patterns"]
+    figure, (top, bottom) = style.new_bands([maps_height(tables), 2.45 * style.rows_of(3)])
+    lines = head_lines(attended) if len(attended) else {}
+    maps = pattern_maps(top, tables)
     axes = style.panels(bottom, 3)
     grokking = outcome(tables).grokking
     for ax in axes[:2]:
         bracket_band(grokking, ax, lw=0.8, label="grokking")
     periodicity_curves(periodicity, axes[0], lines=lines)
-    movement_curves(patterns, axes[1], lines=lines)
+    movement_curves(attended, axes[1], lines=lines)
     qk_bars(tables["attention_circuits"], axes[2], lines=lines)
-    for ax, table in ((axes[0], periodicity), (axes[1], patterns)):
+    for ax, table in ((axes[0], periodicity), (axes[1], attended)):
         if ax.axison:
             style.step_axis(ax, np.unique(table["step"]), scale="linear", n_ticks=4)
-    for letter, ax in zip("bcd", axes, strict=True):
+    for letter, ax in [*zip("a", maps, strict=False), *zip("bcd", axes, strict=True)]:
         ax.annotate(letter, (0, 1), **_LETTER)
     return figure
 
@@ -133,12 +131,19 @@ _LETTER: dict[str, Any] = {
 }
 
 
-def _maps(figure: SubFigure, tables: Tables) -> None:
-    """The heads whose attention to a moves most, side by side."""
+def maps_height(tables: Tables) -> float:
+    """Inches of `pattern_maps`."""
+    attended = tables["attention_patterns"]
+    n_heads = len(attended[["layer", "head"]].drop_duplicates()) if len(attended) else 1
+    return 1.95 * style.rows_of(min(n_heads, N_SHOWN), NARROW)
+
+
+def pattern_maps(figure: Figure | SubFigure, tables: Tables) -> list[Axes]:
+    """The heads whose attention to a moves most, side by side; none where there is no attention, and words say so."""
     table = tables.get("patterns_at_end")
     if table is None or not len(table):
         style.note_instead(figure.subplots(), "no attention to show")
-        return
+        return []
     names = [name for name in table.columns if name not in ("first", "second")]
     shown = sorted(sorted(names, key=lambda name: -table[name].std())[:N_SHOWN])
     labels = tuple(tables["pattern_axes"]["label"])
@@ -148,7 +153,6 @@ def _maps(figure: SubFigure, tables: Tables) -> None:
     for ax in axes:
         if not ax.get_subplotspec().is_first_col():
             ax.set_ylabel("")
-    axes[0].annotate("a", (0, 1), **_LETTER)
     if len(shown) < len(names):
         figure.suptitle(
             f"{len(shown)} of {len(names)} heads: those whose attention to $a$ moves most", fontsize="medium"
@@ -160,6 +164,7 @@ def _maps(figure: SubFigure, tables: Tables) -> None:
         pad=0.01,
         shrink=1 / style.rows_of(len(shown), NARROW),
     )
+    return list(axes)
 
 
 def _said(periodicity: pd.DataFrame, name: str) -> str:
@@ -178,11 +183,11 @@ def _said(periodicity: pd.DataFrame, name: str) -> str:
 
 
 def summarize(tables: Tables) -> dict[str, Any]:
-    patterns, periodicity = _at_end(tables["attention_patterns"]), _at_end(tables["attention_periodicity"])
+    attended, periodicity = _at_end(tables["attention_patterns"]), _at_end(tables["attention_periodicity"])
     qk = tables["attention_circuits"]
     qk = qk[(qk["circuit"] == "qk") & (qk["position"] == 0)] if len(qk) else qk
     heads = []
-    for (layer, head), own in patterns.groupby(["layer", "head"]) if len(patterns) else ():
+    for (layer, head), own in attended.groupby(["layer", "head"]) if len(attended) else ():
         own = own.set_index("position")
         about = {
             "layer": layer,

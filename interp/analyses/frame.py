@@ -12,7 +12,6 @@ An analysis asks one question and has three functions: `compute(run, device) -> 
 `--draw-only` redraws figure and summary from the tables, without torch and without the checkpoints.
 """
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from interp.analyses.places import BUNDLED_RUN, check_same_run, first_place, place_of, run_path
 from interp.analyses.script_options import parser
 from interp.figures import style
 from interp.ground.plain_text import number_of, say, visible_lines
@@ -30,8 +30,6 @@ from interp.ground.stated_options import STATED_OPTIONS, typed
 from interp.ground.whole_files import write_bytes
 from interp.tables.folder import Tables, read_about, read_tables, write_about, write_tables
 from interp.tables.outcome import outcome
-
-BUNDLED_RUN = Path(__file__).parents[2] / "checkpoints" / "mainline"
 
 
 @dataclass(frozen=True)
@@ -137,28 +135,16 @@ def answer(
         ValueError: if there is no such run, device or table, or the question does not apply to this run.
     """
     name = analysis.name
-    if others and analysis.subject is None:
-        raise ValueError(f"{name} is asked of one run, got {len(others) + 1}. Ask it of each.")
-    if analysis.subject is not None and (said := typed(stated)):
-        raise ValueError(f"{name} reads runs that say themselves what they are, and takes no {said[0]}.")
+    check_asked(analysis, stated, others)
     if out is None:
-        path = run_path(run, name, analysis.bundled)
-        beside = f"-and-{len(others)}-more" if others else ""
-        out = Path("figures") / f"{path.name}{beside}" / name
-        check_same_run(out, _place(run, path, others))
+        out = folder_of(analysis, run, others, name)
     if draw_only and (there := _elsewhere(analysis, run, out)) is not None:
         tables, about = there
         write_tables(out, tables, about)
     elif draw_only:
-        tables, about = _kept(out, program, stated)
+        tables, about = kept(out, program, stated)
     else:
-        path = run_path(run, name, analysis.bundled)
-        if analysis.subject is None:
-            tables, about = _compute(path, analysis, device, program, stated)
-        else:
-            first = _first_place(run, path)
-            tables, about = _compute_of_many(first, others, analysis, analysis.subject, device, program)
-            about["path"] = _place(run, path, others)
+        tables, about = computed(analysis, run, others, device=device, program=program, stated=stated)
         write_tables(out, tables, about)
     try:
         summary = _written(analysis, tables, about, out)
@@ -168,7 +154,7 @@ def answer(
         raise ValueError(
             f"The tables in {out} have no {error}: another version wrote them. Run `{program}` without --draw-only."
         ) from error
-    reasons = _reasons(tables)
+    reasons = reasons_in(tables)
     summary = {"does_not_apply": reasons, **summary}
     said = summary.get("said", [])
     if analysis.subject is None:
@@ -177,6 +163,51 @@ def answer(
     write_about(out, {**about, **summary}, file="summary.json")
     written = f"{out / name}.pdf, .png, summary.json and {number_of(len(tables), 'table')}"
     return "\n".join([*said, *reasons, written])
+
+
+def check_asked(analysis: Analysis, stated: Mapping[str, Any], others: Sequence[str]) -> None:
+    """Refuse several runs of what is asked of one, and statements about runs that say themselves what they are.
+
+    Raises:
+        ValueError: naming the question.
+    """
+    if others and analysis.subject is None:
+        raise ValueError(f"{analysis.name} is asked of one run, got {len(others) + 1}. Ask it of each.")
+    if analysis.subject is not None and (said := typed(stated)):
+        raise ValueError(
+            f"{analysis.name} reads runs that say themselves what they are, and takes no {said[0]}."
+        )
+
+
+def folder_of(analysis: Analysis, run: str | None, others: Sequence[str], *below: str) -> Path:
+    """The output folder figures/<run>/..., which holds nothing yet, or results of the same run.
+
+    Raises:
+        ValueError: if it holds those of another run of this name, or there is no run.
+    """
+    path = run_path(run, analysis.name, analysis.bundled)
+    beside = f"-and-{len(others)}-more" if others else ""
+    out = Path("figures", f"{path.name}{beside}", *below)
+    check_same_run(out, place_of(run, path, others))
+    return out
+
+
+def computed(
+    analysis: Analysis,
+    run: str | None,
+    others: Sequence[str] = (),
+    *,
+    device: str,
+    program: str,
+    stated: Mapping[str, Any],
+) -> tuple[Tables, dict[str, Any]]:
+    """The tables of an analysis, and what they are of; arguments as of `answer`."""
+    path = run_path(run, analysis.name, analysis.bundled)
+    if analysis.subject is None:
+        return _compute(path, analysis, device, program, stated)
+    first = first_place(run, path)
+    tables, about = _compute_of_many(first, others, analysis, analysis.subject, device, program)
+    return tables, {**about, "path": place_of(run, path, others)}
 
 
 def _written(analysis: Analysis, tables: Tables, about: Mapping[str, Any], out: Path) -> dict[str, Any]:
@@ -190,7 +221,7 @@ def _written(analysis: Analysis, tables: Tables, about: Mapping[str, Any], out: 
     notes = []
     if analysis.subject is None and not (ended := outcome(tables)).generalised:
         notes = [ended.said]
-    style.note_below(figure, [*notes, *(f"Not drawn: {reason}" for reason in _reasons(tables))])
+    style.note_below(figure, [*notes, *(f"Not drawn: {reason}" for reason in reasons_in(tables))])
     style.save_figure(figure, out / analysis.name)
     return summary
 
@@ -208,28 +239,10 @@ def _elsewhere(analysis: Analysis, run: str | None, out: Path) -> tuple[Tables, 
     return tables, about if path is None else {**about, "path": str(path)}
 
 
-def _reasons(tables: Tables) -> list[str]:
+def reasons_in(tables: Tables) -> list[str]:
     """Why probes do not apply, each reason once."""
     table = tables.get("does_not_apply")
     return [] if table is None or not len(table) else list(dict.fromkeys(table["reason"]))
-
-
-def run_path(run: str | None, name: str, bundled: Path = BUNDLED_RUN) -> Path:
-    """Where the run lies, absolute; the bundled one if none is named.
-
-    Raises:
-        ValueError: if none is named and the bundled one is not there: it comes with the repository alone.
-    """
-    if run is None and not bundled.exists():
-        raise ValueError(
-            f"{name} needs a run, got none. The bundled run comes with the repository, not with the installed package. "
-            "Name a run, or a file or folder of checkpoints."
-        )
-    path = Path(bundled if run is None else run)
-    # A repository of the hub, or a store, has no place on this disk.
-    return (
-        path if run and (run.startswith("hf:") or "://" in run) else Path(os.path.abspath(path.expanduser()))
-    )
 
 
 def _compute(
@@ -273,18 +286,6 @@ def _compute(
     return tables, about
 
 
-def _first_place(run: str | None, path: Path) -> str:
-    """What is named first: a URL as it is."""
-    return run if run and "://" in run else str(path)
-
-
-def _place(run: str | None, path: Path, others: Sequence[str]) -> str:
-    """What is asked about, as it is recorded."""
-    return " + ".join(
-        [_first_place(run, path), *(one if "://" in one else os.path.abspath(one) for one in others)]
-    )
-
-
 def _compute_of_many(
     path: str, others: Sequence[str], analysis: Analysis, subject: Subject, device: str, program: str
 ) -> tuple[Tables, dict[str, Any]]:
@@ -300,20 +301,7 @@ def _command(program: str) -> str:
     return " ".join([first, *(sys.argv if first == "python" else sys.argv[1:])])
 
 
-def check_same_run(out: Path, path: Path | str) -> None:
-    """Nothing, if the folder holds no results yet, or those of the run at this path.
-
-    Raises:
-        ValueError: if it holds those of another run that has the same name.
-    """
-    other = (read_about(out) or {}).get("path")
-    if other not in (None, str(path)):
-        raise ValueError(
-            f"{out} holds the results of another run of this name, {other}. Use --out with a new folder."
-        )
-
-
-def _kept(out: Path, program: str, stated: Mapping[str, Any]) -> tuple[Tables, dict[str, Any]]:
+def kept(out: Path, program: str, stated: Mapping[str, Any]) -> tuple[Tables, dict[str, Any]]:
     """The tables of an earlier call.
 
     Raises:

@@ -75,19 +75,19 @@ def compute(run, device: str) -> Tables:
 
 def draw(tables: Tables) -> Figure:
     figure, axes = style.new_figure(3, 2, height=6.6, sharex=True)
-    key, losses, spectrum = _followed(tables), _losses(tables), tables["representation_spectrum"]
+    key, losses, spectrum = followed(tables), one_level(tables), tables["representation_spectrum"]
     colours = representation_colours(key[:MOST])
     loss_curves(tables, axes[0, 0])
     parts = {"left_embedding": "-", "unembedding": "--"}
     share_curves(spectrum, axes[0, 1], parts=parts, colours=colours)
-    progress_curves(losses, axes[1, 0], key="key set" if _are_key(tables) else f"strongest {len(key)}")
-    title = None if _are_key(tables) else "none is key; the strongest:"
+    progress_curves(losses, axes[1, 0], key="key set" if has_key(tables) else f"strongest {len(key)}")
+    title = None if has_key(tables) else "none is key; the strongest:"
     similarity_curves(tables["character_similarity"], axes[1, 1], colours=colours, title=title)
     single_loss_curves(losses, axes[2, 0], colours=colours, title=title)
     if len(tables["coset_concentration"]) or not len(spectrum):
         concentration_curves(tables["coset_concentration"], axes[2, 1])
     else:
-        hidden_curves(spectrum, axes[2, 1], names=key, are_key=_are_key(tables))
+        hidden_curves(spectrum, axes[2, 1], names=key, are_key=has_key(tables))
     steps = np.unique(tables["weight_norms"]["step"])
     found = dated(_phases(tables), steps)
     for ax in axes.flat:
@@ -102,7 +102,7 @@ def draw(tables: Tables) -> Figure:
 def summarize(tables: Tables) -> dict[str, Any]:
     answers = _at_end(tables["losses"])
     answers = answers.set_index("split") if len(answers) else pd.DataFrame(columns=["accuracy", "loss"])
-    are_key = _are_key(tables)
+    are_key = has_key(tables)
     order = _order(tables) if are_key else []
     similarity = tables["character_similarity"]
     return {
@@ -130,7 +130,7 @@ def summarize(tables: Tables) -> dict[str, Any]:
 
 def _answer(tables: Tables, order: list[str]) -> str:
     said = outcome(tables).said
-    if _are_key(tables):
+    if has_key(tables):
         named = ", then ".join(order) if order else "none whose share of the embeddings grew"
         return f"{said} Its key representations, in the order in which they came: {named}."
     if not len(tables["character_similarity"]):
@@ -146,15 +146,15 @@ def _chosen_by(tables: Tables) -> str | None:
     return chosen["chosen_by"].iloc[0] if len(chosen) else None
 
 
-def _are_key(tables: Tables) -> bool:
+def has_key(tables: Tables) -> bool:
     return bool(tables["key_representations"]["is_key"].any())
 
 
-def _followed(tables: Tables) -> list[str]:
+def followed(tables: Tables) -> list[str]:
     return tables["key_representations"]["representation"].tolist()
 
 
-def _losses(tables: Tables) -> pd.DataFrame:
+def one_level(tables: Tables) -> pd.DataFrame:
     """`representation_losses` at the level of the neurons, or of the logits where there are none."""
     table = tables["representation_losses"]
     if not len(table):
@@ -169,12 +169,12 @@ def _phases(tables: Tables) -> dict[str, Transition]:
     answers = {"history": tables["history"], "losses": tables["losses"]}
     if not (len(tables["history"]) or len(tables["losses"])):
         return {}
-    if not _are_key(tables):
+    if not has_key(tables):
         return phases(answers)
     return phases(
         {
             **answers,
-            "progress_measures": _losses(tables),
+            "progress_measures": one_level(tables),
             "weight_norms": tables["weight_norms"],
             "fourier_sparsity": representation_sparsity(spectrum) if len(spectrum) else spectrum,
         }
@@ -185,8 +185,8 @@ def _emergence(tables: Tables) -> dict[str, Transition]:
     spectrum = tables["representation_spectrum"]
     has_embeddings = len(spectrum) > 0 and (spectrum["part"] == "left_embedding").any()
     if not has_embeddings:
-        return dict.fromkeys(_followed(tables), Transition("share of the embeddings", None, None, None))
-    return representation_emergence(spectrum, _followed(tables))
+        return dict.fromkeys(followed(tables), Transition("share of the embeddings", None, None, None))
+    return representation_emergence(spectrum, followed(tables))
 
 
 def _order(tables: Tables) -> list[str]:
@@ -201,13 +201,13 @@ def _at_end(table: pd.DataFrame) -> pd.DataFrame:
 
 def _of_each(tables: Tables) -> list[dict[str, Any]]:
     """Each followed representation at the last checkpoint."""
-    if not _followed(tables):
+    if not followed(tables):
         return []
     logits = _at_end(tables["character_similarity"]).set_index("representation")
-    single = _at_end(_losses(tables))
+    single = _at_end(one_level(tables))
     single = single[single["selection"] == "single"]
     # Of a run without key representations a step would date nothing.
-    emergence = _emergence(tables) if _are_key(tables) else {}
+    emergence = _emergence(tables) if has_key(tables) else {}
     return [
         {
             "name": name,
@@ -220,7 +220,7 @@ def _of_each(tables: Tables) -> list[dict[str, Any]]:
             "excluded_loss": _loss(single, "excluded_loss", "train", name),
             "emergence": bracket(emergence[name]) if emergence else None,
         }
-        for name in _followed(tables)
+        for name in followed(tables)
     ]
 
 
@@ -239,7 +239,7 @@ def _loss(rows: pd.DataFrame, measure: str, split: str, name: str = "", column: 
 
 def _of_key_set(tables: Tables) -> dict[str, Any] | None:
     """Losses of the followed set and of the random sets at the last checkpoint."""
-    last = _at_end(_losses(tables))
+    last = _at_end(one_level(tables))
     if not len(last):
         return None
     key, random = (last[last["selection"] == selection] for selection in ("key", "random"))
@@ -270,7 +270,7 @@ def _of_key_set(tables: Tables) -> dict[str, Any] | None:
 
 def _hidden_shares(tables: Tables) -> dict[str, float]:
     spectrum = _at_end(tables["representation_spectrum"])
-    key = spectrum[spectrum["representation"].isin(_followed(tables))] if len(spectrum) else spectrum
+    key = spectrum[spectrum["representation"].isin(followed(tables))] if len(spectrum) else spectrum
     parts = ("hidden_left", "hidden_right", "hidden_product")
     return {part: key[key["part"] == part]["share"].sum() for part in parts if len(key)}
 

@@ -60,46 +60,78 @@ def compute(gathered, device: str) -> Tables:
     }
 
 
-def _fields(cells: pd.DataFrame) -> list[str]:
+def fields_of(cells: pd.DataFrame) -> list[str]:
     """The swept fields, the one with the most values first."""
     return sorted(_column_order(cells), key=lambda name: -cells[name].nunique())
 
 
+def delayed_fields(tables: Tables) -> list[str]:
+    """The fields whose power laws there are, as many as fit side by side."""
+    known = set(tables["power_laws"]["field"])
+    return [name for name in fields_of(tables["cells"]) if name in known][:4]
+
+
+def shown_brackets(tables: Tables) -> pd.DataFrame:
+    """The critical values of the field with the most values, as many as fit below each other."""
+    critical, fields = tables["critical"], fields_of(tables["cells"])
+    return critical[critical["field"] == (fields[0] if fields else None)].iloc[:MOST_BRACKETS]
+
+
 def draw(tables: Tables) -> Figure:
-    cells = tables["cells"]
-    fields = _fields(cells)
-    x, y = (*fields, None, None)[:2]
-    settings = list(shares.groups(cells, fields[2:]))
-    panels = settings[:MOST_PANELS]
-    main = list(_most_telling(cells[cells["n"] > 0], fields))[:MOST_CURVES]
-    laws, critical = tables["power_laws"], tables["critical"]
-    delayed = [name for name in fields if (laws["field"] == name).any()][:4]
-    n_rows = max([(laws["field"] == name).sum() for name in delayed] + [0])
-    n_rows = min(n_rows, MOST_SETTINGS + 1)
-    heights = [
-        (0.75 + 0.3 * (1 if y is None else cells[y].nunique())) * style.rows_of(len(panels)),
-        2.2 * style.rows_of(len(main)),
-    ]
-    heights += (
-        [height * style.rows_of(len(delayed)) for height in (2.0, 0.65 + 0.16 * n_rows)] if delayed else []
-    )
-    brackets = critical[critical["field"] == x].iloc[:MOST_BRACKETS]
-    heights += [0.6 + 0.15 * len(brackets)] if len(brackets) else []
+    delayed, brackets = delayed_fields(tables), shown_brackets(tables)
+    heights = [phase_height(tables), survival_height(tables)]
+    heights += [delay_height(tables), exponent_height(tables)] if delayed else []
+    heights += [bracket_height(brackets)] if len(brackets) else []
     figure, bands = style.new_bands(heights)
     lettered = list(bands)
-    _phase_band(bands.pop(0), panels, x, y)
-    _survival_band(bands.pop(0), tables["survival"], main, x)
+    left_out = phase_band(bands.pop(0), tables)
+    survival_band(bands.pop(0), tables)
     if delayed:
-        _delay_bands(bands.pop(0), bands.pop(0), tables, delayed, fields)
+        delay_band(bands.pop(0), tables)
+        exponent_band(bands.pop(0), tables)
     if len(brackets):
         critical_brackets(brackets, bands.pop(0).subplots())
-    left_out = len(settings) - len(panels)
     style.label_panels([band.axes[0] for band in lettered])
     style.note_below(figure, [f"{left_out} more settings are in cells.csv."] if left_out > 0 else [])
     return figure
 
 
-def _phase_band(band: Any, panels: list[tuple[dict, pd.DataFrame]], x: str | None, y: str | None) -> None:
+def phase_height(tables: Tables) -> float:
+    """Inches of `phase_band`: a row of cells each value of the second field."""
+    cells = tables["cells"]
+    rows = fields_of(cells)[1:2]
+    height = 0.75 + 0.3 * (cells[rows[0]].nunique() if rows else 1)
+    return height * style.rows_of(len(_panels(cells)[0]))
+
+
+def survival_height(tables: Tables) -> float:
+    """Inches of `survival_band`."""
+    return 2.2 * style.rows_of(len(_most_telling(tables["cells"])))
+
+
+def delay_height(tables: Tables) -> float:
+    """Inches of `delay_band`."""
+    return 2.0 * style.rows_of(len(delayed_fields(tables)))
+
+
+def exponent_height(tables: Tables) -> float:
+    """Inches of `exponent_band`: a row each setting."""
+    laws, delayed = tables["power_laws"], delayed_fields(tables)
+    n_rows = max([(laws["field"] == name).sum() for name in delayed] + [0])
+    return (0.65 + 0.16 * min(n_rows, MOST_SETTINGS + 1)) * style.rows_of(len(delayed))
+
+
+def bracket_height(brackets: pd.DataFrame) -> float:
+    """Inches of critical brackets."""
+    return 0.6 + 0.15 * len(brackets)
+
+
+def phase_band(band: Any, tables: Tables) -> int:
+    """Cells of phases, a panel a setting of all fields but the first two; how many settings had no room."""
+    cells = tables["cells"]
+    fields = fields_of(cells)
+    x, y = (*fields, None, None)[:2]
+    panels, left_out = _panels(cells)
     # Each as wide as it has values, so that cells are alike.
     widths = [1 if x is None else rows[x].nunique() for _, rows in panels]
     axes = style.panels(band, len(panels), width_ratios=widths)
@@ -109,20 +141,30 @@ def _phase_band(band: Any, panels: list[tuple[dict, pd.DataFrame]], x: str | Non
         if not ax.get_subplotspec().is_first_col():
             ax.set_ylabel("")
     phase_patch_legend(band, pd.concat([rows for _, rows in panels]))
+    return left_out
 
 
-def _most_telling(cells: pd.DataFrame, fields: Sequence[str]) -> list[dict]:
+def _panels(cells: pd.DataFrame) -> tuple[list[tuple[dict, pd.DataFrame]], int]:
+    """The settings of all fields but the first two that have room, and how many have none."""
+    settings = list(shares.groups(cells, fields_of(cells)[2:]))
+    return settings[:MOST_PANELS], max(len(settings) - MOST_PANELS, 0)
+
+
+def _most_telling(cells: pd.DataFrame) -> list[dict]:
     """Settings of all fields but the first, those with the most values of it first, then those with the most change."""
-    found = list(shares.groups(cells, fields[1:]))
+    found = list(shares.groups(cells[cells["n"] > 0], fields_of(cells)[1:]))
     found.sort(key=lambda one: (-len(one[1]), -(one[1]["share"].max() - one[1]["share"].min())))
-    return [values for values, _ in found]
+    return [values for values, _ in found][:MOST_CURVES]
 
 
-def _survival_band(band: Any, table: pd.DataFrame, settings: list[dict], field: str | None) -> None:
+def survival_band(band: Any, tables: Tables) -> None:
+    """Curves of survival by the first field, a panel each of the settings of the others that tell most."""
+    fields, settings = fields_of(tables["cells"]), _most_telling(tables["cells"])
+    field = fields[0] if fields else None
     axes = style.panels(band, len(settings), sharey=True)
     parts = []
     for values in settings:
-        rows = table
+        rows = tables["survival"]
         for name, value in values.items():
             rows = rows[rows[name] == value]
         parts.append(rows)
@@ -147,25 +189,35 @@ def _handles(axes: Any) -> tuple[list[Any], list[str]]:
     return [h for part in handles for h in part], [name for part in labels for name in part]
 
 
-def _delay_bands(band: Any, below: Any, tables: Tables, delayed: list[str], fields: Sequence[str]) -> None:
-    laws = tables["power_laws"]
+def delay_band(band: Any, tables: Tables) -> None:
+    """Delays against each field that has power laws, a panel a field."""
+    delayed = delayed_fields(tables)
     axes = style.panels(band, len(delayed), sharey=True)
-    axes_below = style.panels(below, len(delayed))
     known = delay_bounds(tables["runs"])
-    for ax, ax_below, field in zip(axes, axes_below, delayed, strict=True):
-        rest = [name for name in fields if name != field]
-        order = [name for name in _column_order(tables["cells"]) if name in rest]
+    for ax, field in zip(axes, delayed, strict=True):
+        order = [name for name in _column_order(tables["cells"]) if name != field]
         named = known.assign(setting=_settings(known, order))
-        own = laws[(laws["field"] == field) & (laws["setting"] != "all settings")]
-        settings = (
-            own.assign(n_come=own["n"] - own["n_censored"])
-            .sort_values(["n_values", "n_come"], ascending=False, kind="stable")["setting"]
-            .tolist()[:MOST_SETTINGS]
-        )
-        delay_points(named, laws, ax, field=field, settings=settings)
-        exponent_intervals(laws, ax_below, field=field, settings=settings)
+        settings = _shown_settings(tables, field)
+        delay_points(named, tables["power_laws"], ax, field=field, settings=settings)
         if not ax.get_subplotspec().is_first_col():
             ax.set_ylabel("")
+
+
+def exponent_band(band: Any, tables: Tables) -> None:
+    """The exponents of the power laws, a panel a field."""
+    delayed = delayed_fields(tables)
+    for ax, field in zip(style.panels(band, len(delayed)), delayed, strict=True):
+        settings = _shown_settings(tables, field)
+        exponent_intervals(tables["power_laws"], ax, field=field, settings=settings)
+
+
+def _shown_settings(tables: Tables, field: str) -> list[str]:
+    """The settings whose power law of a field rests on most values and runs."""
+    laws = tables["power_laws"]
+    own = laws[(laws["field"] == field) & (laws["setting"] != "all settings")]
+    named = own.assign(n_come=own["n"] - own["n_censored"])
+    by = ["n_values", "n_come"]
+    return named.sort_values(by, ascending=False, kind="stable")["setting"].tolist()[:MOST_SETTINGS]
 
 
 def _column_order(cells: pd.DataFrame) -> list[str]:
@@ -181,7 +233,7 @@ def summarize(tables: Tables) -> dict[str, Any]:
     counts = {name: int(cells[name].sum()) for name in PHASES}
     n, n_generalised = int(cells["n"].sum()), counts["grokking"] + counts["comprehension"]
     together = laws[laws["setting"].isin(["all settings", "all runs"])]
-    without = [field_name(f) for f in _fields(cells) if not shares.is_numeric(cells, f)]
+    without = [field_name(f) for f in fields_of(cells) if not shares.is_numeric(cells, f)]
     said = [
         f"{n_generalised} of {n} runs generalised by their end: "
         + ", ".join(f"{count} {name}" for name, count in counts.items())

@@ -41,7 +41,7 @@ def compute(run, device: str) -> Tables:
 def draw(tables: Tables) -> Figure:
     figure, axes = style.new_figure(2, 2, height=4.5, sharex=True)
     norms, distances = tables["weight_norms"], tables["weight_distances"]
-    lines = matrix_lines(_shown(norms))
+    lines = matrix_lines(shown_weights(norms))
     norm_curves(norms, axes[0, 0], lines=lines)
     direction_curves(distances, axes[0, 1])
     speed_curve(distances, norms, axes[1, 0])
@@ -64,7 +64,7 @@ def draw(tables: Tables) -> Figure:
     return figure
 
 
-def _shown(norms: pd.DataFrame) -> list[str]:
+def shown_weights(norms: pd.DataFrame) -> list[str]:
     """Weights that matter for the sum of squares, the one with the largest share first."""
     share = norms[norms["matrix"] != "total"].groupby("matrix")["share"].max()
     return share[share >= LEAST_SHARE].sort_values(ascending=False).index.tolist()

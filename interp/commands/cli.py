@@ -10,8 +10,10 @@ import typer
 import typer.core
 
 from interp.commands.analyse import analyse
+from interp.commands.animate import animate
 from interp.commands.battery import battery
 from interp.commands.branch import branch
+from interp.commands.figure import figure
 from interp.commands.forecast import forecast
 from interp.commands.import_run import import_run
 from interp.commands.info import info
@@ -82,6 +84,8 @@ app.command("import")(import_run)
 app.command()(verify)
 app.command()(measure)
 app.command()(analyse)
+app.command()(figure)
+app.command()(animate)
 app.command()(branch)
 app.command()(predict)
 app.command()(battery)

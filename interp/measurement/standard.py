@@ -31,7 +31,7 @@ GROUPS = (
     "coset_concentration",
 )
 # Thousands of rows a step: by name, for the steps that are looked at.
-LARGE = ("logit_components",)
+LARGE = ("logit_components", "answer_map", "neuron_maps", "embedding_planes")
 # Hessians, sampling, many passes: seconds to minutes a step, for a chosen subset of steps.
 SLOW = (
     "gradient_statistics",
@@ -40,4 +40,5 @@ SLOW = (
     "local_complexity",
     "compressibility",
     "learning_coefficient",
+    "representation_quality",
 )

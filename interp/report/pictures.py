@@ -81,7 +81,12 @@ def _steps(account: Account) -> list[int]:
 
 def arms(account: Account) -> Figure:
     """Every effect on the main event as an interval."""
-    table = account.effects.assign(label=[_plain(label) for label in account.effects.get("label", [])])
+    return effects_figure(account.effects)
+
+
+def effects_figure(effects: pd.DataFrame) -> Figure:
+    """Effects as intervals, a row an effect."""
+    table = effects.assign(label=[plain(label) for label in effects.get("label", [])])
     figure, axes = style.new_figure(height=1.1 + ROW * max(len(table), 3))
     effect_intervals(table, axes[0, 0])
     if len(table):
@@ -95,9 +100,16 @@ def turning(account: Account) -> Figure | None:
     None where fewer than three arms of the main branch step recorded both.
     """
     table = turned(account)
+    return turning_figure(table) if table["label"].nunique() >= 3 else None
+
+
+def turning_figure(table: pd.DataFrame) -> Figure:
+    """Steps to the main event beside the angle on the way, the quickest arm on top.
+
+    Args:
+        table: of `turned`.
+    """
     names = list(table.groupby("label", sort=False)["steps"].median().sort_values(kind="stable").index)
-    if len(names) < 3:
-        return None
     figure, axes = style.new_figure(1, 2, height=0.8 + ROW * len(names))
     axis = f"steps from the branch to {EVENT.replace('_', ' ')} {THRESHOLD:g}"
     values_by_arm(table, axes[0, 0], quantity="steps", arms=names, axis=axis, scale="log")
@@ -121,13 +133,21 @@ def turned(account: Account) -> pd.DataFrame:
     came = came[came["branch_step"] == account.main_step].dropna(subset=["step"])
     angle = levels[(levels["quantity"] == "angle_at_event") & levels["value"].notna()]
     both = came.merge(angle[[*BRANCH, "value"]], on=BRANCH)
-    labels = [_plain(named(arm, dose)) for arm, dose in zip(both["arm"], both["dose"], strict=True)]
+    labels = [plain(named(arm, dose)) for arm, dose in zip(both["arm"], both["dose"], strict=True)]
     return pd.DataFrame({"label": labels, "steps": both["step"], "angle": both["value"]})
 
 
 def scoreboard(account: Account) -> Figure:
     """Theories against arms and observations, a sign a prediction."""
-    table = grid(account.rows)
+    return grid_figure(grid(account.rows))
+
+
+def grid_figure(table: pd.DataFrame) -> Figure:
+    """Verdicts, a row a theory.
+
+    Args:
+        table: of `grid`.
+    """
     theories, columns = list(dict.fromkeys(table["theory"])), columns_of(table)
     width = max(style.current().width, 1.6 + ROW * len(columns))
     figure, axes = style.new_figure(height=1.9 + ROW * max(len(theories), 3), width=width)
@@ -181,7 +201,7 @@ def curves_of(row: Verdict, account: Account) -> Curves | None:
     wanted = arms_with_doses(row.prediction.statistic, account.arms)
     if not wanted:
         return None
-    table = _curves(
+    table = arm_curves(
         account, list(dict.fromkeys([*wanted, ("control", None)]))[:MOST_ARMS], _kind(row, account)
     )
     if table is None:
@@ -196,8 +216,8 @@ def branches(found: Curves, note: str = "") -> Figure:
 
     Placed by hand: there are many of them, and to find their places takes longer than to draw them.
     """
-    lines = {_plain(label): line | {"label": _plain(label)} for label, line in found.lines.items()}
-    table = found.table.assign(label=[_plain(label) for label in found.table["label"]])
+    lines = {plain(label): line | {"label": plain(label)} for label, line in found.lines.items()}
+    table = found.table.assign(label=[plain(label) for label in found.table["label"]])
     # A line of the note is 0.12 inches, and holds about 110 letters.
     above, below = 0.12 + 0.1 * -(-len(lines) // 2), 0.55 + 0.12 * -(-len(note) // 110)
     height = 1.5 + above + below
@@ -209,7 +229,7 @@ def branches(found: Curves, note: str = "") -> Figure:
     branch_curves(table, axes[0, 1], quantity=found.quantities[1], lines=lines)
     if axes[0, 1].get_legend() is not None:
         axes[0, 1].get_legend().remove()
-    style.note_below(figure, [_plain(note)])
+    style.note_below(figure, [plain(note)])
     return figure
 
 
@@ -246,7 +266,7 @@ def _is_of_margin(row: Verdict) -> bool:
     return any("margin" in name for name in arms_of(row.prediction.statistic))
 
 
-def _curves(account: Account, wanted: list[Arm], kind: str) -> pd.DataFrame | None:
+def arm_curves(account: Account, wanted: list[Arm], kind: str) -> pd.DataFrame | None:
     """The curves of these arms from one branch step, with labels; None unless one besides the control is there."""
     steps = account.lock.branch_steps if account.lock else ()
     parts: list[pd.DataFrame] = []
@@ -267,6 +287,7 @@ def _curves(account: Account, wanted: list[Arm], kind: str) -> pd.DataFrame | No
     return pd.concat(parts, ignore_index=True)
 
 
-def _plain(label: str) -> str:
+def plain(label: str) -> str:
+    """A label as matplotlib prints it letter by letter."""
     # A dollar begins mathematics.
     return label.replace("$", r"\$")

@@ -19,6 +19,15 @@ from tests.tables.test_shares import planted
 
 STEPS = [0, 10, 100]
 RISING = [0.1, 0.5, 0.9]
+PLANE = pd.DataFrame(
+    {
+        "frequency": 2,
+        "residue": range(5),
+        "cosine": [1.0, 0, -1, 0, 1],
+        "sine": [0.0, 1, 0, -1, 0],
+        "fraction": 0.4,
+    }
+)
 KEY = pd.DataFrame({"frequency": [3, 1], "before": [0, 10], "step": [10, 100]})
 LINES = figures.matrix_lines(["embed.W_E", "blocks.0.mlp.W_in"])
 
@@ -37,6 +46,8 @@ def pairs(n, *names, **columns):
     return pd.DataFrame({names[0]: first, names[1]: second, **columns})
 
 
+PAIRS = pairs(3, "first", "second", logit=np.arange(9.0), probability=0.5)
+QUALITY = stacked("frequency", [2, 5], parallel_chords=RISING, null=0.2)
 HISTORY = along(train_loss=[2.0, 0.5, 1e-4], test_loss=[2.0, 3.0, 1e-3])
 LOSSES = pd.concat([along(split=s, loss=[2.0, 1.0, 0.1]) for s in ("train", "test", "all")])
 SPECTRUM = stacked("frequency", [1, 2, 3], fraction=RISING, fraction_explained=[0.0, 0.1, 0.4], null=0.2)
@@ -228,6 +239,10 @@ LACKING = {
         lambda ax: figures.order_brackets(ORDER[:0], ax), "no table says when anything began",
     ),
     "values_by_arm": (lambda ax: figures.values_by_arm(TURNED[:0], ax, **TURNING), "no arm came to the event"),
+    "embedding_circles": (lambda ax: figures.embedding_circles(PLANE[:0], ax), "no plane of a frequency"),
+    "logit_map": (lambda ax: figures.logit_map(NOTHING, ax), "does not apply"),
+    "neuron_map": (lambda ax: figures.neuron_map(NOTHING, ax), "does not apply"),
+    "quality_curves": (lambda ax: figures.quality_curves(NOTHING, ax), "does not apply"),
     "verdict_grid": (
         lambda ax: figures.verdict_grid(BOARD[:0], ax, theories=[], columns=[]), "no prediction",
     ),
@@ -425,6 +440,12 @@ DRAWN |= {
         TESTED, ax, colours={"x": "C0", "y": "C1"}, of="family"
     ),
     "error_curves": lambda ax: figures.error_curves(TESTED, ax),
+    "embedding_circles": lambda ax: figures.embedding_circles(PLANE, ax),
+    "logit_map": lambda ax: figures.logit_map(PAIRS, ax),
+    "neuron_map": lambda ax: figures.neuron_map(
+        PAIRS.assign(neuron=7, activation=0.5, frequency=2, fraction_explained=0.9), ax
+    ),
+    "quality_curves": lambda ax: figures.quality_curves(QUALITY, ax),
     "answer_shares": lambda ax: figures.answer_shares(TESTED, ax),
     "skill_bars": lambda ax: figures.skill_bars(scores(TESTED), ax),
 }
@@ -731,3 +752,17 @@ def test_the_median_neuron_is_drawn(ax):
     dead = along(neuron=3, side="right", concentration=float("nan"))
     figures.concentration_curves(pd.concat([*neurons, dead]), ax)
     assert curve(ax, "median neuron") == (STEPS, [0.5] * 3)
+
+
+def test_residues_are_joined_in_the_order_in_which_their_multiples_walk_the_circle(ax):
+    figures.embedding_circles(PLANE, ax)
+    (line,) = ax.lines
+    # 2a mod 5 of 0 .. 4 is 0, 2, 4, 1, 3: residues 0, 3, 1, 4, 2 and 0 again.
+    assert line.get_xdata().tolist() == PLANE["cosine"][[0, 3, 1, 4, 2, 0]].tolist()
+    assert ax.collections[0].get_array().tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_map_has_the_first_operand_upwards(ax):
+    figures.logit_map(PAIRS, ax, limits=(0.0, 20.0))
+    (image,) = ax.collections
+    assert image.get_array().reshape(3, 3)[1].tolist() == [3, 4, 5] and image.get_clim() == (0, 20)

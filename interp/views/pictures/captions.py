@@ -1,0 +1,121 @@
+"""Captions: what a picture shows, on which run and checkpoints; in plain sentences, and as LaTeX."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from interp.ground.plain_text import number_of
+from interp.tables.folder import Tables
+from interp.tables.outcome import outcome, relapses_said
+from interp.views.pictures.picture import Picture
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
+
+
+def full_caption(picture: Picture, tables: Tables, about: Mapping[str, Any]) -> str:
+    """What a picture says of its tables, with the run and the checkpoints that they are of.
+
+    Args:
+        about: what is known of the tables: run, p, unit, and step where they show a single checkpoint.
+    """
+    return " ".join([picture.caption(tables), *_not_drawn(picture, tables), _of_what(tables, about)])
+
+
+def _not_drawn(picture: Picture, tables: Tables) -> list[str]:
+    """Why tables are empty that the picture would draw; one of several panels draws all."""
+    table = tables.get("does_not_apply", pd.DataFrame())
+    if picture.needs and len(table):
+        table = table[table["table"].isin(picture.needs)]
+    return [f"Not drawn: {reason}" for reason in dict.fromkeys(table["reason"])] if len(table) else []
+
+
+def _of_what(tables: Tables, about: Mapping[str, Any]) -> str:
+    if "n_runs" in about:
+        return f"Runs: {about['run']}, {number_of(about['n_runs'], 'run')}."
+    run = f"Run {about['run']}" + (f" (p = {about['p']})" if about.get("p") else "")
+    unit = about.get("unit", "step")
+    if about.get("is_of_step"):
+        return f"{run}, checkpoint of {unit} {about['step']}."
+    steps = saved_steps(tables)
+    if len(steps) < 2:
+        return f"{run}, one checkpoint, {unit} {steps[0] if steps else about['step']}."
+    return f"{run}, {len(steps)} checkpoints from {unit} {steps[0]} to {steps[-1]}."
+
+
+def saved_steps(tables: Tables) -> list[int]:
+    """The checkpoints that are drawn: those of the probes, or else of the losses; the history has others."""
+    found = {name: table["step"] for name, table in tables.items() if "step" in table and len(table)}
+    probes = [steps for name, steps in found.items() if name not in ("history", "losses")]
+    parts = probes or [steps for name, steps in found.items() if name == "losses"]
+    return sorted({int(step) for part in parts for step in part})
+
+
+def latex(text: str) -> str:
+    r"""A text as LaTeX prints it, every sign that LaTeX would obey escaped.
+
+    >>> print(latex("W_E: 95 % of $x_1$ < 2^7"))
+    W\_E: 95 \% of \$x\_1\$ \textless{} 2\textasciicircum{}7
+    """
+    return "".join(_LATEX.get(sign, sign) for sign in text)
+
+
+def latex_figure(file: str, caption: str, label: str) -> str:
+    """A LaTeX figure environment; the file is set in the size that it was drawn in, so that its letters keep theirs."""
+    lines = [
+        r"\begin{figure}[t]",
+        r"  \centering",
+        rf"  \includegraphics{{{file}}}",
+        rf"  \caption{{{latex(caption)}}}",
+        rf"  \label{{fig:{label}}}",
+        r"\end{figure}",
+    ]
+    return "\n".join(lines)
+
+
+def at_end(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table's last checkpoint."""
+    return table[table["step"] == table["step"].max()] if len(table) else table
+
+
+def number(value: Any) -> str:
+    """A number in three digits.
+
+    >>> number(0.123456), number(1234567.0), number(0), number(113)
+    ('0.123', '1.23e+06', '0', '113')
+    """
+    return f"{value:.3g}" if isinstance(value, float) or abs(value) < 1000 else str(int(value))
+
+
+def listed(values: Iterable[Any]) -> str:
+    """Values in words.
+
+    >>> listed([7, 14, 35]), listed(["a"]), listed([])
+    ('7, 14 and 35', 'a', 'none')
+    """
+    *first, last = [str(value) for value in values] or ["none"]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def grokking_said(tables: Tables) -> str:
+    """What the grey band means; of a run that has no such bracket, that it has not."""
+    ended = outcome(tables)
+    found = ended.grokking
+    if found is None or found.step is None:
+        return ended.said
+    accuracy = found.quantity.replace("_", " ").replace("all accuracy", "accuracy on all rows")
+    if found.before is None:
+        return f"No band: {accuracy} is at {found.threshold:g} or above at the first step that is known."
+    return (
+        f"Grey band: between steps {found.before} and {found.step} {accuracy} comes to stay at {found.threshold:g} or "
+        f"above (grokking{relapses_said(found)})."
+    )

@@ -1,0 +1,94 @@
+"""Pictures of circles and of quantities over all pairs, of one checkpoint; of the index of representation quality."""
+
+from interp.figures import embedding_circles, logit_map, neuron_map, quality_curves
+from interp.tables.folder import Tables
+from interp.views.pictures.captions import at_end, listed, number
+from interp.views.pictures.panels import along, at_step, panel
+from interp.views.pictures.picture import Picture
+
+
+def _first(tables: Tables, name: str, column: str):
+    """The rows of the first frequency or neuron of a table, which is the strongest."""
+    table = tables[name]
+    return table[table[column] == table[column].iloc[0]] if len(table) else table
+
+
+def _circle_said(tables: Tables) -> str:
+    row = _first(tables, "embedding_planes", "frequency").iloc[0]
+    return (
+        f"Rows of the embedding W_E in the plane of frequency k = {row['frequency']}, which holds "
+        f"{row['fraction']:.1%} of its power; colours are residues, joined in the order of k a mod n. The plane is "
+        "fitted to this frequency, so that rows without structure look like a noisy circle too."
+    )
+
+
+def _logits_said(tables: Tables) -> str:
+    logit = tables["answer_map"]["logit"]
+    return (
+        "Logit of the right answer at each pair (a, b), in nats, centred over the answers of the pair: "
+        f"{number(float(logit.min()))} to {number(float(logit.max()))}, mean {number(float(logit.mean()))}."
+    )
+
+
+def _neuron_said(tables: Tables) -> str:
+    row = _first(tables, "neuron_maps", "neuron").iloc[0]
+    return (
+        f"Activation of neuron {row['neuron']} at each pair (a, b): the one that a single frequency explains best "
+        f"(k = {row['frequency']}, {row['fraction_explained']:.1%} of its variance), not a typical one. After the "
+        "activations over the inputs of Nanda et al. 2023."
+    )
+
+
+def _quality_said(tables: Tables) -> str:
+    last = at_end(tables["representation_quality"])
+    values = listed(
+        f"k = {row.frequency} {row.parallel_chords:.2f} (null {row.null:.2f}; parallelograms {row.parallelograms:.2f})"
+        for row in last.itertuples()
+    )
+    return (
+        "Share of the pairs of pairs with one answer whose chords are parallel in the plane of a frequency; dotted: "
+        f"the most after random names of the residues. At step {last['step'].iloc[0]}: {values}. After the "
+        "representation quality index of Liu et al. 2022, which counts closed parallelograms, for "
+        "residues on a line; a circle has parallel chords instead. Frequencies: the strongest of each checkpoint."
+    )
+
+
+PICTURES = {
+    "embedding_circles": Picture(
+        shows="the residues in the plane of the embedding's strongest frequency, at one checkpoint",
+        compute=at_step("embedding_planes", "losses"),
+        draw=panel(
+            lambda tables, ax: embedding_circles(_first(tables, "embedding_planes", "frequency"), ax),
+            height=3.4,
+        ),
+        caption=_circle_said,
+        needs=("embedding_planes",),
+        is_of_step=True,
+    ),
+    "logit_map": Picture(
+        shows="logit of the right answer over all inputs (a, b), at one checkpoint",
+        compute=at_step("answer_map", "losses"),
+        draw=panel(lambda tables, ax: logit_map(tables["answer_map"], ax), height=3.4),
+        caption=_logits_said,
+        needs=("answer_map",),
+        is_of_step=True,
+    ),
+    "neuron_map": Picture(
+        shows="activation of the most periodic neuron over all inputs (a, b), at one checkpoint",
+        compute=at_step("neuron_maps", "losses"),
+        draw=panel(lambda tables, ax: neuron_map(_first(tables, "neuron_maps", "neuron"), ax), height=3.4),
+        caption=_neuron_said,
+        needs=("neuron_maps",),
+        is_of_step=True,
+    ),
+    "quality_curves": Picture(
+        shows="share of parallel chords in the plane of each frequency, along training",
+        compute=along("representation_quality", "losses"),
+        draw=panel(
+            lambda tables, ax: quality_curves(tables["representation_quality"], ax),
+            steps_of="representation_quality",
+        ),
+        caption=_quality_said,
+        needs=("representation_quality",),
+    ),
+}

@@ -1,0 +1,346 @@
+"""Figures by their names: each function of the library has one, and what it says are the numbers of its tables."""
+
+import inspect
+import json
+import subprocess
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from interp import figures
+from interp.commands.cli import app
+from interp.tables.outcome import outcome
+from interp.tables.transitions import by_split
+from interp.views import pictures
+from interp.views.pictures import PARTS, PICTURES, making, named, whole
+from interp.views.pictures.captions import full_caption, latex, latex_figure
+
+ROOT = Path(__file__).parents[2]
+
+
+def script():
+    spec = spec_from_file_location("make_gallery", ROOT / "docs" / "make_gallery.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def gallery():
+    return script()
+
+
+@pytest.fixture(scope="module")
+def kept(gallery):
+    """The tables of every picture that the gallery keeps, and what they are of."""
+    return {name: gallery.kept(name) for name in pictures.names()}
+
+
+OF_A_RUN = [name for name in pictures.names() if named(name).subject is None]
+
+
+def exported():
+    return {name for name, value in vars(figures).items() if inspect.isfunction(value)}
+
+
+def test_every_figure_function_has_a_picture_or_is_a_part_of_others():
+    assert exported() - set(PICTURES) == set(PARTS)
+    assert not set(PARTS) & set(PICTURES)
+
+
+def test_a_name_that_there_is_not_is_told_with_those_close_to_it():
+    with pytest.raises(ValueError, match="no figure 'loss_curve'. Close to it: loss_curves") as error:
+        named("loss_curve")
+    assert "spectrum_map" not in str(error.value)
+    with pytest.raises(ValueError, match="no figure 'zzz'. There are: attention, .*, skill_bars"):
+        named("zzz")
+
+
+def test_latex_obeys_nothing_that_a_caption_says():
+    said = r"W_E: 95 % of $x$ & {a}, #1 ~ 2^7 < 3 > 1 \n | " + '"='
+    assert latex(said) == (
+        r"W\_E: 95 \% of \$x\$ \& \{a\}, \#1 \textasciitilde{} 2\textasciicircum{}7 \textless{} 3 \textgreater{} 1 "
+        r"\textbackslash{}n \textbar{} \textquotedbl{}="
+    )
+    assert latex_figure("figures/a_b.pdf", "5 %", "a_b").splitlines() == [
+        r"\begin{figure}[t]",
+        r"  \centering",
+        r"  \includegraphics{figures/a_b.pdf}",
+        r"  \caption{5 \%}",
+        r"  \label{fig:a_b}",
+        r"\end{figure}",
+    ]
+
+
+def three(value):
+    return f"{float(value):.3g}"
+
+
+def at_end(table, **where):
+    rows = table[table["step"] == table["step"].max()]
+    for column, value in where.items():
+        rows = rows[rows[column] == value]
+    return rows
+
+
+def numbers_of_losses(tables):
+    last = at_end(by_split(tables["history"])).iloc[0]
+    grokking = outcome(tables).grokking
+    return [three(last["train_loss"]), three(last["test_loss"]), f"{grokking.before} and {grokking.step}"]
+
+
+def numbers_of_spectrum(tables):
+    last = at_end(tables["embedding_spectrum"])
+    top = last.sort_values("fraction", ascending=False).iloc[0]
+    return [f"k = {int(top['frequency'])} ({top['fraction']:.1%})", three(last["null"].iloc[0])]
+
+
+def numbers_of_components(tables):
+    table = tables["logit_components"]
+    diagonal = table[(table["frequency_first"] == table["frequency_second"]) & (table["frequency_first"] > 0)]
+    return [f"holds {diagonal['fraction'].sum():.1%}"]
+
+
+def numbers_of_neurons(tables):
+    table = tables["neuron_frequencies"]
+    counts = table["frequency"].value_counts()
+    return [f"{counts[29]} at k = 29", f"{(table['fraction_explained'] >= 0.85).sum()} reach 0.85"]
+
+
+def numbers_of_progress(tables):
+    rows = at_end(tables["progress_measures"], measure="restricted_loss", split="all").set_index("selection")
+    random = rows.loc["random"]
+    band = f"(random sets {three(random['loss_min'])} to {three(random['loss_max'])})"
+    return [f"restricted loss {three(rows.loc['key', 'loss'])} {band}"]
+
+
+def numbers_of_norms(tables):
+    total = tables["weight_norms"].query("matrix == 'total'")["sum_of_squares"]
+    return [three(total.iloc[0]), three(total.max()), three(total.iloc[-1])]
+
+
+def numbers_of_attention(tables):
+    row = tables["attention_periodicity"].iloc[0]
+    return [f"L0H0 k = {row['frequency']} explains {row['fraction_explained']:.2f} (null {row['null']:.2f})"]
+
+
+def numbers_of_effects(tables):
+    counts = tables["effects"]["verdict"].value_counts()
+    return [f"{len(tables['effects'])} effects", *(f"{n} {verdict}" for verdict, n in counts.items())]
+
+
+def numbers_of_cells(tables):
+    cells = tables["cells"]
+    return [f"{cells['grokking'].sum()} grokking", f"{cells['comprehension'].sum()} comprehension"]
+
+
+NUMBERS = {
+    "loss_curves": numbers_of_losses,
+    "spectrum_map": numbers_of_spectrum,
+    "component_map": numbers_of_components,
+    "neuron_histogram": numbers_of_neurons,
+    "progress_curves": numbers_of_progress,
+    "total_norm_curve": numbers_of_norms,
+    "attention_map": numbers_of_attention,
+    "effect_intervals": numbers_of_effects,
+    "phase_cells": numbers_of_cells,
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_caption_says_the_numbers_of_its_tables(name, kept):
+    tables, _ = kept[name]
+    said = named(name).caption(tables)
+    assert all(number in said for number in NUMBERS[name](tables)), said
+
+
+def test_a_caption_names_run_and_checkpoints(kept):
+    said = {
+        name: full_caption(named(name), *kept[name])
+        for name in ("loss_curves", "component_map", "noise_curve")
+    }
+    n = kept["loss_curves"][0]["losses"]["step"].nunique()
+    assert said["loss_curves"].endswith(f"Run mainline (p = 113), {n} checkpoints from step 0 to 10000.")
+    assert said["component_map"].endswith("Run mainline (p = 113), checkpoint of step 10000.")
+    # Slow probes look at fewer than are saved.
+    few = kept["noise_curve"][0]["gradient_statistics"]["step"].nunique()
+    assert few < n and f"{few} checkpoints" in said["noise_curve"]
+    assert full_caption(named("phase_cells"), *kept["phase_cells"]).endswith("Runs: boundary, 280 runs.")
+
+
+def never_right(table):
+    names = [name for name in table if name.endswith("accuracy")]
+    return table.assign(**dict.fromkeys(names, 0.01))
+
+
+# What a caption speaks of where it shows no time axis.
+TIMELESS = {
+    "attention_map", "component_map", "neuron_histogram", "qk_bars", "feature_curves", "spectrum_map",
+    *("branch_curves", "effect_intervals", "order_brackets", "values_by_arm", "verdict_grid"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_A_RUN)
+def test_a_run_that_never_generalised_says_so(name, kept):
+    tables, _ = kept[name]
+    tables = {
+        table: never_right(rows) if table in ("history", "losses") else rows for table, rows in tables.items()
+    }
+    said, figure = named(name).caption(tables), making.drawn(named(name), tables)
+    assert name in TIMELESS or "has not generalised by step" in said
+    assert any("has not generalised by step" in text.get_text().replace("\n", " ") for text in figure.texts)
+
+
+@pytest.mark.parametrize("name", OF_A_RUN)
+def test_a_single_checkpoint_is_drawn_and_told(name, kept):
+    tables, about = kept[name]
+    alone = {
+        table: rows if table == "history" or "step" not in rows else at_end(rows)
+        for table, rows in tables.items()
+    }
+    named(name).draw(alone)
+    said = full_caption(named(name), alone, about)
+    assert "checkpoint of step" in said or "one checkpoint, step" in said
+
+
+def figure_of(*arguments):
+    return CliRunner().invoke(app, ["figure", *map(str, arguments)])
+
+
+def test_the_list_has_a_line_each():
+    listed = figure_of("--list").output.splitlines()
+    assert listed == figure_of().output.splitlines()
+    assert [line.split()[0] for line in listed] == pictures.names()
+    assert next(line for line in listed if line.startswith("qk_bars")).endswith(PICTURES["qk_bars"].shows)
+
+
+def test_kept_tables_are_drawn_without_torch_while_the_run_is_the_same(tiny_run_copy, tmp_path):
+    run, out = tiny_run_copy.path, tmp_path / "out"
+    first = figure_of(run, "spectrum_map", "--out", out, "--as", "pdf,png,svg", "--caption")
+    assert first.exit_code == 0, first.output
+    files = {file.name: file.read_bytes() for file in out.iterdir()}
+    wanted = {"about.json", "summary.json", "embedding_spectrum.csv", "losses.csv", "history.csv"}
+    assert wanted | {f"spectrum_map.{kind}" for kind in ("pdf", "png", "svg")} <= files.keys()
+    summary = json.loads(files["summary.json"])
+    assert summary["preset"] == "journal-text" and summary["run"] == "tiny" and "versions" in summary
+    assert latex(summary["caption"]) in first.stdout and first.stdout.startswith(r"\begin{figure}")
+
+    code = (
+        f"import sys; sys.argv = ['interp', 'figure', {str(run)!r}, 'spectrum_map', '--out', {str(out)!r}, "
+        "'--as', 'pdf,png,svg']\n"
+        "from interp.commands.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "assert 'torch' not in sys.modules, 'drawing loaded torch'"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "drawn from the tables there" in done.stdout
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == files
+
+    index = json.loads((run / "index.json").read_text())
+    last = index.pop("300")
+    (run / "index.json").write_text(json.dumps(index))
+    again = figure_of(run, "spectrum_map", "--out", out)
+    assert again.exit_code == 0 and "drawn from" not in again.output, again.output
+    assert pd.read_csv(out / "embedding_spectrum.csv")["step"].max() == 250
+    # What is asked for redraws what is there, whatever became of the run.
+    (run / "index.json").write_text(json.dumps(index | {"300": last}))
+    asked = figure_of(run, "spectrum_map", "--out", out, "--draw-only")
+    assert "drawn from the tables there" in asked.output
+    assert pd.read_csv(out / "embedding_spectrum.csv")["step"].max() == 250
+
+
+def test_another_step_device_or_trial_is_another_question(tiny_run, tmp_path):
+    def key(name="component_map", run=tiny_run.path, others=(), **asked):
+        return making.made_from(
+            name, named(name), str(run), others, **{"step": None, "device": "auto", "stated": {}} | asked
+        )
+
+    assert key() == key() is not None
+    others = [key("qk_bars"), key(step=50), key(device="cpu"), key(stated={"task": "x"})]
+    assert len({key(), *others}) == 5
+    # Of someone's checkpoints no index says what they hold.
+    assert key(run=tmp_path) is None and key(others=[str(tmp_path)]) is None
+    evidence = ROOT / "analyses" / "evidence" / "boundary"
+    assert key("phase_cells", evidence) == key("phase_cells", evidence) is not None
+
+
+def test_a_step_is_that_of_a_picture_of_one_checkpoint(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = figure_of(tiny_run.path, "component_map", "--step", 150)
+    assert done.exit_code == 0, done.output
+    out = Path("figures/tiny/figure/component_map-step-150")
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["step"] == 150 and "checkpoint of step 150" in summary["caption"]
+    assert set(pd.read_csv(out / "logit_components.csv")["step"]) == {150}
+    with pytest.raises(ValueError, match="no checkpoint at step 151.*nearest.*150"):
+        making.make("component_map", str(tiny_run.path), step=151)
+    with pytest.raises(
+        ValueError, match="loss_curves shows all checkpoints of a run and takes no --step, got 150"
+    ):
+        making.make("loss_curves", str(tiny_run.path), step=150)
+
+
+def test_what_cannot_be_drawn_is_said(tiny_run, tmp_path):
+    def make(name, **asked):
+        return making.make(name, str(tiny_run.path), tmp_path / "out", device="cpu", **asked)
+
+    with pytest.raises(ValueError, match="--as needs pdf, png, svg.*got 'pdf,gif'"):
+        make("loss_curves", formats=["pdf", "gif"])
+    with pytest.raises(ValueError, match="no preset 'neurips-colum'"):
+        make("loss_curves", preset="neurips-colum")
+    with pytest.raises(ValueError, match="holds no tables of this analysis to draw"):
+        making.make("loss_curves", str(tiny_run.path), tmp_path / "none", draw_only=True)
+    with pytest.raises(
+        ValueError, match="concentration_curves shows nothing of run 'tiny': The group C11 has no"
+    ):
+        make("concentration_curves")
+    make("loss_curves")
+    with pytest.raises(
+        ValueError, match="out holds the tables of loss_curves, not of total_norm_curve. Name that"
+    ):
+        make("total_norm_curve", draw_only=True)
+    assert not making.make("total_norm_curve", str(tiny_run.path), tmp_path / "out", device="cpu").was_kept
+    with pytest.raises(ValueError, match="loss_curves is asked of one run, got 2"):
+        make("loss_curves", others=["x"])
+    with pytest.raises(ValueError, match="effect_intervals shows nothing of run 'tiny': no arm was trained"):
+        make("effect_intervals")
+    done = figure_of(tiny_run.path)
+    assert done.exit_code == 1 and "needs the name of a figure after" in str(done.exception)
+
+
+def test_a_network_without_attention_is_told_what_it_lacks(tmp_path):
+    run = tmp_path / "mlp"
+    size = ["--group", "S3", "--d-model", "8", "--d-mlp", "8", "--steps", "2", "--save", "every:2"]
+    trained = CliRunner().invoke(app, ["train", str(run), "--preset", "s5", *size, "--threads", "1"])
+    assert trained.exit_code == 0, trained.output
+    for name in ("attention_map", "qk_bars", "periodicity_curves"):
+        with pytest.raises(ValueError, match=f"{name} shows nothing of run 'mlp': .*attention"):
+            making.make(name, str(run), tmp_path / name, device="cpu")
+        assert not (tmp_path / name).exists()
+
+
+def test_many_frequencies_are_drawn():
+    steps, p = [0, 100], 997
+    parts = [
+        pd.DataFrame({"step": s, "frequency": range(1, p // 2 + 1), "fraction": 2 / p, "null": 0.01})
+        for s in steps
+    ]
+    tables = {"embedding_spectrum": pd.concat(parts)}
+    figure = named("spectrum_map").draw(tables)
+    figure.draw_without_rendering()
+    assert f"an even spread gives {2 / (p - 1):.1%}" in named("spectrum_map").caption(tables)
+
+
+def test_an_analysis_says_of_its_panels_what_it_says_of_itself(kept):
+    said = full_caption(named("weight_norms"), *kept["weight_norms"])
+    assert said.startswith("(a) Sum of squares of each weight and of all. (b)") and "`" not in said
+    assert "The run has generalised" in said
+    assert set(whole.NAMES) < set(pictures.names())
