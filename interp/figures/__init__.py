@@ -7,6 +7,7 @@
 Never torch, and pandas only as what it is handed: a style for one's own figure is there at once.
 """
 
+from interp.figures import missing_columns
 from interp.figures.algorithm import (
     algorithm_curves,
     double_curves,
@@ -72,3 +73,8 @@ from interp.figures.spectra import (
     spectrum_map,
 )
 from interp.figures.timeline import order_brackets
+
+for _name, _figure in list(globals().items()):
+    # A figure is what draws on axes.
+    if "ax" in getattr(_figure, "__annotations__", {}):
+        globals()[_name] = missing_columns.named_by(_figure)

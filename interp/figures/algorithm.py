@@ -103,7 +103,7 @@ def formula_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
     for name, colour in (("clock", style.BLUE), ("pizza", style.VERMILION)):
         ax.plot(table["step"], table[f"{name}_fraction"], color=colour, label=f"{name} formula")
     variation = table["coefficient_of_variation"].clip(upper=1)
-    label = "coefficient of variation (at most 1)"
+    label = "variation (at most 1)"
     ax.plot(table["step"], variation, color=style.BLACK, ls="--", label=label)
     ax.set_ylim(0, 1.05)
     ax.set_ylabel("share of the logits explained;\ncoefficient of variation")

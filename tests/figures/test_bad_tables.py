@@ -1,0 +1,83 @@
+"""Tables as they should not be: without a column, without numbers, of a prime that is large."""
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from interp import figures
+from interp.figures import style
+from tests.figures import test_figures
+from tests.figures.legibility import overlaps
+from tests.figures.test_figures import ALONG_STEPS, DRAWN, KEY, pairs
+
+
+@pytest.fixture
+def ax():
+    figure, axes = style.new_figure()
+    yield axes[0, 0]
+    figure.draw_without_rendering()
+
+
+def change(monkeypatch, changed):
+    """Every table of the figures' tests, changed."""
+    here = sys.modules[test_figures.__name__]
+    for name, table in list(vars(here).items()):
+        if isinstance(table, pd.DataFrame) and len(table):
+            monkeypatch.setattr(here, name, changed(table))
+
+
+# Their tables are made by another function, in the test itself.
+MADE = {"critical_brackets", "skill_bars", "survival_curves"}
+# Draws what there is: a head, an arm or a loss that is not in the table has no picture.
+OPTIONAL = {"attention_map", "branch_curves", "loss_curves"}
+
+
+@pytest.mark.parametrize("name", sorted(set(DRAWN) - MADE - OPTIONAL))
+def test_a_table_without_its_columns_is_refused(name, ax, monkeypatch):
+    change(monkeypatch, lambda table: pd.DataFrame({"other": range(len(table))}))
+    with pytest.raises(ValueError, match=rf"{name} needs the column .*, got a table with .*other"):
+        DRAWN[name](ax)
+
+
+@pytest.mark.parametrize("name", ALONG_STEPS)
+def test_a_loss_that_is_not_a_number_leaves_a_gap(name, ax, monkeypatch):
+    def with_a_gap(table):
+        floats = table.select_dtypes("float").columns.difference(["step", "before"])
+        if "step" not in table:
+            return table
+        return table.assign(**{c: table[c].where(table["step"] != 10) for c in floats})
+
+    change(monkeypatch, with_a_gap)
+    assert DRAWN[name](ax) is ax
+    assert ax.has_data()
+
+
+def test_another_error_of_a_figure_is_not_called_a_column():
+    def wrong(table, ax):
+        return {}["lines"]
+
+    with pytest.raises(KeyError, match="lines"):
+        figures.missing_columns.named_by(wrong)(KEY, None)
+
+
+def test_a_large_prime_is_a_picture_and_no_flood_of_ticks():
+    n, steps = 498, [0, 10, 100]
+    _, axes = style.new_figure(1, 2, height=3.0)
+    spectrum = pd.DataFrame(
+        {
+            "step": np.repeat(steps, n),
+            "frequency": np.tile(np.arange(1, n + 1), 3),
+            "fraction": 1 / n,
+            "null": 0.01,
+        }
+    )
+    figures.spectrum_map(spectrum, axes[0, 0])
+    figures.component_map(
+        pairs(n + 1, "frequency_first", "frequency_second", fraction=1 / n**2), KEY, axes[0, 1]
+    )
+    for ax in axes.flat:
+        assert ax.collections[0].get_rasterized()
+        assert max(len(ax.get_xticks()), len(ax.get_yticks())) <= 12
+    assert overlaps(axes[0, 0].figure) == []
