@@ -42,7 +42,9 @@ def main() -> None:
 
         def figure(name: str, *more: str):
             command = ["-m", "interp", "figure", str(RUN), name, "--out", f"{folder}/{name}", *more]
-            return lambda: subprocess.run([sys.executable, *command], cwd=ROOT, check=True, capture_output=True)
+            return lambda: subprocess.run(
+                [sys.executable, *command], cwd=ROOT, check=True, capture_output=True
+            )
 
         def process(code: str):
             return lambda: subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

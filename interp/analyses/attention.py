@@ -33,6 +33,8 @@ from interp.tables.folder import Tables
 from interp.tables.outcome import outcome
 
 N_SHOWN = 4  # pattern tables that fit side by side
+# A map, which has its labels outside the grid alone, may be narrower than other panels.
+NARROW = 12.0
 
 
 def compute(run, device: str) -> Tables:
@@ -133,7 +135,7 @@ def maps_height(tables: Tables) -> float:
     """Inches of `pattern_maps`."""
     attended = tables["attention_patterns"]
     n_heads = len(attended[["layer", "head"]].drop_duplicates()) if len(attended) else 1
-    return 1.95 * style.rows_of(min(n_heads, N_SHOWN))
+    return 1.95 * style.rows_of(min(n_heads, N_SHOWN), NARROW)
 
 
 def pattern_maps(figure: Figure | SubFigure, tables: Tables) -> list[Axes]:
@@ -145,7 +147,7 @@ def pattern_maps(figure: Figure | SubFigure, tables: Tables) -> list[Axes]:
     names = [name for name in table.columns if name not in ("first", "second")]
     shown = sorted(sorted(names, key=lambda name: -table[name].std())[:N_SHOWN])
     labels = tuple(tables["pattern_axes"]["label"])
-    axes = style.panels(figure, len(shown), sharey=True)
+    axes = style.panels(figure, len(shown), narrowest=NARROW, sharey=True)
     for ax, name in zip(axes, shown, strict=True):
         attention_map(table, ax, head=name, said=_said(tables["attention_periodicity"], name), axes=labels)
     for ax in axes:
@@ -160,7 +162,7 @@ def pattern_maps(figure: Figure | SubFigure, tables: Tables) -> list[Axes]:
         ax=axes,
         label="attention to $a$",
         pad=0.01,
-        shrink=1 / style.rows_of(len(shown)),
+        shrink=1 / style.rows_of(len(shown), NARROW),
     )
     return list(axes)
 

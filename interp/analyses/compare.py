@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from interp.analyses.many_runs import SWEEP, table_of
 from interp.figures import overlaid_curves, style
+from interp.figures.colours import ROUND
 from interp.figures.phase_diagrams import shades
 from interp.tables import overlays, shares
 from interp.tables.folder import Tables
@@ -92,16 +93,17 @@ def draw(tables: Tables) -> Figure:
     for band, (row, part) in zip(bands, rows, strict=True):
         axes = style.panels(band, len(columns))
         names = part["group"].tolist()
-        few = len(names) <= len(style.PALETTE) and row == ALONE
-        colours = dict(zip(names, style.PALETTE if few else shades(len(names)), strict=False))
+        # More than three differ in grey only as shades of an order.
+        few = len(names) <= 3 and row == ALONE
+        colours = dict(zip(names, ROUND if few else shades(len(names)), strict=False))
         for ax, (quantity, table, relative) in zip(axes, columns, strict=True):
             own = table[(table["quantity"] == quantity) & table["group"].isin(names)]
             overlaid_curves(own, ax, quantity=quantity, colours=colours, relative=relative)
         handles, labels = axes[0].get_legend_handles_labels()
         short = [label.removeprefix(f"{row}, ") for label in labels]
-        band.legend(
-            handles, short, loc="outside upper center", ncols=min(len(short), 4 if max(map(len, short)) > 20 else 8),
-            title=None if row == ALONE else row, fontsize=style.SMALL, title_fontsize=style.SMALL, handlelength=1.2,
+        style.figure_legend(
+            band, handles, short, ncols=min(len(short), 4 if max(map(len, short)) > 20 else 8),
+            title=None if row == ALONE else row, title_fontsize=style.SMALL,
         )  # fmt: skip
     left_out = groups["row"].nunique() - len(rows)
     style.note_below(figure, [f"{left_out} more settings are in the tables."] if left_out > 0 else [])

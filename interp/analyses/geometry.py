@@ -115,7 +115,7 @@ def draw(tables: Tables) -> Figure:
     style.step_axes(axes, steps)
     if found:
         labels = [f"{name}, {bracket_text(begins)}" for name, begins in found.items()]
-        figure.legend(phase_patches(found), labels, loc="outside upper center", ncols=2)
+        style.figure_legend(figure, phase_patches(found), labels, ncols=2)
     return figure
 
 

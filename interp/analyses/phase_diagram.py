@@ -176,13 +176,11 @@ def survival_band(band: Any, tables: Tables) -> None:
         if not ax.get_subplotspec().is_first_col():
             ax.set_ylabel("")
     found = dict(zip(*reversed(_handles(axes)), strict=True))
-    band.legend(
+    style.figure_legend(
+        band,
         found.values(),
         found.keys(),
-        loc="outside upper center",
         ncols=min(len(found), 6),
-        fontsize=style.SMALL,
-        handlelength=1.2,
     )
 
 

@@ -53,13 +53,12 @@ def draw(tables: Tables) -> Figure:
     style.label_panels(axes.flat)
     style.step_axes(axes, steps, scale="linear")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(
+    style.figure_legend(
+        figure,
         [*handles, *phase_patches(found)],
         [*labels, *(f"{name}, {begins.before or 0} to {begins.step}" for name, begins in found.items())],
-        loc="outside upper center",
         ncols=7,
         handlelength=1.4,
-        fontsize=style.SMALL,
         columnspacing=1.2,
     )
     return figure

@@ -36,7 +36,7 @@ def algorithm_curves(
         accuracy: what the table's accuracy is, where the split is not known.
         legend: options of the legend.
     """
-    grey = ax.plot(table["step"], table["test_accuracy"], color="0.6", lw=0.6, label=accuracy)
+    grey = ax.plot(table["step"], table["test_accuracy"], color="0.6", lw=0.6, ls="--", label=accuracy)
     lines = [
         ax.plot(table["step"], table[name], color=colour, label=name.replace("_", " "))[0]
         for name, colour in (
@@ -86,7 +86,8 @@ def irrelevance_curves(
     ax.set_ylim(0, 1.05)
     for word, y in (("clock", 0.95), ("pizza", 0.1)):
         ax.annotate(word, (1, y), xycoords=("axes fraction", "data"), xytext=(3, 0),
-                    textcoords="offset points", rotation=90, va="center", fontsize=style.SMALL, color="0.4")  # fmt: skip
+                    textcoords="offset points", rotation=90, va="center", fontsize=style.SMALL,
+                    color="0.4")  # fmt: skip
     ax.set_ylabel("distance irrelevance\nof one frequency alone")
     style.legend_above(ax, n_columns=5, **legend)
     return ax

@@ -64,7 +64,7 @@ def effect_intervals(table: "pd.DataFrame", ax: Axes) -> Axes:
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_yticks(range(len(rows)), rows["label"].tolist(), fontsize=style.SMALL)
     ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.set_xlabel("steps to the event, over those of the reference (ratio)")
+    ax.set_xlabel(style.wrapped("steps to the event, over those of the reference (ratio)", ax))
     ax.set_ylabel("arm over its reference")
     return ax
 
@@ -115,13 +115,7 @@ def effect_legend(figure: Figure, table: "pd.DataFrame") -> None:
     shown = table[table["verdict"] != NOT_EVALUABLE]
     if np.isinf(shown["high"]).any() or (shown["low"] == 0).any():
         handles.append(Patch(fc="white", ec="0.3", lw=0.7, label="open: did not come within the budget"))
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=len(handles),
-        fontsize=style.SMALL,
-        handlelength=1.2,
-    )
+    style.figure_legend(figure, handles, [handle.get_label() for handle in handles])
 
 
 def _limits(rows: "pd.DataFrame") -> tuple[float, float]:
@@ -166,7 +160,8 @@ def _arrow(ax: Axes, y: Any, at: float, sign: int, colour: str) -> None:
 
 
 def _say(ax: Axes, y: Any, text: str, left: float) -> None:
-    shown = text if len(text) <= 78 else text[:75] + "..."
+    shown = style.wrapped(text, ax, size=style.SMALL, share=0.5)
+    shown = shown if shown.count("\n") < 2 else "\n".join(shown.split("\n")[:2]) + " ..."
     ax.text(
         left * 1.03,
         y,

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from interp.figures import style
+from interp.figures.colours import line_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +26,7 @@ LINES = (
     (style.BLUE, "--"),
     (style.BLACK, ":"),
     (style.GREEN, "-."),
-    (style.PURPLE, "-"),
+    (style.SKY, "-"),
     (style.ORANGE, "--"),
 )
 
@@ -34,10 +35,12 @@ def arm_lines(names: list[str]) -> dict[str, dict[str, Any]]:
     """Colour and dashes of each arm.
 
     >>> arm_lines(["norm", "control"])["control"]
-    {'color': '#0072B2', 'ls': '--', 'label': 'control'}
+    {'color': '#005A94', 'ls': '--', 'label': 'control'}
     """
     return {
-        name: {"color": LINES[i % len(LINES)][0], "ls": LINES[i % len(LINES)][1], "label": name}
+        name: dict(zip(("color", "ls"), LINES[i], strict=True)) | {"label": name}
+        if i < len(LINES)
+        else line_of(i) | {"label": name}
         for i, name in enumerate(names)
     }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.axes import Axes
 
 from interp.figures import style
+from interp.figures.colours import line_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +50,7 @@ def gradient_curves(table: "pd.DataFrame", ax: Axes) -> Axes:
     total = rows_where(table, matrix="total")
     _curve(total, ax, "alignment", "train, test gradient", style.BLUE)
     _curve(total, ax, "weight_cosine", "$-$gradient, weights", style.VERMILION)
-    _curve(total, ax, "collapsed_fraction", "collapsed share", style.GREEN)
+    _curve(total, ax, "collapsed_fraction", "collapsed share", style.ORANGE)
     ax.axhline(0, color="0.7", lw=0.6, zorder=0)
     ax.set_ylim(-1.05, 1.05)
     return _named(ax, "cosine; share of rows")
@@ -79,7 +80,7 @@ def feature_kernel_curves(table: "pd.DataFrame", ax: Axes) -> Axes:
 
 def _kernel_curves(rows: "pd.DataFrame", ax: Axes, name: str, third: tuple[str, str]) -> Axes:
     columns = (("initial_distance", "from first"), ("final_distance", "to last"), third)
-    for (column, label), colour in zip(columns, (style.BLUE, style.VERMILION, style.GREEN), strict=True):
+    for (column, label), colour in zip(columns, (style.BLUE, style.VERMILION, style.ORANGE), strict=True):
         _curve(rows, ax, column, label, colour)
     ax.set_ylim(bottom=-0.03)
     return _named(ax, name)
@@ -105,10 +106,10 @@ def size_curves(table: "pd.DataFrame", ax: Axes) -> Axes:
     """
     columns = ["criterion", "tolerance"]
     settings = table[columns].drop_duplicates().itertuples(index=False) if len(table) else ()
-    for (criterion, tolerance), colour in zip(settings, style.PALETTE, strict=False):
+    for i, (criterion, tolerance) in enumerate(settings):
         rows = rows_where(table, criterion=criterion, tolerance=tolerance)
         label = f"+{tolerance:g} nats" if criterion == "absolute" else f"+{tolerance:.0%}"
-        _curve(rows, ax, "bits", label, colour)
+        _curve(rows, ax, "bits", label, **line_of(i))
     ax.set_yscale("log")
     return _named(ax, "compressed size (bits)")
 
@@ -141,9 +142,9 @@ def rows_where(table: "pd.DataFrame", **equal: Any) -> "pd.DataFrame":
     return table
 
 
-def _curve(table: "pd.DataFrame", ax: Axes, column: str, label: str, colour: str) -> None:
+def _curve(table: "pd.DataFrame", ax: Axes, column: str, label: str, color: str, **line: Any) -> None:
     if len(table) and table[column].notna().any():
-        ax.plot(table["step"], table[column], label=label, color=colour, **LINE)
+        ax.plot(table["step"], table[column], label=label, color=color, **LINE | line)
 
 
 def _named(ax: Axes, name: str) -> Axes:

@@ -46,11 +46,9 @@ def progress_curves(table: "pd.DataFrame", ax: Axes, *, key: str = "key set", **
             sets[2].append(band)
     ax.set_yscale("log")
     ax.set_ylabel("loss (nats)")
-    options: dict[str, Any] = {
-        "loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": 3, "fontsize": style.SMALL, "handlelength": 1.2,
-        "columnspacing": 0.8, "labelspacing": 0.25, "borderpad": 0.2,
-    }  # fmt: skip
-    options |= legend
+    options: dict[str, Any] = {"handlelength": 1.2, "columnspacing": 0.8} | legend
     # Columns are filled first: whole key set, causal set, random sets, each with excluded above restricted.
-    ax.legend(handles=[handle for handles in sets for handle in handles], **options)
+    style.legend_above(
+        ax, n_columns=3, **{"handles": [handle for handles in sets for handle in handles]} | options
+    )
     return ax

@@ -44,7 +44,7 @@ def neuron_histogram(table: "pd.DataFrame", key: "pd.DataFrame", ax: Axes) -> Ax
     if null <= 1:
         ax.axvline(null, color="0.4", lw=0.8, ls="--", label="null")
     ax.set_xlim(0, 1)
-    ax.set_xlabel("share of a neuron's variance at its frequency")
+    ax.set_xlabel(style.wrapped("share of a neuron's variance at its frequency", ax))
     ax.set_ylabel("neurons")
     style.legend_above(ax, n_columns=4)
     return ax

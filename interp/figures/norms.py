@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.axes import Axes
 
 from interp.figures import style
+from interp.figures.colours import line_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-DASHES = ("-", "--", ":")  # a round of colours each
 
 
 def matrix_lines(matrices: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -22,13 +21,11 @@ def matrix_lines(matrices: Iterable[str]) -> dict[str, dict[str, Any]]:
     """
     matrices = list(matrices)
     several = len({m.split(".")[1] for m in matrices if m.startswith("blocks.")}) > 1
-    colours = style.PALETTE[:6]
     lines = {}
     for i, matrix in enumerate(matrices):
         block = re.match(r"blocks\.(\d+)\.", matrix)
         label = _symbol(matrix) + (f" {block[1]}" if several and block else "")
-        dashes = DASHES[i // len(colours) % len(DASHES)]
-        lines[matrix] = {"color": colours[i % len(colours)], "ls": dashes, "label": label, "lw": 1.0}
+        lines[matrix] = line_of(i) | {"label": label, "lw": 1.0}
     return lines
 
 

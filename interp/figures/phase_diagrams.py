@@ -63,11 +63,7 @@ def _places(cells: "pd.DataFrame", field: str | None) -> dict[Any, int]:
 def phase_patch_legend(figure: Any, cells: "pd.DataFrame", **options: Any) -> None:
     """What the colours of `phase_cells` mean; those that occur."""
     handles = [Patch(color=COLOURS[name], label=name) for name in PHASES if cells[name].sum()]
-    figure.legend(
-        handles=handles,
-        **{"loc": "outside upper center", "ncols": len(handles), "fontsize": style.SMALL, "handlelength": 1.2}
-        | options,
-    )
+    style.figure_legend(figure, handles, [handle.get_label() for handle in handles], **options)
 
 
 def survival_curves(
@@ -225,5 +221,7 @@ def critical_brackets(critical: "pd.DataFrame", ax: Axes) -> Axes:
     ax.set_ylabel("setting")
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlim(left - 1.3 * pad, right + 1.3 * pad)
-    ax.set_xlabel(f"critical {field_name(rows['field'].iloc[0])} (half generalise)")
+    ax.set_xlabel(
+        style.wrapped(f"critical {field_name(rows['field'].iloc[0])} (half generalise)", ax, share=0.8)
+    )
     return ax

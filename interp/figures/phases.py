@@ -75,12 +75,10 @@ def phase_legend(figure: FigureBase, found: "Mapping[str, Transition]") -> None:
     named = [name for name in PHASE_COLOURS if name in found]
     if not named:
         return
-    figure.legend(
+    style.figure_legend(
+        figure,
         phase_patches(named, lw=0.0),
         [f"{name.replace('_', ' ')}\n{bracket_text(found[name])}" for name in named],
-        loc="outside upper center",
-        ncols=len(named),
         handlelength=1.0,
-        fontsize=style.SMALL,
         columnspacing=1.4,
     )

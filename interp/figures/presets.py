@@ -15,6 +15,8 @@ FAMILIES = {
     SERIF: ("Times New Roman", "Times", "TeX Gyre Termes", "Nimbus Roman", "Liberation Serif", "STIXGeneral"),
     SANS: ("DejaVu Sans",),
 }
+# Points of ticks at least, of which notes have five sixths and more: ICML's 6 would make those smaller than 5.5.
+SMALLEST = 6.5
 GAP = 0.2  # inches between two figures side by side
 _TUEPLOTS = {
     "neurips": ("neurips2024", {}),
@@ -88,7 +90,7 @@ def named(name: str) -> Preset:
         getattr(bundles, bundle)(usetex=False, column="half")["figure.figsize"][0] if width == "column" else 0
     )
     widths = {"text": full, "half": (full - GAP) / 2, "column": float(column)}
-    return Preset(round(widths[width], 3), float(settings["legend.fontsize"]))
+    return Preset(round(widths[width], 3), max(float(settings["legend.fontsize"]), SMALLEST))
 
 
 def settings(preset: Preset) -> dict[str, Any]:

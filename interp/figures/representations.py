@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.axes import Axes
 
 from interp.figures import style
+from interp.figures.colours import line_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +16,7 @@ OTHER = "0.75"
 
 def representation_colours(names: Sequence[str]) -> dict[str, str]:
     """A colour for each representation, the first eight; the key ones come first."""
-    return dict(zip(names, style.PALETTE, strict=False))
+    return {name: line_of(i)["color"] for i, name in enumerate(names[:8])}
 
 
 def share_curves(
@@ -60,9 +61,9 @@ def similarity_curves(table: "pd.DataFrame", ax: Axes, *, colours: Mapping[str, 
     for name, curve in table.groupby("representation", sort=False):
         if name not in colours:
             ax.plot(curve["step"], curve["similarity"], color=OTHER, lw=0.6, zorder=1)
-    for name, colour in colours.items():
+    for i, (name, colour) in enumerate(colours.items()):
         curve = table[table["representation"] == name]
-        ax.plot(curve["step"], curve["similarity"], color=colour, label=name)
+        ax.plot(curve["step"], curve["similarity"], color=colour, ls=line_of(i)["ls"], label=name)
     total = table.groupby("step")["fraction_explained"].sum()
     ax.plot(total.index, total, color="0.2", ls=":", label="squares of all")
     ax.set_ylim(min(-0.02, table["similarity"].min()), 1.02)
@@ -87,7 +88,7 @@ def hidden_curves(
         return ax
     key = spectrum[spectrum["representation"].isin(names)]
     sides = (
-        ("hidden_left", style.SKY, r"$\rho(a)$"),
+        ("hidden_left", style.BLUE, r"$\rho(a)$"),
         ("hidden_right", style.ORANGE, r"$\rho(b)$"),
         ("hidden_product", style.BLACK, r"$\rho(ab)$"),
     )
@@ -119,10 +120,11 @@ def single_loss_curves(
         return ax
     # In the order of the table: that of a set differs between processes, and so would the bytes of the figure.
     others = [name for name in rows["representation"].unique() if name not in {*colours, "trivial"}]
-    for name in [*colours, *others]:
+    for i, name in enumerate([*colours, *others]):
         curve, is_key = rows[rows["representation"] == name], name in colours
         ax.plot(
-            curve["step"], curve["loss"], color=colours.get(name, OTHER), lw=1.0 if is_key else 0.6,
+            curve["step"], curve["loss"], color=colours.get(name, OTHER), ls=line_of(i)["ls"] if is_key else "-",
+            lw=1.0 if is_key else 0.6,
             zorder=2 if is_key else 1, label=name if is_key else None,
         )  # fmt: skip
     ax.set_yscale("log")

@@ -57,12 +57,8 @@ def verdict_legend(figure: Figure, table: "pd.DataFrame") -> None:
     handles = [
         Patch(fc=VERDICTS[name][0], ec="0.4", lw=0.4, label=f"{VERDICTS[name][2]}  {name}") for name in there
     ]
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=len(handles),
-        fontsize=style.SMALL,
-        handlelength=1.2,
+    style.figure_legend(
+        figure, handles, [handle.get_label() for handle in handles], loc="outside lower center"
     )
 
 

@@ -41,7 +41,7 @@ def spectrum_map(table: "pd.DataFrame", ax: Axes, *, matrix: str = "$W_E$") -> A
     style.step_axis(ax, steps)
     ax.set_ylabel("frequency $k$")
     ax.yaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
-    bar = ax.figure.colorbar(image, ax=ax, label=f"power share of {matrix} (line: null)", pad=0.01)
+    bar = ax.figure.colorbar(image, ax=ax, label=f"power share of {matrix}\n(line: null)", pad=0.01)
     null = table["null"].replace(np.inf, np.nan).max()
     if null <= top:
         bar.ax.axhline(null, color="white", lw=1.0)

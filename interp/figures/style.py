@@ -1,7 +1,7 @@
 """Sizes, fonts and colours of every figure, and files whose bytes depend on the data alone."""
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -16,19 +16,22 @@ matplotlib.use(
 )  # figures are files here; a notebook that sets its own backend draws the Figure it is given
 
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure, FigureBase
-from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
+from matplotlib.font_manager import FontProperties
 from matplotlib.rcsetup import cycler
-from matplotlib.ticker import NullLocator
+from matplotlib.textpath import text_to_path
 
 from interp.figures import presets
+from interp.figures.along_steps import cell_edges as cell_edges
+from interp.figures.along_steps import show_lone_points as show_lone_points
+from interp.figures.along_steps import step_axes as step_axes
+from interp.figures.along_steps import step_axis as step_axis
 from interp.ground.whole_files import write_bytes
 
-# Okabe and Ito 2008: told apart by colour-blind readers and in print.
+# Okabe and Ito 2008, told apart by colour-blind readers; their blue is darker here, so that it differs from vermilion
+# in a grey print too.
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, VERMILION, PURPLE = (
-    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7",
+    "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442", "#005A94", "#D55E00", "#CC79A7",
 )  # fmt: skip
 PALETTE = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK, YELLOW)
 TRAIN, TEST = BLUE, VERMILION
@@ -37,11 +40,13 @@ DOES_NOT_APPLY = "does not apply"
 # Text that is not ticks or labels, in matplotlib's words, which follow the preset.
 SMALL, LETTER = "small", "large"
 # A panel narrower than this many points a point of text is folded into another row.
-NARROWEST = 16.5
+NARROWEST = 17.0
+# Widths of its text that a colour bar with ticks and label takes.
+BAR = 4.0
+# Height over width of a panel that was folded: else a grid in one column is longer than a page.
+FLAT = 0.6
 FORMATS = ("pdf", "png")
 LEAST_POSITIVE = 1e-12  # below every share that is drawn
-# A point without neighbours has no line: these tell solid, dashed and dotted ones apart.
-LONE_MARKERS = {"-": "o", "--": "s", ":": "_"}
 
 _SETTINGS: dict[Any, Any] = {  # keys: matplotlib types them as a closed set of words
     "legend.frameon": False,
@@ -81,14 +86,16 @@ def current() -> presets.Preset:
     return _current
 
 
-def folded(n_rows: int, n_columns: int, width: float | None = None) -> tuple[int, int]:
+def folded(
+    n_rows: int, n_columns: int, width: float | None = None, narrowest: float = NARROWEST
+) -> tuple[int, int]:
     """Rows and columns of a grid of panels in the preset in use, none of its panels too narrow to read.
 
     Args:
         width: inches for all of it; None for the preset's.
+        narrowest: how many times as wide as its text is high a panel has to be.
     """
-    narrowest = NARROWEST * (_current.size + 0.5) / 72
-    fitting = max(1, int((width or _current.width) / narrowest))
+    fitting = max(1, int((width or _current.width) * 72 / (narrowest * (_current.size + 0.5))))
     if n_columns <= fitting:
         return n_rows, n_columns
     # As even as it goes: of three beside each other where two fit, three rows of one look better than two and one.
@@ -107,7 +114,10 @@ def new_figure(
         options: to `Figure.subplots` (sharex, width_ratios, ...).
     """
     rows, columns = folded(n_rows, n_columns, width)
-    figure = blank_figure(height * rows / n_rows, width)
+    of_each = height / n_rows
+    if columns != n_columns:
+        of_each = min(of_each, FLAT * (width or _current.width) / columns / _as_text())
+    figure = blank_figure(of_each * rows, width)
     if columns != n_columns:
         options = {
             name: value for name, value in options.items() if name not in ("width_ratios", "height_ratios")
@@ -115,24 +125,28 @@ def new_figure(
     return figure, figure.subplots(rows, columns, squeeze=False, **options).reshape(n_rows, n_columns)
 
 
-def panels(band: FigureBase, n: int, **options: Any) -> np.ndarray:
+def panels(band: FigureBase, n: int, *, narrowest: float = NARROWEST, **options: Any) -> np.ndarray:
     """Axes (n,) side by side in a band of a figure, in as many rows as `folded` says; options as of `new_figure`."""
-    rows, columns = folded(1, n)
+    rows, columns = folded(1, n, narrowest=narrowest)
     if columns != n:
         options = {name: value for name, value in options.items() if name != "width_ratios"}
     return band.subplots(rows, columns, squeeze=False, **options).ravel()
 
 
-def rows_of(n: int) -> int:
+def rows_of(n: int, narrowest: float = NARROWEST) -> int:
     """In how many rows `panels` places them."""
-    return folded(1, n)[0]
+    return folded(1, n, narrowest=narrowest)[0]
 
 
 def blank_figure(height: float, width: float | None = None) -> Figure:
     """A figure in the project's style without axes; height and width as of `new_figure`."""
     matplotlib.rcParams.update(_SETTINGS | presets.settings(_current))
-    as_text = _current.size / presets.named(presets.DEFAULT).size
-    return Figure(figsize=(width or _current.width, height * as_text), layout="constrained")
+    return Figure(figsize=(width or _current.width, height * _as_text()), layout="constrained")
+
+
+def _as_text() -> float:
+    """How much larger text is than that of the project's own preset."""
+    return _current.size / presets.named(presets.DEFAULT).size
 
 
 def new_bands(heights: Iterable[float]) -> tuple[Figure, list[Any]]:
@@ -166,121 +180,13 @@ def save_figure(figure: Figure, stem: Path, formats: Iterable[str] = FORMATS) ->
     paths = []
     for name in formats:
         buffer = BytesIO()
-        figure.savefig(buffer, format=name, dpi=300 * _current.scale, metadata=_METADATA[name])
+        # Settings that count when it is written, which someone may have changed since it was made.
+        with matplotlib.rc_context({name: _SETTINGS[name] for name in ("pdf.fonttype", "svg.hashsalt")}):
+            figure.savefig(buffer, format=name, dpi=300 * _current.scale, metadata=_METADATA[name])
         path = stem.with_suffix(f".{name}")
         write_bytes(path, buffer.getvalue())
         paths.append(path)
     return paths
-
-
-def step_axis(axes: Any, steps: Any, scale: str = "log", *, n_ticks: int = 5) -> None:
-    """A step axis: "linear", or "log" with step 0 at a place of its own (linear below the first later step).
-
-    Of a single checkpoint with nothing beside it the axis is that step, in the middle.
-
-    Args:
-        n_ticks: stretches between ticks at most, on a linear axis.
-    """
-    show_lone_points(axes)
-    axes.set_xlabel("training step")
-    last = max(steps)
-    if len(set(steps)) == 1 and _is_one_place(axes, last):
-        axes.set_xscale("linear")
-        axes.set_xlim(*cell_edges([last]))
-        axes.set_xticks([last], [f"{last:g}"])
-        return
-    if scale == "log":
-        first = min((s for s in steps if s > 0), default=1)
-        axes.set_xscale("symlog", linthresh=first, linscale=0.3)
-        axes.set_xticks(
-            [0, *[10**e for e in range(10) if first <= 10**e <= last]],
-            ["0", *[f"$10^{{{e}}}$" for e in range(10) if first <= 10**e <= last]],
-        )
-        # Of this axis alone: losses within one decade have no labels but those of minor ticks.
-        axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlim(0, max(last, 1))
-    if scale == "linear":
-        axes.locator_params(axis="x", nbins=n_ticks)
-
-
-def _is_one_place(axes: Axes, step: Any) -> bool:
-    """Whether nothing on this step axis, which several axes may share, reaches beyond the cell of the step."""
-    left, right = cell_edges([step])
-    shared = axes.get_shared_x_axes().get_siblings(axes)
-    return all(left <= x <= right for ax in shared for x in [*_curve_places(ax), *sum(_spans(ax), ())])
-
-
-def _curves(axes: Axes) -> list[Line2D]:
-    """The lines along the step axis, without those that cross the axes at a value."""
-    return [line for line in axes.lines if line.get_transform().contains_branch(axes.transData)]
-
-
-def _curve_places(axes: Axes) -> set[float]:
-    return {x for line in _curves(axes) for x in np.asarray(line.get_xdata(), dtype=float).tolist()}
-
-
-def _spans(axes: Axes) -> list[tuple[Any, Any]]:
-    """Where each rectangle of the axes, as a band over a bracket, begins and ends."""
-    return [(p.get_x(), p.get_x() + p.get_width()) for p in axes.patches if isinstance(p, Rectangle)]
-
-
-def cell_edges(steps: Any) -> np.ndarray:
-    """Where the cell of each checkpoint begins and ends: half-way to its neighbours; a lone one is one step wide.
-
-    >>> cell_edges([0, 10, 100]), cell_edges([50])
-    (array([  0.,   5.,  55., 100.]), array([49.5, 50.5]))
-    """
-    at = np.asarray(steps, dtype=float)
-    if len(at) == 1:
-        return np.array([at[0] - 0.5, at[0] + 0.5])
-    return np.concatenate([at[:1], (at[1:] + at[:-1]) / 2, at[-1:]])
-
-
-def show_lone_points(axes: Axes) -> None:
-    """A mark at each point of a curve that has no neighbour to draw a line to, and an edge around a fill of one point.
-
-    Of a single checkpoint every curve is such a point. A band that ends there would say since when something holds,
-    which nobody knows: it goes.
-    """
-    for line in _curves(axes):
-        lone = _lone(line)
-        if len(lone) and line.get_marker() in ("", "None"):
-            line.set(marker=LONE_MARKERS.get(str(line.get_linestyle()), "o"), markersize=3.5, markevery=lone)
-    for fill in axes.collections:
-        if isinstance(fill, PolyCollection) and not np.ptp(fill.get_datalim(axes.transData).intervalx):
-            fill.set_linewidth(4)
-    if len(only := _curve_places(axes)) == 1:
-        bands = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
-        for band, span in zip(bands, _spans(axes), strict=True):
-            if span == (0, *only):
-                band.remove()
-
-
-def _lone(line: Line2D) -> list[int]:
-    """Which points of a curve are drawn and have no neighbour that is."""
-    is_there = np.isfinite(line.get_xydata()).all(1)
-    beside = np.concatenate([[False], is_there, [False]])
-    return np.flatnonzero(is_there & ~beside[:-2] & ~beside[2:]).tolist()
-
-
-def step_axes(grid: Any, steps: Any, scale: str = "log") -> None:
-    """A step axis for each of a grid of axes (n_rows, n_columns), named below the lowest of each column alone."""
-    for ax in grid.flat:
-        step_axis(ax, steps, scale)
-        ax.set_xlabel("")
-    for column in _placed_columns(grid):
-        # Words stand in place of some panels, and have no axis.
-        lowest = next((ax for ax in reversed(column) if ax.axison), column[-1])
-        lowest.set_xlabel("training step")
-        lowest.tick_params(axis="x", labelbottom=True)
-
-
-def _placed_columns(grid: Any) -> list[list[Axes]]:
-    """The axes of each column as they are placed, which a folded grid has not where its array has them."""
-    columns: dict[int, list[Axes]] = {}
-    for ax in grid.flat:
-        columns.setdefault(ax.get_subplotspec().colspan.start, []).append(ax)
-    return list(columns.values())
 
 
 def legend_or_note(axes: Any, **legend: Any) -> None:
@@ -298,7 +204,66 @@ def legend_above(axes: Any, *, n_columns: int, **legend: Any) -> None:
         "loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "ncols": n_columns, "fontsize": SMALL, "handlelength": 1.3,
         "columnspacing": 0.9, "labelspacing": 0.25, "borderpad": 0.2, "title_fontsize": SMALL, "alignment": "left",
     }  # fmt: skip
-    legend_or_note(axes, **options | legend)
+    options |= legend
+    handles = options.get("handles")
+    labels = axes.get_legend_handles_labels()[1] if handles is None else [h.get_label() for h in handles]
+    legend_or_note(axes, **options | {"ncols": fitting_columns(labels, room_of(axes), options)})
+
+
+def figure_legend(figure: FigureBase, handles: Any, labels: Iterable[Any], **legend: Any) -> None:
+    """A legend over a whole figure or band, shared by its panels, in as many columns as fit (`ncols` at most)."""
+    labels = [str(label) for label in labels]
+    options: dict[str, Any] = {
+        "loc": "outside upper center",
+        "ncols": len(labels),
+        "fontsize": SMALL,
+        "handlelength": 1.2,
+    } | legend
+    room = figure.bbox.width * 72 / figure.figure.dpi
+    figure.legend(handles, labels, **options | {"ncols": fitting_columns(labels, room, options)})
+
+
+def fitting_columns(labels: Iterable[str], room: float, legend: Mapping[str, Any]) -> int:
+    """How many columns of a legend fit beside each other, at least one and at most those asked for.
+
+    Args:
+        room: points.
+        legend: its options, of which ncols, fontsize, handlelength and columnspacing matter.
+    """
+    font = FontProperties(size=legend["fontsize"])
+    size = font.get_size_in_points()
+    handle = (legend["handlelength"] + legend.get("handletextpad", 0.8)) * size
+    widths = [handle + text_width(label, font) for label in labels]
+    for n in range(min(legend["ncols"], len(widths)), 1, -1):
+        # Columns are filled first, the first ones with one more.
+        columns = [max(part) for part in np.array_split(widths, n)]
+        if sum(columns) + (n - 1) * legend.get("columnspacing", 2.0) * size <= room:
+            return n
+    return 1
+
+
+def room_of(axes: Axes) -> float:
+    """Points that axes will be wide, about: before the layout is made, without the room that colour bars will take."""
+    figure = axes.get_figure(root=True)
+    bars = any(ax.get_label() == "<colorbar>" for ax in figure.axes)
+    width = 0.92 * axes.get_window_extent().width * 72 / figure.dpi
+    return max(width - BAR * _current.size * bars, 4 * _current.size)
+
+
+def text_width(text: str, font: FontProperties) -> float:
+    """Points of the widest line."""
+    size = [
+        text_to_path.get_text_width_height_descent(line, font, ismath=line.count("$") > 1)[0]
+        for line in text.split("\n")
+    ]
+    return float(max(size))
+
+
+def wrapped(text: str, axes: Axes, *, size: str = "medium", share: float = 1.0) -> str:
+    """Text in lines that are as wide as the axes, or this share of them."""
+    room = share * room_of(axes)
+    letter = text_width(text, FontProperties(size=size)) / max(len(text), 1)
+    return textwrap.fill(text, max(int(room / letter), 8)) if letter else text
 
 
 def note_instead(axes: Any, text: str = DOES_NOT_APPLY) -> None:
