@@ -136,7 +136,8 @@ def _part(name: str) -> Iterator[str]:
     picture = named(name)
     tables, about = kept(name)
     yield f"## {name}\n"
-    yield f"{picture.shows[0].upper()}{picture.shows[1:].rstrip('.?')}.\n"
+    ending = "" if picture.shows[-1] in ".?" else "."
+    yield f"{picture.shows[0].upper()}{picture.shows[1:]}{ending}\n"
     yield f"![{picture.shows}](gallery/{name}.png)\n"
     yield f"> {_plain(full_caption(picture, tables, about))}\n"
     yield f"```\ninterp figure {source_of(name)} {name}\n```\n"

@@ -20,27 +20,33 @@ def example(file: str) -> str:
 
 
 def in_a_package_with(file: str, line_in: str, line: str, script: str, folder: Path) -> str:
-    """The output of a script that sees the package with one more file and one more line, and nothing else changed.
+    """The output of a script that sees the package with one more file and one more line, and nothing else changed."""
+    return in_a_package_with_all([(file, line_in, line)], script, folder)
 
-    The folders of the copy are links to ours, except the one that gets the file.
-    """
-    package, changed = folder / "interp", Path(file).parts[1]
-    package.mkdir()
-    for path in (ROOT / "interp").iterdir():
-        if path.name == changed:
-            (package / changed).mkdir()
-            for inner in path.iterdir():
-                if inner.name not in (Path(line_in).name, "__pycache__"):
-                    (package / changed / inner.name).symlink_to(inner)
-        elif path.name != "__pycache__":
-            (package / path.name).symlink_to(path)
-    (folder / file).write_text(example(file))
-    (folder / line_in).write_text((ROOT / line_in).read_text("utf-8") + line + "\n")
+
+def in_a_package_with_all(added: list[tuple[str, str, str]], script: str, folder: Path) -> str:
+    """The same with several files, each with its line; folders of the copy are links, but those that get one."""
+    changed = {parent for file, _, _ in added for parent in Path(file).parents}
+    link(ROOT / "interp", folder / "interp", {folder / path for path in changed})
+    for file, line_in, line in added:
+        (folder / file).write_text(example(file))
+        (folder / line_in).unlink()
+        (folder / line_in).write_text((ROOT / line_in).read_text("utf-8") + line + "\n")
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=folder, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def link(source: Path, target: Path, changed: set[Path]) -> None:
+    if target not in changed:
+        target.symlink_to(source)
+        return
+    target.mkdir()
+    for path in source.iterdir():
+        if path.name != "__pycache__":
+            link(path, target / path.name, changed)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs symbolic links")
@@ -90,3 +96,33 @@ print(ax.get_ylabel())
     line = "from interp.figures.margins import margin_curves"
     out = in_a_package_with("interp/figures/margins.py", "interp/figures/__init__.py", line, script, tmp_path)
     assert "mean margin (logits)" in out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs symbolic links")
+def test_a_figure_has_a_name_by_one_file_and_a_line(tmp_path, tiny_run):
+    script = f"""
+from typer.testing import CliRunner
+from interp.commands.cli import app
+
+asked = ["figure", {str(tiny_run.path)!r}, "margin_curves", "--out", {str(tmp_path / "out")!r}, "--caption"]
+done = CliRunner().invoke(app, asked)
+assert done.exit_code == 0, done.output
+print(done.output)
+"""
+    added = [
+        (
+            "interp/figures/margins.py",
+            "interp/figures/__init__.py",
+            "from interp.figures.margins import margin_curves",
+        ),
+        (
+            "interp/views/pictures/margins.py",
+            "interp/views/pictures/__init__.py",
+            "from interp.views.pictures import margins\n\nPICTURES |= margins.PICTURES",
+        ),
+    ]
+    out = in_a_package_with_all(added, script, tmp_path)
+    losses = pd.read_csv(tmp_path / "out" / "losses.csv")
+    last = losses[losses["step"] == 300].set_index("split")["margin_mean"]
+    assert f"{last['train']:.3g} on train rows, {last['test']:.3g} on test rows" in out
+    assert (tmp_path / "out" / "margin_curves.pdf").exists()

@@ -67,7 +67,7 @@ def _draw_movement(tables: Tables, ax: Axes) -> None:
     movement_curves(tables["attention_patterns"], ax, lines=lines)
     others, _ = ax.get_legend_handles_labels()
     heads = [Line2D([], [], **line, label=name) for name, line in lines.items()]
-    style.legend_above(ax, n_columns=6, handles=[*others, *heads[:NAMED]])
+    style.legend_above(ax, n_columns=4, handles=[*others, *heads[:NAMED]])
 
 
 def _movement_said(tables: Tables) -> str:
