@@ -54,9 +54,11 @@ if TYPE_CHECKING:
     from interp.theories.judging import judge
     from interp.training.branches import branch
     from interp.training.train import resume, train
+    from interp.views.described import describe
 
 __all__ = [
     "branch",
+    "describe",
     "grokking",
     "import_run",
     "judge",
@@ -87,6 +89,7 @@ _HOME = {
     "phases": "interp.analyses.of_run",
     "memorization": "interp.analyses.of_run",
     "grokking": "interp.analyses.of_run",
+    "describe": "interp.views.described",
 }
 
 
