@@ -15,7 +15,7 @@ def describe(run: Run) -> dict[str, str]:
     """What a run is, label by label: task, network, losses, when it memorized and grokked, what is saved.
 
     The lines of `interp info` and of a run's card in a notebook. Nothing is computed by the network, and what a run
-    does not know is left out: of one without a history `interp.memorization(run)` and `interp.grokking(run)` measure it.
+    does not know is left out: without a history, `interp.memorization(run)` and `interp.grokking(run)` measure it.
 
     Raises:
         RunError: if a file that says so is damaged.
