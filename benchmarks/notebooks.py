@@ -53,12 +53,18 @@ def steady(notebook: nbformat.NotebookNode, places: dict[str, str]) -> nbformat.
 
     Args:
         places: texts to be replaced in outputs, and by what.
+
+    Raises:
+        SystemExit: if a cell warned.
     """
     notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{i}"
         cell["metadata"] = {}
         if cell["cell_type"] == "code":
+            told = "".join(out["text"] for out in cell["outputs"] if out.get("name") == "stderr")
+            if "Warning" in told:
+                raise SystemExit(f"A cell warns, which a reader takes for a fault: {told}")
             outputs = [out for out in cell["outputs"] if out.get("name") != "stderr"]
             cell["outputs"] = [_placed(out, places) for out in outputs]
     return notebook
@@ -75,12 +81,16 @@ def _placed(value, places: dict[str, str]):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", choices=[[], *(twin.stem for twin in TWINS)])
     parser.add_argument("--out", type=Path, default=ROOT / "analyses")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    )
     for twin in TWINS:
         if options.names and twin.stem not in options.names:
             continue
@@ -91,7 +101,9 @@ def main() -> None:
             start = time.monotonic()
             notebook = executed(jupytext.read(twin), ROOT / "analyses")
             places = {f"{ROOT}/": "", folder: "/tmp"}
-            (options.out / f"{twin.stem}.ipynb").write_text(nbformat.writes(steady(notebook, places)) + "\n", "utf-8")
+            (options.out / f"{twin.stem}.ipynb").write_text(
+                nbformat.writes(steady(notebook, places)) + "\n", "utf-8"
+            )
         sys.stdout.write(f"{twin.stem}: {time.monotonic() - start:.1f} s\n")
 
 
