@@ -11,6 +11,7 @@ starting the kernel included.
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 import time
@@ -65,16 +66,22 @@ def steady(notebook: nbformat.NotebookNode, places: dict[str, str]) -> nbformat.
             told = "".join(out["text"] for out in cell["outputs"] if out.get("name") == "stderr")
             if "Warning" in told:
                 raise SystemExit(f"A cell warns, which a reader takes for a fault: {told}")
-            outputs = [out for out in cell["outputs"] if out.get("name") != "stderr"]
+            outputs = [out for out in cell["outputs"] if out.get("name") != "stderr" and not _is_bar(out)]
             cell["outputs"] = [_placed(out, places) for out in outputs]
     return notebook
+
+
+def _is_bar(output: nbformat.NotebookNode) -> bool:
+    """Whether it is a progress bar: displayed, and nothing but text."""
+    return output["output_type"] == "display_data" and [*output["data"]] == ["text/plain"]
 
 
 def _placed(value, places: dict[str, str]):
     if isinstance(value, str):
         for found, put in places.items():
             value = value.replace(found, put)
-        return value
+        # A temporary folder that the notebook made within that of this program.
+        return re.sub(r"/tmp/tmp\w{8}", "/tmp/notebook", value)
     if isinstance(value, dict):
         return type(value)({name: _placed(part, places) for name, part in value.items()})
     return [_placed(part, places) for part in value] if isinstance(value, list) else value

@@ -41,6 +41,7 @@ A folder imports only from lower floors of its own wing and from the ground (`te
 """
 
 import os
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,9 @@ __all__ = [
 # Else a product's last bits depend on where in memory its factors lie, and a member of a stack on its place there. It
 # is read at the first product, and costs nothing that could be measured (docs/performance.md).
 os.environ.setdefault("MKL_CBWR", "AUTO")
+
+# What a package that we load asks of notebooks, in red: no display of ours needs it.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 _HOME = {
     "open_run": "interp.sources.opening",
