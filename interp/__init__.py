@@ -41,6 +41,7 @@ A folder imports only from lower floors of its own wing and from the ground (`te
 """
 
 import os
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -54,9 +55,11 @@ if TYPE_CHECKING:
     from interp.theories.judging import judge
     from interp.training.branches import branch
     from interp.training.train import resume, train
+    from interp.views.described import describe
 
 __all__ = [
     "branch",
+    "describe",
     "grokking",
     "import_run",
     "judge",
@@ -74,6 +77,9 @@ __all__ = [
 # is read at the first product, and costs nothing that could be measured (docs/performance.md).
 os.environ.setdefault("MKL_CBWR", "AUTO")
 
+# What a package that we load asks of notebooks, in red: no display of ours needs it.
+warnings.filterwarnings("ignore", message="IProgress not found")
+
 _HOME = {
     "open_run": "interp.sources.opening",
     "train": "interp.training.train",
@@ -87,6 +93,7 @@ _HOME = {
     "phases": "interp.analyses.of_run",
     "memorization": "interp.analyses.of_run",
     "grokking": "interp.analyses.of_run",
+    "describe": "interp.views.described",
 }
 
 

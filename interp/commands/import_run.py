@@ -44,7 +44,8 @@ def import_run(
         raise typer.BadParameter("needs SOURCE and DEST (or --list).")
 
     from interp import sources
-    from interp.commands.info import describe, print_lines
+    from interp.commands.info import print_lines
+    from interp.views.described import describe
 
     run = sources.import_run(source, dest, **stated_arguments(stated))
     print_lines(describe(run))

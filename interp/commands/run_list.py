@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from interp.commands.standing import is_abandoned, transitions
 from interp.ground.plain_text import say
+from interp.views.standing import is_abandoned, transitions
 
 # Of a terminal that nobody widened.
 WIDTH = 80

@@ -1,5 +1,6 @@
-"""One style of progress bar for all long work: on stderr, silent where that is neither a terminal nor a notebook."""
+"""One style of progress bar for all long work: on stderr of a terminal, one output of a cell, silent elsewhere."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +12,7 @@ Item = TypeVar("Item")
 
 # Of a terminal that nobody widened: what a line must fit in.
 NARROW = 80
+_SECONDS_A_FRAME = 0.2
 
 # In a worker process: where its displays tell how far they are, since only one process may draw.
 _listener: Callable[[dict[str, Any]], None] | None = None
@@ -50,6 +52,55 @@ class _Told:
         self._listener(self._fields)
 
 
+class _InCell:
+    """A display as one output of a notebook's cell, replaced in place: as plain text, without widgets.
+
+    Escapes that move the cursor would do on some pages; what keeps outputs as they come keeps every frame of them.
+    """
+
+    def __init__(self, progress: Any):
+        self._progress, self._cell, self._drawn = progress, None, -math.inf
+
+    def __enter__(self) -> "_InCell":
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        self._draw(time.monotonic())
+
+    def stop(self) -> None:
+        self._draw(time.monotonic())
+
+    def add_task(self, description: str, **fields: Any) -> Any:
+        return self._progress.add_task(description, **fields)
+
+    def remove_task(self, task: Any) -> None:
+        self._progress.remove_task(task)
+
+    def advance(self, task: Any) -> None:
+        self.update(task, advance=1)
+
+    def update(self, task: Any, **fields: Any) -> None:
+        self._progress.update(task, **fields)
+        now = time.monotonic()
+        if now - self._drawn > _SECONDS_A_FRAME:
+            self._draw(now)
+
+    def _draw(self, now: float) -> None:
+        from IPython.display import display
+
+        with self._progress.console.capture() as captured:
+            self._progress.console.print(self._progress.get_renderable())
+        self._drawn, shown = now, {"text/plain": captured.get().rstrip() or "..."}
+        if self._cell is None:
+            self._cell = display(shown, raw=True, display_id=True)
+        else:
+            self._cell.update(shown, raw=True)
+
+
 def bar(*columns: str) -> Any:
     """A `rich` progress display on one line: text, bar, count, the given task fields and the time left.
 
@@ -61,15 +112,16 @@ def bar(*columns: str) -> Any:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Column
 
-    # As plain text in a notebook too: rich's own display there asks for a package that most do not have.
-    console = Console(stderr=True, force_jupyter=False, force_terminal=True if in_notebook() else None)
+    is_cell = in_notebook()
+    # rich's own display in a notebook asks for a package that most do not have.
+    console = Console(stderr=True, force_jupyter=False, no_color=True if is_cell else None)
     is_narrow = console.width < NARROW + 40
     shown = columns[:2] if is_narrow else columns
 
     def whole() -> Column:
         return Column(no_wrap=True)
 
-    return Progress(
+    progress = Progress(
         # As it is: a name in brackets is no style.
         TextColumn(
             "{task.description}",
@@ -81,9 +133,10 @@ def bar(*columns: str) -> Any:
         *[TextColumn("{task.fields[" + name + "]}", table_column=whole()) for name in shown],
         TimeRemainingColumn(compact=True, table_column=whole()),
         console=console,
-        disable=not (sys.stderr.isatty() or in_notebook()),
+        disable=is_cell or not sys.stderr.isatty(),
         expand=is_narrow,
     )
+    return _InCell(progress) if is_cell else progress
 
 
 def in_notebook() -> bool:

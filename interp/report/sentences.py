@@ -14,7 +14,7 @@ import pandas as pd
 
 from interp.ground.plain_text import number_of
 from interp.report.account import Account
-from interp.tables.outcome import relapses_said
+from interp.tables.brackets_said import relapses_said
 from interp.theories.in_words import (
     CONSISTENT,
     CONTRADICTED,

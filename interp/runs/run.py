@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from interp.ground import html_card
+from interp.ground.plain_text import visible
 from interp.networks.config import Weights
 from interp.runs.beginnings import is_beginning
 from interp.runs.belonging import check_belongs
@@ -60,6 +62,30 @@ class Checkpoint:
         shapes = ", ".join(f"{name} {tuple(w.shape)}" for name, w in self.weights.items())
         return f"Checkpoint(step {self.step}, {n} parameters, {state}: {_cut(shapes)})"
 
+    def _repr_html_(self) -> str:
+        def parts() -> list[str]:
+            kinds = dict.fromkeys(name.partition("/")[0] for name in self.optimizer or ())
+            state = "none saved" if self.optimizer is None else ", ".join(kinds) or "empty"
+            n = sum(w.numel() for w in self.weights.values())
+            rows = [
+                (name, " × ".join(map(str, w.shape)), str(w.dtype).removeprefix("torch."))
+                for name, w in self.weights.items()
+            ]
+            about = html_card.lines({"parameters": f"{n:,}", "optimizer state": state})
+            return [
+                about,
+                html_card.folded(f"{len(rows)} tensors", html_card.grid(("tensor", "shape", "dtype"), rows)),
+            ]
+
+        return html_card.shown_anyway(f"Checkpoint, step {self.step}", parts)
+
+
+def _front_door() -> Any:
+    """The package itself: what a run's history says is read on floors above, which it alone may reach."""
+    import interp
+
+    return interp
+
 
 def _cut(text: str, length: int = 300) -> str:
     return text if len(text) <= length else text[:length] + " ..."
@@ -78,6 +104,18 @@ class Run:
     def __repr__(self) -> str:
         span = f"steps {self.steps[0]} to {self.steps[-1]}" if self.steps else "no steps"
         return f"Run({self.name!r}, {len(self.steps)} checkpoints, {span}, {self.record.status})"
+
+    def __str__(self) -> str:
+        """What `interp info` says, line by line; of a run that does not tell it, the short form."""
+        try:
+            lines = _front_door().describe(self)
+        except (ValueError, OSError):
+            return repr(self)
+        return "\n".join(f"{label:<12} {visible(text)}" for label, text in lines.items())
+
+    def _repr_html_(self) -> str:
+        described = _front_door().describe
+        return html_card.shown_anyway(f"Run {self.name}", lambda: [html_card.lines(described(self))])
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "index"}  # another process reads its own

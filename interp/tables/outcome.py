@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from interp.ground.thresholds import ACCURACY
+from interp.tables.brackets_said import relapses_said
 from interp.tables.curves import SHORT, curve
 from interp.tables.transitions import Transition, by_split, spells, transition
 
@@ -141,20 +142,6 @@ def has_test_rows(losses: pd.DataFrame) -> bool:
 def accuracy_name(losses: pd.DataFrame) -> str:
     """What the accuracy is called by which a checkpoint is judged: without a split it is another one."""
     return _NAMES["test_accuracy" if has_test_rows(losses) else "all_accuracy"]
-
-
-def relapses_said(found: Transition) -> str:
-    """The short relapses that were passed over, to be put behind a step; empty where there are none.
-
-    >>> relapses_said(Transition("train_accuracy", 0.95, 50, 60, ((1610, 1610), (1900, 1920))))
-    ', 2 short relapses passed over (steps 1610, 1900 to 1920)'
-    """
-    if not found.relapses:
-        return ""
-    named = [f"{first}" if first == last else f"{first} to {last}" for first, last in found.relapses]
-    shown = ", ".join(named if len(named) <= 4 else [*named[:3], f"... {named[-1]}"])
-    counted = "1 short relapse" if len(named) == 1 else f"{len(named)} short relapses"
-    return f", {counted} passed over (step{'' if shown.isdigit() else 's'} {shown})"
 
 
 def bracket(found: Transition | None) -> dict[str, Any]:

@@ -22,7 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from interp.ground import html_card
 from interp.ground.thresholds import ACCURACY
+from interp.tables.brackets_said import transition_said
 from interp.tables.curves import (
     GRID,
     SHORT,
@@ -57,6 +59,14 @@ class Transition:
     before: int | None
     step: int | None
     relapses: tuple[tuple[int, int], ...] = ()
+
+    def __str__(self) -> str:
+        return transition_said(self)
+
+    def _repr_html_(self) -> str:
+        return html_card.card(
+            self.quantity.replace("_", " "), html_card.lines({"came": transition_said(self)})
+        )
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from interp.ground import html_card
 from interp.tasks.splits import Split
 from interp.tasks.structure import Structure
 
@@ -127,6 +128,27 @@ class Task:
     def __repr__(self) -> str:
         train = "split unknown" if self.is_train is None else f"{int(self.is_train.sum())} in train"
         return f"Task({self.config.description}: {self.n_examples} examples, {len(self.labels)} questions, {train})"
+
+    def _repr_html_(self) -> str:
+        return html_card.shown_anyway(f"Task {self.config.description}", self._card)
+
+    def _card(self) -> list[str]:
+        about: dict[str, object] = {"examples": self.n_examples, "questions": len(self.labels)}
+        if self.is_train is None:
+            about["train, test"] = "split unknown"
+        else:
+            n = int(self.is_train.sum())
+            about["train, test"] = f"{n}, {self.n_examples - n}"
+        if n_corrupted := int(self.is_corrupted.sum()):
+            about["corrupted labels"] = n_corrupted
+        about["structure"] = "none known" if self.structure is None else type(self.structure).__name__
+        if self.parts:
+            about["parts"] = ", ".join(self.parts)
+        first = [
+            (self.inputs[row].tolist(), int(position), int(label))
+            for row, position, label in zip(self.example[:3], self.position[:3], self.labels[:3], strict=True)
+        ]
+        return [html_card.lines(about), html_card.grid(("first inputs", "asked at position", "label"), first)]
 
     @property
     def tokens(self) -> Int[Tensor, "example pos"]:

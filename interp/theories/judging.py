@@ -1,12 +1,15 @@
 """An arms table, judged: the door that the command and notebooks use, and the folder of tables that it writes."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from interp.ground import html_card
+from interp.ground.plain_text import number_of
 from interp.ground.provenance import versions
 from interp.tables.folder import write_tables
 from interp.theories.arms_table import check_arms, read_arms
@@ -30,6 +33,34 @@ class Judged:
     doses: pd.DataFrame
     reasons: pd.DataFrame
     arms: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return (
+            f"Judged({number_of(len(self.effects), 'effect')} of {number_of(len(self.arms), 'row')} of arms)"
+        )
+
+    def __str__(self) -> str:
+        return "\n".join([repr(self), *("  ".join(row) for row in self._rows())])
+
+    def _repr_html_(self) -> str:
+        columns = ("arm", "compared with", "event", "pairs", "ratio of times", "verdict")
+        return html_card.shown_anyway("Effects", lambda: [html_card.grid(columns, self._rows())])
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [_effect_said(row) for row in self.effects.to_dict("records")]
+
+
+def _effect_said(row: Mapping[Any, Any]) -> tuple[str, ...]:
+    number = html_card.number
+    sized = [
+        f"{row[name]}{_dose(row[dose])}" for name, dose in (("arm", "dose"), ("reference", "reference_dose"))
+    ]
+    ratio = f"{number(row['ratio'])} ({number(row['low'])} to {number(row['high'])})"
+    return (*sized, f"{row['event']} {row['threshold']:g}", str(row["n_pairs"]), ratio, row["verdict"])
+
+
+def _dose(dose: float | None) -> str:
+    return "" if dose is None or pd.isna(dose) else f" {dose:g}"
 
 
 def judge(arms: pd.DataFrame | Path | str) -> Judged:

@@ -11,7 +11,7 @@ from interp.theories.lock import Lock
 from interp.theories.locked_part import arms_under_lock, begun_before, levels_under_lock
 from interp.theories.prediction import Prediction
 from interp.theories.statistic import Spread, arms_of
-from interp.theories.verdict import COLUMNS, STATUS, Verdict, corrected, judged
+from interp.theories.verdict import COLUMNS, STATUS, Verdict, Verdicts, corrected, judged
 
 _Tables = tuple[pd.DataFrame | None, pd.DataFrame | None]
 LEVELS = [
@@ -67,8 +67,8 @@ def verdicts(
     observed: Mapping[str, pd.DataFrame],
     *,
     also: Iterable[Prediction] = (),
-) -> list[Verdict]:
-    """The rows of `scoreboard` as values."""
+) -> Verdicts:
+    """The rows of `scoreboard` as values; in a notebook a table."""
     lock = lock_or_predictions if isinstance(lock_or_predictions, Lock) else None
     steps: Sequence[int] = lock.branch_steps if lock else ()
     locked = tuple(lock.predictions if lock else lock_or_predictions)  # type: ignore[arg-type]
@@ -101,7 +101,7 @@ def verdicts(
         found = [*corrected(found[:n]), *corrected(found[n:])]
         # What no arms decide stands once, with the first kind.
         rows += [row for row in found if i == 0 or row.prediction.arms]
-    return _without_gaps(rows)
+    return Verdicts(_without_gaps(rows))
 
 
 def _under_lock(lock: Lock, arms: pd.DataFrame | None, levels: pd.DataFrame | None) -> _Tables:

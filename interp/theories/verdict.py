@@ -22,6 +22,8 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from interp.ground import html_card
+from interp.ground.plain_text import number_of
 from interp.theories.contrasts import Evidence
 from interp.theories.in_words import (
     ALPHA,
@@ -97,6 +99,27 @@ class Verdict:
     found: Measured | None = None
     elsewhere: tuple[Elsewhere, ...] = ()
 
+    def __str__(self) -> str:
+        of = self.prediction
+        return f"{of.theory}, {of.name}: {self.verdict}. {self.why}"
+
+    def _repr_html_(self) -> str:
+        return html_card.shown_anyway(f"{self.prediction.theory}: {self.verdict}", self._card)
+
+    def _card(self) -> list[str]:
+        row = self.row
+        said = {"prediction": row["prediction"], "statistic": row["statistic"], "found": self.interval}
+        said |= {name.replace("_", " "): row[name] for name in ("why", "rival", "status", "would_change")}
+        said["does not show"] = row["does_not_show"]
+        return [html_card.lines({label: value for label, value in said.items() if value not in (None, "")})]
+
+    @property
+    def interval(self) -> str:
+        """Its number with the interval, three digits; a dash where there is none."""
+        if math.isnan(self.value):
+            return html_card.number(self.value)
+        return f"{self.value:.3g} ({html_card.number(self.low)} to {html_card.number(self.high)})"
+
     @property
     def row(self) -> dict[str, object]:
         """The columns of the scoreboard."""
@@ -107,6 +130,17 @@ class Verdict:
             "; ".join(other.said for other in self.elsewhere),
         )  # fmt: skip
         return dict(zip(COLUMNS, values, strict=True))
+
+
+class Verdicts(list[Verdict]):
+    """Verdicts, a list that a notebook shows as a table. Rows never add up to a score."""
+
+    def _repr_html_(self) -> str:
+        def parts() -> list[str]:
+            rows = [(v.prediction.theory, v.prediction.name, v.verdict, v.interval, v.status) for v in self]
+            return [html_card.grid(("theory", "prediction", "verdict", "found", "status"), rows)]
+
+        return html_card.shown_anyway(f"Verdicts on {number_of(len(self), 'prediction')}", parts)
 
 
 def judged(

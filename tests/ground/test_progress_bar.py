@@ -50,8 +50,22 @@ def test_it_stays_on_one_line(monkeypatch, columns):
 def test_a_notebook_shows_it_as_plain_text(monkeypatch):
     assert drawn(monkeypatch, 80, is_terminal=False) == []
     shell = types.SimpleNamespace(kernel=object())
+    frames = []
+
+    def display(shown, **how):
+        frames.append(shown["text/plain"])
+        return types.SimpleNamespace(update=display)
+
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: shell))
-    assert any("/250000" in frame for frame in drawn(monkeypatch, 80, is_terminal=False))
+    monkeypatch.setitem(sys.modules, "IPython.display", types.SimpleNamespace(display=display))
+    # Nothing on stderr, whose frames would stand one below the other.
+    assert drawn(monkeypatch, 80, is_terminal=False) == []
+    assert "23456/250000" in frames[-1] and "\x1b" not in frames[-1] and len(frames[-1].splitlines()) == 1
+    with bar() as display:
+        first, second = (display.add_task(name, total=2) for name in ("one", "two"))
+        display.advance(second)
+        display.remove_task(first)
+    assert "two" in frames[-1] and "1/2" in frames[-1] and "one" not in frames[-1]
     # The shell in a terminal is no notebook.
     monkeypatch.setitem(sys.modules, "IPython", types.SimpleNamespace(get_ipython=lambda: object()))
     assert not progress_bar.in_notebook()

@@ -18,20 +18,6 @@ def transitions(run: "Run") -> tuple[dict[str, Any], tuple[int, int] | None]:
     return {name: when for name, when in found.items() if when is not None}, ended.lost
 
 
-def told_transition(found: Any, unit: str, lost: tuple[int, int] | None = None) -> str:
-    """A transition with its bracket and threshold, and the short relapses that were passed over."""
-    from interp.tables.outcome import relapses_said
-
-    reached = f"{found.quantity.replace('_', ' ')} {found.threshold:g}"
-    if found.step is None and lost:
-        return f"from {unit} {lost[0]} to {lost[1]}, and has lost it ({reached})"
-    if found.step is None:
-        return f"not by {unit} {found.before} ({reached})"
-    if found.before is None:
-        return f"from the first {unit} on ({reached}){relapses_said(found)}"
-    return f"between {unit}s {found.before} and {found.step} ({reached} from then on){relapses_said(found)}"
-
-
 def is_abandoned(run: "Run") -> bool:
     """Whether the run says that it is being trained and nobody does: its trainer was killed, or the machine."""
     from interp.runs.locks import is_in_use

@@ -1,0 +1,45 @@
+"""A transition in words: between which checkpoints it came, by which threshold, what was passed over."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from interp.tables.transitions import Transition
+
+
+def transition_said(found: "Transition", unit: str = "step", lost: tuple[int, int] | None = None) -> str:
+    """A transition with its bracket and threshold, and the short relapses that were passed over.
+
+    Args:
+        unit: what a step counts.
+        lost: from when to when it held, where it was lost again.
+
+    >>> from interp.tables.transitions import Transition
+    >>> transition_said(Transition("test_accuracy", 0.95, 5740, 5750))
+    'between steps 5740 and 5750 (test accuracy 0.95 from then on)'
+    """
+    threshold = "" if found.threshold is None else f" {found.threshold:g}"
+    reached = f"{found.quantity.replace('_', ' ')}{threshold}"
+    if found.step is None and lost:
+        return f"from {unit} {lost[0]} to {lost[1]}, and has lost it ({reached})"
+    if found.step is None and found.before is None:
+        return f"not known ({reached})"
+    if found.step is None:
+        return f"not by {unit} {found.before} ({reached})"
+    if found.before is None:
+        return f"from the first {unit} on ({reached}){relapses_said(found)}"
+    return f"between {unit}s {found.before} and {found.step} ({reached} from then on){relapses_said(found)}"
+
+
+def relapses_said(found: "Transition") -> str:
+    """The short relapses that were passed over, to be put behind a step; empty where there are none.
+
+    >>> from interp.tables.transitions import Transition
+    >>> relapses_said(Transition("train_accuracy", 0.95, 50, 60, ((1610, 1610), (1900, 1920))))
+    ', 2 short relapses passed over (steps 1610, 1900 to 1920)'
+    """
+    if not found.relapses:
+        return ""
+    named = [f"{first}" if first == last else f"{first} to {last}" for first, last in found.relapses]
+    shown = ", ".join(named if len(named) <= 4 else [*named[:3], f"... {named[-1]}"])
+    counted = "1 short relapse" if len(named) == 1 else f"{len(named)} short relapses"
+    return f", {counted} passed over (step{'' if shown.isdigit() else 's'} {shown})"
