@@ -78,7 +78,7 @@ def on_config(config):
     for section in config.nav:
         ((title, pages),) = section.items()
         if title == "Probes":
-            pages.extend(f"probes/{name}.md" for name in _probes())
+            pages.extend(f"probes/{path.name}" for path in sorted((ROOT / "docs" / "probes").glob("*.md")))
         if title == "Theories":
             pages.extend(f"theories/{theory.name}.md" for theory in _theories())
         if title == "How-to":
@@ -108,15 +108,22 @@ def on_page_markdown(markdown, page, config, files):
     if here == "theories.md":
         names = "|".join(theory.name for theory in _theories())
         markdown = re.sub(rf"^\| `({names})` \|", r"| [`\1`](theories/\1.md) |", markdown, flags=re.MULTILINE)
-    probe = _probes().get(posixpath.basename(here)[:-3]) if here.startswith("probes/") else None
-    if probe:
-        markdown += f"\n## Reference\n\n::: {probe}\n    options:\n      heading_level: 3\n"
-    return _outside_fences(markdown, lambda text: _relinked(text, here, files))
+    if here.startswith("probes/") and here != "probes/index.md":
+        title = markdown.partition("\n")[0]
+        told = [where for name, where in _probes().items() if name in title.split()]
+        options = "    options:\n      heading_level: 3\n"
+        markdown += "\n## Reference\n\n" + "\n".join(f"::: {where}\n{options}" for where in told)
+    return _outside_fences(markdown, lambda text: _relinked(_spaced_lists(text), here, files))
 
 
 def _outside_fences(markdown, change):
     parts = re.split(r"(^```.*?^```)", markdown, flags=re.MULTILINE | re.DOTALL)
     return "".join(part if part.startswith("```") else change(part) for part in parts)
+
+
+def _spaced_lists(text):
+    """An empty line before a list that follows a paragraph, which the builder needs and GitHub does not."""
+    return re.sub(r"^(?![-*|#> ]|\d+\. |\*\*$)(\S.*|\*\*.*)\n(?=(?:-|\*|1\.) )", r"\g<0>\n", text, flags=re.MULTILINE)
 
 
 def _relinked(text, here, files):
@@ -164,6 +171,13 @@ def _first_line(path):
     return ast.get_docstring(ast.parse(path.read_text("utf-8"))).partition("\n\n")[0].replace("\n", " ")
 
 
+def _page_of(probe):
+    """Its page, named like it or after its neighbour in one."""
+    pages = sorted((ROOT / "docs" / "probes").glob("*.md"))
+    titles = {page.name: page.read_text("utf-8").partition("\n")[0] for page in pages}
+    return next(name for name, title in titles.items() if probe in title.split())
+
+
 def _probe_list():
     lines = ["# Probes", "", "A probe is a function of a snapshot that gives a table. Each page says what it", ""]
     lines[2] += " asks, by which formula, what it shows on networks whose answer is known, and how it misleads."
@@ -173,7 +187,7 @@ def _probe_list():
         if path.parent.name != folder:
             folder = path.parent.name
             lines += ["", f"## {folder.capitalize()}", ""]
-        lines.append(f"- [`{name}`]({name}.md): {_first_line(path)}")
+        lines.append(f"- [`{name}`]({_page_of(name)}): {_first_line(path)}")
     return "\n".join([*lines, "", "Every Fourier number has its null beside it: [how](../nulls.md).", ""])
 
 
