@@ -123,7 +123,7 @@ def _outside_fences(markdown, change):
 
 def _spaced_lists(text):
     """An empty line before a list that follows a paragraph, which the builder needs and GitHub does not."""
-    return re.sub(r"^(?![-*|#> ]|\d+\. |\*\*$)(\S.*|\*\*.*)\n(?=(?:-|\*|1\.) )", r"\g<0>\n", text, flags=re.MULTILINE)
+    return re.sub(r"^(?![-|#> ]|\* |\d+\. )\S.*\n(?=(?:-|\*|1\.) )", r"\g<0>\n", text, flags=re.MULTILINE)
 
 
 def _relinked(text, here, files):
