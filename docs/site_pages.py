@@ -30,7 +30,15 @@ SOURCE_OF = {page: source for source, page in ELSEWHERE.items()}
 REFERENCE = {
     "runs": (
         "A run and what is in it",
-        ["runs.run", "runs.config", "runs.record", "runs.presets", "runs.schedule", "tasks.task", "tasks.structure"],
+        [
+            "runs.run",
+            "runs.config",
+            "runs.record",
+            "runs.presets",
+            "runs.schedule",
+            "tasks.task",
+            "tasks.structure",
+        ],
     ),
     "networks": (
         "Networks and snapshots",
@@ -179,8 +187,15 @@ def _page_of(probe):
 
 
 def _probe_list():
-    lines = ["# Probes", "", "A probe is a function of a snapshot that gives a table. Each page says what it", ""]
-    lines[2] += " asks, by which formula, what it shows on networks whose answer is known, and how it misleads."
+    lines = [
+        "# Probes",
+        "",
+        "A probe is a function of a snapshot that gives a table. Each page says what it",
+        "",
+    ]
+    lines[2] += (
+        " asks, by which formula, what it shows on networks whose answer is known, and how it misleads."
+    )
     folder = ""
     for name, where in sorted(_probes().items(), key=lambda item: item[1]):
         path = ROOT / (where.rpartition(".")[0].replace(".", "/") + ".py")
@@ -195,7 +210,11 @@ def _top():
     interp = import_module("interp")
     homes = [f"::: {interp._HOME[name]}.{name}" for name in interp.__all__]
     # What a folder's own file defines is named by the folder.
-    return "# `import interp`\n\nAll that a notebook needs; torch is loaded on first use.\n\n" + "\n\n".join(homes) + "\n"
+    return (
+        "# `import interp`\n\nAll that a notebook needs; torch is loaded on first use.\n\n"
+        + "\n\n".join(homes)
+        + "\n"
+    )
 
 
 def _modules(title, modules):
@@ -203,7 +222,11 @@ def _modules(title, modules):
     for module in modules:
         if module.endswith("/"):
             folder = ROOT / "interp" / module
-            found += [_dotted(path) for path in sorted(folder.glob("[!_]*.py")) if ast.get_docstring(ast.parse(path.read_text("utf-8")))]
+            found += [
+                _dotted(path)
+                for path in sorted(folder.glob("[!_]*.py"))
+                if ast.get_docstring(ast.parse(path.read_text("utf-8")))
+            ]
         else:
             found.append(f"interp.{module}")
     options = "\n    options:\n      show_root_full_path: true\n"
@@ -224,7 +247,9 @@ def _commands():
 
     names = re.findall(r"^  (\w+) ", help_of().partition("Commands:")[2], flags=re.MULTILINE)
     parts = [f"## interp {name}\n\n{help_of(name)}" for name in names]
-    return "\n".join(["# The command line\n", "`python -m interp` is the same as `interp`.\n", help_of(), *parts])
+    return "\n".join(
+        ["# The command line\n", "`python -m interp` is the same as `interp`.\n", help_of(), *parts]
+    )
 
 
 def _theory_page(theory):
