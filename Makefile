@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 JOBS ?= 2
 ARGS ?=
 
-.PHONY: fourier explain gallery test check format slow clean
+.PHONY: fourier explain gallery docs docs-serve test check format slow clean
 
 fourier: $(READY)
 	@$(BIN)/python analyses/fourier.py $(ARGS)
@@ -31,6 +31,15 @@ check: $(READY)
 slow: $(READY)
 	$(BIN)/python -m pytest -q -m slow $(ARGS)
 
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(READY)
+	@$(BIN)/python -m mkdocs build --quiet --strict
+	@echo "open site/index.html"
+
+# Rebuilds what is edited, at http://127.0.0.1:8000.
+docs-serve: $(READY)
+	@$(BIN)/python -m mkdocs serve
+
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -43,4 +52,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) figures build *.egg-info
+	rm -rf $(VENV) figures build site *.egg-info
