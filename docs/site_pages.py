@@ -1,7 +1,7 @@
 """What the site adds to the Markdown of this folder: pages made at build time, and links that hold on it.
 
-Pages stay readable where they lie: links are those of the repository. On the site a link to a file that has a page leads
-there; one to any other file becomes its name, since the site has no copy of it.
+Pages stay readable where they lie: links are those of the repository. On the site a link to a file that has a page
+leads there; one to any other file becomes its name, since the site has no copy of it.
 """
 
 import ast
@@ -111,7 +111,7 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Links as the site has them; a probe's page ends with its reference, the table of theories leads to their pages."""
+    """Links as the site has them; a probe's page ends with its reference, the table of theories leads to theirs."""
     here = page.file.src_uri
     if here == "theories.md":
         names = "|".join(theory.name for theory in _theories())
@@ -187,15 +187,12 @@ def _page_of(probe):
 
 
 def _probe_list():
-    lines = [
-        "# Probes",
-        "",
-        "A probe is a function of a snapshot that gives a table. Each page says what it",
-        "",
-    ]
-    lines[2] += (
-        " asks, by which formula, what it shows on networks whose answer is known, and how it misleads."
+    about = (
+        "A probe is a function of a snapshot that gives a table. Each page says what it asks, by which formula, what "
+        "it shows on networks whose answer is known, and how it misleads. Every Fourier number has its null beside it: "
+        "[how](../nulls.md)."
     )
+    lines = ["# Probes", "", about]
     folder = ""
     for name, where in sorted(_probes().items(), key=lambda item: item[1]):
         path = ROOT / (where.rpartition(".")[0].replace(".", "/") + ".py")
@@ -203,32 +200,24 @@ def _probe_list():
             folder = path.parent.name
             lines += ["", f"## {folder.capitalize()}", ""]
         lines.append(f"- [`{name}`]({_page_of(name)}): {_first_line(path)}")
-    return "\n".join([*lines, "", "Every Fourier number has its null beside it: [how](../nulls.md).", ""])
+    return "\n".join([*lines, ""])
 
 
 def _top():
     interp = import_module("interp")
-    homes = [f"::: {interp._HOME[name]}.{name}" for name in interp.__all__]
-    # What a folder's own file defines is named by the folder.
-    return (
-        "# `import interp`\n\nAll that a notebook needs; torch is loaded on first use.\n\n"
-        + "\n\n".join(homes)
-        + "\n"
-    )
+    found = "\n\n".join(f"::: {interp._HOME[name]}.{name}" for name in interp.__all__)
+    return f"# `import interp`\n\nAll that a notebook needs; torch is loaded on first use.\n\n{found}\n"
 
 
 def _modules(title, modules):
     found = []
     for module in modules:
-        if module.endswith("/"):
-            folder = ROOT / "interp" / module
-            found += [
-                _dotted(path)
-                for path in sorted(folder.glob("[!_]*.py"))
-                if ast.get_docstring(ast.parse(path.read_text("utf-8")))
-            ]
-        else:
-            found.append(f"interp.{module}")
+        # A name that ends in a slash is a folder: all of its modules that say what they are.
+        paths = (ROOT / "interp" / module).glob("[!_]*.py") if module.endswith("/") else []
+        found += [
+            _dotted(path) for path in sorted(paths) if ast.get_docstring(ast.parse(path.read_text("utf-8")))
+        ]
+        found += [] if module.endswith("/") else [f"interp.{module}"]
     options = "\n    options:\n      show_root_full_path: true\n"
     return f"# {title}\n\n" + "\n".join(f"::: {module}{options}" for module in found)
 
