@@ -12,6 +12,7 @@ import typer.core
 from interp.commands.analyse import analyse
 from interp.commands.battery import battery
 from interp.commands.branch import branch
+from interp.commands.explore import explore
 from interp.commands.forecast import forecast
 from interp.commands.import_run import import_run
 from interp.commands.info import info
@@ -87,6 +88,7 @@ app.command()(predict)
 app.command()(battery)
 app.command()(judge)
 app.command()(report)
+app.command()(explore)
 app.command()(sweep)
 app.command()(forecast)
 
