@@ -39,9 +39,10 @@ def explore(
     from interp.sources.opening import open_stated
     from interp.views.explored import explored
 
-    paths = [run_path(run, "explore") for run in runs or [None]]
+    named: list[str | None] = [*(runs or [None])]
+    paths = [run_path(run, "explore") for run in named]
     opened = [open_stated(path, stated) for path in paths]
-    sources = [run or str(path) for run, path in zip(runs or [None], paths, strict=True)]
+    sources = [run or str(path) for run, path in zip(named, paths, strict=True)]
     html = page(explored(opened, sources=sources, device=device)).encode("utf-8")
     path = out or Path("figures") / "-and-".join(run.name for run in opened) / "explore.html"
     write_bytes(path, html)

@@ -31,8 +31,14 @@ def _axes(embedding: torch.Tensor, frequencies: list[int]) -> torch.Tensor:
     components = transform(embedding)
     k = torch.tensor(frequencies, device=embedding.device, dtype=torch.long)
     pairs = torch.stack([components[2 * k - 1], components[2 * k]], 1)
-    u, _, v = torch.linalg.svd(pairs, full_matrices=False)
-    return u @ v
+    # The nearest orthonormal pair is G^(-1/2) pairs with the 2 x 2 Gram matrix G, whose root has a closed form.
+    gram = pairs @ pairs.mT
+    eye = torch.eye(2, dtype=gram.dtype, device=gram.device)
+    gram = gram + 1e-12 * gram.diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-300)[:, None, None] * eye
+    det = (gram[:, 0, 0] * gram[:, 1, 1] - gram[:, 0, 1] * gram[:, 1, 0]).clamp_min(1e-300).sqrt()
+    trace = gram.diagonal(dim1=1, dim2=2).sum(1)
+    root = (gram + det[:, None, None] * eye) / (trace + 2 * det).sqrt()[:, None, None]
+    return torch.linalg.inv(root) @ pairs
 
 
 def neuron_shares(snapshot: Snapshot) -> np.ndarray:
@@ -41,7 +47,7 @@ def neuron_shares(snapshot: Snapshot) -> np.ndarray:
     lines = residues.neuron_lines
     power = one_frequency_power(lines)[: (residues.n - 1) // 2]
     constant = (residues.n * lines.first.mean(0)).square()
-    whole = torch.stack([row.square().sum(0) for row in residues.neuron_table]).sum(0)
+    whole = torch.linalg.vector_norm(residues.neuron_table, dim=(0, 1), dtype=torch.float64).square()
     total = whole - constant
     is_dead = total <= 1e-6 * whole
     return torch.where(is_dead, 0.0, power / total).clamp(0, 1).T.double().cpu().numpy()

@@ -52,24 +52,16 @@ class Cells:
     def _of_questions(self, x: torch.Tensor) -> torch.Tensor:
         return x[self.questions.flatten()].reshape(self.side, self.side, *x.shape[1:])
 
-    def _log_probabilities(self, snapshot: Snapshot) -> tuple[torch.Tensor, torch.Tensor]:
-        logits = snapshot.logits[self.questions.flatten()].to(snapshot.double)
-        return logits.log_softmax(-1), self._right(snapshot)
-
     def _right(self, snapshot: Snapshot) -> torch.Tensor:
         return snapshot.known_task.true_labels.to(snapshot.device)[self.questions.flatten()]
 
-    def probability(self, snapshot: Snapshot) -> np.ndarray:
-        """Of the right answer, (side, side)."""
-        logs, right = self._log_probabilities(snapshot)
-        return self._map(logs.gather(1, right[:, None]).squeeze(1).exp())
-
-    def margin(self, snapshot: Snapshot) -> np.ndarray:
-        """Logit of the right answer minus the largest other one, (side, side)."""
-        logs, right = self._log_probabilities(snapshot)
-        own = logs.gather(1, right[:, None]).squeeze(1)
-        others = logs.scatter(1, right[:, None], -torch.inf).amax(1)
-        return self._map(own - others)
+    def right(self, snapshot: Snapshot) -> np.ndarray:
+        """Probability of the right answer, and its logit minus the largest other one, (2, side, side)."""
+        logits, right = snapshot.logits[self.questions.flatten()].to(snapshot.double), self._right(snapshot)[:, None]
+        own = logits.gather(1, right)
+        log_probability = own - logits.logsumexp(1, keepdim=True)
+        margin = own - logits.scatter(1, right, -torch.inf).amax(1, keepdim=True)
+        return np.stack([self._map(log_probability.exp()), self._map(margin)])
 
     def error(self, snapshot: Snapshot) -> np.ndarray:
         """How far the answer is from the right one in the cyclic group, or 1 for a wrong one where there is none."""

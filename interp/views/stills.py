@@ -44,7 +44,8 @@ class Stills:
 def stills(run: Run, found: Along, device: str = "cpu") -> Stills:
     """Go through the checkpoints once more, for what is too large for tables."""
     last = Snapshot.of(run, found.steps[-1], device)
-    about, notes, reasons = _about(last, found), [], dict(found.reasons)
+    about, reasons = _about(last, found), dict(found.reasons)
+    notes: list[str] = []
     taken = _taken(last, found, about, notes, reasons)
     gathered: dict[str, list[np.ndarray]] = {name: [] for name in taken}
     for step in found.steps:
@@ -59,6 +60,9 @@ def stills(run: Run, found: Along, device: str = "cpu") -> Stills:
     if "distances" in whole:
         tables["logits_by_distance"] = _by_distance(whole.pop("distances"), found.steps)
         tables["clock"] = _clock(found)
+    if "right" in whole:
+        both = whole.pop("right")
+        whole |= {"probability": both[:, 0], "margin": both[:, 1]}
     if "is_train" in about:
         arrays["is_train"] = about.pop("is_train")
     for name, values in whole.items():
@@ -85,7 +89,7 @@ def _taken(
         cells = Cells.of(last, side)
         about["cells"] = {"side": cells.side, "every": cells.every, "names": cells.names}
         about["is_train"] = whole_numbers(cells.is_train(last))
-        taken |= {"probability": cells.probability, "margin": cells.margin, "error": cells.error}
+        taken |= {"right": cells.right, "error": cells.error}
         if cells.every > 1:
             notes.append(f"Maps over pairs show every {cells.every}th residue of each operand.")
         n_heads = last.pattern.shape[1] * last.pattern.shape[2]

@@ -42,6 +42,18 @@
     return x >= 1000 ? short(Math.round(x)) : String(Math.round(x));
   }
 
+  /* Powers of ten, as many as there is room for; within one decade 1, 2 and 5. */
+  function decades(plot, _, low, high) {
+    const first = Math.ceil(Math.log10(low) - 1e-9), last = Math.floor(Math.log10(high) + 1e-9);
+    if (last - first < 1) {
+      const kept = [];
+      for (let e = first - 1; e <= last + 1; e++) for (const m of [1, 2, 5]) if (m * 10 ** e >= low && m * 10 ** e <= high) kept.push(m * 10 ** e);
+      return kept;
+    }
+    const room = Math.max(2, Math.floor(plot.bbox.height / devicePixelRatio / 30)), every = Math.ceil((last - first + 1) / room);
+    return Array.from({ length: Math.floor((last - first) / every) + 1 }, (_, i) => 10 ** (first + i * every));
+  }
+
   const clean = (y, isLog) => y.map((v) => (v === null || v === undefined || !Number.isFinite(v) || (isLog && v <= 0) ? null : v));
 
   /* The value of a series at a step: of its last point not later. */
@@ -116,7 +128,7 @@
         x.splits = (plot) => ticks(scale, plot.scales.x.min, plot.scales.x.max, plot.bbox.width / devicePixelRatio);
         x.values = (_, splits) => splits.map((v) => label(scale, v));
       } else if (isStep()) x.values = (_, splits) => splits.map((v) => short(v));
-      const y = { ...common, label: options.y?.label, labelSize: options.y?.label ? 18 : 0, size: 46, labelGap: 0 };
+      const y = { ...common, ...(isLog ? { splits: decades } : {}), label: options.y?.label, labelSize: options.y?.label ? 18 : 0, size: 46, labelGap: 0 };
       y.values = (_, splits) => splits.map((v) => {
         if (v === null) return "";
         if (isLog) return Number.isInteger(Math.round(Math.log10(v) * 1e6) / 1e6) ? power(Math.round(Math.log10(v))) : number(v, 1);

@@ -70,7 +70,7 @@ def array_text(array: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
 
 def deflated(content: bytes) -> str:
     """Bytes as the page inflates them."""
-    return base64.b64encode(zlib.compress(content, 9)).decode("ascii")
+    return base64.b64encode(zlib.compress(content, 6)).decode("ascii")
 
 
 def json_text(value: Any) -> str:

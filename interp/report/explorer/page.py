@@ -16,16 +16,9 @@ from interp.report.explorer.encoded import array_text, deflated, json_text
 HERE = Path(__file__).parent
 STYLES = ("uPlot.min.css", "page.css", "what_if.css")
 SCRIPTS = (
-    "uPlot.iife.min.js",
-    "core.js",
-    "chart.js",
-    "map.js",
-    "controls.js",
-    "panels.js",
-    "tables.js",
-    "what_if.js",
-    "start.js",
-)
+    "uPlot.iife.min.js", "core.js", "chart.js", "map.js", "controls.js", "pictures.js", "panels.js", "tables.js",
+    "what_if.js", "start.js",
+)  # fmt: skip
 # What a run holds that is decoded after the first paint.
 LATER = ("tables", "arrays", "trial")
 
