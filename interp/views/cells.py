@@ -57,7 +57,10 @@ class Cells:
 
     def right(self, snapshot: Snapshot) -> np.ndarray:
         """Probability of the right answer, and its logit minus the largest other one, (2, side, side)."""
-        logits, right = snapshot.logits[self.questions.flatten()].to(snapshot.double), self._right(snapshot)[:, None]
+        logits, right = (
+            snapshot.logits[self.questions.flatten()].to(snapshot.double),
+            self._right(snapshot)[:, None],
+        )
         own = logits.gather(1, right)
         log_probability = own - logits.logsumexp(1, keepdim=True)
         margin = own - logits.scatter(1, right, -torch.inf).amax(1, keepdim=True)

@@ -50,7 +50,7 @@
       for (let e = first - 1; e <= last + 1; e++) for (const m of [1, 2, 5]) if (m * 10 ** e >= low && m * 10 ** e <= high) kept.push(m * 10 ** e);
       return kept;
     }
-    const room = Math.max(2, Math.floor(plot.bbox.height / devicePixelRatio / 30)), every = Math.ceil((last - first + 1) / room);
+    const room = Math.max(2, Math.floor((plot.height - 60) / 26)), every = Math.ceil((last - first + 1) / room);
     return Array.from({ length: Math.floor((last - first) / every) + 1 }, (_, i) => 10 ** (first + i * every));
   }
 
@@ -128,7 +128,7 @@
         x.splits = (plot) => ticks(scale, plot.scales.x.min, plot.scales.x.max, plot.bbox.width / devicePixelRatio);
         x.values = (_, splits) => splits.map((v) => label(scale, v));
       } else if (isStep()) x.values = (_, splits) => splits.map((v) => short(v));
-      const y = { ...common, ...(isLog ? { splits: decades } : {}), label: options.y?.label, labelSize: options.y?.label ? 18 : 0, size: 46, labelGap: 0 };
+      const y = { ...common, ...(isLog ? { splits: decades, filter: (_, splits) => splits } : {}), label: options.y?.label, labelSize: options.y?.label ? 18 : 0, size: 46, labelGap: 0 };
       y.values = (_, splits) => splits.map((v) => {
         if (v === null) return "";
         if (isLog) return Number.isInteger(Math.round(Math.log10(v) * 1e6) / 1e6) ? power(Math.round(Math.log10(v))) : number(v, 1);
@@ -153,7 +153,7 @@
           points: { show: s.x.length < 2 || s.dots === true, size: 5 },
         }))],
         hooks: {
-          drawClear: [bands], draw: [points],
+          drawClear: [bands], draw: [points, () => move()],
           setCursor: [(plot) => {
             const left = plot.cursor.left;
             const next = left === null || left < 0 ? null : scale.from(plot.posToVal(left, "x"));
@@ -202,6 +202,8 @@
       if (!u || !isStep()) return;
       const x = u.valToPos(scale.to(Explorer.state.step), "x");
       line.style.transform = `translateX(${Math.round(x)}px)`;
+      // A chart that ends before this step has no place for it.
+      line.hidden = x < -2 || x > u.over.clientWidth + 2;
       write();
     }
 

@@ -194,8 +194,8 @@
     place.style.setProperty("--runs", Math.min(data.runs.length, 2));
     const { pictures } = Explorer;
     const order = [
-      losses, measures, logitShares, pictures.spectra, pictures.neurons, pictures.neuron, pictures.attention, pictures.circles,
-      pictures.answers, pictures.clock, pictures.distance, norms, sparsity, forecast,
+      losses, measures, logitShares, pictures.spectra, pictures.answers, pictures.neurons, pictures.circles, pictures.neuron,
+      pictures.attention, pictures.clock, pictures.distance, norms, sparsity, forecast,
     ];
     for (const one of order) for (const run of data.runs) {
       const before = place.childElementCount;

@@ -139,7 +139,7 @@
     });
     const { n, frequency, share } = neuronTable(run);
     let layout = { places: [], labels: [] }, made = "";
-    const SIDE = 12, NAME = 64;
+    const SIDE = 12, NAME = 72;
     function laid(w, row) {
       const perRow = Math.max(8, Math.floor((w - NAME) / SIDE)), places = new Array(n), labels = [];
       let y = 2;
@@ -285,7 +285,7 @@
       const rows = where(run.index, "attention_periodicity", { layer, head });
       return { label: heads.length > 8 && layer ? `${layer}.${head}` : `head ${head}`, colour: colours.head[h % colours.head.length], x: rows.step, y: rows.fraction_explained, width: state.head === null ? 1.5 : state.head === h ? 3 : 0.8 };
     });
-    const drawn = Explorer.chart(body, { series: series(Explorer.state), x: { label: "training step", scale: "linear" }, y: { label: "share in one frequency", scale: "linear", min: 0, max: 1 }, cursorStep: true, height: 150 });
+    const drawn = Explorer.chart(body, { series: series(Explorer.state), x: { label: "training step", scale: "linear" }, y: { label: "share at its k", scale: "linear", min: 0, max: 1 }, cursorStep: true, height: 150 });
     Explorer.on(["head"], (state) => drawn.update({ series: series(state) }), body);
   }
 
@@ -414,8 +414,8 @@
   function clock(run, into) {
     if (!run.tables.clock?.columns.length) return;
     const body = Explorer.panel({
-      id: `clock-${run.index}`, title: "A hand-built clock beside it", run: run.index, into, csv: "clock",
-      says: "The formula Σ αₖ cos(wₖ(a+b−c)) at the key frequencies, each with its best factor. Logits of the pairs (a, 0): a downward, answers to the right, relative to the largest. Below: the share of all logits that the formula explains.",
+      id: `clock-${run.index}`, title: "A hand-built clock beside it", run: run.index, into, csv: "logit_spectrum",
+      says: "The formula Σ αₖ cos(wₖ(a+b−c)) at the key frequencies, each with its best factor. Logits of the pairs (a, 0): a downward, answers to the right, relative to the largest.",
       python: 'spectrum = interp.measure(run, ["logit_spectrum"])["logit_spectrum"]\nspectrum.groupby("step")["fraction_explained"].sum()',
     });
     const array = run.arrays.plane, n = run.n;
@@ -436,26 +436,22 @@
         built.draw((i) => Math.round(127 + 127 * f[((i % n) - Math.floor(i / n) + n) % n] / most));
       }, body);
     }
-    const series = (state) => ["leak-free", "hindsight", "all"].map((keys, i) => {
-      const rows = where(run.index, "clock", { keys });
-      return { label: ["each step’s keys", "final keys", "all frequencies"][i], colour: [colours.palette[0], colours.palette[1], "#777777"][i], dash: i === 2 ? [3, 3] : undefined, width: state.keys === keys ? 2.6 : 1.2, x: rows.step, y: rows.share };
-    });
-    const drawn = Explorer.chart(body, { series: series(Explorer.state), x: { label: "training step", scale: "linear" }, y: { label: "share of the logits", scale: "linear", min: 0, max: 1 }, cursorStep: true, height: 160, brackets: Explorer.bracketsOf(run) });
-    Explorer.on(["keys"], (state) => drawn.update({ series: series(state) }), body);
   }
 
   function distance(run, into) {
     const table = run.tables.logits_by_distance;
     if (!table?.columns.length) return;
     const body = Explorer.panel({
-      id: `distance-${run.index}`, title: "Logits by distance from the right answer", run: run.index, into, csv: "logits_by_distance",
-      says: "Mean over all pairs of the logit of a+b+d, with its standard deviation (thin), beside the clock’s (dashed). A clock has no spread: what is thin and far is no clock.",
+      id: `distance-${run.index}`, title: "How much of the logits is a clock", run: run.index, into, csv: "clock",
+      says: "Mean over all pairs of the logit of a+b+d, with its standard deviation (thin), beside the clock’s (dashed). A clock has no spread. Below: the share of the logits’ variance that it explains.",
       python: "from interp.snapshots.residues import Residues\nfrom interp.snapshots.snapshot import Snapshot\ncube = Snapshot.of(run, run.steps[-1]).once(Residues).centred_cube",
     });
     const n = run.n, half = Math.floor(n / 2), at = new Map(run.steps.map((s, i) => [s, i]));
     const mean = new Float64Array(run.steps.length * n), sd = new Float64Array(run.steps.length * n);
     table.rows.step.forEach((step, i) => { const place = at.get(step) * n + table.rows.distance[i]; mean[place] = table.rows.mean[i]; sd[place] = table.rows.sd[i]; });
     const x = Array.from({ length: n }, (_, i) => i - half);
+    const curve = make("div");
+    body.append(curve);
     let drawn = null;
     Explorer.on(["step", "keys"], (state) => {
       const row = frame(run), place = (d) => row * n + (d + n) % n;
@@ -467,8 +463,14 @@
         { label: "clock", colour: colours.palette[1], dash: [4, 3], x, y: x.map((d) => f[(d + n) % n]), width: 1.6 },
       ];
       const options = { series, x: { label: "distance of the answer from a+b", scale: "linear" }, y: { label: "logit, centred", scale: "linear" }, height: 190 };
-      if (drawn) drawn.update(options); else drawn = Explorer.chart(body, options);
+      if (drawn) drawn.update(options); else drawn = Explorer.chart(curve, options);
     }, body);
+    const ofKeys = (state) => ["leak-free", "hindsight", "all"].map((keys, i) => {
+      const rows = where(run.index, "clock", { keys });
+      return { label: ["each step’s keys", "final keys", "all frequencies"][i], colour: [colours.palette[0], colours.palette[1], "#777777"][i], dash: i === 2 ? [3, 3] : undefined, width: state.keys === keys ? 2.6 : 1.2, x: rows.step, y: rows.share };
+    });
+    const shares = Explorer.chart(body, { series: ofKeys(Explorer.state), x: { label: "training step", scale: "linear" }, y: { label: "share of the logits", scale: "linear", min: 0, max: 1 }, cursorStep: true, height: 160, brackets: Explorer.bracketsOf(run) });
+    Explorer.on(["keys"], (state) => shares.update({ series: ofKeys(state) }), body);
   }
 
   Explorer.pictures = { spectra, neurons, neuron, attention, circles, answers, clock, distance };
