@@ -1,4 +1,4 @@
-"""The explorer in a browser: what it shows are the numbers of the tables, and all of it works by mouse, key and link."""
+"""The explorer in a browser: it shows the numbers of the tables, and works by mouse, key and link."""
 
 import re
 
@@ -109,6 +109,7 @@ def test_plays_to_the_end_and_stops(page):
     at(page, step=200)
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press(" ")
+    page.wait_for_selector("#play[aria-pressed=true]", timeout=5000)
     page.wait_for_selector("#play[aria-pressed=false]", timeout=5000)
     assert page.evaluate("Explorer.get().step") == 300
 

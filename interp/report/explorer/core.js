@@ -180,6 +180,12 @@ const Explorer = (() => {
     return found;
   }
 
+  /* Whether a run has rows of a table: of a probe that does not apply there are none. */
+  function has(run, name) {
+    const table = run.tables[name];
+    return Boolean(table?.columns.length && table.rows[table.columns[0]].length);
+  }
+
   /* Columns of the rows that a filter leaves, as {column: [...]}. */
   function where(run, name, filter = {}) {
     const table = data.runs[run].tables[name];
@@ -247,7 +253,7 @@ const Explorer = (() => {
     if (csv) {
       const name = typeof csv === "string" ? csv : id;
       const table = () => (typeof csv === "string" ? of.tables[csv] : csv());
-      if (typeof csv !== "string" || of.tables[csv]) {
+      if (typeof csv !== "string" || has(of, csv)) {
         tools.append(make("button", {
           type: "button", class: "csv", text: "CSV", "aria-label": `Download the table of ${title} as CSV`,
           onclick: () => download(`${of.name}-${name}.csv`, csvOf(table())),
@@ -263,6 +269,6 @@ const Explorer = (() => {
 
   return {
     data, state, first, get: () => state, set, on, flush, notify, readUrl, make, number, at, decodeTables, decodeArrays,
-    rowsOf, where, row, showRow, csvOf, download, panel, register, sections,
+    rowsOf, has, where, row, showRow, csvOf, download, panel, register, sections,
   };
 })();

@@ -42,7 +42,7 @@
     const body = Explorer.panel({
       id: `losses-${run.index}`, title: "Losses", wide: data.runs.length === 1, run: run.index, into,
       says: "Cross-entropy by split. A band reaches from the last evaluation or checkpoint without a phase to the first with it. Click or drag to move.",
-      python: "run.history()\ninterp.phases(run)", csv: tables.history?.columns.length ? "history" : "losses",
+      python: "run.history()\ninterp.phases(run)", csv: Explorer.has(run, "history") ? "history" : "losses",
     });
     const curves = ["train", "test", "all"].map((split) => {
       const known = tables.history?.columns.includes(`${split}_loss`);
@@ -74,7 +74,7 @@
 
   function measures(run, into) {
     const table = run.tables.progress_measures;
-    if (!table?.columns.length) { if (run.does_not_apply.logit_spectrum) return; absent(run, into, "measures", "Progress measures", run.does_not_apply.progress_measures || "not measured"); return; }
+    if (!Explorer.has(run, "progress_measures")) { if (run.does_not_apply.logit_spectrum) return; absent(run, into, "measures", "Progress measures", run.does_not_apply.progress_measures || "not measured"); return; }
     const body = Explorer.panel({
       id: `measures-${run.index}`, title: "Progress measures", run: run.index, into, csv: "progress_measures",
       says: "Loss with the key frequencies alone (restricted) and without them (excluded, train rows). Dotted: as many random other frequencies. A key set that knows the end makes early progress partly a matter of selection: switch the keys above.",
@@ -101,7 +101,7 @@
 
   function logitShares(run, into) {
     const table = run.tables.logit_spectrum;
-    if (!table?.columns.length) return;
+    if (!Explorer.has(run, "logit_spectrum")) return;
     const body = Explorer.panel({
       id: `logit-share-${run.index}`, title: "Share of the logits by frequency", run: run.index, into, csv: "logit_spectrum",
       says: `How much of the logits' variance cos(w(a+b−c)) of one frequency explains. In colour: ${run.chosen_by}. Click one to follow it.`,
@@ -121,7 +121,7 @@
 
   function norms(run, into) {
     const table = run.tables.weight_norms;
-    if (!table?.columns.length) { absent(run, into, "norms", "Weight norms", run.does_not_apply.weight_norms || "not measured"); return; }
+    if (!Explorer.has(run, "weight_norms")) { absent(run, into, "norms", "Weight norms", run.does_not_apply.weight_norms || "not measured"); return; }
     const body = Explorer.panel({
       id: `norms-${run.index}`, title: "Weight norms", run: run.index, into, csv: "weight_norms",
       says: "Sum of squared weights of each matrix and of all (black).", python: 'interp.measure(run, ["weight_norms"])["weight_norms"]',
@@ -141,7 +141,7 @@
 
   function sparsity(run, into) {
     const table = run.tables.fourier_sparsity;
-    if (!table?.columns.length) return;
+    if (!Explorer.has(run, "fourier_sparsity")) return;
     const body = Explorer.panel({
       id: `gini-${run.index}`, title: "Sparsity in frequencies (Gini)", run: run.index, into, csv: "fourier_sparsity",
       says: "Gini coefficient of the Fourier components: 0 if all are alike. Dotted: after random names of the residues.",
@@ -157,7 +157,7 @@
   const MEASURES = { test_loss: "test loss", gini_W_E: "Gini of W_E", gini_W_L: "Gini of W_L" };
   function forecast(run, into) {
     const table = run.tables.forecasts;
-    if (!table?.columns.length || !table.rows.step.length) return;
+    if (!Explorer.has(run, "forecasts")) return;
     const came = run.phases.grokking?.step ?? null;
     const body = Explorer.panel({
       id: `forecast-${run.index}`, title: "The forecast as it was then", run: run.index, into, csv: "forecasts",

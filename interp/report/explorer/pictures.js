@@ -33,7 +33,7 @@
 
   /* ---- spectra ---- */
   function spectra(run, into) {
-    const both = [["embedding_spectrum", "W_E", "the embedding"], ["neuron_logit_spectrum", "W_L", "the neuron-to-logit map"]].filter(([name]) => run.tables[name]?.columns.length);
+    const both = [["embedding_spectrum", "W_E", "the embedding"], ["neuron_logit_spectrum", "W_L", "the neuron-to-logit map"]].filter(([name]) => Explorer.has(run, name));
     if (!both.length) return;
     const body = Explorer.panel({
       id: `spectra-${run.index}`, title: "Spectra of W_E and W_L", run: run.index, into, csv: both[0][0],
@@ -131,7 +131,7 @@
   }
 
   function neurons(run, into) {
-    if (!run.tables.neuron_frequencies?.columns.length) return;
+    if (!Explorer.has(run, "neuron_frequencies")) return;
     const body = Explorer.panel({
       id: `neurons-${run.index}`, title: "Neurons by frequency", run: run.index, into, csv: "neuron_frequencies",
       says: "Each square is a neuron: its colour the frequency that explains most of it at this step, grey if no key one; the darker, the more of it that explains. Grouped by this step (each step's own keys) or by the end (final keys): then they keep their places. Click one to follow it.",
@@ -273,14 +273,14 @@
       Explorer.on(["step", "head", "arrays", "frequency"], (state) => {
         const row = frame(run), base = (row * heads.length + h) * size;
         if (array.codes) picture.draw((i) => array.codes[base + i]);
-        const found = run.tables.attention_periodicity?.columns.length ? where(run.index, "attention_periodicity", { step: run.steps[row], layer, head }) : null;
+        const found = Explorer.has(run, "attention_periodicity") ? where(run.index, "attention_periodicity", { step: run.steps[row], layer, head }) : null;
         const k = found?.frequency[0], isFollowed = state.head === h || (state.head === null && state.frequency !== null && k === state.frequency);
         figure.classList.toggle("is-followed", isFollowed);
         button.setAttribute("aria-pressed", String(state.head === h));
         if (found?.frequency.length) said.replaceChildren(Explorer.row("attention_periodicity", { step: run.steps[row], layer, head }, k ? `${number(found.fraction_explained[0], 2)} in k = ${k}` : "constant", run.index));
       }, figure);
     });
-    if (!run.tables.attention_periodicity?.columns.length) return;
+    if (!Explorer.has(run, "attention_periodicity")) return;
     const series = (state) => heads.slice(0, 16).map(([layer, head], h) => {
       const rows = where(run.index, "attention_periodicity", { layer, head });
       return { label: heads.length > 8 && layer ? `${layer}.${head}` : `head ${head}`, colour: colours.head[h % colours.head.length], x: rows.step, y: rows.fraction_explained, width: state.head === null ? 1.5 : state.head === h ? 3 : 0.8 };
@@ -300,7 +300,7 @@
     const body = Explorer.panel({
       id: `circles-${run.index}`, title: "Embedding circles", run: run.index, into, csv: "circles",
       says: "Each residue where its embedding lies in the plane of a frequency’s cosine and sine; its colour its place in that cycle. Each step’s own plane makes something of a circle even of random embeddings; the final plane (keys: the run’s final) does not. In the corner, the share of the points’ spread at that frequency. Rightmost: the circle of the formula.",
-      python: "from interp.mathematics.fourier import transform\nW_E = run.weights(\"W_E\")[-1]\ncomponents = transform(W_E[: run.task.config.n_answers].double())",
+      python: "from interp.mathematics.fourier import transform\nfrom interp.snapshots.residues import Residues\nfrom interp.snapshots.snapshot import Snapshot\nembedding = Snapshot.of(run, run.steps[-1]).once(Residues).embedding\ntransform(embedding.double())",
     });
     const picture = sketch(body, 190, "Embedding circles per key frequency", (x, y, w) => { const hit = boxes(w, Explorer.state).find((b) => x >= b.x && x < b.x + b.size && y >= b.y && y < b.y + b.size + 18); if (hit?.k) Explorer.follow("frequency", hit.k); });
     const largest = new Map();
@@ -412,7 +412,7 @@
   }
 
   function clock(run, into) {
-    if (!run.tables.clock?.columns.length) return;
+    if (!Explorer.has(run, "clock")) return;
     const body = Explorer.panel({
       id: `clock-${run.index}`, title: "A hand-built clock beside it", run: run.index, into, csv: "logit_spectrum",
       says: "The formula Σ αₖ cos(wₖ(a+b−c)) at the key frequencies, each with its best factor. Logits of the pairs (a, 0): a downward, answers to the right, relative to the largest.",
@@ -440,7 +440,7 @@
 
   function distance(run, into) {
     const table = run.tables.logits_by_distance;
-    if (!table?.columns.length) return;
+    if (!Explorer.has(run, "logits_by_distance")) return;
     const body = Explorer.panel({
       id: `distance-${run.index}`, title: "How much of the logits is a clock", run: run.index, into, csv: "clock",
       says: "Mean over all pairs of the logit of a+b+d, with its standard deviation (thin), beside the clock’s (dashed). A clock has no spread. Below: the share of the logits’ variance that it explains.",
