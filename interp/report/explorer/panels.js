@@ -60,7 +60,9 @@
     body.append(line);
     Explorer.on(["step"], () => {
       const step = run.steps[Explorer.at(run.index)];
-      const parts = [`Checkpoint ${step.toLocaleString("en")}: `];
+      const wanted = Explorer.state.step;
+      const other = wanted === step ? "" : wanted < step ? `, the first of this run (the page is at ${wanted.toLocaleString("en")})` : `, the last of this run by ${wanted.toLocaleString("en")}`;
+      const parts = [`Checkpoint ${step.toLocaleString("en")}${other}: `];
       for (const split of ["train", "test", "all"]) {
         const now = where(run.index, "losses", { step, split });
         if (!now?.loss.length) continue;
@@ -208,6 +210,6 @@
       absent(run, place, "algebra", "Frequencies", run.does_not_apply.algebra);
     }
     const heads = make("div", { class: "column-names", "aria-hidden": "true" }, ...data.runs.map((run) => make("b", { text: run.name })));
-    if (data.runs.length > 1) place.before(heads);
+    if (data.runs.length > 1) place.before(make("p", { class: "says", text: "The slider has the steps of all runs; each shows its last checkpoint by then." }), heads);
   };
 })();

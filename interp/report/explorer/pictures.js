@@ -72,9 +72,9 @@
           const base = h - 16, wide = room(w) / n;
           ctx.fillStyle = "#555";
           ctx.textAlign = "right";
-          for (const tick of [0, most / 2, most]) ctx.fillText(number(tick, 2), LEFT - 5, base - tick / most * (base - 8) + 4);
+          for (const tick of [0, most / 2, most]) ctx.fillText(number(tick, 2), LEFT - 5, base - tick / most * (base - 16) + 4);
           for (let k = 1; k <= n; k++) {
-            const height = values[row * n + k - 1] / most * (base - 8);
+            const height = values[row * n + k - 1] / most * (base - 16);
             ctx.fillStyle = state.frequency === k ? colourOf(k) === colours.other ? "#000" : colourOf(k) : colourOf(k);
             ctx.globalAlpha = state.frequency === null || state.frequency === k ? 1 : 0.35;
             ctx.fillRect(LEFT + (k - 1) * wide + 0.5, base - height, Math.max(wide - 1, 1), height);
@@ -82,7 +82,7 @@
           ctx.globalAlpha = 1;
           ctx.strokeStyle = "#000";
           ctx.setLineDash([2, 3]);
-          const level = base - nulls[row] / most * (base - 8);
+          const level = base - nulls[row] / most * (base - 16);
           if (level > 0) { ctx.beginPath(); ctx.moveTo(LEFT, level); ctx.lineTo(w - 4, level); ctx.stroke(); }
           ctx.setLineDash([]);
           ctx.strokeStyle = "#ccc";
@@ -94,7 +94,7 @@
           for (const k of Explorer.shownFrequencies(run, state)) {
             if (!(values[row * n + k - 1] / most > 0.12)) continue;
             ctx.fillStyle = "#222";
-            ctx.fillText(k, LEFT + (k - 0.5) * wide, base - values[row * n + k - 1] / most * (base - 8) - 2);
+            ctx.fillText(k, LEFT + (k - 0.5) * wide, base - values[row * n + k - 1] / most * (base - 16) - 2);
           }
         });
       }, body);
