@@ -14,6 +14,7 @@ from interp.commands.animate import animate
 from interp.commands.battery import battery
 from interp.commands.branch import branch
 from interp.commands.figure import figure
+from interp.commands.explore import explore
 from interp.commands.forecast import forecast
 from interp.commands.import_run import import_run
 from interp.commands.info import info
@@ -91,6 +92,7 @@ app.command()(predict)
 app.command()(battery)
 app.command()(judge)
 app.command()(report)
+app.command()(explore)
 app.command()(sweep)
 app.command()(forecast)
 

@@ -1,0 +1,49 @@
+"""`interp explore`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Argument, Option
+
+from interp.commands.stated import takes_statements
+from interp.ground.plain_text import say
+
+
+@takes_statements
+def explore(
+    runs: Annotated[
+        list[str] | None,
+        Argument(
+            metavar="RUN [RUN2 ...]",
+            help="A run, or a file or folder of anyone's checkpoints; of several the page shows them side by side. "
+            "(default: the bundled run, which comes with the repository)",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, Option(help="The HTML file. [default: figures/<run>/explore.html]", show_default=False)
+    ] = None,
+    device: Annotated[str, Option(help="Where probes compute: cpu, cuda or mps.")] = "cpu",
+    *,
+    stated: dict[str, Any],
+) -> None:
+    """Write a page on which a run can be scrubbed through: one HTML file, which opens from disk and loads nothing.
+
+    Examples: interp explore checkpoints/mainline
+
+    interp explore runs/p59-seed0 runs/p59-seed1 --out seeds.html
+    """
+    from interp.analyses.frame import run_path
+    from interp.ground.whole_files import write_bytes
+    from interp.report.explorer.page import page
+    from interp.sources.opening import open_stated
+    from interp.views.explored import explored
+
+    named: list[str | None] = [*(runs or [None])]
+    paths = [run_path(run, "explore") for run in named]
+    opened = [open_stated(path, stated) for path in paths]
+    sources = [run or str(path) for run, path in zip(named, paths, strict=True)]
+    html = page(explored(opened, sources=sources, device=device)).encode("utf-8")
+    path = out or Path("figures") / "-and-".join(run.name for run in opened) / "explore.html"
+    write_bytes(path, html)
+    say(f"{path}: {len(html) / 1e6:.1f} MB, opens in a browser")

@@ -1,0 +1,215 @@
+"use strict";
+/* The panels of a run that are curves and bars, and the order of all of them. */
+(() => {
+  const { make, data, where, number } = Explorer;
+  const colours = data.colours;
+  const STEP = { label: "training step", scale: "log" };
+  const LINEAR = { label: "training step", scale: "linear" };
+
+  const colourOf = (k) => colours.frequency[k] || colours.other;
+  /* Frequencies that are drawn in colour: those of the run and the one that is followed. */
+  const shownFrequencies = (run, state) => [...new Set([...run.followed, ...(state.frequency ? [state.frequency] : [])])];
+  const keysAt = (run, state) => (state.keys === "hindsight" ? run.followed : run.keys["leak-free"][Explorer.at(run.index)] || []);
+  const weight = (state, k) => (state.frequency === null ? 1.8 : state.frequency === k ? 3.2 : 0.9);
+
+  /* A panel that says why it is empty. */
+  function absent(run, into, id, title, reason) {
+    const body = Explorer.panel({ id: `${id}-${run.index}`, title, into, run: run.index, says: "" });
+    body.append(make("p", { class: "absent", text: `Not shown: ${reason}` }));
+  }
+
+  /* Buttons that follow a frequency everywhere. */
+  function frequencyButtons(run, element) {
+    const list = make("div", { class: "follow", role: "group", "aria-label": "Frequencies to follow" });
+    element.append(list);
+    const draw = (state) => {
+      const keys = new Set(keysAt(run, state));
+      list.replaceChildren(...shownFrequencies(run, state).map((k) => {
+        const button = make("button", {
+          type: "button", class: "frequency", "data-frequency": k, "aria-pressed": String(state.frequency === k),
+          title: keys.has(k) ? "a key frequency here" : "not key at this step", onclick: () => Explorer.follow("frequency", k),
+        }, `k = ${k}`);
+        button.style.borderColor = colourOf(k);
+        button.classList.toggle("is-key", keys.has(k));
+        return button;
+      }));
+    };
+    Explorer.on(["frequency", "keys", "step"], draw, list);
+  }
+
+  function losses(run, into) {
+    const { tables } = run;
+    const body = Explorer.panel({
+      id: `losses-${run.index}`, title: "Losses", wide: data.runs.length === 1, run: run.index, into,
+      says: "Cross-entropy by split. A band reaches from the last evaluation or checkpoint without a phase to the first with it. Click or drag to move.",
+      python: "run.history()\ninterp.phases(run)", csv: Explorer.has(run, "history") ? "history" : "losses",
+    });
+    const curves = ["train", "test", "all"].map((split) => {
+      const known = tables.history?.columns.includes(`${split}_loss`);
+      const table = known ? tables.history.rows : where(run.index, "losses", { split });
+      const y = known ? table[`${split}_loss`] : table?.loss;
+      return y?.length ? { label: split, colour: colours.split[split], x: table.step, y, dots: !known } : null;
+    }).filter(Boolean);
+    const shown = curves.length > 1 ? curves.filter((c) => c.label !== "all") : curves;
+    if (!shown.length) { body.append(make("p", { class: "absent", text: `Not shown: ${run.does_not_apply.losses || "no losses are known"}` })); return; }
+    Explorer.chart(body, {
+      series: shown, x: STEP, y: { label: "loss (nats)", scale: "log" }, brackets: Explorer.bracketsOf(run, true), cursorStep: true,
+      height: data.runs.length === 1 ? 250 : 220,
+    });
+    const line = make("p", { class: "now-said" });
+    body.append(line);
+    Explorer.on(["step"], () => {
+      const step = run.steps[Explorer.at(run.index)];
+      const wanted = Explorer.state.step;
+      const other = wanted === step ? "" : wanted < step ? `, the first of this run (the page is at ${wanted.toLocaleString("en")})` : `, the last of this run by ${wanted.toLocaleString("en")}`;
+      const parts = [`Checkpoint ${step.toLocaleString("en")}${other}: `];
+      for (const split of ["train", "test", "all"]) {
+        const now = where(run.index, "losses", { step, split });
+        if (!now?.loss.length) continue;
+        parts.push(`${split} accuracy `, Explorer.row("losses", { step, split }, number(now.accuracy[0], 3), run.index), ", loss ",
+          Explorer.row("losses", { step, split }, number(now.loss[0], 3), run.index), "; ");
+      }
+      if (parts.length > 1) parts[parts.length - 1] = ".";
+      line.replaceChildren(...parts);
+    }, line);
+  }
+
+  function measures(run, into) {
+    const table = run.tables.progress_measures;
+    if (!Explorer.has(run, "progress_measures")) { if (run.does_not_apply.logit_spectrum) return; absent(run, into, "measures", "Progress measures", run.does_not_apply.progress_measures || "not measured"); return; }
+    const body = Explorer.panel({
+      id: `measures-${run.index}`, title: "Progress measures", run: run.index, into, csv: "progress_measures",
+      says: "Loss with the key frequencies alone (restricted) and without them (excluded, train rows). Dotted: as many random other frequencies. A key set that knows the end makes early progress partly a matter of selection: switch the keys above.",
+      python: `from functools import partial\nfrom interp.probes import progress_measures\nprobe = partial(progress_measures, frequencies=${JSON.stringify(run.followed)})\ninterp.measure(run, {"progress_measures": probe})["progress_measures"]`,
+    });
+    const curve = (measure, selection, split, label, colour, dash) => {
+      const rows = where(run.index, "progress_measures", { measure, selection, split });
+      return { label, colour, dash, x: rows.step, y: rows.loss, width: dash ? 1.1 : 1.9 };
+    };
+    const series = (state) => {
+      const selection = state.keys === "hindsight" ? "key" : "causal";
+      return [
+        curve("restricted_loss", selection, "all", "restricted", colours.palette[2]),
+        curve("excluded_loss", selection, "train", "excluded", colours.palette[4]),
+        curve("restricted_loss", "random", "all", "restricted, random", colours.palette[2], [2, 3]),
+        curve("excluded_loss", "random", "train", "excluded, random", colours.palette[4], [2, 3]),
+      ].filter((s) => s.x.length);
+    };
+    const drawn = Explorer.chart(body, {
+      series: series(Explorer.state), x: STEP, y: { label: "loss (nats)", scale: "log" }, brackets: Explorer.bracketsOf(run), cursorStep: true,
+    });
+    Explorer.on(["keys"], (state) => drawn.update({ series: series(state) }), body);
+  }
+
+  function logitShares(run, into) {
+    const table = run.tables.logit_spectrum;
+    if (!Explorer.has(run, "logit_spectrum")) return;
+    const body = Explorer.panel({
+      id: `logit-share-${run.index}`, title: "Share of the logits by frequency", run: run.index, into, csv: "logit_spectrum",
+      says: `How much of the logits' variance cos(w(a+b−c)) of one frequency explains. In colour: ${run.chosen_by}. Click one to follow it.`,
+      python: 'interp.measure(run, ["logit_spectrum"])["logit_spectrum"]',
+    });
+    frequencyButtons(run, body);
+    const rows = {};
+    const of = (k) => (rows[k] ??= where(run.index, "logit_spectrum", { frequency: k }));
+    const series = (state) => shownFrequencies(run, state).map((k) => ({
+      label: `k = ${k}`, colour: colourOf(k), x: of(k).step, y: of(k).fraction_explained, width: weight(state, k),
+    }));
+    const drawn = Explorer.chart(body, {
+      series: series(Explorer.state), x: LINEAR, y: { label: "share of the logits", scale: "linear" }, brackets: Explorer.bracketsOf(run), cursorStep: true,
+    });
+    Explorer.on(["frequency"], (state) => drawn.update({ series: series(state) }), body);
+  }
+
+  function norms(run, into) {
+    const table = run.tables.weight_norms;
+    if (!Explorer.has(run, "weight_norms")) { absent(run, into, "norms", "Weight norms", run.does_not_apply.weight_norms || "not measured"); return; }
+    const body = Explorer.panel({
+      id: `norms-${run.index}`, title: "Weight norms", run: run.index, into, csv: "weight_norms",
+      says: "Sum of squared weights of each matrix and of all (black).", python: 'interp.measure(run, ["weight_norms"])["weight_norms"]',
+    });
+    const names = [...new Set(table.rows.matrix)].filter((name) => name !== "total" && !/\.b_|bias/.test(name));
+    const short = (name) => name.split(".").pop() + (names.filter((other) => other.split(".").pop() === name.split(".").pop()).length > 1 ? ` ${name.split(".").slice(0, 2).join(".")}` : "");
+    const palette = colours.palette.filter((c) => c !== "#000000" && c !== "#F0E442");
+    const series = ["total", ...names.slice(0, 12)].map((name, i) => {
+      const rows = where(run.index, "weight_norms", { matrix: name });
+      return {
+        label: name === "total" ? "all" : short(name), colour: i ? palette[(i - 1) % palette.length] : "#000000", width: i ? 1.3 : 2.2,
+        dash: i > palette.length ? [5, 3] : undefined, x: rows.step, y: rows.sum_of_squares,
+      };
+    });
+    Explorer.chart(body, { series, x: LINEAR, y: { label: "sum of squares", scale: "log" }, brackets: Explorer.bracketsOf(run), cursorStep: true });
+  }
+
+  function sparsity(run, into) {
+    const table = run.tables.fourier_sparsity;
+    if (!Explorer.has(run, "fourier_sparsity")) return;
+    const body = Explorer.panel({
+      id: `gini-${run.index}`, title: "Sparsity in frequencies (Gini)", run: run.index, into, csv: "fourier_sparsity",
+      says: "Gini coefficient of the Fourier components: 0 if all are alike. Dotted: after random names of the residues.",
+      python: 'interp.measure(run, ["fourier_sparsity"])["fourier_sparsity"]',
+    });
+    const series = [...new Set(table.rows.matrix)].flatMap((matrix, i) => {
+      const rows = where(run.index, "fourier_sparsity", { matrix }), colour = colours.palette[[2, 3][i] ?? i];
+      return [{ label: matrix, colour, x: rows.step, y: rows.gini }, { label: `${matrix}, null`, colour, dash: [2, 3], width: 1.1, x: rows.step, y: rows.gini_null }];
+    });
+    Explorer.chart(body, { series, x: LINEAR, y: { label: "Gini coefficient", scale: "linear", min: 0, max: 1 }, brackets: Explorer.bracketsOf(run), cursorStep: true });
+  }
+
+  const MEASURES = { test_loss: "test loss", gini_W_E: "Gini of W_E", gini_W_L: "Gini of W_L" };
+  function forecast(run, into) {
+    const table = run.tables.forecasts;
+    if (!Explorer.has(run, "forecasts")) return;
+    const came = run.phases.grokking?.step ?? null;
+    const body = Explorer.panel({
+      id: `forecast-${run.index}`, title: "The forecast as it was then", run: run.index, into, csv: "forecasts",
+      says: "From what had been seen up to the step: when will the run generalise? A point a checkpoint that has an answer; the line is what came.",
+      python: `# in a shell: interp forecast ${run.source} --at STEP\nrun.history()`,
+    });
+    const series = Object.keys(MEASURES).map((measure, i) => {
+      const rows = where(run.index, "forecasts", { measure });
+      return { label: MEASURES[measure], colour: [colours.palette[0], colours.palette[2], colours.palette[3]][i], x: rows.step, y: rows.forecast, dots: true };
+    }).filter((s) => s.y.some((y) => y !== null));
+    const steps = [...new Set(table.rows.step)];
+    if (came !== null) series.push({ label: "what came", colour: colours.phase.grokking, dash: [6, 3], x: [steps[0], steps[steps.length - 1]], y: [came, came] });
+    if (series.length) Explorer.chart(body, { series, x: LINEAR, y: { label: "forecast (step)", scale: "log" }, cursorStep: true });
+    const line = make("p", { class: "now-said" });
+    body.append(line);
+    Explorer.on(["step"], () => {
+      const step = run.steps[Explorer.at(run.index)];
+      const now = where(run.index, "forecasts", { step });
+      if (!now.step.length) { line.textContent = `At ${step.toLocaleString("en")} there is nothing to forecast: not memorized yet, or generalised already.`; return; }
+      line.replaceChildren(`At ${step.toLocaleString("en")}: `, ...now.measure.flatMap((measure, i) => [
+        `${MEASURES[measure] || measure} `,
+        Explorer.row("forecasts", { step, measure }, now.forecast[i] === null ? `has no answer (${now.why_not[i]})`
+          : `${Math.round(now.forecast[i]).toLocaleString("en")} (${Math.round(now.low[i]).toLocaleString("en")} to ${now.high[i] === null ? "never" : Math.round(now.high[i]).toLocaleString("en")})`, run.index),
+        i < now.measure.length - 1 ? "; " : ".",
+      ]));
+    }, line);
+  }
+
+  Object.assign(Explorer, { keysAt, shownFrequencies, frequencyButtons, absent });
+
+  Explorer.panels = () => {
+    const place = document.getElementById("panels");
+    if (data.runs.length > 1) place.classList.add("several");
+    place.style.setProperty("--runs", Math.min(data.runs.length, 2));
+    const { pictures } = Explorer;
+    const order = [
+      losses, measures, logitShares, pictures.spectra, pictures.answers, pictures.neurons, pictures.circles, pictures.neuron,
+      pictures.attention, pictures.clock, pictures.distance, norms, sparsity, forecast,
+    ];
+    for (const one of order) for (const run of data.runs) {
+      const before = place.childElementCount;
+      one(run, place);
+      // Side by side each run keeps its column, with or without this panel.
+      if (data.runs.length > 1 && place.childElementCount === before) place.append(make("div"));
+    }
+    if (data.runs.some((run) => run.does_not_apply.algebra)) {
+      const [run] = data.runs.filter((one) => one.does_not_apply.algebra);
+      absent(run, place, "algebra", "Frequencies", run.does_not_apply.algebra);
+    }
+    const heads = make("div", { class: "column-names", "aria-hidden": "true" }, ...data.runs.map((run) => make("b", { text: run.name })));
+    if (data.runs.length > 1) place.before(make("p", { class: "says", text: "The slider has the steps of all runs; each shows its last checkpoint by then." }), heads);
+  };
+})();

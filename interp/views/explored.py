@@ -1,0 +1,87 @@
+"""What the page to scrub through runs is made of: runs -> plain data, tables and quantised arrays.
+
+>>> from interp.report.explorer.page import page                               # doctest: +SKIP
+>>> html = page(explored([interp.open_run("checkpoints/mainline")]))          # doctest: +SKIP
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from interp.figures import style
+from interp.figures.phases import PHASE_COLOURS
+from interp.runs.run import Run
+from interp.views.along import Along, along
+from interp.views.steps_shown import steps_shown
+from interp.views.stills import stills
+from interp.views.story import notes, phase_words, story, what
+
+OTHER = "#8a8a8a"  # of a frequency that is not followed
+
+
+def explored(
+    runs: Sequence[Run],
+    *,
+    sources: Sequence[str] | None = None,
+    trials: Sequence[Mapping[str, Any] | None] | None = None,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """What `interp.report.explorer.page.page` shows of one run, or of several side by side.
+
+    Damaged checkpoints are left out and named; of very many checkpoints some are shown.
+
+    Args:
+        sources: what `interp.open_run` takes to open each; their paths, if None.
+        trials: of each run what its trial says, or None.
+
+    Raises:
+        ValueError: if there is no run, or one without a checkpoint that can be read.
+    """
+    if not runs:
+        raise ValueError("explored needs a run, got none.")
+    told = [
+        _of_run(run, source, trial, device)
+        for run, source, trial in zip(
+            runs, sources or [str(run.path) for run in runs], trials or [None] * len(runs), strict=True
+        )
+    ]
+    followed = list(dict.fromkeys(k for one in told for k in one["followed"]))
+    palette = [c for c in style.PALETTE if c != style.YELLOW]  # too light for a line on white
+    return {
+        "title": " beside ".join(one["name"] for one in told) + ", step by step",
+        "colours": {
+            "split": {"train": style.TRAIN, "test": style.TEST, "all": style.BLACK},
+            "phase": PHASE_COLOURS,
+            "frequency": {str(k): palette[i % len(palette)] for i, k in enumerate(followed)},
+            "head": [c for c in style.PALETTE if c != style.YELLOW],
+            "palette": list(style.PALETTE),
+            "other": OTHER,
+        },
+        "runs": told,
+    }
+
+
+def _of_run(run: Run, source: str, trial: Mapping[str, Any] | None, device: str) -> dict[str, Any]:
+    chosen = steps_shown(run)
+    found = along(run, chosen, device)
+    drawn = stills(run, found, device)
+    return {
+        "name": run.name,
+        "source": source,
+        "what": what(run),
+        "steps": found.steps,
+        "n_saved": len(run.steps),
+        "phases": phase_words(found.phases),
+        "keys": {"hindsight": found.keys, "leak-free": [found.keys_at(step) for step in found.steps]},
+        "followed": found.followed,
+        "chosen_by": found.chosen_by,
+        "story": story(found),
+        "notes": [*notes(run, found), *drawn.notes],
+        "does_not_apply": found.reasons | drawn.reasons,
+        **drawn.about,
+        "tables": {**found.tables, **drawn.tables},
+        "arrays": drawn.arrays,
+        "trial": trial,
+    }
+
+
+__all__ = ["Along", "explored"]

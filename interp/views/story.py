@@ -1,0 +1,170 @@
+"""The story of a run in sentences, its steps as words that move the page there."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from interp.ground.plain_text import number_of
+from interp.runs.run import Run
+from interp.tables.outcome import Outcome, outcome
+from interp.tables.transitions import Transition
+from interp.theories.forecast import TEST_LOSS
+from interp.theories.forecaster import in_words
+from interp.views.along import Along
+
+Sentence = list[str | dict[str, Any]]
+
+NAMES = {
+    "memorization": "memorization", "circuit_formation": "circuit formation", "cleanup": "cleanup",
+    "cleanup_end": "end of cleanup", "grokking": "grokking",
+}  # fmt: skip
+
+
+def phase_words(found: Mapping[str, Transition]) -> dict[str, dict[str, Any]]:
+    """Phases as the page holds them, each said with its bracket."""
+    return {
+        name: {"before": one.before, "step": one.step, "said": f"{NAMES[name]}: {_bracket(one)}"}
+        for name, one in found.items()
+    }
+
+
+def _bracket(one: Transition) -> str:
+    if one.step is None:
+        return "not known" if one.before is None else f"not by step {one.before}"
+    return f"by step {one.step}" if one.before is None else f"{one.before} to {one.step}"
+
+
+def _to(text: str, step: int) -> dict[str, Any]:
+    return {"text": text, "step": step}
+
+
+def what(run: Run) -> str:
+    """The run in a line: task, network, checkpoints."""
+    config = run.config
+    parts = [config.task.description if config.task else "no task that grokscope knows"]
+    if config.model is not None:
+        model = config.model
+        parts.append(f"{number_of(model.n_layers, 'layer')}, d_model {model.d_model}")
+    parts.append(number_of(len(run.steps), "checkpoint"))
+    return "; ".join(parts)
+
+
+def story(found: Along) -> list[Sentence]:
+    """What happened, in sentences whose steps lead there; each moment with its bracket."""
+    ended = outcome(found.tables)
+    told: list[Sentence] = [_answers(found.phases, ended), *_circuit(found.phases), *_frequencies(found)]
+    if (then := _forecast(found)) is not None:
+        told.append(then)
+    return told
+
+
+def _span(one: Transition) -> Sentence:
+    assert one.step is not None
+    if one.before is None:
+        return ["by step ", _to(f"{one.step:,}", one.step)]
+    return ["between steps ", _to(f"{one.before:,}", one.before), " and ", _to(f"{one.step:,}", one.step)]
+
+
+def _answers(phases: Mapping[str, Transition], ended: Outcome) -> Sentence:
+    memorized, grokked = phases.get("memorization"), phases.get("grokking")
+    has_memorized = memorized is not None and memorized.step is not None
+    if grokked is None or grokked.step is None:
+        first: Sentence = (
+            ["The run memorizes ", *_span(memorized), ". "] if has_memorized and memorized else []
+        )
+        return [*first, ended.said, " "]
+    if not has_memorized or memorized is None:
+        return [ended.said, " "]
+    late = (
+        "at the same time"
+        if _low(memorized, grokked) <= 0
+        else f"{_low(memorized, grokked):,} or more steps later"
+    )
+    return ["The run memorizes ", *_span(memorized), " and generalises ", *_span(grokked), f": {late}. "]
+
+
+def _low(one: Transition, other: Transition) -> int:
+    """The steps that lie between two transitions at least."""
+    assert one.step is not None
+    return (other.before or 0) - one.step
+
+
+def _circuit(phases: Mapping[str, Transition]) -> list[Sentence]:
+    told: list[Sentence] = []
+    for name, says in (
+        ("circuit_formation", "Circuit formation begins "),
+        ("cleanup", "Cleanup begins "),
+        ("cleanup_end", "Cleanup ends "),
+    ):
+        one = phases.get(name)
+        if one is None or (one.step is None and one.before is None):
+            continue
+        if one.step is None:
+            told.append([f"{NAMES[name][0].upper()}{NAMES[name][1:]} does not come by step {one.before:,}. "])
+        else:
+            told.append([says, *_span(one), ". "])
+    return told
+
+
+def _frequencies(found: Along) -> list[Sentence]:
+    """The key frequencies, and how much of the logits they explain at the end and where the run generalises."""
+    if not found.keys:
+        return [[f"It has no key frequencies; in colour: {found.chosen_by}. "]] if found.followed else []
+    spectrum = found.tables["logit_spectrum"]
+    of_keys = spectrum[spectrum["frequency"].isin(found.keys)]
+    share = of_keys.groupby("step")["fraction_explained"].sum()
+    last = found.steps[-1]
+    strongest = of_keys[of_keys["step"] == last].sort_values("fraction_explained", ascending=False)[
+        "frequency"
+    ]
+    names = [str(int(k)) for k in strongest]
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    many = "frequency" if len(names) == 1 else "frequencies"
+    told: Sentence = [
+        f"It answers through the {many} {listed}, which explain {share[last]:.2f} of its logits at step ",
+        _to(f"{last:,}", last),
+    ]
+    grokked = found.phases.get("grokking")
+    before = [s for s in found.steps if grokked and grokked.step is not None and s < grokked.step]
+    if before:
+        told += [
+            f", and {share[before[-1]]:.2f} at ",
+            _to(f"{before[-1]:,}", before[-1]),
+            ", the last checkpoint before it generalises",
+        ]
+    return [[*told, ". "]]
+
+
+def _forecast(found: Along) -> Sentence | None:
+    """The first forecast from the test loss, beside what came."""
+    table = found.tables["forecasts"]
+    grokked = found.phases.get("grokking")
+    if not len(table):
+        return None
+    answered = table[(table["measure"] == TEST_LOSS) & table["forecast"].notna()]
+    if not len(answered) or grokked is None or grokked.step is None:
+        return None
+    row = answered.iloc[0]
+    said = in_words({"step": row["forecast"], "low": row["low"], "high": row["high"]})
+    return [
+        "Seen up to step ",
+        _to(f"{int(row['step']):,}", int(row["step"])),
+        f", the end of its test loss forecast {said}: what came is {grokked.step:,}. ",
+    ]
+
+
+def notes(run: Run, found: Along) -> list[str]:
+    """What a reader has to know of what is not shown."""
+    said = []
+    n_shown = len(found.steps) + len(found.damaged)
+    if n_shown < len(run.steps):
+        said.append(
+            f"{n_shown} of {len(run.steps)} checkpoints are shown, more of them around memorization and grokking; "
+            "brackets read off checkpoints are theirs, and wider than those of all."
+        )
+    for step, why in found.damaged.items():
+        said.append(f"Step {step} is left out: {why}")
+    if found.n_evaluations > len(found.tables["history"]):
+        said.append(
+            f"The losses are drawn from {len(found.tables['history']):,} of {found.n_evaluations:,} recorded rows."
+        )
+    return said

@@ -1,0 +1,129 @@
+"""What the page is made of, without a browser: numbers equal tables, nothing is off by more than half a code."""
+
+import json
+import re
+import zlib
+from base64 import b64decode
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import interp
+from interp.report.explorer.encoded import json_text, quantised, whole_numbers
+from interp.report.explorer.page import page
+from interp.snapshots.residues import Residues
+from interp.snapshots.snapshot import Snapshot
+from interp.views.explored import explored
+from interp.views.steps_shown import steps_shown
+
+
+@pytest.fixture(scope="module")
+def data(tiny_run):
+    return explored([tiny_run])
+
+
+def values(array):
+    return array["offset"] + array["scale"] * array["codes"].astype(float)
+
+
+def test_quantised_is_off_by_half_a_step_at_most():
+    x = np.random.default_rng(0).uniform(-3, 5, 10_000)
+    for bits in (8, 16):
+        q = quantised(x, low=-3.0, high=5.0, bits=bits)
+        assert np.abs(values(q) - x).max() <= 8 / (2**bits - 2) / 2 + 1e-12
+    assert quantised(np.array([np.nan, 9.0]), low=0.0, high=1.0)["codes"].tolist() == [255, 254]
+    with pytest.raises(ValueError, match="quantised needs low below high, got 1.0 and 1.0"):
+        quantised(x, low=1.0, high=1.0)
+
+
+def test_whole_numbers_stay():
+    assert whole_numbers(np.array([0, 300]))["codes"].tolist() == [0, 300]
+    assert whole_numbers(np.array([0, 255]))["codes"].dtype == np.uint8
+
+
+def test_arrays_are_what_the_checkpoints_say(data, tiny_run):
+    run = data["runs"][0]
+    snapshot = Snapshot.of(tiny_run, 300)
+    table = snapshot.once(Residues).table
+    last = {name: values(array)[-1] for name, array in run["arrays"].items() if name != "is_train"}
+    probability = table(snapshot.log_probabilities.gather(1, snapshot.labels[:, None])[:, 0].exp()).numpy()
+    assert np.abs(last["probability"] - probability).max() <= 0.5 / 254 + 1e-6
+    attention = table(snapshot.pattern[..., 0])[..., 0, 1].numpy()
+    assert np.abs(last["attention"][1] - attention).max() <= 0.5 / 254 + 1e-6
+    is_right = table(snapshot.answers == snapshot.labels).numpy()
+    np.testing.assert_array_equal(last["error"] == 0, is_right)
+    np.testing.assert_array_equal(run["arrays"]["is_train"]["codes"] == 1, table(snapshot.is_train).numpy())
+
+
+def test_shares_of_neurons_agree_with_the_probe(data, tiny_run):
+    shares = values(data["runs"][0]["arrays"]["neurons"])[-1]
+    table = interp.measure(tiny_run, ["neuron_frequencies"], steps=[300])["neuron_frequencies"]
+    alive = table["frequency"].to_numpy() > 0
+    np.testing.assert_array_equal(shares.argmax(1)[alive] + 1, table["frequency"].to_numpy()[alive])
+    assert np.abs(shares.max(1) - table["fraction_explained"].to_numpy()).max() <= 0.5 / 254 + 1e-5
+
+
+def test_circles_are_orthogonal_projections(data, tiny_run):
+    """Coordinates in an orthonormal plane: no longer than the embedding, and the whole component of the frequency."""
+    run = data["runs"][0]
+    table = run["tables"]["circles"].set_index(["step", "plane", "frequency"])
+    at = values(run["arrays"]["circles"])[-1]
+    embedding = Snapshot.of(tiny_run, 300).once(Residues).embedding.double()
+    centred = embedding - embedding.mean(0)
+    wave = np.exp(2j * np.pi * np.arange(11)[:, None] * np.arange(11) / 11)
+    for i, k in enumerate(run["circles"]["frequencies"]):
+        xy = at[0, i] * table.loc[(300, "own", k), "largest"]
+        assert (np.hypot(*xy.T) <= np.linalg.norm(centred.numpy(), axis=1) * 1.02).all()
+        of_plane = np.linalg.norm(wave[k] @ xy)
+        assert of_plane == pytest.approx(np.linalg.norm(wave[k] @ centred.numpy()), rel=0.02)
+    own = table.xs("own", level="plane").loc[300]
+    final = table.xs("final", level="plane").loc[300]
+    pd.testing.assert_frame_equal(own, final)
+
+
+def test_the_clock_share_is_that_of_its_frequencies(data, tiny_run):
+    run = data["runs"][0]
+    spectrum = interp.measure(tiny_run, ["logit_spectrum"])["logit_spectrum"]
+    clock = run["tables"]["clock"].set_index(["keys", "step"])["share"]
+    whole = spectrum.groupby("step")["fraction_explained"].sum()
+    np.testing.assert_allclose(clock["all"].to_numpy(), whole.to_numpy())
+    of_keys = spectrum[(spectrum["step"] == 300) & spectrum["frequency"].isin(run["followed"])]
+    assert clock["hindsight", 300] == pytest.approx(of_keys["fraction_explained"].sum())
+
+
+def test_no_name_breaks_out_of_its_script(data):
+    evil = {**data["runs"][0], "name": "</script><script>alert(1)</script>", "source": "]]><!--</script>"}
+    html = page({**data, "title": "<b>&", "runs": [evil]})
+    assert "<script>alert" not in html and "<b>&" not in html
+    inside = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)[1]
+    assert json.loads(inside)["runs"][0]["name"] == evil["name"]
+    assert json_text(float("nan")) == "null"
+
+
+def test_same_data_same_bytes_and_whole_tables(data):
+    html = page(data)
+    assert html == page(data)
+    text = re.search(r'id="blob-tables-0">(.*?)</script>', html, re.S)[1]
+    tables = json.loads(zlib.decompress(b64decode(text)))
+    losses = data["runs"][0]["tables"]["losses"]
+    np.testing.assert_allclose(tables["losses"]["rows"]["loss"], losses["loss"], rtol=1e-5)
+
+
+def test_a_damaged_checkpoint_is_left_out_and_named(tiny_run_copy):
+    path = next(tiny_run_copy.path.rglob("*150*.safetensors"))
+    path.write_bytes(path.read_bytes()[:-9])
+    run = explored([interp.open_run(tiny_run_copy.path)])["runs"][0]
+    assert 150 not in run["steps"] and 300 in run["steps"]
+    assert any(note.startswith("Step 150 is left out") for note in run["notes"])
+
+
+def test_many_checkpoints_are_thinned_around_what_happened(tiny_run):
+    steps = steps_shown(tiny_run, most=4)
+    assert steps[0] == 0 and steps[-1] == 300 and len(steps) == 4
+    assert steps_shown(tiny_run) == tiny_run.steps
+
+
+def test_explored_needs_a_run():
+    with pytest.raises(ValueError, match="explored needs a run, got none"):
+        explored([])
