@@ -23,6 +23,14 @@ def explore(
     out: Annotated[
         Path | None, Option(help="The HTML file. [default: figures/<run>/explore.html]", show_default=False)
     ] = None,
+    trial: Annotated[
+        Path | None,
+        Option(
+            help="Folder of the trial of a single run (interp predict, interp battery). [default: the committed "
+            "evidence of each run, or else trials/<run>]",
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[str, Option(help="Where probes compute: cpu, cuda or mps.")] = "cpu",
     *,
     stated: dict[str, Any],
@@ -32,18 +40,26 @@ def explore(
     Examples: interp explore checkpoints/mainline
 
     interp explore runs/p59-seed0 runs/p59-seed1 --out seeds.html
+
+    interp explore runs/p59 --trial trials/p59
     """
     from interp.analyses.frame import run_path
     from interp.ground.whole_files import write_bytes
     from interp.report.explorer.page import page
     from interp.sources.opening import open_stated
     from interp.views.explored import explored
+    from interp.views.tried import told_trial
 
     named: list[str | None] = [*(runs or [None])]
     paths = [run_path(run, "explore") for run in named]
     opened = [open_stated(path, stated) for path in paths]
     sources = [run or str(path) for run, path in zip(named, paths, strict=True)]
-    html = page(explored(opened, sources=sources, device=device)).encode("utf-8")
+    if trial is not None and len(opened) > 1:
+        raise ValueError(
+            f"--trial is of one run, got {len(opened)} runs. Their trials are found by their names."
+        )
+    trials = [told_trial(run, source, trial, device) for run, source in zip(opened, sources, strict=True)]
+    html = page(explored(opened, sources=sources, trials=trials, device=device)).encode("utf-8")
     path = out or Path("figures") / "-and-".join(run.name for run in opened) / "explore.html"
     write_bytes(path, html)
     say(f"{path}: {len(html) / 1e6:.1f} MB, opens in a browser")

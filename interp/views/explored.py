@@ -78,9 +78,9 @@ def _of_run(run: Run, source: str, trial: Mapping[str, Any] | None, device: str)
         "notes": [*notes(run, found), *drawn.notes],
         "does_not_apply": found.reasons | drawn.reasons,
         **drawn.about,
-        "tables": {**found.tables, **drawn.tables},
+        "tables": {**found.tables, **drawn.tables, **(trial or {}).get("tables", {})},
         "arrays": drawn.arrays,
-        "trial": trial,
+        "trial": trial and {name: value for name, value in trial.items() if name != "tables"},
     }
 
 
