@@ -13,8 +13,8 @@ from interp.commands.analyse import analyse
 from interp.commands.animate import animate
 from interp.commands.battery import battery
 from interp.commands.branch import branch
-from interp.commands.figure import figure
 from interp.commands.explore import explore
+from interp.commands.figure import figure
 from interp.commands.forecast import forecast
 from interp.commands.import_run import import_run
 from interp.commands.info import info

@@ -96,7 +96,7 @@ def trial_tables(told: Account) -> dict[str, pd.DataFrame]:
     # Times of day as text, which JSON holds.
     return {
         f"trial_{name}": table.reset_index(drop=True).astype(
-            {c: str for c in table.select_dtypes("datetimetz")}
+            dict.fromkeys(table.select_dtypes("datetimetz"), str)
         )
         for name, table in found.items()
         if len(table)
@@ -184,8 +184,13 @@ def _label(arm: str, dose: float | None) -> str:
 def _checks(checks: pd.DataFrame) -> list[dict[str, Any]]:
     if not len(checks):
         return []
-    names = ("arm", "check", "pairs", "found", "allowed", "holds")
-    return [dict(zip(names, row, strict=True)) for row in check_rows(checks)]
+    names = ("label", "check", "pairs", "found", "allowed", "holds")
+    # Which rows of the table each is made of.
+    keys = [key for key, _ in checks.groupby(["arm", "dose", "check"], dropna=False, sort=False)]
+    return [
+        {**dict(zip(names, row, strict=True)), "arm": arm, "dose": dose}
+        for row, (arm, dose, _) in zip(check_rows(checks), keys, strict=True)
+    ]
 
 
 def _effects(told: Account) -> list[dict[str, Any]]:
@@ -225,8 +230,16 @@ def _arms(told: Account) -> list[dict[str, Any]]:
         label = _label(arm, dose)
         for step, part in table.groupby("branch_step", sort=True):
             pairs = [_curve(str(pair), rows) for pair, rows in part.groupby("pair", sort=True)]
-            told = {"label": label, "arm": arm, "kind": kind, "branch_step": int(step), "pairs": pairs}
-            found.append(told | {"colour": colours[label]})
+            found.append(
+                {
+                    "label": label,
+                    "arm": arm,
+                    "kind": kind,
+                    "branch_step": int(step),
+                    "pairs": pairs,
+                    "colour": colours[label],
+                }
+            )
     return sorted(found, key=lambda one: (order.index(one["label"]), one["kind"], one["branch_step"]))
 
 

@@ -17,6 +17,8 @@
   });
 
   function whatIf(run, trial, place) {
+    // Guesses and what is revealed are of one run, also where two were asked the same.
+    if (data.runs.length > 1) for (const one of trial.predictions) one.id = `${run.name}:${one.id}`;
     const trained = trial.arms.length > 0;
     const head = make("p", { class: "locked-as" });
     head.textContent = trial.lock
@@ -38,12 +40,21 @@
     return known.length % 2 ? known[middle] : (known[middle - 1] + known[middle]) / 2;
   }
 
-  /* The median over pairs, at the steps of the first, of pairs that have the same. */
+  /* A pair's value at a step, on the line between its evaluations; none outside of them. */
+  function between(pair, quantity, step) {
+    const { since } = pair, y = pair[quantity] || [];
+    const next = since.findIndex((s) => s >= step);
+    if (next < 0) return NaN;
+    if (since[next] === step || next === 0) return since[next] === step ? clean(y[next]) : NaN;
+    const share = (step - since[next - 1]) / (since[next] - since[next - 1]);
+    return clean(y[next - 1]) * (1 - share) + clean(y[next]) * share;
+  }
+
+  /* The median over pairs, as far as all of them go. */
   function medianOf(pairs, quantity) {
-    const [one] = pairs;
-    const at = pairs.map((pair) => new Map(pair.since.map((s, i) => [s, clean(pair[quantity]?.[i])])));
-    const since = one.since.filter((s) => at.every((known) => known.has(s)));
-    return { since, y: since.map((s) => median(at.map((known) => known.get(s)))) };
+    const end = Math.min(...pairs.map((pair) => pair.since.at(-1)));
+    const since = [...new Set(pairs.flatMap((pair) => pair.since))].filter((s) => s <= end).sort((a, b) => a - b);
+    return { since, y: since.map((s) => median(pairs.map((pair) => between(pair, quantity, s)))) };
   }
 
   function curvesOf(trial, labels, quantity, clock) {
@@ -98,7 +109,7 @@
     const body = Explorer.panel({
       id: `ghosts-${run.index}`, title: "Arms beside their control", wide: true, into: place, run: run.index,
       says: "The run went on from a checkpoint with one thing changed. Thin: every pair; thick: their median; black: the control, which changes nothing. An arm that does not come within its budget ends where it was stopped.",
-      python: `interp.judge("${"arms.csv"}").effects  # of the trial's folder`, csv: "trial_effects",
+      python: 'interp.judge("arms.csv").effects  # of the folder of the trial', csv: "trial_effects",
     });
     const pressed = (button, on) => button.setAttribute("aria-pressed", String(on));
     const of = (name, pairs, now, change) => {
@@ -138,7 +149,7 @@
     const pairs = `${one.n_pairs} pair${one.n_pairs === 1 ? "" : "s"}${one.n_censored ? `, ${one.n_censored} censored (not within the budget)` : ""}`;
     return [
       `${one.label}: ${one.verdict}, steps to test accuracy 0.95 over those of the reference `,
-      Explorer.row("trial_effects", null, one.said, run.index), ` (${pairs})${one.why ? `: ${one.why}` : ""}. `,
+      Explorer.row("trial_effects", { label: one.label }, one.said, run.index), ` (${pairs})${one.why ? `: ${one.why}` : ""}. `,
     ];
   }
 
@@ -274,7 +285,7 @@
       came.append(chart);
       draw(run, trial, chart, [...new Set(["control", ...there.slice(0, 6)])], trial.quantities[0].name, state.clock);
     } else if (one.arms.length) came.append(make("p", { class: "absent", text: "Its arms were not trained, or left no curves." }));
-    const checks = trial.checks.filter((check) => one.arms.includes(check.arm));
+    const checks = trial.checks.filter((check) => one.arms.includes(check.label));
     if (checks.length) came.append(checkTable(run, checks));
     box.append(came);
     return box;
@@ -288,8 +299,8 @@
     for (const check of checks) {
       const line = body.insertRow();
       if (check.holds !== "yes") line.className = "failed";
-      const found = make("td", {}, Explorer.row("trial_checks", { check: check.check, arm: check.arm }, Explorer.number(check.found), run.index));
-      line.append(make("td", { text: check.arm }), make("td", { text: check.check }), found, make("td", { text: Explorer.number(check.allowed) }), make("td", { text: check.holds }));
+      const found = make("td", {}, Explorer.row("trial_checks", { arm: check.arm, dose: check.dose, check: check.check }, Explorer.number(check.found), run.index));
+      line.append(make("td", { text: check.label }), make("td", { text: check.check }), found, make("td", { text: Explorer.number(check.allowed) }), make("td", { text: check.holds }));
     }
     return make("div", { class: "grid-box", tabindex: "0", role: "group", "aria-label": "Manipulation checks" }, table);
   }
