@@ -1,7 +1,7 @@
-"""The page to scrub through a run: how long it takes to make, how large it is, when it paints, what a slider step costs.
+"""The page to scrub through a run: seconds to make it, its size, its first paint, what a slider step costs.
 
-A slider step is `Explorer.set({step})` and the redraw of every panel, seen or not, to the end of the layout that follows.
-First paint is the browser's own entry of the page opened from disk.
+A slider step is `Explorer.set({step})` and the redraw of every panel, seen or not, to the end of the layout that
+follows. First paint is the browser's own entry of the page opened from disk.
 
     python benchmarks/explorer.py [RUN] [--steps 40] [--json FILE]
 """
