@@ -1,7 +1,7 @@
 """The page to scrub through a run: how long it takes to make, its size, when it paints, what a slider step costs.
 
-A slider step is `Explorer.set({step})` and the redraw of every panel, seen or not, to the end of the layout after it.
-First paint is the browser's own entry of the page opened from disk.
+A slider step is `Explorer.set({step})` and the redraw of every panel, seen or not, to the end of the layout that
+follows. First paint is the browser's own entry of the page opened from disk.
 
     python benchmarks/explorer.py [RUN] [--steps 40] [--json FILE]
 """

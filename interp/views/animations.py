@@ -263,7 +263,7 @@ def drawn_frames(animation: Animation, tables: Tables, steps: list[int]) -> Iter
     figure = style.blank_figure(4.2)
     canvas = FigureCanvasAgg(figure)
     figure.set_dpi(DPI)
-    above, below = figure.subfigures(2, 1, height_ratios=[2, 1.15])
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[2, 1.15])[:, 0]
     update, mark = animation.setup(tables, above), _losses(tables, below, steps)
     for i, step in enumerate(steps):
         update(step)
