@@ -11,6 +11,8 @@ from typing import Any
 from interp.ground.plain_text import sentence
 
 _CELL = "text-align:left;vertical-align:top;padding:.1em .8em .1em 0;background:none;border:0"
+# Some pages give tables a colour and a size of their own.
+_TABLE = "border-collapse:collapse;margin:0;border:0;color:inherit;font:inherit"
 _MOST_ROWS = 60
 
 
@@ -30,7 +32,7 @@ def lines(labelled: Mapping[str, object]) -> str:
         f'<td style="{_CELL}">{text(value)}</td></tr>'
         for label, value in labelled.items()
     )
-    return f'<table style="border-collapse:collapse;margin:0;border:0"><tbody>{rows}</tbody></table>'
+    return f'<table style="{_TABLE}"><tbody>{rows}</tbody></table>'
 
 
 def grid(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -43,10 +45,7 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         for row in rows[:_MOST_ROWS]
     )
     more = f"<div>... and {len(rows) - _MOST_ROWS} more</div>" if len(rows) > _MOST_ROWS else ""
-    return (
-        f'<table style="border-collapse:collapse;margin:0;border:0"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table>{more}"
-    )
+    return f'<table style="{_TABLE}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}'
 
 
 def folded(summary: object, inside: str) -> str:

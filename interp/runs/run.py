@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from interp.ground.plain_text import visible
 from interp.networks.config import Weights
 from interp.runs.beginnings import is_beginning
 from interp.runs.belonging import check_belongs
+from interp.runs.checkpoint import Checkpoint
 from interp.runs.config import RunConfig, config_from_json
 from interp.runs.index import read_index
 from interp.runs.locks import is_in_use
@@ -39,56 +39,11 @@ if TYPE_CHECKING:
 HISTORY_COLUMNS = ("step", "train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
-@dataclass(frozen=True, eq=False)
-class Checkpoint:
-    """Weights after `step` updates, and the optimizer's state where it was saved.
-
-    Attributes:
-        optimizer: per-parameter state under "<state>/<parameter>" (exp_avg/embed.W_E, ...), or None.
-    """
-
-    step: int
-    weights: Weights
-    optimizer: Weights | None
-
-    def __repr__(self) -> str:
-        n = sum(w.numel() for w in self.weights.values())
-        kinds = dict.fromkeys(name.partition("/")[0] for name in self.optimizer or ())
-        state = (
-            "no optimizer state"
-            if self.optimizer is None
-            else f"optimizer state {', '.join(kinds) or 'empty'}"
-        )
-        shapes = ", ".join(f"{name} {tuple(w.shape)}" for name, w in self.weights.items())
-        return f"Checkpoint(step {self.step}, {n} parameters, {state}: {_cut(shapes)})"
-
-    def _repr_html_(self) -> str:
-        def parts() -> list[str]:
-            kinds = dict.fromkeys(name.partition("/")[0] for name in self.optimizer or ())
-            state = "none saved" if self.optimizer is None else ", ".join(kinds) or "empty"
-            n = sum(w.numel() for w in self.weights.values())
-            rows = [
-                (name, " × ".join(map(str, w.shape)), str(w.dtype).removeprefix("torch."))
-                for name, w in self.weights.items()
-            ]
-            about = html_card.lines({"parameters": f"{n:,}", "optimizer state": state})
-            return [
-                about,
-                html_card.folded(f"{len(rows)} tensors", html_card.grid(("tensor", "shape", "dtype"), rows)),
-            ]
-
-        return html_card.shown_anyway(f"Checkpoint, step {self.step}", parts)
-
-
 def _front_door() -> Any:
     """The package itself: what a run's history says is read on floors above, which it alone may reach."""
     import interp
 
     return interp
-
-
-def _cut(text: str, length: int = 300) -> str:
-    return text if len(text) <= length else text[:length] + " ..."
 
 
 class Run:

@@ -18,11 +18,12 @@ from interp.ground.whole_reading import read_whole
 from interp.networks.config import Weights
 from interp.runs.beginnings import is_beginning
 from interp.runs.belonging import belonging
+from interp.runs.checkpoint import Checkpoint
 from interp.runs.config import RunConfig, config_to_json
 from interp.runs.index import index_bytes
 from interp.runs.locks import run_lock
 from interp.runs.record import FORMAT, FORMAT_VERSION, RunRecord, record_to_json
-from interp.runs.run import Checkpoint, Run, open_run
+from interp.runs.run import Run, open_run
 from interp.runs.seal import OPEN, is_sealed, sealed, with_checksum
 from interp.runs.table_files import table_bytes
 from interp.runs.task_file import task_bytes

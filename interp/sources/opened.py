@@ -17,10 +17,11 @@ import xxhash
 from torch import Tensor
 
 from interp.networks.config import Weights
+from interp.runs.checkpoint import Checkpoint
 from interp.runs.config import RunConfig
 from interp.runs.packed_weights import stacked_weight
 from interp.runs.record import RunRecord
-from interp.runs.run import HISTORY_COLUMNS, Checkpoint, Run
+from interp.runs.run import HISTORY_COLUMNS, Run
 from interp.runs.tensor_files import tensor_checksum
 from interp.sources.files.places import Place
 from interp.sources.files.reading import SourceWarning

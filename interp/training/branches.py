@@ -18,9 +18,10 @@ from interp.networks.answers import path_for
 from interp.networks.config import Weights, check_weights
 from interp.networks.devices import check_device
 from interp.runs.belonging import belonging
+from interp.runs.checkpoint import Checkpoint
 from interp.runs.config import Recipe
 from interp.runs.record import Parent, RunRecord
-from interp.runs.run import Checkpoint, Run, open_run
+from interp.runs.run import Run, open_run
 from interp.runs.saving import check_unused, create_run, put_in_place, save_checkpoint
 from interp.runs.schedule import Schedule, make_schedule
 from interp.runs.settings import with_settings

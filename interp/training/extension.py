@@ -7,8 +7,9 @@ from shlex import quote
 
 from interp.ground.progress_bar import counted
 from interp.networks.config import Weights, initial_weights
+from interp.runs.checkpoint import Checkpoint
 from interp.runs.config import RunConfig
-from interp.runs.run import Checkpoint, Run
+from interp.runs.run import Run
 from interp.runs.saving import read_latest
 from interp.runs.schedule import Schedule, longer_schedule
 from interp.runs.tensor_files import RunError, tensor_checksum

@@ -12,8 +12,9 @@ from interp.networks import objective, stacked_head
 from interp.networks.config import ModelConfig, Weights
 from interp.networks.stacked import Answer, Asked, Rows, answer_logits, is_factorized, residual
 from interp.networks.stacked_head import Found, Head
+from interp.runs.checkpoint import Checkpoint
 from interp.runs.config import Recipe
-from interp.runs.run import Checkpoint, Run
+from interp.runs.run import Run
 from interp.training.acting import split_state
 from interp.training.data import Data, without_subnormal
 from interp.training.member import Member, Row

@@ -9,9 +9,10 @@ import torch
 
 from interp.ground.memory import machine_memory
 from interp.networks.config import initial_weights, n_parameters
+from interp.runs.checkpoint import Checkpoint
 from interp.runs.config import Recipe
 from interp.runs.record import RunRecord
-from interp.runs.run import Checkpoint, Run
+from interp.runs.run import Run
 from interp.training.data import Data
 from interp.training.optimizer import Optimizer
 from interp.training.session import deterministic

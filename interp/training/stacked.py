@@ -21,7 +21,8 @@ from interp.ground.progress_bar import bar
 from interp.ground.whole_files import remove_leftovers
 from interp.networks.config import Weights, check_weights
 from interp.networks.devices import check_device
-from interp.runs.run import Checkpoint, Run, open_run
+from interp.runs.checkpoint import Checkpoint
+from interp.runs.run import Run, open_run
 from interp.runs.saving import save_checkpoint, update_record
 from interp.runs.tensor_files import RunError
 from interp.training.acting import recorded, split_state

@@ -17,9 +17,10 @@ from interp.ground.whole_files import remove_leftovers, within
 from interp.networks.answers import path_for
 from interp.networks.config import check_weights, initial_weights
 from interp.networks.devices import check_device
+from interp.runs.checkpoint import Checkpoint
 from interp.runs.config import Recipe, RunConfig
 from interp.runs.record import RunRecord
-from interp.runs.run import Checkpoint, Run, open_run
+from interp.runs.run import Run, open_run
 from interp.runs.saving import check_unused, create_run, read_latest, save_latest
 from interp.runs.tensor_files import RunError
 from interp.tasks.task import Task
