@@ -233,3 +233,40 @@ def test_the_first_probe_of_the_newcomer_works(tmp_path):
     exec(compile(body, f"test_{probe_name}.py", "exec"), tests)
     ran = [test() for name, test in list(tests.items()) if name.startswith("test_")]
     assert len(ran) >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["train", "your_checkpoints"])
+def test_a_tutorial_does_what_it_says(name, tmp_path):
+    """Blocks in their order, as a reader copies them; what is shown of an answer stands in it."""
+    text = (ROOT / "docs" / "tutorials" / f"{name}.md").read_text("utf-8")
+    out, n = "", 0
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        if language == "text":
+            plain = out.replace(f"{tmp_path}/", "")
+            assert all(line in plain for line in block.splitlines()), (block, plain)
+            n += 1
+        elif language == "python" and "my_training.py" in text and not n:
+            (tmp_path / "my_training.py").write_text(block)
+        elif language == "python":
+            (tmp_path / "block.py").write_text(block)
+            out = typed_in(tmp_path, "python block.py")
+        else:
+            out = "".join(typed_in(tmp_path, line.partition("#")[0]) for line in block.splitlines())
+    assert n > 0
+
+
+def typed_in(folder, line):
+    words = shlex.split(line)
+    program = ["-m", *words] if words[0] == "interp" else words[1:]
+    path = f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    done = subprocess.run(
+        [sys.executable, *program],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, (line, done.stdout, done.stderr)
+    return done.stdout
