@@ -106,7 +106,7 @@ def is_ours(value):
 def test_docstrings_are_laid_out(site):
     text = (site / "probes" / "weight_norms.html").read_text("utf-8")
     # The docstring's columns are a list of names, and the sentence before it is no list.
-    assert re.search(r"Columns</span>.*?<li[^>]*>\s*<b>\s*<code>matrix", text, re.DOTALL)
+    assert re.search(r"Columns</span>.*?<li[^>]*>\s*<b>\s*<code>\s*<span[^>]*>matrix<", text, re.DOTALL)
     listed = text.partition("How it misleads.")[2].partition("Source.")[0]
     assert listed.count("<li>") == 4
     assert "&gt;&gt;&gt; " in (site / "reference" / "mathematics.html").read_text("utf-8")
@@ -114,9 +114,6 @@ def test_docstrings_are_laid_out(site):
 
 
 def test_a_link_to_nothing_fails_the_build(tmp_path):
-    for name in ("docs", "interp", "analyses", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
-        if name != "docs":
-            (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "index.md").write_text("# One\n\n[there](two.md#none), [no](gone.md)\n")
     (tmp_path / "docs" / "two.md").write_text("# Two\n")
@@ -126,7 +123,7 @@ def test_a_link_to_nothing_fails_the_build(tmp_path):
     (tmp_path / "mkdocs.yml").write_text(yaml.dump(alone))
     done = build(tmp_path / "site", cwd=tmp_path)
     assert done.returncode == 1
-    assert "'gone.md'" in done.stderr and "no anchor '#none'" in done.stderr
+    assert "'gone.md'" in done.stderr and "an anchor '#none'" in done.stderr
 
 
 def blocks(language):
