@@ -50,7 +50,7 @@ def explore(
     from interp.views.explored import explored
     from interp.views.tried import told_trial
 
-    named: list[str | None] = [*(runs or [None])]
+    named: list[str | None] = [*runs] if runs else [None]
     paths = [run_path(run, "explore") for run in named]
     opened = [open_stated(path, stated) for path in paths]
     sources = [run or str(path) for run, path in zip(named, paths, strict=True)]

@@ -47,7 +47,8 @@ def neuron_shares(snapshot: Snapshot) -> np.ndarray:
     lines = residues.neuron_lines
     power = one_frequency_power(lines)[: (residues.n - 1) // 2]
     constant = (residues.n * lines.first.mean(0)).square()
-    whole = torch.linalg.vector_norm(residues.neuron_table, dim=(0, 1), dtype=torch.float64).square()
+    # Some rows at a time: the squares of the whole table would be as large as the table.
+    whole = torch.stack([rows.square().sum((0, 1)) for rows in residues.neuron_table.split(32)]).sum(0)
     total = whole - constant
     is_dead = total <= 1e-6 * whole
     return torch.where(is_dead, 0.0, power / total).clamp(0, 1).T.double().cpu().numpy()

@@ -192,3 +192,26 @@ def test_followed_neuron_is_drawn_with_its_share(page, tiny_run):
     assert f"Neuron {neuron}" in page.locator("#neuron-0 h4").text_content()
     share = float(re.search(rf"k = {row['frequency']} ([\d.]+)", text)[1])
     assert share == pytest.approx(row["fraction_explained"], abs=1 / 254 / 2 + 1e-3)
+
+
+@pytest.mark.slow
+def test_the_bundled_run_fits_and_scrubs(chromium, tmp_path):
+    """The page of a run that grokked: its size, its first paint, and the numbers of a checkpoint in the middle."""
+    run = interp.open_run("checkpoints/mainline")
+    html = page_of(explored([run]))
+    assert len(html.encode()) < 8e6
+    path = tmp_path / "mainline.html"
+    path.write_text(html, encoding="utf-8")
+    losses = interp.measure(run, ["losses"], steps=[5500])["losses"].set_index("split")
+    with opened(chromium, path.as_uri() + "#step=5500&keys=hindsight&frequency=7") as page:
+        assert page.said == [] and page.asked == []
+        assert page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") < 1000
+        said = page.locator("#losses-0 p.now-said a.row").all_text_contents()
+        assert float(said[2]) == pytest.approx(losses.loc["test", "accuracy"], abs=6e-4)
+        page.evaluate("Explorer.flush(true)")
+        right = page.locator("#answers-0 p.now-said").first.text_content()
+        assert (
+            f"{round(losses.loc['test', 'accuracy'] * losses.loc['test', 'n'])} of 8939 test pairs" in right
+        )
+        page.keyboard.press("4")
+        assert page.evaluate("Explorer.get().step") in (5700, 5800)
