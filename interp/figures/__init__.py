@@ -78,3 +78,4 @@ for _name, _figure in list(globals().items()):
     # A figure is what draws on axes.
     if "ax" in getattr(_figure, "__annotations__", {}):
         globals()[_name] = missing_columns.named_by(_figure)
+del _name, _figure

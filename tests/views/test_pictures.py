@@ -181,6 +181,7 @@ def never_right(table):
 TIMELESS = {
     "attention_map", "component_map", "neuron_histogram", "qk_bars", "feature_curves", "spectrum_map",
     *("branch_curves", "effect_intervals", "order_brackets", "values_by_arm", "verdict_grid"),
+    *("embedding_circles", "logit_map", "neuron_map"),
 }  # fmt: skip
 
 
