@@ -58,6 +58,10 @@ REFERENCE = {
     "training": ("Rules and branches", ["training.rules", "training.branches", "training.data"]),
     "tables": ("Tables: when something happened", ["tables/"]),
     "figures": ("Figures", ["figures/"]),
+    "views": (
+        "Views: figures by name, animations, the explorer",
+        ["views.pictures", "views.pictures.making", "views.animations", "views.explored"],
+    ),
     "trials": (
         "Theories, arms and verdicts",
         [
@@ -183,7 +187,13 @@ def _page_of(probe):
     """Its page, named like it or after its neighbour in one."""
     pages = sorted((ROOT / "docs" / "probes").glob("*.md"))
     titles = {page.name: page.read_text("utf-8").partition("\n")[0] for page in pages}
-    return next(name for name, title in titles.items() if probe in title.split())
+    found = [name for name, title in titles.items() if probe in title.split()]
+    if not found:
+        raise ValueError(
+            f"The probe {probe} needs a page docs/probes/{probe}.md, got none. Its reference stands there. Write it: "
+            "question, formula, columns, what known networks show, how it misleads, source."
+        )
+    return found[0]
 
 
 def _probe_list():

@@ -89,7 +89,7 @@ def test_everything_has_its_place_in_the_reference(site):
     assert {f"interp-{name}" for name in COMMANDS} <= anchors(site, "reference/commands.html")
     called = {f"{interp._HOME[name]}.{name}" for name in interp.__all__}
     assert called <= anchors(site, "reference/index.html")
-    drawn = {f"{figure.__module__}.{name}" for name, figure in vars(figures).items() if is_ours(figure)}
+    drawn = {f"{figure.__module__}.{name}" for name, figure in vars(figures).items() if is_ours(name, figure)}
     assert len(drawn) > 40 and drawn <= anchors(site, "reference/figures.html")
     of_probes = set().union(*(anchors(site, page) for page in (site / "probes").glob("*.html")))
     for name in probes.available():
@@ -99,8 +99,9 @@ def test_everything_has_its_place_in_the_reference(site):
         assert {of.name for of in theory.predictions} <= anchors(site, f"theories/{theory.name}.html")
 
 
-def is_ours(value):
-    return callable(value) and getattr(value, "__module__", "").startswith("interp.figures.")
+def is_ours(name, value):
+    home = getattr(value, "__module__", "")
+    return callable(value) and home.startswith("interp.figures.") and not name.startswith("_")
 
 
 def test_docstrings_are_laid_out(site):
@@ -126,13 +127,15 @@ def test_a_link_to_nothing_fails_the_build(tmp_path):
     assert "'gone.md'" in done.stderr and "an anchor '#none'" in done.stderr
 
 
-def blocks(language):
-    """Fenced blocks of this language, as (place, text)."""
+def blocks(*languages):
+    """Fenced blocks of these languages, as (place, text)."""
     for page in PAGES:
         text = page.read_text("utf-8")
-        for found in re.finditer(rf"^( *)```{language}\n(.*?)^\1```", text, re.MULTILINE | re.DOTALL):
-            line = text[: found.start()].count("\n") + 1
-            yield f"{page.relative_to(ROOT)}:{line}", textwrap.dedent(found[2])
+        # All of them, or else the end of one would be taken for the beginning of the next.
+        for found in re.finditer(r"^( *)```(\w*)\n(.*?)^\1```", text, re.MULTILINE | re.DOTALL):
+            if found[2] in languages:
+                line = text[: found.start()].count("\n") + 1
+                yield f"{page.relative_to(ROOT)}:{line}", textwrap.dedent(found[3])
 
 
 def test_python_on_the_pages_parses():
@@ -147,7 +150,7 @@ def test_python_on_the_pages_parses():
 
 def typed():
     """Commands on the pages: lines of blocks without a language, and what stands between backticks."""
-    for place, text in [*blocks(""), *blocks("bash")]:
+    for place, text in blocks("", "bash"):
         for line in text.replace("\\\n", " ").splitlines():
             yield place, line.strip()
     for page in PAGES:
@@ -161,7 +164,7 @@ def typed():
 def test_what_the_pages_say_to_type_exists():
     n, faults = 0, []
     for place, line in typed():
-        found = re.match(r"(?:\w+= ?)?(?:python -m )?(interp|make|python) (.*)", line)
+        found = re.match(r"(?:\w+= ?)?(?:\.venv/bin/)?(?:python -m )?(interp|make|python) (.*)", line)
         n += bool(found)
         if found and (fault := fault_of(found[1], found[2])):
             faults.append(f"{place}: {line!r}: {fault}")
