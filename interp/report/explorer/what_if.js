@@ -2,7 +2,6 @@
 /* What if: arms as ghost curves, theories against arms, predictions before their outcomes. A section a run. */
 (() => {
   const { make, data } = Explorer;
-  const KINDS = { jitter: "this run", seed: "other seeds" };
   const clean = (x) => (x === null || x === undefined ? NaN : x);
 
   Explorer.register("what-if", (section) => {
@@ -64,7 +63,8 @@
       const pairs = group.pairs.filter((pair) => pair[quantity]?.some((x) => x !== null));
       if (!pairs.length) continue;
       const at = (since) => since.map((s) => s + shift);
-      const said = `${group.label}${group.kind === "seed" ? ", other seeds" : ""}`;
+      const from = new Set(trial.arms.filter((arm) => arm.label === group.label).map((arm) => arm.branch_step)).size > 1;
+      const said = `${group.label}${from ? ` from ${group.branch_step}` : ""}${group.kind === "seed" ? ", other seeds" : ""}`;
       const dash = group.arm === "control" || group.kind !== "seed" ? undefined : [5, 3];
       if (pairs.length > 1 || group.kind === "seed") {
         for (const pair of pairs) {

@@ -2,6 +2,7 @@
 
 from interp.figures import embedding_circles, logit_map, neuron_map, quality_curves
 from interp.tables.folder import Tables
+from interp.tables.outcome import outcome
 from interp.views.pictures.captions import at_end, listed, number
 from interp.views.pictures.panels import along, at_step, panel
 from interp.views.pictures.picture import Picture
@@ -49,7 +50,8 @@ def _quality_said(tables: Tables) -> str:
         "Share of the pairs of pairs with one answer whose chords are parallel in the plane of a frequency; dotted: "
         f"the most after random names of the residues. At step {last['step'].iloc[0]}: {values}. After the "
         "representation quality index of Liu et al. 2022, which counts closed parallelograms, for "
-        "residues on a line; a circle has parallel chords instead. Frequencies: the strongest of each checkpoint."
+        "residues on a line; a circle has parallel chords instead. Frequencies: the strongest of each checkpoint. "
+        + outcome(tables).said
     )
 
 
