@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 PAGE, FOLDER = ROOT / "docs" / "gallery.md", ROOT / "docs" / "gallery"
 TABLES, INDEX, DRAWN = FOLDER / "tables", FOLDER / "tables.json", FOLDER / "drawn.json"
 DPI, N_COLOURS = 144, 64
-OF_A_GROUP = (*representations.PICTURES, "groups")
+OF_A_GROUP = (*representations.PICTURES, "groups", "chughtai2023")
 TRAINED = (
     "interp train runs/s4 --preset s5 --group S4 --train-fraction 0.6 --d-model 64 --lr 0.003 --steps 9000 "
     "--save every:300 --threads 1"

@@ -11,6 +11,7 @@ from interp.views.pictures import (
     circles,
     geometry,
     losses,
+    papers,
     progress,
     representations,
     spectra,
@@ -33,6 +34,7 @@ PICTURES: dict[str, Picture] = {
     **representations.PICTURES,
     **trials.PICTURES,
     **sweeps.PICTURES,
+    **papers.PICTURES,
 }
 
 # Functions of `interp.figures` that draw no picture: colours, names, legends, and what lies over another picture.
