@@ -4,12 +4,8 @@ Axes and colours are those of all frames, so that what grows is seen to grow. Ti
 and each frame says so. Equal runs give equal GIFs.
 """
 
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +17,12 @@ from PIL import Image
 from interp.figures import attention_map, embedding_circles, loss_curves, style
 from interp.figures.circles import walk
 from interp.ground.progress_bar import counted
+from interp.ground.thresholds import ACCURACY
 from interp.ground.whole_files import write_bytes
 from interp.tables.folder import Tables
 from interp.tables.outcome import outcome
+from interp.views.film_files import as_gif, as_mp4, ffmpeg
 
-MOST_FRAMES = 120
-PALETTE = 128
 DPI = 110
 Update = Callable[[int], None]
 
@@ -203,19 +199,6 @@ def named(name: str) -> Animation:
     return ANIMATIONS[name]
 
 
-def thinned(steps: list[int], n: int) -> list[int]:
-    """At most n of the steps, evenly by their place among them, the first and the last with them.
-
-    >>> thinned([0, 1, 2, 10, 100], 3)
-    [0, 2, 100]
-    """
-    return (
-        steps
-        if len(steps) <= n
-        else [steps[i] for i in np.linspace(0, len(steps) - 1, n).round().astype(int)]
-    )
-
-
 def animate(
     run,
     name: str,
@@ -294,67 +277,9 @@ def phase_of(tables: Tables, step: int) -> str:
     ended = outcome(tables)
     if ended.grokking is not None and ended.grokking.step is not None and step >= ended.grokking.step:
         return "generalises"
-    train = tables["losses"]
-    train = train[(train["split"] == "train") & (train["step"] == step)] if len(train) else train
-    if not len(train):
+    table = tables["losses"]
+    here = table[table["step"] == step].set_index("split")["accuracy"] if len(table) else {}
+    if "train" not in here:
         return "does not generalise" if ended.grokking is not None else "split not known"
-    accuracy = float(train["accuracy"].iloc[0])
-    return f"{'train rows memorised' if accuracy >= 0.95 else 'memorising'}, test not answered"
-
-
-def as_gif(frames: Iterator[Image.Image], fps: int) -> bytes:
-    """Frames with one palette, without dithering, so that what stands still is stored once."""
-    images = list(frames)
-    some = thinned(list(range(len(images))), 6)
-    montage = np.concatenate([np.asarray(images[i]) for i in some])
-    palette = Image.fromarray(montage).quantize(PALETTE)
-    small = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
-    durations = [round(1000 / fps)] * (len(small) - 1) + [2000]
-    buffer = BytesIO()
-    small[0].save(
-        buffer,
-        "GIF",
-        save_all=True,
-        append_images=small[1:],
-        duration=durations,
-        loop=0,
-        optimize=False,
-        disposal=1,
-    )
-    return buffer.getvalue()
-
-
-def ffmpeg() -> str:
-    """The path of an ffmpeg: the system's, or that of imageio-ffmpeg.
-
-    Raises:
-        ValueError: if there is none.
-    """
-    if found := shutil.which("ffmpeg"):
-        return found
-    try:
-        from imageio_ffmpeg import get_ffmpeg_exe
-
-        return get_ffmpeg_exe()
-    except (ImportError, RuntimeError) as error:
-        raise ValueError(
-            "An .mp4 needs ffmpeg, and none was found. Install it, or `pip install grokscope[video]`, or write a .gif."
-        ) from error
-
-
-def as_mp4(frames: Iterator[Image.Image], fps: int, encoder: str) -> bytes:
-    """H.264 with even sides, as players need."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "film.mp4"
-        for i, frame in enumerate(frames):
-            width, height = (side // 2 * 2 for side in frame.size)
-            frame.crop((0, 0, width, height)).save(Path(folder) / f"{i:05d}.png", compress_level=1)
-        command = [
-            encoder, "-loglevel", "error", "-framerate", str(fps), "-i", f"{folder}/%05d.png", "-c:v", "libx264",
-            "-pix_fmt", "yuv420p", "-crf", "18", "-movflags", "+faststart", str(file),
-        ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            lines = done.stderr.strip().splitlines() or ["no reason given"]
-            raise ValueError(f"ffmpeg needs a codec libx264 and said: {lines[-1]}. Write a .gif instead.")
-        return file.read_bytes()
+    said = "train rows memorised" if here["train"] >= ACCURACY else "memorising"
+    return said + (f", test accuracy {here['test']:.2f}" if "test" in here else "")

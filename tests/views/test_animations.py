@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from interp.figures import style
-from interp.views import animations
+from interp.views import animations, film_files
 
 STEPS = [0, 10, 100]
 
@@ -30,7 +30,7 @@ def tables():
 
 def gif(tables):
     frames = animations.drawn_frames(animations.named("spectrum"), tables, STEPS)
-    return animations.as_gif(frames, 8)
+    return film_files.as_gif(frames, 8)
 
 
 def test_a_gif_has_a_frame_a_step_and_the_same_bytes_twice(tables):
@@ -62,7 +62,7 @@ def test_what_there_is_not_is_told(tmp_path):
 
 
 def test_without_ffmpeg_it_is_said_how_to_get_it(monkeypatch):
-    monkeypatch.setattr(animations.shutil, "which", lambda name: None)
+    monkeypatch.setattr(film_files.shutil, "which", lambda name: None)
     monkeypatch.setitem(__import__("sys").modules, "imageio_ffmpeg", None)
     with pytest.raises(ValueError, match=r"needs ffmpeg, and none was found. Install it, or `pip install"):
-        animations.ffmpeg()
+        film_files.ffmpeg()
