@@ -5,6 +5,7 @@ Each is after the paper, not of it: captions say what differs. Nanda et al. 2023
 """
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -117,7 +118,7 @@ def _compute_zhong(run, device: str) -> Tables:
 
     tables = clock_pizza.compute(run, device)
     frequencies = by_strength(tables["algorithm_by_frequency"])[:2] if len(tables["frequencies"]) else []
-    probes = {"answer_map": "answer_map"}
+    probes: dict[str, Any] = {"answer_map": "answer_map"}
     if frequencies:
         probes["embedding_planes"] = partial(embedding_planes, frequencies=frequencies)
     last = measure(run, probes, steps=[run.steps[-1]], device=device)
