@@ -37,6 +37,8 @@ QUANTITIES = {
     "margin": "mean train margin (logits)",
 }
 LOG = ("test_loss", "train_loss")
+# Darker than in a figure: small white words on it have to be read.
+SHADES = {"contradicted": "#A04F00"}
 CONTROL = "control"
 COMMANDS = ("interp predict RUN", "interp battery RUN --budget 2h", "interp report RUN")
 TABLES = ("arms", "checks", "levels", "effects")
@@ -54,7 +56,7 @@ def tried(told: Account) -> dict[str, Any]:
         "answer": [{"text": s.text, "status": s.status, "verdict": s.verdict} for s in answer(told)],
         "changed": [{"text": s.text, "status": s.status} for s in changed(told)] if told.n_trained else [],
         "commands": [told.command(command) for command in COMMANDS],
-        "verdicts": {name: list(looks) for name, looks in VERDICTS.items()},
+        "verdicts": {name: [SHADES.get(name, shade), *rest] for name, (shade, *rest) in VERDICTS.items()},
         "theories": _theories(told.rows),
         "columns": columns_of(cells),
         "predictions": [

@@ -70,7 +70,13 @@ def short_run(tmp_path_factory):
     return train(tiny_config(120, schedule=schedule), tmp_path_factory.mktemp("runs") / "short", threads=1)
 
 
-@pytest.mark.parametrize("name", OF_A_RUN)
+# The doors are the same for all; what each draws has tests of its own.
+IN_CI = ("attention", "explain", "fourier")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in IN_CI else pytest.param(name, marks=pytest.mark.slow) for name in OF_A_RUN]
+)
 def test_both_doors_answer_alike_and_redraw_without_torch(name, short_run, tmp_path, monkeypatch):
     by_script, by_command = tmp_path / "script", tmp_path / "command"
     module, options = script(name), ["--device", "cpu", "--out"]

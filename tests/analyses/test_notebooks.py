@@ -39,7 +39,10 @@ def test_what_is_kept_of_outputs_is_of_no_machine(name):
     assert "image/png" in text and '"output_type": "error"' not in text
 
 
-@pytest.mark.parametrize("name", NAMES)
+# The second trains nothing and says little that the first and the tests of foreign folders do not.
+@pytest.mark.parametrize(
+    "name", [NAMES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES[1:])]
+)
 def test_it_runs_from_top_to_bottom(name, tmp_path):
     command = [sys.executable, TOOL, "--out", tmp_path, name]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)

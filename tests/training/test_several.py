@@ -81,7 +81,7 @@ def test_nothing_new_is_begun_when_time_is_over(tmp_path):
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGINT])
 def test_what_was_stopped_or_killed_goes_on_where_it_was(tmp_path, number):
     script = (
         "from tests.training.test_several import *\n"
@@ -96,7 +96,9 @@ def test_what_was_stopped_or_killed_goes_on_where_it_was(tmp_path, number):
     file.write_text(script, encoding="utf-8")
     process = subprocess.Popen([sys.executable, str(file)], env=os.environ | {"PYTHONPATH": os.getcwd()})
     try:
-        wait_for(tmp_path / "0" / "history.parquet")
+        # One that has no checkpoint yet would begin anew.
+        for name in ("history.parquet", "index.json"):
+            wait_for(tmp_path / "0" / name)
         process.send_signal(number)
         process.wait(timeout=60)
     finally:

@@ -208,7 +208,7 @@
     }
 
     function words() {
-      const named = options.series.filter((s) => s.label).map((s) => s.label);
+      const named = options.series.filter((s) => s.label && !s.faint).map((s) => s.label);
       place.setAttribute("aria-label", options.summary || `${options.y?.label || "Curves"} by ${options.x?.label || "training step"}: ${named.join(", ")}`);
       legend.replaceChildren(...options.series.filter((s) => s.label && !s.faint).map((s) => {
         const out = make("b");
