@@ -31,7 +31,8 @@ def animate(
     interp animate checkpoints/mainline attention --out attention.mp4 --fps 12 --steps log:60
     """
     from interp.views.animations import animate as write
-    from interp.views.animations import named, thinned
+    from interp.views.animations import named
+    from interp.views.film_files import thinned
 
     named(name)
     if frames < 1:

@@ -37,7 +37,7 @@ from interp.tables.outcome import outcome
 from interp.theories import clock_or_pizza
 from interp.views.pictures.captions import listed
 from interp.views.pictures.picture import Picture
-from interp.views.pictures.whole import of_analysis
+from interp.views.pictures.whole import panels_said
 
 
 def _compute_nanda(run, device: str) -> Tables:
@@ -218,22 +218,25 @@ def _liu_said(tables: Tables) -> str:
     )
 
 
-def _chughtai() -> Picture:
-    groups = of_analysis("groups")
+def _compute_chughtai(run, device: str) -> Tables:
+    from interp.analyses import groups
 
-    def caption(tables: Tables) -> str:
-        return (
-            "After Chughtai et al. 2023, of whatever group the run learns; a representation is key if it stands out of "
-            "the logits at a checkpoint that generalises, and losses are beside those of random sets. "
-            f"{groups.caption(tables)}"
-        )
+    return groups.compute(run, device)
 
-    return Picture(
-        shows="a network that composes in a group, one representation at a time, after Chughtai et al. 2023",
-        compute=groups.compute,
-        draw=groups.draw,
-        caption=caption,
-        needs=("representation_spectrum",),
+
+def _draw_chughtai(tables: Tables) -> Figure:
+    from interp.analyses import groups
+
+    return groups.draw(tables)
+
+
+def _chughtai_said(tables: Tables) -> str:
+    from interp.analyses import groups
+
+    return (
+        "After Chughtai et al. 2023, of whatever group the run learns; a representation is key if it stands out of "
+        "the logits at a checkpoint that generalises, and losses are beside those of random sets. "
+        f"{panels_said(groups.__doc__ or '')} {outcome(tables).said}"
     )
 
 
@@ -252,7 +255,13 @@ PICTURES = {
         caption=_zhong_said,
         needs=("algorithm_by_frequency",),
     ),
-    "chughtai2023": _chughtai(),
+    "chughtai2023": Picture(
+        shows="a network that composes in a group, one representation at a time, after Chughtai et al. 2023",
+        compute=_compute_chughtai,
+        draw=_draw_chughtai,
+        caption=_chughtai_said,
+        needs=("representation_spectrum",),
+    ),
     "liu2022": Picture(
         shows="the embedding before and after it generalises, after Liu et al. 2022",
         compute=_compute_liu,
