@@ -187,7 +187,11 @@ def draw_all() -> None:
         drawn[name] = fingerprint(figure)
         buffer = BytesIO()
         figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-        image = Image.open(buffer).convert("RGB").quantize(N_COLOURS, dither=Image.Dither.NONE)
+        image = (
+            Image.open(buffer)
+            .convert("RGB")
+            .quantize(N_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        )
         small = BytesIO()
         image.save(small, format="png", optimize=True)
         write_bytes(FOLDER / f"{name}.png", small.getvalue())

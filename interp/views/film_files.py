@@ -31,7 +31,8 @@ def as_gif(frames: Iterator[Image.Image], fps: int) -> bytes:
     images = list(frames)
     some = thinned(list(range(len(images))), 6)
     montage = np.concatenate([np.asarray(images[i]) for i in some])
-    palette = Image.fromarray(montage).quantize(PALETTE)
+    # Rare colours are kept: they are the lines.
+    palette = Image.fromarray(montage).quantize(PALETTE, Image.Quantize.MAXCOVERAGE)
     small = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     durations = [round(1000 / fps)] * (len(small) - 1) + [2000]
     buffer = BytesIO()

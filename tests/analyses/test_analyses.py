@@ -71,7 +71,7 @@ def short_run(tmp_path_factory):
 
 
 # The doors are the same for all; what each draws has tests of its own.
-IN_CI = ("attention", "explain", "fourier")
+IN_CI = ("explain", "fourier")
 
 
 @pytest.mark.parametrize(

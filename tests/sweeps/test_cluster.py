@@ -49,6 +49,8 @@ def killing(folder, pids):
     return thread, killed
 
 
+# Half a minute; a worker that is killed has tests of its own in CI.
+@pytest.mark.slow
 def test_slurm_jobs_train_it_and_one_that_is_killed_costs_nothing(tmp_path, whole, monkeypatch):
     submitted = Slurm._submitted
     jobs = []

@@ -69,6 +69,7 @@ def test_what_waits_starts_when_the_other_is_done_and_fails_with_it(tmp_path):
     assert ends["behind"].why == "it follows bad, which was not trained to its end"
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_takes_no_other_with_it_and_is_not_tried_again(tmp_path):
     jobs = [job(tmp_path / "wild", seed=0, lr=1e30), job(tmp_path / "tame", seed=0)]
     ends = {end.job.path.name: end.ended for end in train_jobs(jobs, 2)}

@@ -208,6 +208,7 @@ def stacked(run, trial, tmp_path_factory):
     return planned, first, ends, gather(out, about_lock(lock), kind_of(lock)), out
 
 
+@pytest.mark.slow
 def test_a_battery_as_stacks_says_what_its_arms_alone_say(trial, stacked):
     planned, first, ends, tables, _ = stacked
     assert {end.ended for end in ends} == {"complete"} and len(first) < len(ends) == 2 * len(planned.keys)
