@@ -10,7 +10,7 @@ from typing import Any
 from interp.figures import style
 from interp.figures.phases import PHASE_COLOURS
 from interp.runs.run import Run
-from interp.views.along import Along, along
+from interp.views.along import along
 from interp.views.steps_shown import steps_shown
 from interp.views.stills import stills
 from interp.views.story import notes, phase_words, story, what
@@ -82,6 +82,3 @@ def _of_run(run: Run, source: str, trial: Mapping[str, Any] | None, device: str)
         "arrays": drawn.arrays,
         "trial": trial and {name: value for name, value in trial.items() if name != "tables"},
     }
-
-
-__all__ = ["Along", "explored"]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from interp.ground.plain_text import number_of
+from interp.report.sentences import listed
 from interp.runs.run import Run
 from interp.tables.outcome import Outcome, outcome
 from interp.tables.transitions import Transition
@@ -117,10 +118,9 @@ def _frequencies(found: Along) -> list[Sentence]:
         "frequency"
     ]
     names = [str(int(k)) for k in strongest]
-    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
     many = "frequency" if len(names) == 1 else "frequencies"
     told: Sentence = [
-        f"It answers through the {many} {listed}, which explain {share[last]:.2f} of its logits at step ",
+        f"It answers through the {many} {listed(names)}, which explain {share[last]:.2f} of its logits at step ",
         _to(f"{last:,}", last),
     ]
     grokked = found.phases.get("grokking")
