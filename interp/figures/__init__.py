@@ -55,7 +55,7 @@ from interp.figures.phase_diagrams import (
     phase_patch_legend,
     survival_curves,
 )
-from interp.figures.phases import bracket_band, bracket_text, phase_bands, phase_legend, phase_patches
+from interp.figures.phases import bracket_band, phase_bands, phase_legend, phase_patches
 from interp.figures.representations import (
     concentration_curves,
     hidden_curves,
@@ -73,6 +73,7 @@ from interp.figures.spectra import (
     spectrum_map,
 )
 from interp.figures.timeline import order_brackets
+from interp.tables.brackets_said import bracket_text
 
 for _name, _figure in list(globals().items()):
     # A figure is what draws on axes.

@@ -1,6 +1,6 @@
 """Curves of arms since their branch: every pair thin, their median thick."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,29 +20,21 @@ LABELS = {
     "margin": "mean train margin (nats)",
     "norm": "norm of all weights",
 }
-# Each arm has a colour and dashes of its own.
-LINES = (
-    (style.VERMILION, "-"),
-    (style.BLUE, "--"),
-    (style.BLACK, ":"),
-    (style.GREEN, "-."),
-    (style.SKY, "-"),
-    (style.ORANGE, "--"),
-)
+CONTROL = "control"
 
 
-def arm_lines(names: list[str]) -> dict[str, dict[str, Any]]:
-    """Colour and dashes of each arm.
+def arm_lines(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Colour, dashes and label of each arm, by its place among the others; the control is black.
+
+    Args:
+        names: all arms of a trial in its own order, whichever of them are drawn: then each looks alike in all figures.
 
     >>> arm_lines(["norm", "control"])["control"]
-    {'color': '#005A94', 'ls': '--', 'label': 'control'}
+    {'color': '#000000', 'ls': '-', 'label': 'control'}
     """
-    return {
-        name: dict(zip(("color", "ls"), LINES[i], strict=True)) | {"label": name}
-        if i < len(LINES)
-        else line_of(i) | {"label": name}
-        for i, name in enumerate(names)
-    }
+    others = [name for name in dict.fromkeys(names) if name != CONTROL]
+    control: dict[str, Any] = {"color": style.BLACK, "ls": "-", "label": CONTROL}
+    return {CONTROL: control} | {name: line_of(i) | {"label": name} for i, name in enumerate(others)}
 
 
 def branch_curves(

@@ -5,7 +5,7 @@ in which a table happens to hold them: the strength of a frequency differs from 
 does not. Neighbours differ in grey as well, those that do not have other dashes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from interp.figures import style
@@ -25,15 +25,27 @@ DASHES: tuple[Any, ...] = (
     (0, (6, 1, 1, 1, 1, 1)),
 )
 NAMED = 12  # curves that a legend names
+N_LINES = len(ROUND) * len(DASHES)  # that differ
 
 
 def line_of(i: int) -> dict[str, Any]:
-    """Colour and dashes of the i-th of several curves.
+    """Colour and dashes of the i-th of several curves: 36 that differ.
 
     >>> line_of(0)["ls"], line_of(6)["color"] == line_of(0)["color"]
     ('-', True)
     """
-    return {"color": ROUND[i % len(ROUND)], "ls": DASHES[i // 3 % len(DASHES)]}
+    # Once colours and dashes have gone round together, each colour takes the dashes that it has not had.
+    dashes = i // 3 + i // (3 * len(DASHES))
+    return {"color": ROUND[i % len(ROUND)], "ls": DASHES[dashes % len(DASHES)]}
+
+
+def dash_lengths(line: Mapping[str, Any]) -> list[float]:
+    """Lengths of a line's dashes and of the gaps after them, in units of its width, for other than matplotlib.
+
+    >>> dash_lengths(line_of(0)), dash_lengths(line_of(3))
+    ([], [5.0, 1.2])
+    """
+    return [] if line["ls"] == "-" else [float(length) for length in line["ls"][1]]
 
 
 def frequency_lines(frequencies: Iterable[int]) -> dict[int, dict[str, Any]]:

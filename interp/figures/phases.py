@@ -8,6 +8,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 
 from interp.figures import style
+from interp.tables.brackets_said import bracket_text
 
 if TYPE_CHECKING:
     from interp.tables.transitions import Transition
@@ -56,18 +57,6 @@ def phase_bands(
 def phase_patches(names: Iterable[str], *, lw: float = 1.0) -> list[Patch]:
     """What a legend shows for the bands of these phases."""
     return [Patch(color=PHASE_COLOURS[name], alpha=0.5, lw=lw) for name in names]
-
-
-def bracket_text(found: "Transition") -> str:
-    """The bracket in words.
-
-    >>> from interp.tables.transitions import Transition
-    >>> bracket_text(Transition("accuracy", 0.95, 120, 130))
-    '120 to 130'
-    """
-    if found.step is None:
-        return "not known" if found.before is None else "not reached"
-    return f"by {found.step}" if found.before is None else f"{found.before} to {found.step}"
 
 
 def phase_legend(figure: Figure | SubFigure, found: "Mapping[str, Transition]") -> None:

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 # A colour scale reaches at least this many times the share that each frequency has in an even spread: noise is dark.
 OVER_EVEN = 10
+# Of neither a frequency's colour nor the logits' black.
+MATRIX_LINES: dict[str, dict[str, Any]] = {
+    "W_E": {"color": "0.35", "ls": (0, (5, 1.2))},
+    "W_L": {"color": "0.5", "ls": (0, (4, 1, 1, 1))},
+}
 
 
 def spectrum_map(table: "pd.DataFrame", ax: Axes, *, matrix: str = "$W_E$") -> Axes:
@@ -82,10 +87,10 @@ def feature_curves(
     if not len(spectrum):
         style.note_instead(ax)
         return ax
-    for (matrix, table), colour in zip(sparsity.groupby("matrix"), (style.BLUE, style.GREEN), strict=False):
-        label = f"Gini of ${matrix[0]}_{matrix[-1]}$"
-        ax.plot(table["step"], table["gini"], color=colour, label=label, ls="--")
-        ax.plot(table["step"], table["gini_null"], color=colour, ls=":", lw=0.8)
+    for matrix, table in sparsity.groupby("matrix"):
+        line = MATRIX_LINES[matrix]
+        ax.plot(table["step"], table["gini"], label=f"Gini of ${matrix}$", **line)
+        ax.plot(table["step"], table["gini_null"], color=line["color"], ls=":", lw=0.8)
     named = spectrum[spectrum["frequency"].isin(shown["frequency"])]
     total = named.groupby("step")["fraction_explained"].sum()
     what = "all key $k$" if are_key else f"strongest {len(shown)}"
@@ -116,14 +121,13 @@ def sparsity_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
     if not len(table):
         style.note_instead(ax)
         return ax
-    for matrix, colour in (("W_E", style.BLUE), ("W_L", style.GREEN)):
+    for matrix, line in MATRIX_LINES.items():
         part = table[table["matrix"] == matrix]
         if len(part):
-            ax.plot(part["step"], part["gini"], color=colour, label=f"${matrix}$")
+            ax.plot(part["step"], part["gini"], label=f"${matrix}$", **line)
             if "gini_null" in part and part["gini_null"].notna().any():
-                ax.plot(
-                    part["step"], part["gini_null"], color=colour, ls=":", lw=0.8, label=f"${matrix}$, null"
-                )
+                null = line | {"ls": ":", "lw": 0.8}
+                ax.plot(part["step"], part["gini_null"], label=f"${matrix}$, null", **null)
     ax.set_ylim(0, 1)
     ax.set_ylabel("Gini coefficient")
     style.legend_above(ax, n_columns=4, **legend)

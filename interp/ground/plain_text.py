@@ -6,7 +6,7 @@ lists, sixty levels deep, are 2^60 entries in a kilobyte.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
@@ -53,6 +53,16 @@ def number_of(n: int, noun: str) -> str:
     ('1 table', '0 tables', '12000 steps')
     """
     return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def listed(values: Iterable[Any]) -> str:
+    """Values in words.
+
+    >>> listed([7, 14, 35]), listed(["a"]), listed([])
+    ('7, 14 and 35', 'a', 'none')
+    """
+    *first, last = [str(value) for value in values] or ["none"]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def has_long_numbers(text: str) -> bool:

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from interp.ground.plain_text import listed
 from interp.report.account import Account
-from interp.report.sentences import OBSERVED, Sentence, listed, number, spanned, status_of
+from interp.report.sentences import OBSERVED, Sentence, number, spanned, status_of
 from interp.theories import arms_table
 from interp.theories.in_words import NOT_EVALUABLE, UNDECIDED
 from interp.theories.levels import EARLY

@@ -1,8 +1,8 @@
 """How the evidence of a page was made: lock, arms, pairs, budgets, thresholds, versions."""
 
-from interp.ground.plain_text import number_of
+from interp.ground.plain_text import listed, number_of
 from interp.report.account import Account
-from interp.report.sentences import OBSERVED, Sentence, listed
+from interp.report.sentences import OBSERVED, Sentence
 from interp.theories.arms_table import BRANCH, named
 from interp.theories.lock import Lock
 from interp.theories.verdict import EXPLORATORY

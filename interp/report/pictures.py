@@ -208,7 +208,18 @@ def curves_of(row: Verdict, account: Account) -> Curves | None:
         return None
     has_margin = "margin" in table and bool(table["margin"].notna().any())
     beside = "margin" if _is_of_margin(row) and has_margin else "norm"
-    return Curves(table, (EVENT, beside), arm_lines(list(dict.fromkeys(table["label"]))))
+    lines = trial_lines(account)
+    return Curves(table, (EVENT, beside), {label: lines[label] for label in dict.fromkeys(table["label"])})
+
+
+def trial_lines(account: Account) -> dict[str, dict[str, Any]]:
+    """Colour, dashes and label of each arm of a trial, the same wherever it is drawn."""
+    return arm_lines(label_of(arm, dose) for arm, dose, _ in account.curves)
+
+
+def label_of(arm: str, dose: float | None) -> str:
+    """What an arm at a dose is called."""
+    return named(arm, float("nan") if dose is None else dose)
 
 
 def branches(found: Curves, note: str = "") -> Figure:
@@ -279,8 +290,7 @@ def arm_curves(account: Account, wanted: list[Arm], kind: str) -> pd.DataFrame |
         if at is None:
             at = next((int(step) for step in steps if step in there), int(min(there)))
         if at in there:
-            label = named(arm, float("nan") if dose is None else dose)
-            parts.append(mine[mine["branch_step"] == at].assign(label=label))
+            parts.append(mine[mine["branch_step"] == at].assign(label=label_of(arm, dose)))
     # The control alone shows nothing, unless the prediction is about it.
     if not parts or ({part["arm"].iloc[0] for part in parts} == {"control"} and wanted[0][0] != "control"):
         return None

@@ -7,12 +7,12 @@ exploratory   not written down before it was trained
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from interp.ground.plain_text import number_of
+from interp.ground.plain_text import listed, number_of
 from interp.report.account import Account
 from interp.tables.brackets_said import relapses_said
 from interp.theories.in_words import (
@@ -58,16 +58,6 @@ def plain(name: str) -> str:
     'hidden progress'
     """
     return name.replace("_", " ")
-
-
-def listed(names: Iterable[str]) -> str:
-    """Names in a row.
-
-    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
-    ('a', 'a and b', 'a, b and c')
-    """
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def number(x: float) -> str:

@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from interp.figures.branches import LABELS, median_curve
+from interp.figures.colours import dash_lengths
 
 WIDTH, PANEL, TALL = 660.0, 250.0, 150.0  # in units of the picture, as are all lengths here
 LEFT, GAP, BELOW, ENTRY = 46.0, 330.0, 40.0, 16.0
-DASHES = {"-": "", "--": "6 3", ":": "2 2", "-.": "6 2 2 2"}
 MOST_POINTS = 70
 
 
@@ -56,7 +56,7 @@ def _legend(lines: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _stroke(line: Mapping[str, Any], width: float, opacity: float = 1.0) -> str:
-    dash = DASHES[line["ls"]]
+    dash = " ".join(f"{2 * length:g}" for length in dash_lengths(line))
     pattern = f' stroke-dasharray="{dash}"' if dash else ""
     return f'fill="none" stroke="{line["color"]}" stroke-width="{width}" stroke-opacity="{opacity}"{pattern}'
 

@@ -30,6 +30,18 @@ def transition_said(found: "Transition", unit: str = "step", lost: tuple[int, in
     return f"between {unit}s {found.before} and {found.step} ({reached} from then on){relapses_said(found)}"
 
 
+def bracket_text(found: "Transition") -> str:
+    """The bracket alone, for a legend or a caption.
+
+    >>> from interp.tables.transitions import Transition
+    >>> bracket_text(Transition("accuracy", 0.95, 120, 130)), bracket_text(Transition("accuracy", 0.95, 130, None))
+    ('120 to 130', 'not by 130')
+    """
+    if found.step is None:
+        return "not known" if found.before is None else f"not by {found.before}"
+    return f"by {found.step}" if found.before is None else f"{found.before} to {found.step}"
+
+
 def relapses_said(found: "Transition") -> str:
     """The short relapses that were passed over, to be put behind a step; empty where there are none.
 

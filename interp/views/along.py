@@ -22,7 +22,7 @@ PROBES = (
     "fourier_sparsity", "attention_patterns", "attention_periodicity", "weight_norms",
 )  # fmt: skip
 # On residues the Fourier probes say the same, and this takes minutes.
-WITHOUT_RESIDUES = ("representation_spectrum",)
+WITHOUT_RESIDUES = ("character_similarity", "representation_spectrum")
 MOST_EVALUATIONS = 1500  # rows of the history on the page
 
 

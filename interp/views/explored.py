@@ -7,10 +7,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from interp.analyses.weight_norms import shown_weights
 from interp.figures import style
+from interp.figures.colours import N_LINES, frequency_lines, line_of
 from interp.figures.phases import PHASE_COLOURS
+from interp.figures.spectra import MATRIX_LINES
 from interp.runs.run import Run
+from interp.tables.key_representations import followed_representations
 from interp.views.along import along
+from interp.views.page_lines import page_line
 from interp.views.steps_shown import steps_shown
 from interp.views.stills import stills
 from interp.views.story import notes, phase_words, story, what
@@ -44,15 +49,17 @@ def explored(
             runs, sources or [str(run.path) for run in runs], trials or [None] * len(runs), strict=True
         )
     ]
-    followed = list(dict.fromkeys(k for one in told for k in one["followed"]))
-    palette = [c for c in style.PALETTE if c != style.YELLOW]  # too light for a line on white
     return {
         "title": " beside ".join(one["name"] for one in told) + ", step by step",
         "colours": {
             "split": {"train": style.TRAIN, "test": style.TEST, "all": style.BLACK},
             "phase": PHASE_COLOURS,
-            "frequency": {str(k): palette[i % len(palette)] for i, k in enumerate(followed)},
-            "head": [c for c in style.PALETTE if c != style.YELLOW],
+            "frequency": {
+                str(k): page_line(line)
+                for k, line in frequency_lines(k for one in told for k in one["followed"]).items()
+            },
+            "matrix": {name: page_line(line) for name, line in MATRIX_LINES.items()},
+            "nth": [page_line(line_of(i)) for i in range(N_LINES)],
             "palette": list(style.PALETTE),
             "other": OTHER,
         },
@@ -64,6 +71,9 @@ def _of_run(run: Run, source: str, trial: Mapping[str, Any] | None, device: str)
     chosen = steps_shown(run)
     found = along(run, chosen, device)
     drawn = stills(run, found, device)
+    names, chosen_by = (
+        followed_representations(found.tables) if "character_similarity" in found.tables else ([], "")
+    )
     return {
         "name": run.name,
         "source": source,
@@ -73,7 +83,9 @@ def _of_run(run: Run, source: str, trial: Mapping[str, Any] | None, device: str)
         "phases": phase_words(found.phases),
         "keys": {"hindsight": found.keys, "leak-free": [found.keys_at(step) for step in found.steps]},
         "followed": found.followed,
+        "matrices": shown_weights(found.tables["weight_norms"]) if len(found.tables["weight_norms"]) else [],
         "chosen_by": found.chosen_by,
+        "representations": {"followed": names, "chosen_by": chosen_by},
         "story": story(found),
         "notes": [*notes(run, found), *drawn.notes],
         "does_not_apply": found.reasons | drawn.reasons,

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from interp.ground.plain_text import number_of
-from interp.report.sentences import listed
+from interp.ground.plain_text import listed, number_of
 from interp.runs.run import Run
+from interp.tables.brackets_said import bracket_text
 from interp.tables.outcome import Outcome, outcome
 from interp.tables.transitions import Transition
 from interp.theories.forecast import TEST_LOSS
@@ -23,15 +23,9 @@ NAMES = {
 def phase_words(found: Mapping[str, Transition]) -> dict[str, dict[str, Any]]:
     """Phases as the page holds them, each said with its bracket."""
     return {
-        name: {"before": one.before, "step": one.step, "said": f"{NAMES[name]}: {_bracket(one)}"}
+        name: {"before": one.before, "step": one.step, "said": f"{NAMES[name]}: {bracket_text(one)}"}
         for name, one in found.items()
     }
-
-
-def _bracket(one: Transition) -> str:
-    if one.step is None:
-        return "not known" if one.before is None else f"not by step {one.before}"
-    return f"by step {one.step}" if one.before is None else f"{one.before} to {one.step}"
 
 
 def _to(text: str, step: int) -> dict[str, Any]:

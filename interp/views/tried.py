@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from interp.figures import style
 from interp.figures.scoreboard import VERDICTS
 from interp.ground.plain_text import number_of
 from interp.report.account import Account, account
 from interp.report.changes import changed
 from interp.report.page import check_rows
-from interp.report.pictures import arms_with_doses, columns_of, grid
+from interp.report.pictures import arms_with_doses, columns_of, grid, label_of, trial_lines
 from interp.report.sentences import answer, number, plain, spanned, within
 from interp.theories import ALL
 from interp.theories.arms_table import named
 from interp.theories.statistic import EVENT, THRESHOLD, Region, described
 from interp.theories.verdict import Verdict
+from interp.views.page_lines import page_line
 
 if TYPE_CHECKING:
     from interp.runs.run import Run
@@ -39,7 +39,6 @@ QUANTITIES = {
 LOG = ("test_loss", "train_loss")
 # Darker than in a figure: small white words on it have to be read.
 SHADES = {"contradicted": "#A04F00"}
-CONTROL = "control"
 COMMANDS = ("interp predict RUN", "interp battery RUN --budget 2h", "interp report RUN")
 TABLES = ("arms", "checks", "levels", "effects")
 
@@ -131,7 +130,7 @@ def _theories(rows: Sequence[Verdict]) -> list[dict[str, str]]:
 
 def _prediction(i: int, row: Verdict, column: str, told: Account) -> dict[str, Any]:
     of = row.prediction
-    arms = [_label(*arm) for arm in arms_with_doses(of.statistic, told.arms)] if of.arms else []
+    arms = [label_of(*arm) for arm in arms_with_doses(of.statistic, told.arms)] if of.arms else []
     return {
         "id": f"{of.theory}.{of.name}" + (f".{i}" if _is_repeated(row, told) else ""),
         "theory": of.theory,
@@ -179,10 +178,6 @@ def _region(region: Region | None) -> list[float | None] | None:
     return None if region is None else [region.low, region.high]
 
 
-def _label(arm: str, dose: float | None) -> str:
-    return named(arm, float("nan") if dose is None else dose)
-
-
 def _checks(checks: pd.DataFrame) -> list[dict[str, Any]]:
     if not len(checks):
         return []
@@ -197,12 +192,11 @@ def _checks(checks: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _effects(told: Account) -> list[dict[str, Any]]:
     found = []
-    for i, row in enumerate(told.effects.to_dict("records")):
+    for row in told.effects.to_dict("records"):
         said = f"{number(row['ratio'])} ({number(row['low'])} to {number(row['high'])})"
         found.append(
             {
-                "row": i,
-                "arm": _label(row["arm"], None if row["dose"] != row["dose"] else row["dose"]),
+                "arm": named(row["arm"], row["dose"]),
                 "label": row["label"],
                 "verdict": row["verdict"],
                 "said": said,
@@ -222,14 +216,10 @@ def _branches(curves: Mapping[Any, pd.DataFrame]) -> list[pd.DataFrame]:
 
 def _arms(told: Account) -> list[dict[str, Any]]:
     """The arms that left curves, the control first: kind of pairs, where they branch, and a curve a pair."""
-    palette = [colour for colour in style.PALETTE if colour not in (style.YELLOW, style.BLACK)]
-    labels = dict.fromkeys(_label(arm, dose) for arm, dose, _ in told.curves)
-    order = sorted(labels, key=lambda label: label != CONTROL)
-    others = [label for label in order if label != CONTROL]
-    colours = {CONTROL: style.BLACK} | {label: palette[i % len(palette)] for i, label in enumerate(others)}
-    found = []
+    lines = trial_lines(told)
+    order, found = list(lines), []
     for (arm, dose, kind), table in told.curves.items():
-        label = _label(arm, dose)
+        label = label_of(arm, dose)
         for step, part in table.groupby("branch_step", sort=True):
             pairs = [_curve(str(pair), rows) for pair, rows in part.groupby("pair", sort=True)]
             found.append(
@@ -239,7 +229,7 @@ def _arms(told: Account) -> list[dict[str, Any]]:
                     "kind": kind,
                     "branch_step": int(step),
                     "pairs": pairs,
-                    "colour": colours[label],
+                    "line": page_line(lines[label]),
                 }
             )
     return sorted(found, key=lambda one: (order.index(one["label"]), one["kind"], one["branch_step"]))

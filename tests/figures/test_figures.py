@@ -679,7 +679,7 @@ def test_a_bracket_in_words():
         figures.bracket_text(Transition("", None, before, step))
         for before, step in ((None, None), (100, None), (None, 0), (10, 100))
     ]
-    assert words == ["not known", "not reached", "by 0", "10 to 100"]
+    assert words == ["not known", "not by 100", "by 0", "10 to 100"]
 
 
 def test_patches_of_a_legend_have_the_colours_of_the_bands(ax):

@@ -200,7 +200,7 @@ def test_small_curves_are_where_the_numbers_are():
     table = pd.DataFrame(
         {"label": "a", "pair": "0", "since": [0, 100], "test_accuracy": [0.0, 1.0], "norm": np.nan}
     )
-    lines = {"a": {"color": "#000", "ls": "--", "label": "a"}}
+    lines = {"a": {"color": "#000", "ls": (0, (5, 1.2)), "label": "a"}}
     drawn = small_curves(table, ("test_accuracy", "norm"), lines, "what & why", across=0.95)
     paths = re.findall(r'<path d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)" [^>]*stroke-dasharray', drawn)
     # The pair and its median, from the lower left to the upper right.

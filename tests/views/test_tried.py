@@ -82,7 +82,7 @@ def test_numbers_lead_to_tables(trial, told):
     tables = trial_tables(told)
     assert {"trial_arms", "trial_checks", "trial_levels", "trial_effects"} == set(tables)
     pd.testing.assert_frame_equal(tables["trial_arms"], told.arms.reset_index(drop=True))
-    assert [one["row"] for one in trial["effects"]] == list(range(len(tables["trial_effects"])))
+    assert [one["label"] for one in trial["effects"]] == list(tables["trial_effects"]["label"])
 
 
 def test_without_lock_all_is_exploratory(tmp_path):

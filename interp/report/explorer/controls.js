@@ -25,7 +25,10 @@
 
   function follow(key, value) { Explorer.set({ [key]: state[key] === value ? null : value }); }
   Explorer.follow = follow;
-  Explorer.colourOf = (frequency) => data.colours.frequency[frequency] || "#777777";
+  /* Colour and dashes, as in figures: of a frequency, and of the n-th of heads or matrices. */
+  Explorer.lineOf = (frequency) => data.colours.frequency[frequency] || { colour: data.colours.other };
+  Explorer.colourOf = (frequency) => Explorer.lineOf(frequency).colour;
+  Explorer.nth = (n) => data.colours.nth[n % data.colours.nth.length];
 
   const slider = make("input", {
     type: "range", id: "step", min: 0, max: steps.length - 1, step: 1, "aria-label": "Checkpoint",

@@ -9,7 +9,7 @@
 const Explorer = (() => {
   const state = {
     run: 0, step: 0, frequency: null, neuron: null, head: null, keys: "leak-free", compare: false, playing: false,
-    arm: null, theory: null, prediction: null, clock: "step", quantity: "test_accuracy", revealed: [], table: null, row: null,
+    arm: null, theory: null, prediction: null, clock: "step", quantity: "test_accuracy", revealed: [], guesses: [], table: null, row: null,
   };
   const first = { ...state };
   const data = JSON.parse(document.getElementById("data").textContent);

@@ -6,7 +6,6 @@
   const STEP = { label: "training step", scale: "log" };
   const LINEAR = { label: "training step", scale: "linear" };
 
-  const colourOf = (k) => colours.frequency[k] || colours.other;
   /* Frequencies that are drawn in colour: those of the run and the one that is followed. */
   const shownFrequencies = (run, state) => [...new Set([...run.followed, ...(state.frequency ? [state.frequency] : [])])];
   const keysAt = (run, state) => (state.keys === "hindsight" ? run.followed : run.keys["leak-free"][Explorer.at(run.index)] || []);
@@ -29,7 +28,7 @@
           type: "button", class: "frequency", "data-frequency": k, "aria-pressed": String(state.frequency === k),
           title: keys.has(k) ? "a key frequency here" : "not key at this step", onclick: () => Explorer.follow("frequency", k),
         }, `k = ${k}`);
-        button.style.borderColor = colourOf(k);
+        button.style.borderColor = Explorer.colourOf(k);
         button.classList.toggle("is-key", keys.has(k));
         return button;
       }));
@@ -113,7 +112,7 @@
     const rows = {};
     const of = (k) => (rows[k] ??= where(run.index, "logit_spectrum", { frequency: k }));
     const series = (state) => shownFrequencies(run, state).map((k) => ({
-      label: `k = ${k}`, colour: colourOf(k), x: of(k).step, y: of(k).fraction_explained, width: weight(state, k),
+      label: `k = ${k}`, ...Explorer.lineOf(k), x: of(k).step, y: of(k).fraction_explained, width: weight(state, k),
     }));
     const drawn = Explorer.chart(body, {
       series: series(Explorer.state), x: LINEAR, y: { label: "share of the logits", scale: "linear" }, brackets: Explorer.bracketsOf(run), cursorStep: true,
@@ -121,21 +120,44 @@
     Explorer.on(["frequency"], (state) => drawn.update({ series: series(state) }), body);
   }
 
+  /* Of a group without residues: what frequencies are to those. */
+  function representations(run, into) {
+    if (!Explorer.has(run, "character_similarity")) return;
+    const { followed, chosen_by } = run.representations;
+    const table = run.tables.representation_spectrum;
+    const part = Explorer.has(run, "representation_spectrum") ? ["left_embedding", "unembedding"].find((name) => table.rows.part.includes(name)) : null;
+    const body = Explorer.panel({
+      id: `representations-${run.index}`, title: "Representations", run: run.index, into, csv: "character_similarity",
+      says: `Cosine of the logits with the character of each representation of the group${part ? `, and below the share that each has of the ${part.replace("_", " ")}` : ""}. In colour: ${followed.join(", ")} (${chosen_by}).`,
+      python: 'interp.measure(run, ["character_similarity", "representation_spectrum"])',
+    });
+    const names = [...new Set(run.tables.character_similarity.rows.representation)];
+    const order = [...names.filter((name) => !followed.includes(name)), ...followed];
+    const draw = (name, filter, column, label) => Explorer.chart(body, {
+      series: order.map((one) => {
+        const i = followed.indexOf(one), rows = where(run.index, name, { ...filter, representation: one });
+        return { label: i < 0 ? null : one, ...(i < 0 ? { colour: "#c4c4c4" } : Explorer.nth(i)), width: i < 0 ? 0.8 : 1.8, x: rows.step, y: rows[column] };
+      }),
+      x: LINEAR, y: { label, scale: "linear" }, brackets: Explorer.bracketsOf(run), cursorStep: true, height: 180,
+    });
+    draw("character_similarity", {}, "similarity", "cosine with the character");
+    if (part) draw("representation_spectrum", { part }, "share", "share");
+  }
+
   function norms(run, into) {
     const table = run.tables.weight_norms;
     if (!Explorer.has(run, "weight_norms")) { absent(run, into, "norms", "Weight norms", run.does_not_apply.weight_norms || "not measured"); return; }
     const body = Explorer.panel({
       id: `norms-${run.index}`, title: "Weight norms", run: run.index, into, csv: "weight_norms",
-      says: "Sum of squared weights of each matrix and of all (black).", python: 'interp.measure(run, ["weight_norms"])["weight_norms"]',
+      says: "Sum of squared weights of all (black) and of each matrix that ever has 1 % of it.", python: 'interp.measure(run, ["weight_norms"])["weight_norms"]',
     });
-    const names = [...new Set(table.rows.matrix)].filter((name) => name !== "total" && !/\.b_|bias/.test(name));
+    const names = run.matrices;
     const short = (name) => name.split(".").pop() + (names.filter((other) => other.split(".").pop() === name.split(".").pop()).length > 1 ? ` ${name.split(".").slice(0, 2).join(".")}` : "");
-    const palette = colours.palette.filter((c) => c !== "#000000" && c !== "#F0E442");
-    const series = ["total", ...names.slice(0, 12)].map((name, i) => {
+    const series = ["total", ...names].map((name, i) => {
       const rows = where(run.index, "weight_norms", { matrix: name });
       return {
-        label: name === "total" ? "all" : short(name), colour: i ? palette[(i - 1) % palette.length] : "#000000", width: i ? 1.3 : 2.2,
-        dash: i > palette.length ? [5, 3] : undefined, x: rows.step, y: rows.sum_of_squares,
+        label: name === "total" ? "all" : short(name), ...(i ? Explorer.nth(i - 1) : { colour: "#000000" }), width: i ? 1.3 : 2.2,
+        x: rows.step, y: rows.sum_of_squares,
       };
     });
     Explorer.chart(body, { series, x: LINEAR, y: { label: "sum of squares", scale: "log" }, brackets: Explorer.bracketsOf(run), cursorStep: true });
@@ -150,8 +172,8 @@
       python: 'interp.measure(run, ["fourier_sparsity"])["fourier_sparsity"]',
     });
     const series = [...new Set(table.rows.matrix)].flatMap((matrix, i) => {
-      const rows = where(run.index, "fourier_sparsity", { matrix }), colour = colours.palette[[2, 3][i] ?? i];
-      return [{ label: matrix, colour, x: rows.step, y: rows.gini }, { label: `${matrix}, null`, colour, dash: [2, 3], width: 1.1, x: rows.step, y: rows.gini_null }];
+      const rows = where(run.index, "fourier_sparsity", { matrix }), line = colours.matrix[matrix] ?? Explorer.nth(i);
+      return [{ label: matrix, ...line, x: rows.step, y: rows.gini }, { label: `${matrix}, null`, colour: line.colour, dash: [2, 3], width: 1.1, x: rows.step, y: rows.gini_null }];
     });
     Explorer.chart(body, { series, x: LINEAR, y: { label: "Gini coefficient", scale: "linear", min: 0, max: 1 }, brackets: Explorer.bracketsOf(run), cursorStep: true });
   }
@@ -196,7 +218,7 @@
     place.style.setProperty("--runs", Math.min(data.runs.length, 2));
     const { pictures } = Explorer;
     const order = [
-      losses, measures, logitShares, pictures.spectra, pictures.answers, pictures.neurons, pictures.circles, pictures.neuron,
+      losses, measures, logitShares, representations, pictures.spectra, pictures.answers, pictures.neurons, pictures.circles, pictures.neuron,
       pictures.attention, pictures.clock, pictures.distance, norms, sparsity, forecast,
     ];
     for (const one of order) for (const run of data.runs) {

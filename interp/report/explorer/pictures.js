@@ -4,7 +4,7 @@
   const { make, data, where, number, ramp, scaleBar } = Explorer;
   const colours = data.colours;
   const GREY = ramp("grey"), BLUE = ramp("blue"), BOTH = ramp("both");
-  const colourOf = (k) => colours.frequency[k] || colours.other;
+  const { colourOf } = Explorer;
   const frame = (run) => Explorer.at(run.index);
 
   /* A canvas for marks, sharp on any screen; draw(ctx, width, height) in CSS pixels. */
@@ -247,7 +247,7 @@
       const own = neuronTable(run).frequency[last * n + one];
       const wanted = [...new Set([own, ...Explorer.shownFrequencies(run, state)])].filter((k) => k >= 1 && k <= nFrequencies);
       title.textContent = `Neuron ${one}${state.neuron === null ? ", the purest at the end" : ""}`;
-      const series = wanted.map((k) => ({ label: `k = ${k}`, colour: colourOf(k), x: run.steps, y: share(k), width: k === own ? 2.2 : 1.1 }));
+      const series = wanted.map((k) => ({ label: `k = ${k}`, ...Explorer.lineOf(k), x: run.steps, y: share(k), width: k === own ? 2.2 : 1.1 }));
       const options = { series, x: { label: "training step", scale: "linear" }, y: { label: "share", scale: "linear", min: 0, max: 1 }, cursorStep: true, height: 150 };
       if (drawn) drawn.update(options); else drawn = Explorer.chart(body, options);
     }, body);
@@ -283,7 +283,7 @@
     if (!Explorer.has(run, "attention_periodicity")) return;
     const series = (state) => heads.slice(0, 16).map(([layer, head], h) => {
       const rows = where(run.index, "attention_periodicity", { layer, head });
-      return { label: heads.length > 8 && layer ? `${layer}.${head}` : `head ${head}`, colour: colours.head[h % colours.head.length], x: rows.step, y: rows.fraction_explained, width: state.head === null ? 1.5 : state.head === h ? 3 : 0.8 };
+      return { label: heads.length > 8 && layer ? `${layer}.${head}` : `head ${head}`, ...Explorer.nth(h), x: rows.step, y: rows.fraction_explained, width: state.head === null ? 1.5 : state.head === h ? 3 : 0.8 };
     });
     const drawn = Explorer.chart(body, { series: series(Explorer.state), x: { label: "training step", scale: "linear" }, y: { label: "share at its k", scale: "linear", min: 0, max: 1 }, cursorStep: true, height: 150 });
     Explorer.on(["head"], (state) => drawn.update({ series: series(state) }), body);

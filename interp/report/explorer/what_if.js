@@ -17,7 +17,7 @@
 
   function whatIf(run, trial, place) {
     // Guesses and what is revealed are of one run, also where two were asked the same.
-    if (data.runs.length > 1) for (const one of trial.predictions) one.id = `${run.name}:${one.id}`;
+    if (data.runs.length > 1) for (const one of trial.predictions) one.id = `${run.index}:${one.id}`;
     const trained = trial.arms.length > 0;
     const head = make("p", { class: "locked-as" });
     head.textContent = trial.lock
@@ -65,14 +65,13 @@
       const at = (since) => since.map((s) => s + shift);
       const from = new Set(trial.arms.filter((arm) => arm.label === group.label).map((arm) => arm.branch_step)).size > 1;
       const said = `${group.label}${from ? ` from ${group.branch_step}` : ""}${group.kind === "seed" ? ", other seeds" : ""}`;
-      const dash = group.arm === "control" || group.kind !== "seed" ? undefined : [5, 3];
       if (pairs.length > 1 || group.kind === "seed") {
         for (const pair of pairs) {
-          series.push({ label: `${said}, pair ${pair.pair}`, colour: group.colour, width: 0.8, faint: true, dash, x: at(pair.since), y: pair[quantity].map(clean) });
+          series.push({ label: `${said}, pair ${pair.pair}`, ...group.line, width: 0.8, faint: true, x: at(pair.since), y: pair[quantity].map(clean) });
         }
       }
       const { since, y } = pairs.length > 1 ? medianOf(pairs, quantity) : { since: pairs[0].since, y: pairs[0][quantity].map(clean) };
-      if (since.length > 1) series.push({ label: said, colour: group.colour, width: 2.2, dash, x: at(since), y });
+      if (since.length > 1) series.push({ label: said, ...group.line, width: group.kind === "seed" ? 1.5 : 2.2, x: at(since), y });
     }
     return series;
   }
@@ -123,7 +122,7 @@
     const arms = make("div", { class: "arms", role: "group", "aria-label": "Arm" });
     for (const label of labels) {
       const button = make("button", { type: "button", "data-arm": label, text: label, onclick: () => Explorer.set({ arm: label }) });
-      button.style.borderLeftColor = trial.arms.find((arm) => arm.label === label).colour;
+      button.style.borderLeftColor = trial.arms.find((arm) => arm.label === label).line.colour;
       arms.append(button);
     }
     const chart = make("div"), said = make("p", { class: "effect-said" });
@@ -155,7 +154,8 @@
 
   /* ---- theories against arms ---- */
   const isShown = (state, id) => state.revealed.includes("all") || state.revealed.includes(id);
-  const guesses = new Map();
+  /* What a reader said of a prediction before it was revealed, as "id=verdict" in the address. */
+  const guessOf = (state, id) => state.guesses.find((guess) => guess.startsWith(`${id}=`))?.slice(id.length + 1);
 
   function mark(trial, verdict) {
     const [shade, ink, sign] = trial.verdicts[verdict];
@@ -211,8 +211,8 @@
       const whole = state.revealed.includes("all");
       all.textContent = whole ? "Hide the outcomes" : "Show all outcomes";
       all.setAttribute("aria-pressed", String(whole));
-      const guessed = trial.predictions.filter((one) => guesses.has(one.id) && isShown(state, one.id));
-      const right = guessed.filter((one) => guesses.get(one.id) === one.verdict).length;
+      const guessed = trial.predictions.filter((one) => guessOf(state, one.id) && isShown(state, one.id));
+      const right = guessed.filter((one) => guessOf(state, one.id) === one.verdict).length;
       tally.textContent = guessed.length ? `${right} of ${guessed.length} of your guesses came out so.` : "";
       for (const { button, inside, theory, column } of cells) {
         const marks = inside.map((one) => {
@@ -233,7 +233,7 @@
       open.append(make("p", { class: "says", text: `${here.theory.title}: ${here.theory.statement} (${here.theory.source})` }));
       for (const one of here.inside) open.append(prediction(run, trial, one, state));
     };
-    Explorer.on(["theory", "prediction", "revealed"], show);
+    Explorer.on(["theory", "prediction", "revealed", "guesses"], show);
     show(Explorer.get());
   }
 
@@ -260,8 +260,11 @@
       const guess = make("div", { class: "guess", role: "group", "aria-label": "Your guess" }, "Your guess:");
       for (const verdict of ["supported", "contradicted", "undecided"]) {
         const button = make("button", {
-          type: "button", text: verdict, "aria-pressed": String(guesses.get(one.id) === verdict),
-          onclick: () => { guesses.set(one.id, verdict); Explorer.notify("revealed"); },
+          type: "button", text: verdict, "aria-pressed": String(guessOf(state, one.id) === verdict),
+          onclick: () => {
+            const others = Explorer.get().guesses.filter((guess) => !guess.startsWith(`${one.id}=`));
+            Explorer.set({ guesses: [...others, `${one.id}=${verdict}`] });
+          },
         });
         guess.append(button);
       }
@@ -275,7 +278,7 @@
     const came = make("div", { class: "came" });
     came.append(make("p", {}, mark(trial, one.verdict), one.said ? ` ${one.said}. ` : " ", one.why));
     came.append(facts([
-      ["Your guess was", guesses.get(one.id)], ["By other events", one.elsewhere.join("; ")],
+      ["Your guess was", guessOf(state, one.id)], ["By other events", one.elsewhere.join("; ")],
       ["Does not show", one.does_not_show], ["Stress test", one.stress_test],
       ["What would change it", one.would_change && make("code", { text: one.would_change })],
     ]));

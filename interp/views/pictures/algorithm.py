@@ -10,10 +10,11 @@ from interp.figures import (
     frequency_lines,
     irrelevance_curves,
 )
+from interp.ground.plain_text import listed
 from interp.tables.folder import Tables
 from interp.tables.key_frequencies import by_strength
 from interp.tables.outcome import accuracy_name
-from interp.views.pictures.captions import at_end, grokking_said, listed, number
+from interp.views.pictures.captions import at_end, grokking_said, number
 from interp.views.pictures.panels import panel
 from interp.views.pictures.picture import Picture
 

@@ -6,8 +6,9 @@ from matplotlib.lines import Line2D
 
 from interp.figures import head_lines, head_name, movement_curves, periodicity_curves, qk_bars, style
 from interp.figures.colours import NAMED
+from interp.ground.plain_text import listed
 from interp.tables.folder import Tables
-from interp.views.pictures.captions import at_end, grokking_said, listed, number
+from interp.views.pictures.captions import at_end, grokking_said, number
 from interp.views.pictures.panels import along, at_step, panel
 from interp.views.pictures.picture import Picture
 

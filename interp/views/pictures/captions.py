@@ -1,6 +1,6 @@
 """Captions: what a picture shows, on which run and checkpoints; in plain sentences, and as LaTeX."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -94,16 +94,6 @@ def number(value: Any) -> str:
     ('0.123', '1.23e+06', '0', '113')
     """
     return f"{value:.3g}" if isinstance(value, float) or abs(value) < 1000 else str(int(value))
-
-
-def listed(values: Iterable[Any]) -> str:
-    """Values in words.
-
-    >>> listed([7, 14, 35]), listed(["a"]), listed([])
-    ('7, 14 and 35', 'a', 'none')
-    """
-    *first, last = [str(value) for value in values] or ["none"]
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def grokking_said(tables: Tables) -> str:

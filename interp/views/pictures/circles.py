@@ -1,9 +1,10 @@
 """Pictures of circles and of quantities over all pairs, of one checkpoint; of the index of representation quality."""
 
 from interp.figures import embedding_circles, logit_map, neuron_map, quality_curves
+from interp.ground.plain_text import listed
 from interp.tables.folder import Tables
 from interp.tables.outcome import outcome
-from interp.views.pictures.captions import at_end, listed, number
+from interp.views.pictures.captions import at_end, number
 from interp.views.pictures.panels import along, at_step, panel
 from interp.views.pictures.picture import Picture
 

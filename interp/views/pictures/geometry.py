@@ -16,8 +16,9 @@ from interp.figures import (
     tangent_kernel_curves,
 )
 from interp.figures.geometry import rows_where
+from interp.ground.plain_text import listed
 from interp.tables.folder import Tables
-from interp.views.pictures.captions import at_end, grokking_said, listed, number
+from interp.views.pictures.captions import at_end, grokking_said, number
 from interp.views.pictures.panels import panel
 from interp.views.pictures.picture import Picture
 

@@ -30,12 +30,12 @@ from interp.figures import (
     style,
     total_norm_curve,
 )
+from interp.ground.plain_text import listed
 from interp.ground.thresholds import LOGIT_FRACTION
 from interp.tables.folder import Tables
 from interp.tables.key_frequencies import by_strength, emergence, followed_frequencies, run_key_frequencies
 from interp.tables.outcome import outcome
 from interp.theories import clock_or_pizza
-from interp.views.pictures.captions import listed
 from interp.views.pictures.picture import Picture
 from interp.views.pictures.whole import panels_said
 

@@ -1,8 +1,9 @@
 """Pictures of the progress measures: what the network answers with its key frequencies alone, and without them."""
 
 from interp.figures import progress_curves
+from interp.ground.plain_text import listed
 from interp.tables.folder import Tables
-from interp.views.pictures.captions import at_end, grokking_said, listed, number
+from interp.views.pictures.captions import at_end, grokking_said, number
 from interp.views.pictures.panels import panel
 from interp.views.pictures.picture import Picture
 

@@ -11,10 +11,11 @@ from interp.figures import (
     sparsity_curves,
     spectrum_map,
 )
+from interp.ground.plain_text import listed
 from interp.ground.thresholds import LOGIT_FRACTION, NEURON_FRACTION
 from interp.tables.folder import Tables
 from interp.tables.key_frequencies import emergence, followed_frequencies, run_key_frequencies
-from interp.views.pictures.captions import at_end, grokking_said, listed, number
+from interp.views.pictures.captions import at_end, grokking_said, number
 from interp.views.pictures.panels import along, panel
 from interp.views.pictures.picture import Picture
 

@@ -19,10 +19,9 @@ from interp.figures import (
 )
 from interp.figures.forecasts import COLOURS, NAMES
 from interp.figures.phase_diagrams import shades
-from interp.ground.plain_text import number_of
+from interp.ground.plain_text import listed, number_of
 from interp.tables.folder import Tables
 from interp.tables.wording import PHASES, field_name
-from interp.views.pictures.captions import listed
 from interp.views.pictures.panels import panel
 from interp.views.pictures.picture import Picture
 

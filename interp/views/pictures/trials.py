@@ -8,8 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from interp.figures import arm_lines, branch_curves, order_brackets, style
+from interp.ground.plain_text import listed
 from interp.tables.folder import Tables
-from interp.views.pictures.captions import listed, number
+from interp.views.pictures.captions import number
 from interp.views.pictures.picture import Picture
 
 N_CURVES = 4  # arms beside their control
@@ -64,7 +65,7 @@ def _effects_said(tables: Tables) -> str:
 
 def _branches(told: Any) -> Tables:
     """The curves of the arms whose effects are largest, from the main branch step, with their control."""
-    from interp.report.pictures import arm_curves
+    from interp.report.pictures import arm_curves, trial_lines
 
     known = told.effects[told.effects["n_pairs"] > 0] if len(told.effects) else told.effects
     if not len(known):
@@ -76,7 +77,9 @@ def _branches(told: Any) -> Tables:
     table = arm_curves(
         told, [*wanted, ("control", None)], mine["kind"].iloc[0] if "kind" in mine else "jitter"
     )
-    return {"branches": pd.DataFrame() if table is None else table}
+    if table is None:
+        return {"branches": pd.DataFrame()}
+    return {"branches": table, "arms": pd.DataFrame({"label": list(trial_lines(told))})}
 
 
 def _draw_branches(tables: Tables) -> Figure:
@@ -84,7 +87,7 @@ def _draw_branches(tables: Tables) -> Figure:
     from interp.theories.statistic import EVENT, THRESHOLD
 
     table = tables["branches"].assign(label=tables["branches"]["label"].map(plain))
-    lines = arm_lines(list(dict.fromkeys(table["label"])))
+    lines = arm_lines(tables["arms"]["label"].map(plain))
     figure, axes = style.new_figure(1, 2, height=2.4)
     branch_curves(table, axes[0, 0], quantity=EVENT, lines=lines, threshold=THRESHOLD)
     branch_curves(table, axes[0, 1], quantity="norm", lines=lines)

@@ -9,8 +9,9 @@ from interp.figures import (
     style,
     total_norm_curve,
 )
+from interp.ground.plain_text import listed
 from interp.tables.folder import Tables
-from interp.views.pictures.captions import at_end, grokking_said, listed, number
+from interp.views.pictures.captions import at_end, grokking_said, number
 from interp.views.pictures.panels import along, panel
 from interp.views.pictures.picture import Picture
 
