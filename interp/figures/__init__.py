@@ -4,10 +4,12 @@
     >>> figure, axes = style.new_figure()                                      # doctest: +SKIP
     >>> ax = loss_curves({"history": run.history()}, axes[0, 0])               # doctest: +SKIP
 
-Never torch, and pandas only as what it is handed: a style for one's own figure is there at once.
+Never torch, and pandas only as what it is handed: a style for one's own figure is there at once. Not on top of seaborn,
+which loads scipy and would aggregate again what the tables hold; for one's own pictures it takes the same tables, and
+the colours of `frequency_lines` and the others.
 """
 
-from interp.figures import missing_columns
+from interp.figures import given_tables
 from interp.figures.algorithm import (
     algorithm_curves,
     double_curves,
@@ -78,5 +80,5 @@ from interp.tables.brackets_said import bracket_text
 for _name, _figure in list(globals().items()):
     # A figure is what draws on axes.
     if "ax" in getattr(_figure, "__annotations__", {}):
-        globals()[_name] = missing_columns.named_by(_figure)
+        globals()[_name] = given_tables.drawn_as_given(_figure)
 del _name, _figure

@@ -80,6 +80,7 @@ def values_by_arm(
         axis: what the quantity is, with its unit.
         scale: "linear", which begins at 0, or "log".
     """
+    table = table.dropna(subset=[quantity])
     if not len(table):
         style.note_instead(ax, "no arm came to the event")
         return ax

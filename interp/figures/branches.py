@@ -54,7 +54,8 @@ def branch_curves(
         threshold: of an event, as a line across.
         legend: options of the legend.
     """
-    known = table.dropna(subset=[quantity]) if quantity in table else table[:0]
+    known = table.dropna(subset=["label", "pair", "since"]) if len(table) else table
+    known = known.dropna(subset=[quantity]) if quantity in table else known[:0]
     if not len(known):
         ax.set_axis_off()
         style.legend_or_note(ax)

@@ -22,12 +22,12 @@ def embedding_circles(table: "pd.DataFrame", ax: Axes, *, limit: float | None = 
         table: of `embedding_planes`, of one frequency and step; may be empty.
         limit: where both axes end, in units of W_E; None for a little beyond the farthest residue.
     """
-    if not len(table):
+    if not len(table.dropna(subset=["cosine", "sine"])):
         style.note_instead(ax, "no plane of a frequency")
         return ax
     k, n = int(table["frequency"].iloc[0]), len(table)
     x, y = walk(table, k)
-    far = limit or 1.1 * float(np.hypot(x, y).max()) or 1.0
+    far = limit or 1.1 * float(np.nanmax(np.hypot(x, y))) or 1.0
     ax.plot(x, y, color="0.75", lw=0.6, zorder=1)
     ax.scatter(
         table["cosine"], table["sine"], c=table["residue"], cmap=RESIDUES, vmin=0, vmax=n, s=9, zorder=2,

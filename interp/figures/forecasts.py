@@ -34,7 +34,7 @@ def forecast_points(tested: "pd.DataFrame", ax: Axes, *, colours: dict[Any, Any]
     if not len(came):
         style.note_instead(ax, "no answers")
         return ax
-    low, high = ends.min() * 0.7, max(ends.max(), answered["budget"].max()) * 1.3
+    low, high = ends.min() * 0.7, float(np.nanmax([ends.max(), answered["budget"].max()])) * 1.3
     edge = high * 1.5
     for value, colour in colours.items():
         rows = came[came[of] == value]

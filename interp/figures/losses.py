@@ -24,16 +24,15 @@ def loss_curves(
     """Train and test loss: as the trainer recorded them, or else as measured at the checkpoints.
 
     Args:
-        tables: "history" (`Run.history()`), "losses" (as `measure` returns it), or both; the first that has rows.
+        tables: "history" (`Run.history()`), "losses" (as `measure` returns it), or both; the first that has losses.
             Without a known split the loss on all rows is drawn.
         marker: of each checkpoint, where the losses are those of checkpoints.
         line: options of the curves.
         legend: options of the legend.
     """
-    history = tables.get("history")
-    is_recorded = history is not None and len(history) > 0
-    options: dict[str, Any] = {"marker": "" if is_recorded else marker, "ms": 3, **(line or {})}
-    for split, part in _by_split(history if is_recorded else tables.get("losses")).items():
+    recorded = _by_split(tables.get("history"))
+    options: dict[str, Any] = {"marker": "" if recorded else marker, "ms": 3, **(line or {})}
+    for split, part in (recorded or _by_split(tables.get("losses"))).items():
         ax.plot(part["step"], part["loss"], color=COLOURS[split], label=split, **options)
     ax.set_yscale("log")
     ax.set_ylabel("loss (nats)")
@@ -45,6 +44,7 @@ def _by_split(table: "pd.DataFrame | None") -> "dict[str, pd.DataFrame]":
     """Columns step and loss of each split that was evaluated, from a history or a `losses` table."""
     if table is None or not len(table):
         return {}
+    table = table[table["step"].notna()]
     if "split" in table:
         parts = {split: table[table["split"] == split] for split in COLOURS}
     else:

@@ -29,10 +29,11 @@ def progress_curves(table: "pd.DataFrame", ax: Axes, *, key: str = "key set", **
     )
     sets: tuple[list[Any], ...] = ([], [], [])
     for measure, split, colour, label in curves:
-        rows = table[(table["measure"] == measure) & (table["split"] == split)]
+        rows = table[(table["measure"] == measure) & (table["split"] == split)].dropna(subset=["loss"])
         if not len(rows):
             continue
         named, causal, random = (rows[rows["selection"] == s] for s in ("key", "causal", "random"))
+        random = random.dropna(subset=["loss_min", "loss_max"])
         sets[0].extend(ax.plot(named["step"], named["loss"], color=colour, label=f"{label} loss, {key}"))
         sets[1].extend(
             ax.plot(causal["step"], causal["loss"], color=colour, lw=0.8, ls=":", label="causal set")

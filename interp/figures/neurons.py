@@ -26,7 +26,7 @@ def neuron_histogram(table: "pd.DataFrame", key: "pd.DataFrame", ax: Axes) -> Ax
     if not len(table):
         style.note_instead(ax, "no neurons by frequency")
         return ax
-    live = table[table["frequency"] > 0]
+    live = table[table["frequency"] > 0].dropna(subset=["fraction_explained"])
     lines = frequency_lines(key["frequency"])
     named = list(lines)[: NAMED - 1]
     groups = [live[live["frequency"] == k]["fraction_explained"] for k in named]

@@ -29,6 +29,10 @@ def overlaid_curves(
         relative: whether x is the share of the way to the grokking step.
     """
     name, scale = AXES[quantity]
+    table = table.dropna(subset=["x"])
+    if not len(table):
+        style.note_instead(ax, "none has grokked")
+        return ax
     for group, colour in colours.items():
         rows = table[table["group"] == group]
         if not len(rows):
@@ -44,6 +48,4 @@ def overlaid_curves(
         ax.set_xlabel("step / grokking step")
     else:
         style.step_axis(ax, table["x"].unique())
-    if not len(table):
-        style.note_instead(ax, "none has grokked")
     return ax

@@ -32,6 +32,11 @@ def phase_cells(cells: "pd.DataFrame", ax: Axes, *, x: str | None, y: str | None
         cells: of `interp.tables.shares.cells`, a row for each pair.
         x, y: fields; None: there is only one value.
     """
+    # A run that does not state a field has no place on its axis.
+    cells = cells.dropna(subset=[name for name in (x, y) if name is not None])
+    if not len(cells):
+        style.note_instead(ax, "no run")
+        return ax
     places = {name: _places(cells, name) for name in (x, y)}
     for row in cells.to_dict("records"):
         if not row["n"]:
@@ -75,7 +80,10 @@ def survival_curves(
         table: of `interp.tables.shares.survival`, over this field or none.
         colours: by value; by default from light to dark.
     """
-    values = [None] if field is None else sorted(table[field].unique())
+    values = [None] if field is None else sorted(table[field].dropna().unique())
+    if not len(table) or not values:
+        style.note_instead(ax, "no run")
+        return ax
     of = dict(zip(values, shades(len(values)), strict=True)) if colours is None else colours
     for value in values:
         colour = of[value]
@@ -125,6 +133,10 @@ def delay_points(
         laws: of `interp.tables.power_laws.power_laws`.
         settings: those that are drawn, each with a mark of its own.
     """
+    runs = runs[runs[field] > 0]
+    if not len(runs):
+        style.note_instead(ax, "no run that memorized has this field")
+        return ax
     spread = _spread(runs[field])
     for i, setting in enumerate(settings):
         colour, mark = style.PALETTE[i % len(style.PALETTE)], MARKS[i % len(MARKS)]
@@ -170,7 +182,10 @@ def exponent_intervals(laws: "pd.DataFrame", ax: Axes, *, field: str, settings: 
         laws: of `interp.tables.power_laws.power_laws`.
         settings: in the order of `delay_points`, whose colours and marks they have.
     """
-    rows = laws[laws["field"] == field].set_index("setting")
+    rows = laws[laws["field"] == field].dropna(subset=["exponent", "low", "high"]).set_index("setting")
+    if not len(rows):
+        style.note_instead(ax, "no power law of this field")
+        return ax
     names = [name for name in settings if name in rows.index]
     for y, name in enumerate([*names, *rows.index.intersection(["all settings"])]):
         law, i = rows.loc[name], settings.index(name) if name in settings else None
@@ -184,7 +199,7 @@ def exponent_intervals(laws: "pd.DataFrame", ax: Axes, *, field: str, settings: 
     ax.set_ylabel("setting")
     ax.axvline(0, color="0.7", lw=0.6, zorder=0)
     shown = rows["exponent"]
-    reach = max(shown.abs().max() if len(shown) else 1.0, 1.0)
+    reach = max(shown.abs().max(), 1.0)
     ax.set_xlim(
         max(rows["low"].min(), -3 * reach) - 0.1 * reach,
         min(max(rows["high"].max(), 0), 3 * reach) + 0.1 * reach,

@@ -38,7 +38,7 @@ def spectrum_map(table: "pd.DataFrame", ax: Axes, *, matrix: str = "$W_E$") -> A
     grid = table.pivot(index="frequency", columns="step", values="fraction")
     steps = grid.columns.to_numpy(dtype=float)
     frequency_edges = np.arange(len(grid) + 1) + 0.5
-    top = max(min(OVER_EVEN / len(grid), 1.0), float(np.nanmax(grid.to_numpy())))
+    top = max(min(OVER_EVEN / len(grid), 1.0), grid.max().max())
     image = ax.pcolormesh(
         style.cell_edges(steps), frequency_edges, grid.to_numpy(), cmap="cividis", vmin=0, vmax=top, rasterized=True,
         shading="flat",

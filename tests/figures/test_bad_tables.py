@@ -30,15 +30,52 @@ def change(monkeypatch, changed):
 
 # Their tables are made by another function, in the test itself.
 MADE = {"critical_brackets", "skill_bars", "survival_curves"}
-# Draws what there is: a head, an arm or a loss that is not in the table has no picture.
-OPTIONAL = {"attention_map", "branch_curves", "loss_curves"}
 
 
-@pytest.mark.parametrize("name", sorted(set(DRAWN) - MADE - OPTIONAL))
+@pytest.mark.parametrize("name", sorted(set(DRAWN) - MADE - {"attention_map"}))
 def test_a_table_without_its_columns_is_refused(name, ax, monkeypatch):
     change(monkeypatch, lambda table: pd.DataFrame({"other": range(len(table))}))
     with pytest.raises(ValueError, match=rf"{name} needs the column .*, got a table with .*other"):
         DRAWN[name](ax)
+
+
+def test_a_map_of_a_head_that_is_not_there_is_refused(ax):
+    with pytest.raises(ValueError, match=r"attention_map needs the column .*L0H9.*, got a table with .*L0H1"):
+        figures.attention_map(pairs(3, "first", "second", L0H1=0.5), ax, head="L0H9")
+
+
+BAD = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
+# What a run or a recipe is, and how it was asked: no measurement.
+STATED = {"step", "before", "multiple", "budget", "tolerance", "zone", "at"}
+
+
+def measured(table):
+    """The columns that hold measurements."""
+    return [name for name in table.select_dtypes("float") if name not in STATED]
+
+
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("name", sorted(set(DRAWN) - MADE))
+def test_a_table_without_one_number_is_no_broken_picture(name, bad, ax, monkeypatch):
+    change(monkeypatch, lambda table: table.assign(**dict.fromkeys(measured(table), BAD[bad])))
+    assert DRAWN[name](ax) is ax
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("name", sorted(set(DRAWN) - MADE))
+def test_one_column_without_a_number_is_no_broken_picture(name, bad, monkeypatch):
+    here = sys.modules[test_figures.__name__]
+    tables = {key: t for key, t in vars(here).items() if isinstance(t, pd.DataFrame) and len(t)}
+    for key, table in tables.items():
+        if key not in DRAWN[name].__code__.co_names:
+            continue
+        for column in measured(table):
+            figure, axes = style.new_figure()
+            with monkeypatch.context() as patch:
+                patch.setattr(here, key, table.assign(**{column: BAD[bad]}))
+                DRAWN[name](axes[0, 0])
+                figure.draw_without_rendering()
 
 
 @pytest.mark.parametrize("name", ALONG_STEPS)
@@ -59,7 +96,7 @@ def test_another_error_of_a_figure_is_not_called_a_column():
         return {}["lines"]
 
     with pytest.raises(KeyError, match="lines"):
-        figures.missing_columns.named_by(wrong)(KEY, None)
+        figures.given_tables.drawn_as_given(wrong)(KEY, None)
 
 
 def test_a_large_prime_is_a_picture_and_no_flood_of_ticks():
