@@ -71,7 +71,7 @@ def short_run(tmp_path_factory):
 
 
 # The doors are the same for all; what each draws has tests of its own.
-IN_CI = ("explain", "fourier")
+IN_CI = ("fourier",)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,9 @@ def test_fourier_of_a_network_without_neurons(tmp_path):
     assert summary["neuron_fraction_explained_median"] is None
 
 
-@pytest.mark.parametrize("name", OF_A_RUN)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "geometry" else name for name in OF_A_RUN]
+)
 def test_of_a_task_without_an_algebra_what_applies_is_drawn(name, tmp_path):
     operation = ("random", "x2+y2")[OF_A_RUN.index(name) % 2]
     from interp.runs.schedule import make_schedule

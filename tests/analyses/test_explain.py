@@ -107,6 +107,7 @@ def test_the_same_page_is_drawn_again_without_torch(drawn, run, trial, tmp_path)
         assert (out / name).read_bytes() == (drawn / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_tables_kept_in_the_folder_are_drawn_without_the_trial(drawn, run, tmp_path):
     out = tmp_path / "kept"
     shutil.copytree(drawn, out)

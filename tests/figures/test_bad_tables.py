@@ -54,11 +54,28 @@ def measured(table):
     return [name for name in table.select_dtypes("float") if name not in STATED]
 
 
-@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize(
+    "bad", ["nan", pytest.param("inf", marks=pytest.mark.slow), pytest.param("-inf", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", sorted(set(DRAWN) - MADE))
 def test_a_table_without_one_number_is_no_broken_picture(name, bad, ax, monkeypatch):
     change(monkeypatch, lambda table: table.assign(**dict.fromkeys(measured(table), BAD[bad])))
     assert DRAWN[name](ax) is ax
+
+
+def test_what_is_infinite_leaves_a_gap_unless_it_says_something():
+    seen = []
+
+    def draw(table, ax):
+        seen.append(table)
+
+    given = pd.DataFrame(
+        {"step": [0, 1], "loss": [np.inf, 1.0], "high": [np.inf, -np.inf], "low": [-np.inf, 0.0]}
+    )
+    figures.given_tables.drawn_as_given(draw)({"one": given}, None)
+    expected = given.assign(loss=[np.nan, 1.0], high=[np.inf, np.nan])
+    pd.testing.assert_frame_equal(seen[0]["one"], expected)
+    assert given["loss"][0] == np.inf
 
 
 @pytest.mark.slow

@@ -91,6 +91,7 @@ def test_dask_workers_train_it_and_one_that_is_killed_costs_nothing(tmp_path, wh
     check_equal(found, whole)
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_dies_is_said_and_nothing_is_lost(tmp_path, whole, monkeypatch, capfd):
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr(cluster, "SECONDS_TO_CONNECT", 2)
