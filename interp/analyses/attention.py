@@ -12,6 +12,7 @@ standard deviation and the null. Grey band: the bracket of grokking (test accura
 Reference: Nanda et al. 2023, section 4 and appendix.
 """
 
+import re
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,7 @@ def patterns(run, step: int, device: str) -> Tables:
     from interp.snapshots.snapshot import Snapshot
 
     snapshot = Snapshot.of(run, step, device)
-    (first, second), axes = _operands(snapshot)
+    first, second = _operands(snapshot)
     pattern = snapshot.pattern[..., 0].cpu().double().numpy()
     rows = (first >= 0) & (second >= 0)
     columns = {
@@ -64,12 +65,12 @@ def patterns(run, step: int, device: str) -> Tables:
     return {
         # One row a pair, as a map needs: of a task with other inputs the mean over those that share their first two.
         "patterns_at_end": table.groupby(["first", "second"], as_index=False).mean(),
-        "pattern_axes": pd.DataFrame({"axis": ["first", "second"], "label": axes}),
+        "pattern_axes": pattern_axes(run),
     }
 
 
-def _operands(snapshot) -> tuple[list[np.ndarray], list[str]]:
-    """Both operands of each question, in names under which the answer is a sum if there are such; and axis labels."""
+def _operands(snapshot) -> list[np.ndarray]:
+    """Both operands of each question, in names under which the answer is a sum if there are such."""
     from interp.tasks.structure import Cyclic
 
     task = snapshot.known_task
@@ -77,10 +78,30 @@ def _operands(snapshot) -> tuple[list[np.ndarray], list[str]]:
     pairs = task.inputs[:, :2] if structure is None else structure.pairs
     operands = [pairs[task.example, i].numpy() for i in range(pairs.shape[1])]
     if not isinstance(structure, Cyclic):
-        return operands, ["$a$", "$b$"]
+        return operands
     names = [structure.first.numpy(), structure.second.numpy()]
-    labels = [axis_label(letter, name, structure.order) for letter, name in zip("ab", names, strict=True)]
-    return [name[operand] for name, operand in zip(names, operands, strict=True)], labels
+    return [name[operand] for name, operand in zip(names, operands, strict=True)]
+
+
+def pattern_axes(run) -> pd.DataFrame:
+    """What the axes of a run's maps over pairs are.
+
+    Columns:
+        axis: "first", "second".
+        label: of `operand_labels`.
+    """
+    labels = operand_labels(run.task.structure if run.config.task else None)
+    return pd.DataFrame({"axis": ["first", "second"], "label": labels})
+
+
+def operand_labels(structure) -> tuple[str, str]:
+    """What both operands are in the order of a task's algebra, or of its tokens where that is no cyclic group."""
+    from interp.tasks.structure import Cyclic
+
+    if not isinstance(structure, Cyclic):
+        return "$a$", "$b$"
+    first, second = structure.first.numpy(), structure.second.numpy()
+    return axis_label("a", first, structure.order), axis_label("b", second, structure.order)
 
 
 def axis_label(letter: str, names: np.ndarray, order: int) -> str:
@@ -100,6 +121,17 @@ def axis_label(letter: str, names: np.ndarray, order: int) -> str:
     if (names < 0).sum() == 1 and names[1] == 0:
         return rf"$\log_{{{int(np.flatnonzero(names == 1)[0])}}} {letter}$"
     return f"name of ${letter}$"
+
+
+def plain_label(label: str) -> str:
+    """An axis label without TeX.
+
+    >>> plain_label("$-b$ mod 11"), plain_label(r"$\\log_{2} a$")
+    ('−b mod 11', 'log₂ a')
+    """
+    subscript = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+    label = re.sub(r"\\log_\{(\d+)\}", lambda found: f"log{found[1].translate(subscript)}", label)
+    return label.replace("$", "").replace("-", "−")
 
 
 def draw(tables: Tables) -> Figure:

@@ -44,6 +44,7 @@ def explore(
     interp explore runs/p59 --trial trials/p59
     """
     from interp.analyses.frame import run_path
+    from interp.ground.stated_options import stated_arguments
     from interp.ground.whole_files import write_bytes
     from interp.report.explorer.page import page
     from interp.sources.opening import open_stated
@@ -59,7 +60,8 @@ def explore(
             f"--trial is of one run, got {len(opened)} runs. Their trials are found by their names."
         )
     trials = [told_trial(run, source, trial, device) for run, source in zip(opened, sources, strict=True)]
-    html = page(explored(opened, sources=sources, trials=trials, device=device)).encode("utf-8")
+    told = explored(opened, sources=sources, trials=trials, stated=stated_arguments(stated), device=device)
+    html = page(told).encode("utf-8")
     path = out or Path("figures") / "-and-".join(run.name for run in opened) / "explore.html"
     write_bytes(path, html)
     say(f"{path}: {len(html) / 1e6:.1f} MB, opens in a browser")

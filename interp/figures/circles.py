@@ -50,7 +50,12 @@ def walk(table: "pd.DataFrame", k: int) -> tuple[Any, Any]:
 
 
 def logit_map(
-    table: "pd.DataFrame", ax: Axes, *, value: str = "logit", limits: tuple[float, float] | None = None
+    table: "pd.DataFrame",
+    ax: Axes,
+    *,
+    value: str = "logit",
+    limits: tuple[float, float] | None = None,
+    axes: tuple[str, str] = ("$a$", "$b$"),
 ) -> Axes:
     """Logit or probability of the answer over all pairs (a, b), with a colour bar.
 
@@ -58,19 +63,21 @@ def logit_map(
         table: of `answer_map`, of one step; may be empty.
         value: "logit" or "probability".
         limits: ends of the colours; None for those of the table, of a probability 0 and 1.
+        axes: what first and second are.
     """
     if value == "probability":
         limits = limits or (0.0, 1.0)
-    return _map(table, ax, value, "logit (nats)" if value == "logit" else value, limits)
+    return _map(table, ax, value, "logit (nats)" if value == "logit" else value, limits, axes)
 
 
-def neuron_map(table: "pd.DataFrame", ax: Axes) -> Axes:
+def neuron_map(table: "pd.DataFrame", ax: Axes, *, axes: tuple[str, str] = ("$a$", "$b$")) -> Axes:
     """Activation of one neuron over all pairs (a, b), with a colour bar.
 
     Args:
         table: of `neuron_maps`, of one neuron and step; may be empty.
+        axes: what first and second are.
     """
-    _map(table, ax, "activation", "activation", None)
+    _map(table, ax, "activation", "activation", None, axes)
     if len(table):
         row = table.iloc[0]
         ax.set_title(
@@ -79,7 +86,14 @@ def neuron_map(table: "pd.DataFrame", ax: Axes) -> Axes:
     return ax
 
 
-def _map(table: "pd.DataFrame", ax: Axes, value: str, label: str, limits: tuple[float, float] | None) -> Axes:
+def _map(
+    table: "pd.DataFrame",
+    ax: Axes,
+    value: str,
+    label: str,
+    limits: tuple[float, float] | None,
+    axes: tuple[str, str],
+) -> Axes:
     if not len(table):
         style.note_instead(ax)
         return ax
@@ -87,8 +101,8 @@ def _map(table: "pd.DataFrame", ax: Axes, value: str, label: str, limits: tuple[
     low, high = limits or (float(grid.min()), float(grid.max()))
     image = ax.pcolormesh(grid, cmap="cividis", vmin=low, vmax=high, rasterized=True)
     ax.set_aspect("equal")
-    ax.set_ylabel("$a$")
-    ax.set_xlabel("$b$")
+    ax.set_ylabel(axes[0])
+    ax.set_xlabel(axes[1])
     ax.figure.colorbar(image, ax=ax, label=label, pad=0.02, fraction=0.05)
     return ax
 

@@ -19,21 +19,29 @@ def matrix_lines(matrices: Iterable[str]) -> dict[str, dict[str, Any]]:
     >>> matrix_lines(["blocks.0.mlp.W_in", "embed.W_E"])["embed.W_E"]["label"]
     '$W_{\\\\mathrm{E}}$'
     """
-    matrices = list(matrices)
-    several = len({m.split(".")[1] for m in matrices if m.startswith("blocks.")}) > 1
     lines = {}
-    for i, matrix in enumerate(matrices):
-        block = re.match(r"blocks\.(\d+)\.", matrix)
-        label = _symbol(matrix) + (f" {block[1]}" if several and block else "")
+    for i, (matrix, name) in enumerate(matrix_names(matrices).items()):
+        label = re.sub(r"^([^_.]+)_([^. ]+)(?= |$)", r"$\1_{\\mathrm{\2}}$", name)
         lines[matrix] = line_of(i) | {"label": label, "lw": 1.0}
     return lines
 
 
-def _symbol(matrix: str) -> str:
-    last = matrix.rsplit(".", 1)[-1]
-    if "_" not in last:
-        return ".".join(matrix.split(".")[-2:])  # a LayerNorm's w: say of which
-    return "$" + re.sub(r"_(\w+)$", r"_{\\mathrm{\1}}", last) + "$"
+def matrix_names(matrices: Iterable[str]) -> dict[str, str]:
+    """A short name of each matrix; the block is named where there are several.
+
+    >>> matrix_names(["blocks.0.mlp.W_in", "blocks.1.ln1.w", "embed.W_E"])
+    {'blocks.0.mlp.W_in': 'W_in 0', 'blocks.1.ln1.w': 'ln1.w 1', 'embed.W_E': 'W_E'}
+    """
+    matrices = list(matrices)
+    several = len({m.split(".")[1] for m in matrices if m.startswith("blocks.")}) > 1
+    names = {}
+    for matrix in matrices:
+        *before, last = matrix.split(".")
+        block = re.match(r"blocks\.(\d+)\.", matrix)
+        # Of a LayerNorm's w: of which.
+        short = last if "_" in last else ".".join([*before[-1:], last])
+        names[matrix] = short + (f" {block[1]}" if several and block else "")
+    return names
 
 
 def norm_curves(table: "pd.DataFrame", ax: Axes, *, lines: Mapping[str, Mapping[str, Any]]) -> Axes:

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from interp.mathematics.fourier import transform
-from interp.mathematics.lines import one_frequency_power
+from interp.probes.fourier.embedding_planes import plane_axes
+from interp.probes.fourier.neuron_frequencies import shares_of_neurons
 from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import Snapshot
 from interp.views.cells import Cells
@@ -21,37 +21,21 @@ def circles(snapshot: Snapshot, frequencies: list[int], final: torch.Tensor) -> 
         final: `Residues.embedding` of the last checkpoint.
     """
     embedding = snapshot.once(Residues).embedding.double()
-    planes = [_axes(whole.double(), frequencies) for whole in (embedding, final)]
+    planes = [
+        torch.stack([plane_axes(whole, k) for k in frequencies]) for whole in (embedding, final.double())
+    ]
     centred = embedding - embedding.mean(0)
     return torch.stack([torch.einsum("nd,fcd->fnc", centred, axes) for axes in planes]).cpu().numpy()
 
 
-def _axes(embedding: torch.Tensor, frequencies: list[int]) -> torch.Tensor:
-    """(frequency, 2, d_model): orthonormal, nearest to the directions of cosine and sine."""
-    components = transform(embedding)
-    k = torch.tensor(frequencies, device=embedding.device, dtype=torch.long)
-    pairs = torch.stack([components[2 * k - 1], components[2 * k]], 1)
-    # The nearest orthonormal pair is G^(-1/2) pairs with the 2 x 2 Gram matrix G, whose root has a closed form.
-    gram = pairs @ pairs.mT
-    eye = torch.eye(2, dtype=gram.dtype, device=gram.device)
-    gram = gram + 1e-12 * gram.diagonal(dim1=1, dim2=2).mean(1).clamp_min(1e-300)[:, None, None] * eye
-    det = (gram[:, 0, 0] * gram[:, 1, 1] - gram[:, 0, 1] * gram[:, 1, 0]).clamp_min(1e-300).sqrt()
-    trace = gram.diagonal(dim1=1, dim2=2).sum(1)
-    root = (gram + det[:, None, None] * eye) / (trace + 2 * det).sqrt()[:, None, None]
-    return torch.linalg.inv(root) @ pairs
-
-
 def neuron_shares(snapshot: Snapshot) -> np.ndarray:
-    """The share of each neuron's variance over pairs in each frequency, (neuron, frequency); 0 for a dead neuron."""
+    """The share of each neuron's variance over pairs in each frequency; 0 for a dead neuron.
+
+    (neuron, frequency), frequencies 1 .. (n-1)//2: those which have a plane.
+    """
     residues = snapshot.once(Residues)
-    lines = residues.neuron_lines
-    power = one_frequency_power(lines)[: (residues.n - 1) // 2]
-    constant = (residues.n * lines.first.mean(0)).square()
-    # Some rows at a time: the squares of the whole table would be as large as the table.
-    whole = torch.stack([rows.square().sum((0, 1)) for rows in residues.neuron_table.split(32)]).sum(0)
-    total = whole - constant
-    is_dead = total <= 1e-6 * whole
-    return torch.where(is_dead, 0.0, power / total).clamp(0, 1).T.double().cpu().numpy()
+    shares, _ = shares_of_neurons(residues)
+    return shares[: (residues.n - 1) // 2].clamp(0, 1).T.double().cpu().numpy()
 
 
 def distances(snapshot: Snapshot, cells: Cells) -> np.ndarray:

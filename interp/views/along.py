@@ -23,7 +23,8 @@ PROBES = (
 )  # fmt: skip
 # On residues the Fourier probes say the same, and this takes minutes.
 WITHOUT_RESIDUES = ("character_similarity", "representation_spectrum")
-MOST_EVALUATIONS = 1500  # rows of the history on the page
+# Rows of the history on the page.
+MOST_EVALUATIONS = 1500
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Along:
     """What the tables of a run say.
 
     Attributes:
-        steps: checkpoints that could be read, ascending.
+        steps: checkpoints that could be read by every probe, ascending.
         damaged: {step: what was found}.
         keys: the run's key frequencies, which know how it ends; empty where it has none.
         followed: those, or in a run without any the strongest of its last checkpoint.
@@ -67,17 +68,14 @@ def along(run: Run, steps: list[int], device: str = "cpu") -> Along:
     tables = take(PROBES)
     if not len(tables["logit_spectrum"]):
         tables |= take(WITHOUT_RESIDUES)
-    damaged = {step: why for table in tables.values() for step, why in table.attrs.get("failed", {}).items()}
-    left = [step for step in steps if step not in damaged]
-    if not left:
-        raise ValueError(
-            f"Run {run.name!r} has no checkpoint that can be read: {next(iter(damaged.values()))}"
-        )
+    tables, damaged, left = _without_damaged(run, steps, tables)
     keys = run_key_frequencies(tables)
     followed, chosen_by = followed_frequencies(tables)
     if len(tables["logit_spectrum"]):
         probe = partial(progress_measures, frequencies=followed or None)
-        tables |= take({"progress_measures": probe})
+        tables |= measure(run, {"progress_measures": probe}, steps=left, device=device, on_error="skip")
+        tables, more, left = _without_damaged(run, left, tables)
+        damaged |= more
     history = run.history()
     with_history = {**tables, "history": history}
     dating = with_history if keys else {k: v for k, v in with_history.items() if k != "progress_measures"}
@@ -90,6 +88,23 @@ def along(run: Run, steps: list[int], device: str = "cpu") -> Along:
         if "not_applicable" in table.attrs
     }
     return Along(left, damaged, tables, found, keys, followed, chosen_by, reasons, n_evaluations)
+
+
+def _without_damaged(
+    run: Run, steps: list[int], tables: dict[str, pd.DataFrame]
+) -> tuple[dict[str, pd.DataFrame], dict[int, str], list[int]]:
+    """The tables without the steps at which any probe failed, those steps, and what is left of all.
+
+    Panels that lie side by side have the same steps.
+    """
+    damaged = {step: why for table in tables.values() for step, why in table.attrs.get("failed", {}).items()}
+    left = [step for step in steps if step not in damaged]
+    if not left:
+        raise ValueError(
+            f"Run {run.name!r} has no checkpoint that can be read: {next(iter(damaged.values()))}"
+        )
+    kept = {name: table[table["step"].isin(left)] if len(table) else table for name, table in tables.items()}
+    return kept, damaged, left
 
 
 def _thinned(history: pd.DataFrame) -> pd.DataFrame:

@@ -149,7 +149,10 @@ def _attention(tables: Tables, band: SubFigure) -> Update:
 
 
 def _logit_tables(run, steps: list[int], device: str) -> Tables:
-    return _measured(run, steps, device, answer_map="answer_map")
+    from interp.analyses.attention import pattern_axes
+
+    tables = _measured(run, steps, device, answer_map="answer_map")
+    return {**tables, "pattern_axes": pattern_axes(run)}
 
 
 def _logits(tables: Tables, band: SubFigure) -> Update:
@@ -162,11 +165,12 @@ def _logits(tables: Tables, band: SubFigure) -> Update:
     }
     ends = {"logit": (float(table["logit"].min()), float(table["logit"].max())), "probability": (0.0, 1.0)}
     names = {"logit": "logit of the right answer (nats)", "probability": "its probability"}
+    labels = tables["pattern_axes"]["label"]
     images = []
     for i, (ax, value) in enumerate(zip(band.subplots(1, 2), ends, strict=True)):
         low, high = ends[value]
         images.append(ax.pcolormesh(next(iter(grids.values()))[i], cmap="cividis", vmin=low, vmax=high))
-        ax.set(aspect="equal", xlabel="$b$", ylabel="$a$")
+        ax.set(aspect="equal", xlabel=labels[1], ylabel=labels[0])
         band.colorbar(images[-1], ax=ax, label=names[value], pad=0.02, fraction=0.05)
 
     def update(step: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from interp.analyses.attention import operand_labels, plain_label
 from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.tasks.structure import Cyclic
@@ -17,15 +18,17 @@ class Cells:
     """Which question lies in each cell.
 
     Attributes:
-        questions: (side, side), rows by first operand.
+        questions: (side, side), rows by first operand, in the order of the task's algebra where it has one.
         n: operands there are; every: of them each so many-th is shown.
-        names: "residues in the names of the algebra" or "operands".
+        labels: what rows and columns are in the order of.
+        operands: (2, side): the first operand of each row, and the second of each column.
     """
 
     questions: torch.Tensor
     n: int
     every: int
-    names: str
+    labels: tuple[str, str]
+    operands: torch.Tensor
 
     @property
     def side(self) -> int:
@@ -42,12 +45,16 @@ class Cells:
         n_questions = len(task.labels)
         everything = torch.arange(n_questions, device=snapshot.device)
         if isinstance(task.structure, Cyclic):
-            residues = snapshot.once(Residues)
-            table, names = residues.table(everything), "group elements"
+            table = snapshot.once(Residues).table(everything)
         else:
-            table, names = _plain_table(snapshot, everything), "operands"
+            table = _plain_table(snapshot, everything)
         every = max(math.ceil(len(table) / max(most, 1)), 1)
-        return cls(table[::every, ::every].contiguous(), len(table), every, names)
+        shown = table[::every, ::every].contiguous()
+        pairs = task.inputs[:, :2] if task.structure is None else task.structure.pairs
+        sides = torch.stack([task.example[shown[:, 0].cpu()], task.example[shown[0].cpu()]])
+        operands = torch.stack([pairs[side, i] for i, side in enumerate(sides)])
+        first, second = map(plain_label, operand_labels(task.structure))
+        return cls(shown, len(table), every, (first, second), operands)
 
     def _of_questions(self, x: torch.Tensor) -> torch.Tensor:
         return x[self.questions.flatten()].reshape(self.side, self.side, *x.shape[1:])
@@ -85,12 +92,12 @@ class Cells:
         pattern = self._of_questions(snapshot.pattern[..., 0]).flatten(2)
         return pattern.permute(2, 0, 1).float().cpu().numpy()
 
-    def is_train(self, snapshot: Snapshot) -> np.ndarray:
-        """1 for train questions; all 0 where the split is not known."""
+    def is_train(self, snapshot: Snapshot) -> np.ndarray | None:
+        """1 for train questions, (side, side); None where the split is not known."""
         try:
             return self._map(snapshot.is_train[self.questions.flatten()].long())
         except UnknownSplit:
-            return np.zeros((self.side, self.side), dtype=int)
+            return None
 
     def _map(self, flat: torch.Tensor) -> np.ndarray:
         return flat.reshape(self.side, self.side).cpu().numpy()

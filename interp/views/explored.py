@@ -10,6 +10,7 @@ from typing import Any
 from interp.analyses.weight_norms import shown_weights
 from interp.figures import style
 from interp.figures.colours import N_LINES, frequency_lines, line_of
+from interp.figures.norms import matrix_names
 from interp.figures.phases import PHASE_COLOURS
 from interp.figures.spectra import MATRIX_LINES
 from interp.runs.run import Run
@@ -20,7 +21,8 @@ from interp.views.steps_shown import steps_shown
 from interp.views.stills import stills
 from interp.views.story import notes, phase_words, story, what
 
-OTHER = "#8a8a8a"  # of a frequency that is not followed
+# Of a frequency that is not followed.
+OTHER = "#8a8a8a"
 
 
 def explored(
@@ -28,6 +30,7 @@ def explored(
     *,
     sources: Sequence[str] | None = None,
     trials: Sequence[Mapping[str, Any] | None] | None = None,
+    stated: Mapping[str, Any] | None = None,
     device: str = "cpu",
 ) -> dict[str, Any]:
     """What `interp.report.explorer.page.page` shows of one run, or of several side by side.
@@ -37,6 +40,7 @@ def explored(
     Args:
         sources: what `interp.open_run` takes to open each; their paths, if None.
         trials: of each run what its trial says, or None.
+        stated: what else `interp.open_run` was told of each, by argument: the page's Python says it too.
 
     Raises:
         ValueError: if there is no run, or one without a checkpoint that can be read.
@@ -44,7 +48,7 @@ def explored(
     if not runs:
         raise ValueError("explored needs a run, got none.")
     told = [
-        _of_run(run, source, trial, device)
+        _of_run(run, source, trial, stated or {}, device)
         for run, source, trial in zip(
             runs, sources or [str(run.path) for run in runs], trials or [None] * len(runs), strict=True
         )
@@ -67,23 +71,26 @@ def explored(
     }
 
 
-def _of_run(run: Run, source: str, trial: Mapping[str, Any] | None, device: str) -> dict[str, Any]:
+def _of_run(
+    run: Run, source: str, trial: Mapping[str, Any] | None, stated: Mapping[str, Any], device: str
+) -> dict[str, Any]:
     chosen = steps_shown(run)
     found = along(run, chosen, device)
     drawn = stills(run, found, device)
+    weights = found.tables["weight_norms"]
     names, chosen_by = (
         followed_representations(found.tables) if "character_similarity" in found.tables else ([], "")
     )
     return {
         "name": run.name,
         "source": source,
+        "opens": f"interp.open_run({', '.join([repr(source), *(f'{k}={v!r}' for k, v in stated.items())])})",
         "what": what(run),
         "steps": found.steps,
-        "n_saved": len(run.steps),
         "phases": phase_words(found.phases),
         "keys": {"hindsight": found.keys, "leak-free": [found.keys_at(step) for step in found.steps]},
         "followed": found.followed,
-        "matrices": shown_weights(found.tables["weight_norms"]) if len(found.tables["weight_norms"]) else [],
+        "matrices": matrix_names(shown_weights(weights)) if len(weights) else {},
         "chosen_by": found.chosen_by,
         "representations": {"followed": names, "chosen_by": chosen_by},
         "story": story(found),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interp.ground.plain_text import number_of
+from interp.ground.plain_text import number_of, ordinal
 from interp.report.explorer.encoded import quantised, whole_numbers
 from interp.runs.run import Run
 from interp.snapshots.residues import Residues
@@ -20,8 +20,10 @@ from interp.views.algebra_stills import circles, distances, neuron_shares, plane
 from interp.views.along import Along
 from interp.views.cells import Cells
 
-BUDGET = 4_000_000  # bytes of one array over all steps, before it is deflated
-LEAST_SIDE = 24  # cells on a side of a map, below which it says nothing
+# Bytes of one array over all steps, before it is deflated.
+BUDGET = 4_000_000
+# Cells on a side of a map, below which it says nothing.
+LEAST_SIDE = 24
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,11 @@ class Stills:
     """What the page has of each checkpoint besides the measured tables.
 
     Attributes:
-        arrays: by name, steps first.
+        arrays: by name, steps first (but `is_train`, of all steps), as `quantised` and `whole_numbers` give them.
+        tables: by name, what of them is better a table.
         about: what the page has to know of them.
         reasons: {array: why it is not there}.
+        notes: sentences on what is shown of them.
     """
 
     arrays: dict[str, dict[str, Any]]
@@ -44,7 +48,7 @@ class Stills:
 def stills(run: Run, found: Along, device: str = "cpu") -> Stills:
     """Go through the checkpoints once more, for what is too large for tables."""
     last = Snapshot.of(run, found.steps[-1], device)
-    about, reasons = _about(last, found), dict(found.reasons)
+    about, reasons = _about(last), dict(found.reasons)
     notes: list[str] = []
     taken = _taken(last, found, about, notes, reasons)
     gathered: dict[str, list[np.ndarray]] = {name: [] for name in taken}
@@ -63,19 +67,18 @@ def stills(run: Run, found: Along, device: str = "cpu") -> Stills:
     if "right" in whole:
         both = whole.pop("right")
         whole |= {"probability": both[:, 0], "margin": both[:, 1]}
-    if "is_train" in about:
-        arrays["is_train"] = about.pop("is_train")
+    if (is_train := about.pop("is_train", None)) is not None:
+        arrays["is_train"] = whole_numbers(is_train)
     for name, values in whole.items():
         arrays[name] = _packed(name, values)
     return Stills(arrays, tables, about, reasons, notes)
 
 
-def _about(last: Snapshot, found: Along) -> dict[str, Any]:
-    about: dict[str, Any] = {"n_steps": len(found.steps)}
+def _about(last: Snapshot) -> dict[str, Any]:
     structure = last.task.structure if last.task is not None else None
     if isinstance(structure, Cyclic):
-        about |= {"n": structure.order, "frequencies": structure.order // 2}
-    return about
+        return {"n": structure.order, "frequencies": structure.order // 2}
+    return {}
 
 
 def _taken(
@@ -87,11 +90,16 @@ def _taken(
     try:
         side = _side(n_steps)
         cells = Cells.of(last, side)
-        about["cells"] = {"side": cells.side, "every": cells.every, "names": cells.names}
-        about["is_train"] = whole_numbers(cells.is_train(last))
+        about["cells"] = {
+            "side": cells.side,
+            "every": cells.every,
+            "labels": list(cells.labels),
+            "operands": cells.operands.tolist(),
+        }
+        about["is_train"] = cells.is_train(last)
         taken |= {"right": cells.right, "error": cells.error}
         if cells.every > 1:
-            notes.append(f"Maps over pairs show every {cells.every}th residue of each operand.")
+            notes.append(f"Maps over pairs show every {ordinal(cells.every)} value of each operand.")
         n_heads = last.pattern.shape[1] * last.pattern.shape[2]
         side = _side(n_steps * n_heads)
         if side >= min(LEAST_SIDE, cells.n):
@@ -108,7 +116,7 @@ def _taken(
                 "large. The tables attention_patterns and attention_periodicity have them in numbers."
             )
     except NotApplicable as reason:
-        reasons.setdefault("attention" if "probability" in taken else "answers", str(reason))
+        reasons.setdefault("attention" if "right" in taken else "answers", str(reason))
     try:
         residues = last.once(Residues)
     except NotApplicable as reason:
@@ -120,7 +128,8 @@ def _taken(
         taken["plane"] = lambda snapshot: plane(snapshot, cells)
     try:
         frequencies = list(range(1, n_frequencies + 1))
-        if 2 * n * n_frequencies * n_steps > BUDGET // 4 * 3:
+        # Two planes, two coordinates in each.
+        if 4 * n * n_frequencies * n_steps > BUDGET // 4 * 3:
             frequencies = [k for k in found.followed if k <= n_frequencies]
         final = residues.embedding
         about["circles"] = {"frequencies": frequencies}
@@ -131,7 +140,6 @@ def _taken(
         n_neurons = residues.neuron_table.shape[2]
         if n_neurons * n_frequencies * n_steps <= BUDGET:
             taken["neurons"] = neuron_shares
-            about["n_neurons"] = n_neurons
         else:
             reasons["neurons"] = (
                 f"The spectra of {n_neurons} neurons would make this page too large. The table neuron_frequencies has "
@@ -151,7 +159,7 @@ def _packed(name: str, values: np.ndarray) -> dict[str, Any]:
     if name == "error":
         return whole_numbers(values)
     if name == "margin":
-        ends = max(float(np.abs(values).max()), 1e-9)
+        ends = max(float(np.abs(values[np.isfinite(values)]).max(initial=0.0)), 1e-9)
         return quantised(values, low=-ends, high=ends)
     if name == "plane":
         return quantised(values, low=-1.0, high=1.0)
@@ -196,12 +204,16 @@ def _by_distance(values: np.ndarray, steps: list[int]) -> pd.DataFrame:
 
 
 def _clock(found: Along) -> pd.DataFrame:
-    """The share of the logits that a clock explains, of the keys of each step and of those of the run."""
+    """The share of the logits that a clock explains, of the keys of each step and of those of the run.
+
+    In a run without key frequencies those that are followed are only the strongest, and are called so.
+    """
     spectrum = found.tables["logit_spectrum"]
+    final = "hindsight" if found.keys else "strongest"
     rows = []
     for step in found.steps:
         share = spectrum[spectrum["step"] == step].set_index("frequency")["fraction_explained"]
-        for keys, chosen in (("leak-free", found.keys_at(step)), ("hindsight", found.followed)):
+        for keys, chosen in (("leak-free", found.keys_at(step)), (final, found.followed)):
             rows.append(
                 {"step": step, "keys": keys, "n_keys": len(chosen), "share": float(share[chosen].sum())}
             )

@@ -258,8 +258,11 @@ def test_where_no_names_can_tell_a_head_is_not_called_chance():
 def test_the_axes_of_attention_are_what_is_drawn_along_them(tmp_path):
     """Multiplication is drawn in the order of logarithms, in which its patterns are waves, and says so."""
     from interp.analyses.attention import axis_label
+    from interp.figures import style
     from interp.runs.schedule import make_schedule
     from interp.training.train import train
+    from interp.views import animations
+    from interp.views.pictures import PICTURES
 
     schedule = make_schedule(5, ["0", "5"], [])
     for operation, labels in (
@@ -288,6 +291,17 @@ def test_the_axes_of_attention_are_what_is_drawn_along_them(tmp_path):
     maps = [ax for sub in figure.subfigs[:1] for ax in sub.axes]
     assert maps[0].get_ylabel() == labels[0] and maps[0].get_xlabel() == labels[1]
     assert axis_label("a", structure.first.numpy(), 10) == labels[0]
+    # The answers over pairs lie in that order too, in pictures and in films.
+    for name in ("logit_map", "neuron_map"):
+        picture = PICTURES[name]
+        tables = picture.compute(run, "cpu", 5)
+        ax = picture.draw(tables).axes[0]
+        assert (ax.get_ylabel(), ax.get_xlabel()) == tuple(labels)
+        assert picture.caption(tables).endswith(" Axes: log₆ b and log₂ a.")
+    film = animations.named("logits")
+    band = style.blank_figure(2.0).subfigures()
+    film.setup(film.compute(run, [5], "cpu"), band)
+    assert (band.axes[0].get_ylabel(), band.axes[0].get_xlabel()) == tuple(labels)
 
 
 @pytest.mark.filterwarnings("ignore::interp.sources.SourceWarning")

@@ -1,12 +1,15 @@
 """The explorer in a browser: it shows the numbers of the tables, and works by mouse, key and link."""
 
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 import interp
 from interp.report.explorer.page import page as page_of
+from interp.runs.presets import s5, variation
+from interp.training.train import train
 from interp.views.explored import explored
 from tests.browser import browser, opened
 
@@ -23,6 +26,19 @@ def url(data, tmp_path_factory):
     path = tmp_path_factory.mktemp("explorer") / "tiny.html"
     path.write_text(page_of(data), encoding="utf-8")
     return path.as_uri()
+
+
+@pytest.fixture(scope="module")
+def group(tmp_path_factory):
+    """What the page has of a short run on S3."""
+    recipe = variation(
+        s5(20),
+        task={"group": "S3", "train_fraction": 0.5},
+        model={"d_model": 8, "d_mlp": 8},
+        evaluation_interval=5,
+    )
+    recipe = replace(recipe, schedule=replace(recipe.schedule, steps=(0, 10, 20), optimizer_steps=()))
+    return explored([train(recipe, tmp_path_factory.mktemp("runs") / "group", threads=1)])["runs"][0]
 
 
 @pytest.fixture(scope="module")
@@ -159,15 +175,103 @@ def test_accessible(page):
     assert bad == []
 
 
-def test_two_runs_under_one_slider(chromium, tiny_run, tmp_path, data):
-    first, second = data["runs"][0], dict(data["runs"][0], name="</script><b>other")
-    second["steps"] = first["steps"][1:]
+def later(run, name):
+    """The same run as if its first checkpoint had not been saved."""
+    steps = run["steps"][1:]
+    return {
+        **run,
+        "name": name,
+        "steps": steps,
+        "keys": {**run["keys"], "leak-free": run["keys"]["leak-free"][1:]},
+        "tables": {
+            name: table[table["step"].isin(steps)] if name != "history" and len(table) else table
+            for name, table in run["tables"].items()
+        },
+        "arrays": {
+            name: array if name == "is_train" else {**array, "codes": array["codes"][1:]}
+            for name, array in run["arrays"].items()
+        },
+    }
+
+
+def test_two_runs_under_one_slider(chromium, tmp_path, data):
+    first = data["runs"][0]
+    second = later(first, "</script><b>other")
     path = tmp_path / "two.html"
     path.write_text(page_of({**data, "runs": [first, second]}), encoding="utf-8")
+    losses = first["tables"]["losses"].set_index(["step", "split"])
     with opened(chromium, path.as_uri()) as page:
         assert page.said == []
-        assert page.locator("#losses-0").is_visible() and page.locator("#losses-1").is_visible()
         assert page.locator(".story h2").all_text_contents()[1] == "</script><b>other"
+        assert page.locator("#losses-1-title").text_content() == "Losses: </script><b>other"
+        for step, own in ((0, (0, 50)), (150, (150, 150))):
+            at(page, step=step)
+            for i, there in enumerate(own):
+                said = page.locator(f"#losses-{i} p.now-said a.row").all_text_contents()
+                assert float(said[0]) == pytest.approx(losses.loc[(there, "train"), "accuracy"], abs=6e-4)
+                rows = losses.loc[there]
+                right = [
+                    round(rows.loc[split, "accuracy"] * rows.loc[split, "n"]) for split in ("train", "test")
+                ]
+                text = page.locator(f"#answers-{i} p.now-said").first.text_content()
+                assert [int(x) for x in re.findall(r"(\d+) of", text)] == right
+        assert page.locator("#bar .strip").count() == 2
+
+
+def test_three_runs_lie_in_three_columns_and_keep_them(chromium, tmp_path, data, group):
+    runs = [data["runs"][0], group, later(data["runs"][0], "third")]
+    path = tmp_path / "three.html"
+    path.write_text(page_of({**data, "runs": runs}), encoding="utf-8")
+    with opened(chromium, path.as_uri()) as page:
+        assert page.said == []
+
+        def left_and_top(name):
+            box = page.locator(f"#{name}").bounding_box()
+            return round(box["x"]), round(box["y"])
+
+        lefts = [left_and_top(f"losses-{i}")[0] for i in range(3)]
+        assert lefts == sorted(set(lefts))
+        assert left_and_top("frequencies-1")[0] == left_and_top("representations-1")[0] == lefts[1]
+        assert left_and_top("measures-2") == (lefts[2], left_and_top("measures-0")[1])
+
+
+def test_a_group_is_told_by_its_representations(chromium, tmp_path, data, group):
+    path = tmp_path / "group.html"
+    path.write_text(page_of({**data, "runs": [group]}), encoding="utf-8")
+    table = group["tables"]["character_similarity"].set_index(["step", "representation"])["similarity"]
+    followed = group["representations"]["followed"]
+    with opened(chromium, path.as_uri()) as page:
+        assert page.said == []
+        for step in (0, 20):
+            at(page, step=step)
+            said = page.locator("#representations-0 .legend").first.locator("li").all_text_contents()
+            found = [float(text.split()[-1].replace("−", "-")) for text in said[: len(followed)]]
+            assert [text.split()[0] for text in said[: len(followed)]] == followed
+            assert found == pytest.approx([table[step, name] for name in followed], rel=6e-3)
+
+
+def test_losses_of_a_run_without_a_history_or_a_known_split(chromium, tmp_path, data):
+    """An empty history has the columns of losses too; a split that is not known is no test split."""
+    run = data["runs"][0]
+    history = run["tables"]["history"].iloc[:0]
+    arrays = {name: array for name, array in run["arrays"].items() if name != "is_train"}
+    path = tmp_path / "bare.html"
+    bare = {**run, "tables": {**run["tables"], "history": history}, "arrays": arrays}
+    path.write_text(page_of({**data, "runs": [bare]}), encoding="utf-8")
+    losses = run["tables"]["losses"].set_index(["step", "split"])["loss"]
+    with opened(chromium, path.as_uri()) as page:
+        assert page.said == []
+        at(page, step=150)
+        text = page.locator("#losses-0 .legend").text_content()
+        for split in ("train", "test"):
+            assert float(re.search(rf"{split} ([\d.]+)", text)[1]) == pytest.approx(
+                losses[150, split], rel=6e-3
+            )
+        assert page.locator("#answers-0 select").count() == 1
+        said = page.locator("#answers-0 p.now-said").first.text_content()
+        assert re.fullmatch(r"Right: \d+ of 121 pairs\.", said)
+        page.locator("#answers-0 canvas").hover()
+        assert re.match(r"a = \d+, b = \d+: probability", page.locator("#answers-0 p.cell").text_content())
 
 
 def test_one_checkpoint_has_no_slider(chromium, tiny_run, tmp_path):
@@ -192,6 +296,109 @@ def test_followed_neuron_is_drawn_with_its_share(page, tiny_run):
     assert f"Neuron {neuron}" in page.locator("#neuron-0 h4").text_content()
     share = float(re.search(rf"k = {row['frequency']} ([\d.]+)", text)[1])
     assert share == pytest.approx(row["fraction_explained"], abs=1 / 254 / 2 + 1e-3)
+
+
+def test_a_distance_is_the_nearer_way_round_the_cycle(page, data):
+    """The hovered words, the table and the picture mean one distance."""
+    at(page, step=0)
+    error = data["runs"][0]["arrays"]["error"]["codes"][0]
+    row, column = (int(i[0]) for i in (error > 6).nonzero())
+    canvas = page.locator("#answers-0 canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    cell = box["width"] / 11
+    canvas.hover(position={"x": (column + 0.5) * cell, "y": (row + 0.5) * cell})
+    said = page.locator("#answers-0 p.cell").text_content()
+    assert said.startswith(f"a = {row}, b = {column} (") and said.endswith(
+        f"off by {11 - error[row, column]}"
+    )
+    with page.expect_download() as coming:
+        page.locator("#answers-0 button.csv").click()
+    found = pd.read_csv(coming.value.path()).set_index(["a", "b"])["error"]
+    assert found[row, column] == 11 - error[row, column] and found.max() <= 5
+
+
+def test_a_frequency_that_the_run_has_not_is_not_shown(page):
+    at(page, step=150, frequency=50)
+    for panel in ("logit-share-0", "circles-0", "neuron-0"):
+        assert "k = 50" not in page.locator(f"#{panel}").text_content()
+    labels = page.locator("#logit-share-0 .legend li").all_text_contents()
+    assert not any("–" in label for label in labels)
+    at(page, frequency=None)
+
+
+def test_a_neuron_that_the_run_has_not_is_not_named(page):
+    at(page, neuron=5000)
+    assert re.fullmatch(r"Neuron \d{1,2}, the purest at the end", page.locator("#neuron-0 h4").text_content())
+    at(page, neuron=None)
+
+
+def test_the_first_table_can_be_chosen(page):
+    at(page, table=None, row=None)
+    assert page.locator("#table").input_value() == "" and not page.locator(".table-place").is_visible()
+    first = page.locator("#table option").nth(1).get_attribute("value")
+    page.locator("#table").select_option(first)
+    page.wait_for_selector(".table-place tbody tr", timeout=2000)
+    assert page.evaluate("Explorer.get().table") == first.split()[1]
+
+
+def test_what_scrolls_keeps_its_keys(page):
+    at(page, step=100, table="losses", row=None)
+    page.locator(".table-place").focus()
+    for key in ("End", "Home", "ArrowRight", " "):
+        page.keyboard.press(key)
+    assert page.evaluate("[Explorer.get().step, Explorer.get().playing]") == [100, False]
+    page.evaluate("document.activeElement.blur()")
+
+
+def test_marks_lie_where_clicks_find_them_after_a_resize(page):
+    """The page is narrowed without a step: the circles lie as if they had been drawn at that width."""
+    at(page, step=100)
+    picture = "document.querySelector('#circles-0 canvas').toDataURL()"
+    wide = page.evaluate(picture)
+    page.set_viewport_size({"width": 480, "height": 900})
+    page.wait_for_timeout(200)
+    resized = page.evaluate(picture)
+    at(page, step=150)
+    at(page, step=100)
+    assert resized == page.evaluate(picture) != wide
+    page.set_viewport_size({"width": 1366, "height": 900})
+    page.wait_for_timeout(100)
+
+
+def test_what_was_drawn_for_the_screen_fits_the_paper(page):
+    """Paper is narrower, and nothing is drawn anew for it: measured before the page can notice its width."""
+    at(page, step=100)
+    page.emulate_media(media="print")
+    over = page.evaluate(
+        """() => {
+          document.getElementById("panels").style.width = "600px";
+          const wide = [...document.querySelectorAll("#panels canvas")].filter((canvas) =>
+            canvas.getBoundingClientRect().right > canvas.closest(".panel").getBoundingClientRect().right + 1);
+          document.getElementById("panels").style.width = "";
+          return wide.length;
+        }"""
+    )
+    page.emulate_media(media="screen")
+    assert over == 0
+
+
+def test_a_run_without_key_frequencies_names_none(page, data):
+    assert data["runs"][0]["keys"]["hindsight"] == []
+    at(page, step=300, keys="hindsight")
+    assert page.locator("#keys").text_content() == "keys: none, the strongest"
+    assert page.locator("#logit-share-0 button.frequency").count() == 5
+    assert page.locator("#logit-share-0 button.is-key").count() == 0
+    assert "strongest 5" in page.locator("#distance-0 .legend").last.text_content()
+    at(page, keys="leak-free")
+
+
+def test_a_head_is_named_with_its_layer(page):
+    page.locator("#attention-0 button.head").nth(1).click()
+    page.evaluate("Explorer.flush(true)")
+    assert page.locator("#bar .chip").text_content().startswith("head L0H1")
+    assert page.locator("#attention-0 button.head[aria-pressed=true]").text_content() == "L0H1"
+    at(page, head=None)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import json
 import re
 import zlib
 from base64 import b64decode
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,15 +13,44 @@ import pytest
 import interp
 from interp.report.explorer.encoded import json_text, quantised, whole_numbers
 from interp.report.explorer.page import page
+from interp.runs.presets import s5, variation
 from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import Snapshot
+from interp.training.train import train
+from interp.views import along as along_module
+from interp.views import stills as stills_module
+from interp.views.cells import Cells
 from interp.views.explored import explored
 from interp.views.steps_shown import steps_shown
+from tests import hand_built
+from tests.tiny import tiny_config
 
 
 @pytest.fixture(scope="module")
 def data(tiny_run):
     return explored([tiny_run])
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    """A run without heads that has not generalised, and what the page has of it."""
+    config = tiny_config(100, task={"operation": "subtract", "equals_token": False}, model={"n_heads": 0})
+    run = train(config, tmp_path_factory.mktemp("runs") / "short", threads=1)
+    return run, explored([run], sources=["a/short"], stated={"task": {"operation": "subtract"}})["runs"][0]
+
+
+@pytest.fixture(scope="module")
+def group(tmp_path_factory):
+    """A short run on S3, and what the page has of it."""
+    recipe = variation(
+        s5(20),
+        task={"group": "S3", "train_fraction": 0.5},
+        model={"d_model": 8, "d_mlp": 8},
+        evaluation_interval=5,
+    )
+    recipe = replace(recipe, schedule=replace(recipe.schedule, steps=(0, 10, 20), optimizer_steps=()))
+    run = train(recipe, tmp_path_factory.mktemp("runs") / "group", threads=1)
+    return run, explored([run])["runs"][0]
 
 
 def values(array):
@@ -85,11 +115,12 @@ def test_circles_are_orthogonal_projections(data, tiny_run):
 def test_the_clock_share_is_that_of_its_frequencies(data, tiny_run):
     run = data["runs"][0]
     spectrum = interp.measure(tiny_run, ["logit_spectrum"])["logit_spectrum"]
+    assert not run["keys"]["hindsight"], "a run that has generalised calls them by another name"
     clock = run["tables"]["clock"].set_index(["keys", "step"])["share"]
     whole = spectrum.groupby("step")["fraction_explained"].sum()
     np.testing.assert_allclose(clock["all"].to_numpy(), whole.to_numpy())
     of_keys = spectrum[(spectrum["step"] == 300) & spectrum["frequency"].isin(run["followed"])]
-    assert clock["hindsight", 300] == pytest.approx(of_keys["fraction_explained"].sum())
+    assert clock["strongest", 300] == pytest.approx(of_keys["fraction_explained"].sum())
 
 
 def test_no_name_breaks_out_of_its_script(data):
@@ -116,6 +147,92 @@ def test_a_damaged_checkpoint_is_left_out_and_named(tiny_run_copy):
     run = explored([interp.open_run(tiny_run_copy.path)])["runs"][0]
     assert 150 not in run["steps"] and 300 in run["steps"]
     assert any(note.startswith("Step 150 is left out") for note in run["notes"])
+
+
+def test_a_step_at_which_one_probe_failed_is_left_out_of_all_tables(tiny_run, monkeypatch):
+    whole = along_module.measure
+
+    def measured(*args, **options):
+        tables = whole(*args, **options)
+        if "logit_spectrum" in tables:
+            table = tables["logit_spectrum"]
+            tables["logit_spectrum"] = table[table["step"] != 150]
+            tables["logit_spectrum"].attrs["failed"] = {150: "no numbers"}
+        return tables
+
+    monkeypatch.setattr(along_module, "measure", measured)
+    found = along_module.along(tiny_run, tiny_run.steps)
+    assert found.steps == [step for step in tiny_run.steps if step != 150]
+    of_steps = [
+        table for name, table in found.tables.items() if name not in ("history", "forecasts") and len(table)
+    ]
+    assert len(of_steps) > 8 and all(set(table["step"]) == set(found.steps) for table in of_steps)
+
+
+@pytest.mark.parametrize(
+    ("operation", "labels"),
+    [("add", ("a", "b")), ("subtract", ("a", "−b mod 11")), ("multiply", ("log₂ a", "log₂ b"))],
+)
+def test_a_cell_is_that_of_its_operands(operation, labels):
+    random = hand_built.random_network(11)
+    snapshot = Snapshot(0, random.weights, random.network, hand_built.addition(11, operation=operation))
+    cells = Cells.of(snapshot, 4)
+    assert cells.labels == labels and cells.every == 3
+    probability = snapshot.log_probabilities.gather(1, snapshot.labels[:, None])[:, 0].exp()
+    of_pair = dict(
+        zip(map(tuple, snapshot.known_task.structure.pairs.tolist()), probability.tolist(), strict=True)
+    )
+    first, second = cells.operands.tolist()
+    expected = [[of_pair[a, b] for b in second] for a in first]
+    np.testing.assert_allclose(cells.right(snapshot)[0], expected, rtol=1e-5)
+
+
+def test_without_a_known_split_no_pair_is_called_a_test_pair():
+    known = hand_built.random_network(11)
+    task = replace(known.known_task, is_train=None)
+    unknown = Snapshot(0, known.weights, known.network, task)
+    assert Cells.of(known, 128).is_train(known).sum() == known.is_train.sum()
+    assert Cells.of(unknown, 128).is_train(unknown) is None
+
+
+def test_what_is_no_number_does_not_stop_the_page():
+    margin = np.array([[1.0, np.nan], [-3.0, np.inf]])
+    packed = stills_module._packed("margin", margin)
+    assert packed["codes"].tolist() == [[169, 255], [0, 254]] and packed["missing"]
+    assert stills_module._packed("margin", np.full((2, 2), np.nan))["codes"].tolist() == [[255, 255]] * 2
+
+
+def test_of_a_run_without_heads_the_attention_is_missing_and_not_the_answers(short):
+    run = short[1]
+    assert run["does_not_apply"]["attention"] == "This network has no attention."
+    assert "answers" not in run["does_not_apply"] and "probability" in run["arrays"]
+
+
+def test_frequencies_of_a_run_without_key_ones_are_called_strongest(short):
+    run = short[1]
+    assert run["keys"]["hindsight"] == [] and run["followed"]
+    assert set(run["tables"]["clock"]["keys"]) == {"leak-free", "strongest", "all"}
+
+
+def test_python_of_the_page_says_what_was_stated(short):
+    assert short[1]["opens"] == "interp.open_run('a/short', task={'operation': 'subtract'})"
+
+
+def test_a_group_has_its_representations(group):
+    run, told = group
+    followed = told["representations"]["followed"]
+    for name in ("character_similarity", "representation_spectrum"):
+        expected = interp.measure(run, [name], cache=False)[name]
+        pd.testing.assert_frame_equal(told["tables"][name], expected)
+        assert set(followed) <= set(expected["representation"])
+    assert len(followed) == 2 and "not key representations" in told["representations"]["chosen_by"]
+
+
+def test_a_name_that_is_no_text_can_be_written(data):
+    run = {**data["runs"][0], "name": "run-\udcff", "source": "/tmp/\udcff"}
+    html = page({**data, "runs": [run]}).encode("utf-8").decode()
+    inside = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)[1]
+    assert json.loads(inside)["runs"][0]["source"] == "/tmp/\udcff"
 
 
 def test_many_checkpoints_are_thinned_around_what_happened(tiny_run):

@@ -56,11 +56,16 @@ def embedding_planes(
 
 
 def in_plane(embedding: Float[Tensor, "*draw n d_model"], k: int) -> Float[Tensor, "*draw n 2"]:
-    """Rows in the plane of their frequency k: orthonormal axes as near as can be to its cosine and its sine vector."""
+    """Rows, the mean row taken away, by their coordinates along `plane_axes`."""
+    return (embedding - embedding.mean(-2, keepdim=True)) @ plane_axes(embedding, k).mT
+
+
+def plane_axes(embedding: Float[Tensor, "*draw n d_model"], k: int) -> Float[Tensor, "*draw 2 d_model"]:
+    """Orthonormal axes as near as can be to the vectors sum_a cos(w_k a) E_a and sum_a sin(w_k a) E_a."""
     centred = embedding - embedding.mean(-2, keepdim=True)
     n = embedding.shape[-2]
     angle = 2 * torch.pi * k * torch.arange(n, device=embedding.device, dtype=embedding.dtype) / n
     vectors = torch.stack([angle.cos(), angle.sin()]) @ centred
     # The nearest orthonormal pair (polar factor) favours neither vector, as Gram-Schmidt would.
     u, _, v = torch.linalg.svd(vectors, full_matrices=False)
-    return centred @ (u @ v).mT
+    return u @ v

@@ -4,6 +4,8 @@ import math
 
 import pandas as pd
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from interp.mathematics.lines import one_frequency_null, one_frequency_power
 from interp.snapshots.residues import Residues, orders_of_residues
@@ -35,16 +37,10 @@ def neuron_frequencies(snapshot: Snapshot) -> pd.DataFrame:
     References: Nanda et al. 2023, section 4.3 and appendix (neurons approximated by degree-2 polynomials).
     """
     residues = snapshot.once(Residues)
-    table, lines = residues.neuron_table, residues.neuron_lines
-    power = one_frequency_power(lines)
-    constant = (residues.n * lines.first.mean(0)).square()
-    # Row by row: a square of the whole table would be as large as the table.
-    whole = torch.stack([row.square().sum(0) for row in table]).sum(0)
-    total = whole - constant
-    best, frequency = power.max(0)
-    # Below a millionth of its mean square a neuron's variance is rounding of the difference above.
-    is_dead = total <= 1e-6 * whole
-    fraction = torch.where(is_dead, 0.0, best / total)
+    table = residues.neuron_table
+    shares, total = shares_of_neurons(residues)
+    fraction, frequency = shares.max(0)
+    is_dead = total == 0
     some = (~is_dead).nonzero().squeeze(1)
     some = some[:: max(math.ceil(len(some) / N_NULL_NEURONS), 1)]
     names = snapshot.of_task(orders_of_residues)[:N_NULL_DRAWS]
@@ -57,3 +53,21 @@ def neuron_frequencies(snapshot: Snapshot) -> pd.DataFrame:
             "null": null,
         }
     )
+
+
+def shares_of_neurons(
+    residues: Residues,
+) -> tuple[Float[Tensor, "frequency neuron"], Float[Tensor, " neuron"]]:
+    """How much of each neuron's variance over pairs each frequency 1 .. n//2 explains, and n^2 times that variance.
+
+    Both are 0 for a neuron that is constant (dead).
+    """
+    table, lines = residues.neuron_table, residues.neuron_lines
+    constant = (residues.n * lines.first.mean(0)).square()
+    # Row by row: a square of the whole table would be as large as the table.
+    whole = torch.stack([row.square().sum(0) for row in table]).sum(0)
+    total = whole - constant
+    # Below a millionth of its mean square a neuron's variance is rounding of the difference above.
+    is_dead = total <= 1e-6 * whole
+    shares = torch.where(is_dead, 0.0, one_frequency_power(lines) / total)
+    return shares, torch.where(is_dead, 0.0, total)

@@ -1,12 +1,11 @@
 "use strict";
 /* The bar that stays in view: slider, play, phases, what is followed; and the keys. */
 (() => {
-  const { make, data, number } = Explorer;
+  const { make, data } = Explorer;
   const state = Explorer.state;
   const steps = [...new Set(data.runs.flatMap((run) => run.steps))].sort((a, b) => a - b);
   const SECONDS = 0.25;
   const isStill = matchMedia("(prefers-reduced-motion: reduce)");
-  Explorer.steps = steps;
 
   /* The checkpoint nearest to a step. */
   function nearest(step) {
@@ -15,6 +14,9 @@
   Explorer.goTo = (step) => Explorer.set({ step: nearest(step), playing: false });
   const index = () => Explorer.at(steps);
   const move = (by) => Explorer.set({ step: steps[Math.max(0, Math.min(steps.length - 1, index() + by))], playing: false });
+
+  /* The final key frequencies in words: a run that never generalised has none, and only its strongest are followed. */
+  const hasFinal = data.runs.some((run) => run.keys.hindsight.length);
 
   /* The phases of a run that came, in the order of their steps. */
   Explorer.begun = (run) => Object.entries(run.phases).filter(([, p]) => p.step !== null && p.step !== undefined)
@@ -37,11 +39,11 @@
   const shown = make("output", { for: "step", id: "shown" });
   const play = make("button", { type: "button", id: "play", "aria-pressed": "false", onclick: toggle, title: "Play (space)" });
   const chips = make("div", { class: "chips" });
-  const strip = make("div", { class: "strip", "aria-hidden": "true" });
+  const strips = data.runs.map(() => make("div", { class: "strip", "aria-hidden": "true" }));
   const keys = make("button", {
     type: "button", id: "keys", onclick: () => Explorer.set({ keys: state.keys === "leak-free" ? "hindsight" : "leak-free" }),
   });
-  const help = make("button", { type: "button", class: "quiet", text: "?", "aria-label": "Keys of this page", onclick: () => showHelp() });
+  const help = make("button", { type: "button", text: "?", "aria-label": "Keys of this page", onclick: () => showHelp() });
 
   function toggle() {
     if (steps.length < 2) return;
@@ -77,7 +79,7 @@
   }
 
   function drawFollowed() {
-    const words = [["frequency", (k) => `frequency ${k}`], ["neuron", (n) => `neuron ${n}`], ["head", (h) => `head ${h}`]];
+    const words = [["frequency", (k) => `frequency ${k}`], ["neuron", (n) => `neuron ${n}`], ["head", (name) => `head ${name}`]];
     chips.replaceChildren(...words.filter(([key]) => state[key] !== null).map(([key, said]) => {
       const chip = make("button", {
         type: "button", class: "chip", "aria-label": `Follow ${said(state[key])} no longer`, onclick: () => Explorer.set({ [key]: null }),
@@ -85,19 +87,20 @@
       if (key === "frequency") chip.style.borderColor = Explorer.colourOf(state.frequency);
       return chip;
     }));
-    keys.textContent = state.keys === "leak-free" ? "keys: each step's own" : "keys: the run's final";
-    keys.title = "Key frequencies as this checkpoint shows them (leak-free), or those of the whole run, which know how it ends (hindsight)";
+    keys.textContent = state.keys === "leak-free" ? "keys: each step's own" : hasFinal ? "keys: the run's final" : "keys: none, the strongest";
+    keys.title = `Key frequencies as this checkpoint shows them (leak-free), or ${hasFinal ? "those of the whole run" : "the strongest at the end, of a run that has no key ones"}, which know how it ends (hindsight)`;
   }
 
-  /* Where phases begin, by checkpoint, as the slider is. */
-  function drawStrip() {
+  /* Where phases begin, by checkpoint, as the slider is; a strip a run. */
+  function drawStrips() {
     const at = (step) => 100 * Explorer.at(steps, step) / Math.max(steps.length - 1, 1);
-    strip.replaceChildren(...Explorer.begun(data.runs[0]).map((p) => {
-      const left = p.before === null ? 0 : at(p.before), band = make("span", { title: p.said });
+    data.runs.forEach((run, i) => strips[i].replaceChildren(...Explorer.begun(run).map((p) => {
+      const left = p.before === null ? 0 : at(p.before), band = make("span", { title: named(run, p.said) });
       band.style.cssText = `left:${left}%;width:max(3px,${at(nearest(p.step)) - left}%);background:${p.colour}`;
       return band;
-    }));
+    })));
   }
+  const named = (run, text) => (data.runs.length > 1 ? `${run.name}: ${text}` : text);
 
   const KEYS = [
     ["← →", "one checkpoint back or on"], ["shift + ← →", "ten"], ["space", "play, pause"], ["home, end", "first, last"],
@@ -116,9 +119,11 @@
     const { target } = event;
     const isTyping = target.matches("input:not([type=range]), select, textarea");
     const isPressed = target.matches("button, summary, a");
-    if (isTyping) return;
+    // What scrolls keeps the keys that scroll it.
+    const isScrolled = target.matches("[tabindex='0']") && /^(Arrow|Home|End| )/.test(event.key);
+    if (isTyping || isScrolled) return;
     const n = event.shiftKey ? 10 : 1;
-    const begun = Explorer.begun(data.runs[0]);
+    const begun = data.runs.flatMap((run) => Explorer.begun(run)).sort((a, b) => a.step - b.step);
     const acts = {
       ArrowLeft: () => move(-n), ArrowRight: () => move(n), Home: () => move(-steps.length), End: () => move(steps.length),
       "?": showHelp, Escape: () => Explorer.set({ frequency: null, neuron: null, head: null }), k: () => keys.click(),
@@ -133,8 +138,8 @@
   Explorer.controls = () => {
     const bar = document.getElementById("bar");
     if (steps.length > 1) {
-      bar.append(play, make("div", { class: "track" }, slider, strip), shown);
-      drawStrip();
+      bar.append(play, make("div", { class: "track" }, slider, ...strips), shown);
+      drawStrips();
     } else bar.append(make("p", { text: `One checkpoint: step ${steps[0]}. There is nothing to move.` }), shown);
     bar.append(keys, chips, help);
     if (!data.runs.some((run) => run.frequencies)) keys.hidden = true;

@@ -8,7 +8,7 @@
    Explorer.register(id, fn)                             a section of its own, made once everything is decoded */
 const Explorer = (() => {
   const state = {
-    run: 0, step: 0, frequency: null, neuron: null, head: null, keys: "leak-free", compare: false, playing: false,
+    run: 0, step: 0, frequency: null, neuron: null, head: null, keys: "leak-free", playing: false,
     arm: null, theory: null, prediction: null, clock: "step", quantity: "test_accuracy", revealed: [], guesses: [], table: null, row: null,
   };
   const first = { ...state };
@@ -80,18 +80,18 @@ const Explorer = (() => {
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
   }
 
-  const NUMBERS = new Set(["run", "step", "frequency", "neuron", "head", "row"]);
+  const NUMBERS = new Set(["run", "step", "frequency", "neuron", "row"]);
   function readUrl() {
     const parts = new URLSearchParams(location.hash.slice(1));
     const found = {};
     for (const [key, value] of parts) {
       if (!(key in state) || key === "playing") continue;
-      if (NUMBERS.has(key)) { if (Number.isFinite(+value)) found[key] = +value; }
+      if (NUMBERS.has(key)) { if (/^\d+$/.test(value)) found[key] = +value; }
       else if (Array.isArray(first[key])) found[key] = value ? value.split(",") : [];
-      else if (typeof first[key] === "boolean") found[key] = value === "true";
       else found[key] = value;
     }
     if (found.run !== undefined && !data.runs[found.run]) delete found.run;
+    if (found.head && !/^L\d+H\d+$/.test(found.head)) delete found.head;
     if (found.keys && !["leak-free", "hindsight"].includes(found.keys)) delete found.keys;
     return found;
   }
@@ -236,7 +236,7 @@ const Explorer = (() => {
 
   /* ---- panels ---- */
   /* A section with heading, a sentence on what is seen, its Python and its CSV; gives the element to draw in.
-     says: text, or an element. python: lines that compute it, `run` being opened already.
+     says: text. python: lines that compute it, `run` being opened already.
      csv: the name of a table of the run, or () => {columns, rows}.
      into: where the section goes (the panels, if none is named); run: whose it is (0). */
   function panel({ id, title, says, python, csv, into = null, run = 0, wide = false }) {
@@ -244,9 +244,10 @@ const Explorer = (() => {
     const of = data.runs[run];
     const tools = make("div", { class: "tools" });
     const body = make("div", { class: "body" });
-    section.append(make("h3", { id: `${id}-title`, text: title }), make("p", { class: "says" }, says || ""), body, tools);
+    const heading = data.runs.length > 1 ? `${title}: ${of.name}` : title;
+    section.append(make("h3", { id: `${id}-title`, text: heading }), make("p", { class: "says", text: says }), body, tools);
     if (python) {
-      const code = `import interp\nrun = interp.open_run(${JSON.stringify(of.source)})\n${python}`;
+      const code = `import interp\nrun = ${of.opens}\n${python}`;
       tools.append(make("details", { class: "python" },
         make("summary", { text: "Python" }), make("pre", { tabindex: "0" }, make("code", { text: code }))));
     }
@@ -255,7 +256,7 @@ const Explorer = (() => {
       const table = () => (typeof csv === "string" ? of.tables[csv] : csv());
       if (typeof csv !== "string" || has(of, csv)) {
         tools.append(make("button", {
-          type: "button", class: "csv", text: "CSV", "aria-label": `Download the table of ${title} as CSV`,
+          type: "button", class: "csv", text: "CSV", "aria-label": `Download the table of ${heading} as CSV`,
           onclick: () => download(`${of.name}-${name}.csv`, csvOf(table())),
         }));
         if (typeof csv === "string") tools.append(row(csv, null, "rows", run));

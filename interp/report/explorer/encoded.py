@@ -9,6 +9,7 @@ JSON and bytes are deflated and written in base64, but for what the first paint 
 import base64
 import json
 import math
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -76,7 +77,9 @@ def deflated(content: bytes) -> str:
 def json_text(value: Any) -> str:
     """JSON that cannot end the script element that holds it, the same for the same value."""
     text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    text = text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    # A byte of a file's name that is no UTF-8 is half a surrogate pair in Python, which no file can hold.
+    return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def plain(value: Any) -> Any:

@@ -1,7 +1,8 @@
 "use strict";
-/* Explorer.map(element, {rows, columns, size, label, colour, onPoint}) gives {canvas, draw(fn)}: one pixel a cell, drawn
-   with putImageData; fn(i) gives a place in `colour`, a table of 256 colours, or -1 for no number.
-   Explorer.ramp(name) gives such a table. */
+/* Explorer.map(element, {rows, columns, label, colour, onPoint, onHover, className}) gives {canvas, draw(fn, table)}: one
+   pixel a cell, drawn with putImageData; fn(i) gives a place in `table` (`colour`, if none is named), of 256 colours, or
+   -1 for no number. onPoint and onHover get row and column; onHover gets nulls when the pointer leaves.
+   Explorer.ramp(name) gives such a table; Explorer.scaleBar(table, low, high) a bar of it, with its ends in words. */
 (() => {
   const { make } = Explorer;
   const STOPS = {
@@ -12,8 +13,8 @@
     both: [[140, 45, 4], [213, 94, 0], [253, 200, 160], [255, 255, 255], [158, 202, 225], [0, 114, 178], [0, 50, 90]],
   };
 
-  function ramp(stops) {
-    const colours = typeof stops === "string" ? STOPS[stops] : stops;
+  function ramp(name) {
+    const colours = STOPS[name];
     const table = new Uint32Array(256);
     for (let i = 0; i < 256; i++) {
       const at = i / 255 * (colours.length - 1), low = Math.min(Math.floor(at), colours.length - 2), share = at - low;
@@ -23,8 +24,6 @@
     return table;
   }
 
-  const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
-  const toward = (hex) => ramp([[255, 255, 255], rgb(hex).map((c) => Math.round((c + 255) / 2)), rgb(hex)]);
   const cssOf = (table, i) => { const c = table[Math.max(0, Math.min(255, Math.round(i)))]; return `rgb(${c & 255} ${(c >> 8) & 255} ${(c >> 16) & 255})`; };
   const NOTHING = (255 << 24) | (225 << 16) | (225 << 8) | 225;
 
@@ -56,12 +55,11 @@
     };
   }
 
-  /* A bar of the colours with its ends in words. */
   function scaleBar(table, low, high) {
     const bar = make("span", { class: "ramp" });
     bar.style.background = `linear-gradient(to right, ${Array.from({ length: 9 }, (_, i) => cssOf(table, i * 255 / 8)).join(",")})`;
     return make("span", { class: "scale" }, low, bar, high);
   }
 
-  Object.assign(Explorer, { map, ramp, toward, scaleBar, cssOf });
+  Object.assign(Explorer, { map, ramp, scaleBar });
 })();

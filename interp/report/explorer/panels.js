@@ -6,14 +6,18 @@
   const STEP = { label: "training step", scale: "log" };
   const LINEAR = { label: "training step", scale: "linear" };
 
+  /* The frequency that is followed, if the run has it: another run may have more of them. */
+  const followedIn = (run, state) => (state.frequency >= 1 && state.frequency <= run.frequencies ? state.frequency : null);
   /* Frequencies that are drawn in colour: those of the run and the one that is followed. */
-  const shownFrequencies = (run, state) => [...new Set([...run.followed, ...(state.frequency ? [state.frequency] : [])])];
-  const keysAt = (run, state) => (state.keys === "hindsight" ? run.followed : run.keys["leak-free"][Explorer.at(run.index)] || []);
+  const shownFrequencies = (run, state) => [...new Set([...run.followed, followedIn(run, state)])].filter((k) => k !== null);
+  /* What stands in for the final keys: of a run without any, the strongest, which are no key frequencies. */
+  const finalName = (run) => (run.keys.hindsight.length ? "final keys" : `strongest ${run.followed.length}`);
+  const keysAt = (run, state, final = run.keys.hindsight) => (state.keys === "hindsight" ? final : run.keys["leak-free"][Explorer.at(run.index)] || []);
   const weight = (state, k) => (state.frequency === null ? 1.8 : state.frequency === k ? 3.2 : 0.9);
 
   /* A panel that says why it is empty. */
   function absent(run, into, id, title, reason) {
-    const body = Explorer.panel({ id: `${id}-${run.index}`, title, into, run: run.index, says: "" });
+    const body = Explorer.panel({ id: `${id}-${run.index}`, title, into, run: run.index });
     body.append(make("p", { class: "absent", text: `Not shown: ${reason}` }));
   }
 
@@ -26,7 +30,7 @@
       list.replaceChildren(...shownFrequencies(run, state).map((k) => {
         const button = make("button", {
           type: "button", class: "frequency", "data-frequency": k, "aria-pressed": String(state.frequency === k),
-          title: keys.has(k) ? "a key frequency here" : "not key at this step", onclick: () => Explorer.follow("frequency", k),
+          title: keys.has(k) ? "a key frequency here" : state.keys === "hindsight" ? "not a key frequency of the run" : "not key at this step", onclick: () => Explorer.follow("frequency", k),
         }, `k = ${k}`);
         button.style.borderColor = Explorer.colourOf(k);
         button.classList.toggle("is-key", keys.has(k));
@@ -36,18 +40,18 @@
     Explorer.on(["frequency", "keys", "step"], draw, list);
   }
 
+  const isKnown = (y) => Boolean(y?.some((value) => value !== null && value !== undefined));
   function losses(run, into) {
-    const { tables } = run;
+    const history = run.tables.history?.rows ?? {};
     const body = Explorer.panel({
       id: `losses-${run.index}`, title: "Losses", wide: data.runs.length === 1, run: run.index, into,
       says: "Cross-entropy by split. A band reaches from the last evaluation or checkpoint without a phase to the first with it. Click or drag to move.",
       python: "run.history()\ninterp.phases(run)", csv: Explorer.has(run, "history") ? "history" : "losses",
     });
     const curves = ["train", "test", "all"].map((split) => {
-      const known = tables.history?.columns.includes(`${split}_loss`);
-      const table = known ? tables.history.rows : where(run.index, "losses", { split });
-      const y = known ? table[`${split}_loss`] : table?.loss;
-      return y?.length ? { label: split, colour: colours.split[split], x: table.step, y, dots: !known } : null;
+      const recorded = history[`${split}_loss`], measured = where(run.index, "losses", { split });
+      const source = isKnown(recorded) ? { x: history.step, y: recorded } : isKnown(measured?.loss) ? { x: measured.step, y: measured.loss, dots: true } : null;
+      return source && { label: split, colour: colours.split[split], ...source };
     }).filter(Boolean);
     const shown = curves.length > 1 ? curves.filter((c) => c.label !== "all") : curves;
     if (!shown.length) { body.append(make("p", { class: "absent", text: `Not shown: ${run.does_not_apply.losses || "no losses are known"}` })); return; }
@@ -78,7 +82,7 @@
     if (!Explorer.has(run, "progress_measures")) { if (run.does_not_apply.logit_spectrum) return; absent(run, into, "measures", "Progress measures", run.does_not_apply.progress_measures || "not measured"); return; }
     const body = Explorer.panel({
       id: `measures-${run.index}`, title: "Progress measures", run: run.index, into, csv: "progress_measures",
-      says: "Loss with the key frequencies alone (restricted) and without them (excluded, train rows). Dotted: as many random other frequencies. A key set that knows the end makes early progress partly a matter of selection: switch the keys above.",
+      says: `Loss with the key frequencies alone (restricted) and without them (excluded, train rows). Dotted: random other frequencies, as many as the ${finalName(run)}, also beside each step’s own keys, of which there may be more or fewer. ${run.keys.hindsight.length ? "A key set that knows the end makes early progress partly a matter of selection: switch the keys above." : `This run has no final keys: in their place, the ${finalName(run)} frequencies at its end.`}`,
       python: `from functools import partial\nfrom interp.probes import progress_measures\nprobe = partial(progress_measures, frequencies=${JSON.stringify(run.followed)})\ninterp.measure(run, {"progress_measures": probe})["progress_measures"]`,
     });
     const curve = (measure, selection, split, label, colour, dash) => {
@@ -105,7 +109,7 @@
     if (!Explorer.has(run, "logit_spectrum")) return;
     const body = Explorer.panel({
       id: `logit-share-${run.index}`, title: "Share of the logits by frequency", run: run.index, into, csv: "logit_spectrum",
-      says: `How much of the logits' variance cos(w(a+b−c)) of one frequency explains. In colour: ${run.chosen_by}. Click one to follow it.`,
+      says: `How much of the logits’ variance cos(w(a+b−c)) of one frequency explains. In colour: ${run.chosen_by}. Click one to follow it.`,
       python: 'interp.measure(run, ["logit_spectrum"])["logit_spectrum"]',
     });
     frequencyButtons(run, body);
@@ -151,12 +155,10 @@
       id: `norms-${run.index}`, title: "Weight norms", run: run.index, into, csv: "weight_norms",
       says: "Sum of squared weights of all (black) and of each matrix that ever has 1 % of it.", python: 'interp.measure(run, ["weight_norms"])["weight_norms"]',
     });
-    const names = run.matrices;
-    const short = (name) => name.split(".").pop() + (names.filter((other) => other.split(".").pop() === name.split(".").pop()).length > 1 ? ` ${name.split(".").slice(0, 2).join(".")}` : "");
-    const series = ["total", ...names].map((name, i) => {
+    const series = [["total", "all"], ...Object.entries(run.matrices)].map(([name, label], i) => {
       const rows = where(run.index, "weight_norms", { matrix: name });
       return {
-        label: name === "total" ? "all" : short(name), ...(i ? Explorer.nth(i - 1) : { colour: "#000000" }), width: i ? 1.3 : 2.2,
+        label, ...(i ? Explorer.nth(i - 1) : { colour: "#000000" }), width: i ? 1.3 : 2.2,
         x: rows.step, y: rows.sum_of_squares,
       };
     });
@@ -204,34 +206,37 @@
       line.replaceChildren(`At ${step.toLocaleString("en")}: `, ...now.measure.flatMap((measure, i) => [
         `${MEASURES[measure] || measure} `,
         Explorer.row("forecasts", { step, measure }, now.forecast[i] === null ? `has no answer (${now.why_not[i]})`
-          : `${Math.round(now.forecast[i]).toLocaleString("en")} (${Math.round(now.low[i]).toLocaleString("en")} to ${now.high[i] === null ? "never" : Math.round(now.high[i]).toLocaleString("en")})`, run.index),
+          : `${Math.round(now.forecast[i]).toLocaleString("en")} (${Math.round(now.low[i]).toLocaleString("en")} ${now.high[i] === null ? "or" : "to"} ${now.high[i] === null ? "later" : Math.round(now.high[i]).toLocaleString("en")})`, run.index),
         i < now.measure.length - 1 ? "; " : ".",
       ]));
     }, line);
   }
 
-  Object.assign(Explorer, { keysAt, shownFrequencies, frequencyButtons, absent });
+  /* Why there are no frequencies, unless the answers have said so. */
+  function frequencies(run, into) {
+    const { algebra, answers } = run.does_not_apply;
+    if (algebra && algebra !== answers) absent(run, into, "frequencies", "Frequencies", algebra);
+  }
+
+  Object.assign(Explorer, { keysAt, followedIn, shownFrequencies, finalName, absent });
 
   Explorer.panels = () => {
     const place = document.getElementById("panels");
-    if (data.runs.length > 1) place.classList.add("several");
-    place.style.setProperty("--runs", Math.min(data.runs.length, 2));
+    const isSeveral = data.runs.length > 1;
+    if (isSeveral) place.style.setProperty("--columns", Math.min(data.runs.length, 4));
     const { pictures } = Explorer;
     const order = [
-      losses, measures, logitShares, representations, pictures.spectra, pictures.answers, pictures.neurons, pictures.circles, pictures.neuron,
+      losses, measures, logitShares, frequencies, representations, pictures.spectra, pictures.answers, pictures.neurons, pictures.circles, pictures.neuron,
       pictures.attention, pictures.clock, pictures.distance, norms, sparsity, forecast,
     ];
     for (const one of order) for (const run of data.runs) {
       const before = place.childElementCount;
       one(run, place);
-      // Side by side each run keeps its column, with or without this panel.
-      if (data.runs.length > 1 && place.childElementCount === before) place.append(make("div"));
+      if (!isSeveral) continue;
+      // Side by side each run keeps its column, with or without this panel, and each kind its row.
+      if (place.childElementCount === before) place.append(make("div", { class: "no-panel" }));
+      if (run === data.runs[0]) place.lastElementChild.classList.add("starts-row");
     }
-    if (data.runs.some((run) => run.does_not_apply.algebra)) {
-      const [run] = data.runs.filter((one) => one.does_not_apply.algebra);
-      absent(run, place, "algebra", "Frequencies", run.does_not_apply.algebra);
-    }
-    const heads = make("div", { class: "column-names", "aria-hidden": "true" }, ...data.runs.map((run) => make("b", { text: run.name })));
-    if (data.runs.length > 1) place.before(make("p", { class: "says", text: "The slider has the steps of all runs; each shows its last checkpoint by then." }), heads);
+    if (isSeveral) place.before(make("p", { class: "says", text: "The slider has the steps of all runs; each shows its last checkpoint by then." }));
   };
 })();

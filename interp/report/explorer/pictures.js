@@ -6,8 +6,15 @@
   const GREY = ramp("grey"), BLUE = ramp("blue"), BOTH = ramp("both");
   const { colourOf } = Explorer;
   const frame = (run) => Explorer.at(run.index);
+  const headName = (layer, head) => `L${layer}H${head}`;
+  const ordinal = (n) => `${n}${[11, 12, 13].includes(n % 100) ? "th" : ["th", "st", "nd", "rd"][n % 10] || "th"}`;
+  /* The colour of a code, none where there is no number. */
+  const colourCode = (array, i) => (array.codes[i] === array.missingCode ? -1 : array.codes[i]);
+  /* What lies downward and to the right on a map over pairs of which every n-th is shown. */
+  const axesSaid = (run, every) => `${run.cells.labels[0]} downward, ${run.cells.labels[1]} to the right${every > 1 ? `, every ${ordinal(every)} of each` : ""}`;
 
-  /* A canvas for marks, sharp on any screen; draw(ctx, width, height) in CSS pixels. */
+  /* A canvas for marks, sharp on any screen; draw(ctx, width, height) in CSS pixels. At another width the marks have
+     other places: onResize(state) draws them anew. */
   function sketch(element, height, label, onPoint) {
     const canvas = make("canvas", { class: "sketch", role: "img", "aria-label": label });
     element.append(canvas);
@@ -15,7 +22,8 @@
     const context = canvas.getContext("2d");
     const fit = () => {
       const ratio = devicePixelRatio || 1, now = canvas.parentElement.clientWidth;
-      if (now === width && canvas.height === Math.round(height * ratio)) return;
+      // For a moment of taking a screenshot there is none.
+      if (!now || now === width && canvas.height === Math.round(height * ratio)) return;
       width = now;
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
@@ -24,9 +32,13 @@
     };
     const one = {
       canvas, set height(h) { height = h; }, get width() { fit(); return width; },
-      draw(fn) { fit(); context.clearRect(0, 0, width, height); context.font = "11px system-ui, sans-serif"; fn(context, width, height); one.last = fn; },
+      draw(fn) { fit(); context.clearRect(0, 0, width, height); context.font = "11px system-ui, sans-serif"; fn(context, width, height); },
+      onResize: null,
     };
-    new ResizeObserver(() => { if (one.last && canvas.parentElement.clientWidth !== width) one.draw(one.last); }).observe(canvas.parentElement);
+    new ResizeObserver(() => {
+      const now = canvas.parentElement.clientWidth;
+      if (width && now && now !== width) one.onResize?.(Explorer.get());
+    }).observe(canvas.parentElement);
     if (onPoint) canvas.addEventListener("click", (event) => { const box = canvas.getBoundingClientRect(); onPoint(event.clientX - box.left, event.clientY - box.top, width); });
     return one;
   }
@@ -50,7 +62,7 @@
         nulls[at.get(step)] = table.rows.null[i] ?? NaN;
       });
       const most = values.reduce((a, b) => Math.max(a, b), 0);
-      const LEFT = 40, room = (w) => w - LEFT - 4;
+      const LEFT = 48, room = (w) => w - LEFT - 4;
       const frequencyAt = (x, w) => Math.max(1, Math.min(n, Math.ceil((x - LEFT) / room(w) * n)));
       body.append(make("h4", { text: `${short}: ${long}` }));
       const bars = sketch(body, 92, `Share of the power of ${short} by frequency at this step`, (x, _, w) => Explorer.follow("frequency", frequencyAt(x, w)));
@@ -64,7 +76,7 @@
       place.append(mark);
       heat.draw((i) => Math.min(255, Math.round(255 * Math.sqrt(values[i] / most))));
       place.style.height = `${Math.max(48, Math.min(run.steps.length * 2.4, 150))}px`;
-      Explorer.on(["step", "frequency"], (state) => {
+      const draw = (state) => {
         const row = frame(run);
         mark.style.top = `${100 * row / run.steps.length}%`;
         mark.style.height = `${100 / run.steps.length}%`;
@@ -91,13 +103,17 @@
           ctx.fillStyle = "#555";
           const every = n > 200 ? 100 : n > 60 ? 20 : n > 20 ? 10 : 1;
           for (let k = every; k <= n; k += every) ctx.fillText(k, LEFT + (k - 0.5) * wide, h - 3);
+          ctx.fillStyle = "#222";
+          const named = [];
           for (const k of Explorer.shownFrequencies(run, state)) {
-            if (!(values[row * n + k - 1] / most > 0.12)) continue;
-            ctx.fillStyle = "#222";
+            if (!(values[row * n + k - 1] / most > 0.12) || named.some((other) => Math.abs(other - k) * wide < 20)) continue;
+            named.push(k);
             ctx.fillText(k, LEFT + (k - 0.5) * wide, base - values[row * n + k - 1] / most * (base - 16) - 2);
           }
         });
-      }, body);
+      };
+      bars.onResize = draw;
+      Explorer.on(["step", "frequency"], draw, body);
     }
   }
 
@@ -106,7 +122,7 @@
     if (run.neuronAt) return run.neuronAt;
     const table = run.tables.neuron_frequencies;
     const at = new Map(run.steps.map((s, i) => [s, i]));
-    const n = Math.max(...table.rows.neuron) + 1;
+    const n = table.rows.neuron.reduce((a, b) => Math.max(a, b), 0) + 1;
     const frequency = new Uint16Array(run.steps.length * n), share = new Float32Array(run.steps.length * n);
     table.rows.step.forEach((step, i) => {
       const place = at.get(step) * n + table.rows.neuron[i];
@@ -160,7 +176,7 @@
     });
     const said = make("p", { class: "now-said" });
     body.append(said);
-    Explorer.on(["step", "neuron", "frequency", "keys"], (state) => {
+    const draw = (state) => {
       const row = frame(run), of = state.keys === "hindsight" ? run.steps.length - 1 : row;
       const w = picture.width, name = `${of} ${w}`;
       if (name !== made) { layout = laid(w, of); made = name; }
@@ -193,7 +209,9 @@
       let pure = 0;
       for (let i = 0; i < n; i++) if (share[row * n + i] >= 0.85) pure++;
       said.textContent = `${pure} of ${n} neurons are explained to 85 % or more by one frequency.`;
-    }, body);
+    };
+    picture.onResize = draw;
+    Explorer.on(["step", "neuron", "frequency", "keys"], draw, body);
   }
 
   function neuron(run, into) {
@@ -232,12 +250,13 @@
       return sorted.order;
     }
     const purest = () => { const { share } = neuronTable(run), last = (run.steps.length - 1) * n; let best = 0; for (let i = 1; i < n; i++) if (share[last + i] > share[last + best]) best = i; return best; };
-    const current = () => (Explorer.state.neuron !== null && Explorer.state.neuron < n ? Explorer.state.neuron : purest());
+    const isThere = () => Explorer.state.neuron !== null && Explorer.state.neuron < n;
+    const current = () => (isThere() ? Explorer.state.neuron : purest());
     let drawn = null;
     Explorer.on(["step", "keys", "arrays"], () => {
       if (!shares.codes) return;
       const now = order(), base = frame(run) * n * nFrequencies;
-      heat.draw((i) => shares.codes[base + now[i % n] * nFrequencies + Math.floor(i / n)]);
+      heat.draw((i) => colourCode(shares, base + now[i % n] * nFrequencies + Math.floor(i / n)));
     }, body);
     Explorer.on(["neuron", "frequency", "arrays"], (state) => {
       if (!shares.codes) return;
@@ -246,7 +265,7 @@
       const last = run.steps.length - 1;
       const own = neuronTable(run).frequency[last * n + one];
       const wanted = [...new Set([own, ...Explorer.shownFrequencies(run, state)])].filter((k) => k >= 1 && k <= nFrequencies);
-      title.textContent = `Neuron ${one}${state.neuron === null ? ", the purest at the end" : ""}`;
+      title.textContent = `Neuron ${one}${isThere() ? "" : ", the purest at the end"}`;
       const series = wanted.map((k) => ({ label: `k = ${k}`, ...Explorer.lineOf(k), x: run.steps, y: share(k), width: k === own ? 2.2 : 1.1 }));
       const options = { series, x: { label: "training step", scale: "linear" }, y: { label: "share", scale: "linear", min: 0, max: 1 }, cursorStep: true, height: 150 };
       if (drawn) drawn.update(options); else drawn = Explorer.chart(body, options);
@@ -257,33 +276,36 @@
   function attention(run, into) {
     const array = run.arrays.attention;
     if (!array) { if (run.does_not_apply.attention) Explorer.absent(run, into, "attention", "Attention", run.does_not_apply.attention); return; }
+    const { side, heads } = run.attention;
     const body = Explorer.panel({
       id: `attention-${run.index}`, title: "Attention to the first operand, per head", run: run.index, into, csv: "attention_patterns",
-      says: `Of the answer’s position, over all pairs: first operand downward, second to the right${run.attention.every > 1 ? `, every ${run.attention.every}th of each` : ""}. Click a head to follow it.`,
+      wide: heads.length > 8 && data.runs.length === 1,
+      says: `Of the answer’s position, over all pairs: ${axesSaid(run, run.attention.every)}. Click a head to follow it.`,
       python: 'interp.measure(run, ["attention_patterns", "attention_periodicity"])\nmodel = run.model(run.steps[-1])\n_, cache = model.run_with_cache(run.task.tokens)\ncache["blocks.0.attn.hook_pattern"]',
     });
-    const { side, heads } = run.attention, size = side * side, grid = make("div", { class: "heads" });
+    const size = side * side, grid = make("div", { class: "heads" });
     body.append(grid, scaleBar(GREY, "0 ", " 1 of the attention"));
     heads.forEach(([layer, head], h) => {
-      const figure = make("figure"), said = make("span");
-      const button = make("button", { type: "button", class: "head", "data-head": h, onclick: () => Explorer.follow("head", h) }, `${new Set(heads.map((x) => x[0])).size > 1 ? `${layer}.` : "head "}${head}`);
+      const figure = make("figure"), said = make("span"), name = headName(layer, head);
+      const button = make("button", { type: "button", class: "head", "data-head": name, onclick: () => Explorer.follow("head", name) }, name);
       grid.append(figure);
-      const picture = Explorer.map(figure, { rows: side, columns: side, label: `Attention of head ${head} of layer ${layer} to the first operand`, colour: GREY, onPoint: () => Explorer.follow("head", h) });
+      const picture = Explorer.map(figure, { rows: side, columns: side, label: `Attention of head ${name} to the first operand`, colour: GREY, onPoint: () => Explorer.follow("head", name) });
       figure.append(make("figcaption", {}, button, " ", said));
       Explorer.on(["step", "head", "arrays", "frequency"], (state) => {
         const row = frame(run), base = (row * heads.length + h) * size;
-        if (array.codes) picture.draw((i) => array.codes[base + i]);
+        if (array.codes) picture.draw((i) => colourCode(array, base + i));
         const found = Explorer.has(run, "attention_periodicity") ? where(run.index, "attention_periodicity", { step: run.steps[row], layer, head }) : null;
-        const k = found?.frequency[0], isFollowed = state.head === h || (state.head === null && state.frequency !== null && k === state.frequency);
+        const k = found?.frequency[0], isFollowed = state.head === name || (state.head === null && state.frequency !== null && k === state.frequency);
         figure.classList.toggle("is-followed", isFollowed);
-        button.setAttribute("aria-pressed", String(state.head === h));
+        button.setAttribute("aria-pressed", String(state.head === name));
         if (found?.frequency.length) said.replaceChildren(Explorer.row("attention_periodicity", { step: run.steps[row], layer, head }, k ? `${number(found.fraction_explained[0], 2)} in k = ${k}` : "constant", run.index));
       }, figure);
     });
     if (!Explorer.has(run, "attention_periodicity")) return;
-    const series = (state) => heads.slice(0, 16).map(([layer, head], h) => {
+    const series = (state) => heads.map(([layer, head], h) => {
       const rows = where(run.index, "attention_periodicity", { layer, head });
-      return { label: heads.length > 8 && layer ? `${layer}.${head}` : `head ${head}`, ...Explorer.nth(h), x: rows.step, y: rows.fraction_explained, width: state.head === null ? 1.5 : state.head === h ? 3 : 0.8 };
+      const name = headName(layer, head);
+      return { label: name, ...Explorer.nth(h), x: rows.step, y: rows.fraction_explained, width: state.head === null ? 1.5 : state.head === name ? 3 : 0.8 };
     });
     const drawn = Explorer.chart(body, { series: series(Explorer.state), x: { label: "training step", scale: "linear" }, y: { label: "share at its k", scale: "linear", min: 0, max: 1 }, cursorStep: true, height: 150 });
     Explorer.on(["head"], (state) => drawn.update({ series: series(state) }), body);
@@ -313,12 +335,12 @@
       const perRow = Math.max(2, Math.min(wanted.length + 1, Math.floor(w / 118))), size = Math.min(170, Math.floor(w / perRow) - 8);
       return [...wanted, null].map((k, i) => ({ k, x: i % perRow * (size + 8), y: Math.floor(i / perRow) * (size + 24), size }));
     }
-    Explorer.on(["step", "keys", "frequency", "arrays"], (state) => {
+    const draw = (state) => {
       if (!array.codes) return;
       const row = frame(run), plane = state.keys === "hindsight" ? 1 : 0, name = plane ? "final" : "own";
       const list = boxes(picture.width, state);
       picture.height = Math.max(...list.map((b) => b.y + b.size)) + 22;
-      const shown = state.frequency ?? run.followed[0];
+      const shown = Explorer.followedIn(run, state) ?? run.followed[0];
       picture.draw((ctx) => {
         for (const { k, x, y, size } of list) {
           const middle = size / 2, radius = size / 2 - 6;
@@ -341,23 +363,28 @@
         }
         ctx.textAlign = "left";
       });
-    }, body);
+    };
+    picture.onResize = draw;
+    Explorer.on(["step", "keys", "frequency", "arrays"], draw, body);
   }
 
   /* ---- answers ---- */
   function answers(run, into) {
     if (!run.arrays.probability) { if (run.does_not_apply.answers) Explorer.absent(run, into, "answers", "Answers", run.does_not_apply.answers); return; }
+    const isTrain = run.arrays.is_train;
     const body = Explorer.panel({
       id: `answers-${run.index}`, title: "Answers over all pairs", run: run.index, into, csv: () => tableOf(),
-      says: `First operand downward, second to the right${run.cells.every > 1 ? `, every ${run.cells.every}th of each` : ""}. Train pairs or test pairs alone: the others are grey.`,
+      says: `Of pairs (a, b), ${axesSaid(run, run.cells.every)}.${isTrain ? " Train pairs or test pairs alone: the others are grey." : ""}`,
       python: "from interp.snapshots.snapshot import Snapshot\nsnapshot = Snapshot.of(run, run.steps[-1])\nsnapshot.log_probabilities, snapshot.answers, snapshot.labels",
     });
-    const { side } = run.cells, size = side * side;
+    const { side, every, operands } = run.cells, size = side * side;
+    /* How far a wrong answer is off, either way round the cycle; 1 where there is none. */
+    const off = (q) => (run.n ? Math.min(q, run.n - q) : q);
     const kinds = { probability: "probability of the right answer", margin: "margin of the right answer", error: run.n ? "distance of the answer from the right one" : "right or wrong" };
     const kind = make("select", { "aria-label": "What is shown" }, ...Object.entries(kinds).map(([value, text]) => make("option", { value, text })));
     const part = make("select", { "aria-label": "Which pairs" }, ...["all", "train", "test"].map((text) => make("option", { value: text, text: `${text} pairs` })));
     const scale = make("span"), said = make("p", { class: "now-said" }), place = make("div", { class: "answers" });
-    body.append(make("p", {}, kind, " ", part, " ", scale), place, said);
+    body.append(make("p", {}, kind, " ", isTrain ? part : null, " ", scale), place, said);
     const cell = make("p", { class: "now-said cell" });
     body.append(cell);
     const picture = Explorer.map(place, {
@@ -365,29 +392,35 @@
       onHover: (a, b) => { cell.textContent = a === null ? " " : words(a, b); },
     });
     cell.textContent = " ";
-    const every = run.cells.every;
     const at = (name, i) => { const array = run.arrays[name]; return array.value(array.codes[frame(run) * size + i]); };
-    const words = (a, b) => { const i = a * side + b; return `a = ${a * every}, b = ${b * every} (${run.arrays.is_train.codes[i] ? "train" : "test"}): probability ${number(at("probability", i), 2)}, margin ${number(at("margin", i), 2)}, ${at("error", i) === 0 ? "right" : run.n ? `off by ${at("error", i)}` : "wrong"}`; };
+    const words = (row, column) => {
+      const i = row * side + column, wrong = off(at("error", i)), split = isTrain ? ` (${isTrain.codes[i] ? "train" : "test"})` : "";
+      return `a = ${operands[0][row]}, b = ${operands[1][column]}${split}: probability ${number(at("probability", i), 2)}, margin ${number(at("margin", i), 2)}, ${wrong === 0 ? "right" : run.n ? `off by ${wrong}` : "wrong"}`;
+    };
     function tableOf() {
-      const rows = { first: [], second: [], is_train: [], probability: [], margin: [], error: [] };
+      const rows = { a: [], b: [], ...(isTrain ? { is_train: [] } : {}), probability: [], margin: [], error: [] };
       for (let i = 0; i < size; i++) {
-        rows.first.push(Math.floor(i / side) * every); rows.second.push(i % side * every); rows.is_train.push(run.arrays.is_train.codes[i]);
-        for (const name of ["probability", "margin", "error"]) rows[name].push(+at(name, i).toPrecision(3));
+        rows.a.push(operands[0][Math.floor(i / side)]); rows.b.push(operands[1][i % side]); rows.is_train?.push(isTrain.codes[i]);
+        for (const name of ["probability", "margin"]) { const value = at(name, i); rows[name].push(Number.isNaN(value) ? null : +value.toPrecision(3)); }
+        rows.error.push(off(at("error", i)));
       }
       return { columns: Object.keys(rows), rows };
     }
     function draw() {
-      if (!run.arrays.probability.codes || !run.arrays.margin.codes || !run.arrays.error.codes || !run.arrays.is_train.codes) return;
-      const name = kind.value, array = run.arrays[name], base = frame(run) * size, train = run.arrays.is_train.codes, wanted = part.value;
+      const { probability, margin, error } = run.arrays;
+      if (![probability, margin, error, ...(isTrain ? [isTrain] : [])].every((one) => one.codes)) return;
+      const name = kind.value, array = run.arrays[name], base = frame(run) * size, wanted = part.value;
+      const train = isTrain ? isTrain.codes : new Uint8Array(size);
       const table = name === "probability" ? BLUE : name === "margin" ? BOTH : BLUE;
-      const half = Math.max((run.n || 2) / 2, 1);
-      const value = name === "error" ? (q) => (run.n ? Math.round(255 * Math.min(q, run.n - q) / half) : q ? 255 : 0) : (q) => q;
-      picture.draw((i) => (wanted !== "all" && (train[i] === 1) !== (wanted === "train") ? -1 : value(array.codes[base + i])), table);
+      const half = run.n ? Math.max(Math.floor(run.n / 2), 1) : 1;
+      const value = name === "error" ? (i) => Math.min(255, Math.round(255 * off(error.codes[i]) / half)) : (i) => colourCode(array, i);
+      picture.draw((i) => (wanted !== "all" && (train[i] === 1) !== (wanted === "train") ? -1 : value(base + i)), table);
       const ends = { probability: ["0 ", " 1"], margin: [`${number(array.offset, 2)} `, ` ${number(-array.offset, 2)} logits`], error: ["right ", run.n ? ` ${Math.floor(run.n / 2)} off` : " wrong"] }[name];
       scale.replaceChildren(scaleBar(table, ...ends));
       const right = [0, 0], count = [0, 0];
-      for (let i = 0; i < size; i++) { count[train[i]]++; if (run.arrays.error.codes[base + i] === 0) right[train[i]]++; }
-      said.textContent = `Right: ${count[1] ? `${right[1]} of ${count[1]} train pairs, ` : ""}${right[0]} of ${count[0]} ${count[1] ? "test " : ""}pairs.`;
+      for (let i = 0; i < size; i++) { count[train[i]]++; if (error.codes[base + i] === 0) right[train[i]]++; }
+      const parts = isTrain ? [[1, "train pairs"], [0, "test pairs"]] : [[0, "pairs"]];
+      said.textContent = `Right${every > 1 ? ", of the pairs shown" : ""}: ${parts.map(([i, name]) => `${right[i]} of ${count[i]} ${name}`).join(", ")}.`;
     }
     kind.addEventListener("change", draw);
     part.addEventListener("change", draw);
@@ -415,7 +448,7 @@
     if (!Explorer.has(run, "clock")) return;
     const body = Explorer.panel({
       id: `clock-${run.index}`, title: "A hand-built clock beside it", run: run.index, into, csv: "logit_spectrum",
-      says: "The formula Σ αₖ cos(wₖ(a+b−c)) at the key frequencies, each with its best factor. Logits of the pairs (a, 0): a downward, answers to the right, relative to the largest.",
+      says: `The formula Σ αₖ cos(wₖ(a+b−c)) at the key frequencies${run.keys.hindsight.length ? "" : ` (in place of final ones, the ${Explorer.finalName(run)})`}, each with its best factor. ${run.arrays.plane ? `Logits of the pairs with ${run.cells.labels[1]} = 0: ${run.cells.labels[0]} downward, answers to the right, relative to the largest.` : `Maps over all ${run.n} answers would make this page too large: the share that the formula explains stands beside.`}`,
       python: 'spectrum = interp.measure(run, ["logit_spectrum"])["logit_spectrum"]\nspectrum.groupby("step")["fraction_explained"].sum()',
     });
     const array = run.arrays.plane, n = run.n;
@@ -424,15 +457,15 @@
       body.append(grid);
       const [learned, built] = [["the network", 0], ["the formula", 1]].map(([text]) => {
         const figure = make("figure"); grid.append(figure);
-        const picture = Explorer.map(figure, { rows: n, columns: n, label: `Logits of the pairs (a, 0): ${text}`, colour: BOTH });
+        const picture = Explorer.map(figure, { rows: n, columns: n, label: `Logits of the pairs with ${run.cells.labels[1]} = 0: ${text}`, colour: BOTH });
         figure.append(make("figcaption", { text }));
         return picture;
       });
       Explorer.on(["step", "keys", "arrays"], (state) => {
         if (!array.codes) return;
         const row = frame(run), base = row * n * n;
-        learned.draw((i) => array.codes[base + i]);
-        const f = formula(run, row, Explorer.keysAt(run, state)), most = Math.max(1e-12, ...f.map(Math.abs));
+        learned.draw((i) => colourCode(array, base + i));
+        const f = formula(run, row, Explorer.keysAt(run, state, run.followed)), most = Math.max(1e-12, ...f.map(Math.abs));
         built.draw((i) => Math.round(127 + 127 * f[((i % n) - Math.floor(i / n) + n) % n] / most));
       }, body);
     }
@@ -443,7 +476,7 @@
     if (!Explorer.has(run, "logits_by_distance")) return;
     const body = Explorer.panel({
       id: `distance-${run.index}`, title: "How much of the logits is a clock", run: run.index, into, csv: "clock",
-      says: "Mean over all pairs of the logit of a+b+d, with its standard deviation (thin), beside the clock’s (dashed). A clock has no spread. Below: the share of the logits’ variance that it explains.",
+      says: `Mean over all pairs${run.cells.every > 1 ? ` of every ${ordinal(run.cells.every)} operand` : ""} of the logit of a+b+d, with its standard deviation (thin), beside the clock’s (dashed). A clock has no spread. Below: the share of the logits’ variance that it explains.`,
       python: "from interp.snapshots.residues import Residues\nfrom interp.snapshots.snapshot import Snapshot\ncube = Snapshot.of(run, run.steps[-1]).once(Residues).centred_cube",
     });
     const n = run.n, half = Math.floor(n / 2), at = new Map(run.steps.map((s, i) => [s, i]));
@@ -455,7 +488,7 @@
     let drawn = null;
     Explorer.on(["step", "keys"], (state) => {
       const row = frame(run), place = (d) => row * n + (d + n) % n;
-      const f = formula(run, row, Explorer.keysAt(run, state));
+      const f = formula(run, row, Explorer.keysAt(run, state, run.followed));
       const series = [
         { label: "network", colour: colours.palette[0], x, y: x.map((d) => mean[place(d)]), width: 2 },
         { label: "one sd", colour: colours.palette[5], x, y: x.map((d) => mean[place(d)] + sd[place(d)]), width: 0.8 },
@@ -466,8 +499,8 @@
       if (drawn) drawn.update(options); else drawn = Explorer.chart(curve, options);
     }, body);
     const ofKeys = (state) => ["leak-free", "hindsight", "all"].map((keys, i) => {
-      const rows = where(run.index, "clock", { keys });
-      return { label: ["each step’s keys", "final keys", "all frequencies"][i], colour: [colours.palette[0], colours.palette[1], "#777777"][i], dash: i === 2 ? [3, 3] : undefined, width: state.keys === keys ? 2.6 : 1.2, x: rows.step, y: rows.share };
+      const rows = where(run.index, "clock", { keys: i === 1 && !run.keys.hindsight.length ? "strongest" : keys });
+      return { label: ["each step’s keys", Explorer.finalName(run), "all frequencies"][i], colour: [colours.palette[0], colours.palette[1], "#777777"][i], dash: i === 2 ? [3, 3] : undefined, width: state.keys === keys ? 2.6 : 1.2, x: rows.step, y: rows.share };
     });
     const shares = Explorer.chart(body, { series: ofKeys(Explorer.state), x: { label: "training step", scale: "linear" }, y: { label: "share of the logits", scale: "linear", min: 0, max: 1 }, cursorStep: true, height: 160, brackets: Explorer.bracketsOf(run) });
     Explorer.on(["keys"], (state) => shares.update({ series: ofKeys(state) }), body);

@@ -13,7 +13,7 @@
   for (const [id, make] of Explorer.sections) {
     const section = document.getElementById(id);
     section.hidden = false;
-    make(section, data);
+    make(section);
   }
   Explorer.tables();
   document.documentElement.dataset.panels = "made";

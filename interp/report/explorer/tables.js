@@ -6,7 +6,7 @@
 
   Explorer.tables = () => {
     const section = document.getElementById("tables");
-    const chosen = make("select", { id: "table", onchange: () => choose() });
+    const chosen = make("select", { id: "table", onchange: () => choose() }, make("option", { value: "", text: "none" }));
     data.runs.forEach((run, i) => {
       const names = Object.keys(run.tables).sort();
       const options = names.map((name) => make("option", { value: `${i} ${name}`, text: data.runs.length > 1 ? `${run.name}: ${name}` : name }));
@@ -14,7 +14,7 @@
     });
     const place = make("div", { class: "table-place", tabindex: "0", role: "region", "aria-label": "Rows of the table" });
     const about = make("p", { class: "says" });
-    const csv = make("button", { type: "button", text: "CSV", "aria-label": "Download this table as CSV", onclick: () => {
+    const csv = make("button", { type: "button", text: "CSV", hidden: true, "aria-label": "Download this table as CSV", onclick: () => {
       const [run, name] = current();
       Explorer.download(`${data.runs[run].name}-${name}.csv`, Explorer.csvOf(data.runs[run].tables[name]));
     } });
@@ -27,13 +27,15 @@
       return [+chosen.value.slice(0, at), chosen.value.slice(at + 1)];
     }
     function choose() {
+      if (!chosen.value) { Explorer.set({ table: null, row: null }); return; }
       const [run, name] = current();
       Explorer.set({ run, table: name, row: null });
     }
     function draw() {
       const { table: name, row, run } = Explorer.state;
-      if (!name || !data.runs[run]?.tables[name]) { place.hidden = true; return; }
-      place.hidden = false;
+      const isChosen = Boolean(name && data.runs[run]?.tables[name]);
+      place.hidden = about.hidden = csv.hidden = !isChosen;
+      if (!isChosen) { chosen.value = ""; return; }
       chosen.value = `${run} ${name}`;
       const table = data.runs[run].tables[name], n = table.rows[table.columns[0]]?.length ?? 0;
       const from = row === null ? 0 : Math.max(0, Math.min(row - 20, n - ROWS));

@@ -34,7 +34,9 @@ def _head(row) -> str:
 
 
 def _maps_said(tables: Tables) -> str:
-    first, second = tables["pattern_axes"]["label"]
+    from interp.analyses.attention import plain_label
+
+    first, second = map(plain_label, tables["pattern_axes"]["label"])
     heads = listed(
         f"{_head(row)} k = {row.frequency} explains {row.fraction_explained:.2f} (null {row.null:.2f})"
         if row.frequency
@@ -44,10 +46,9 @@ def _maps_said(tables: Tables) -> str:
     periodic = (
         f" Best frequency of each head, and how much of its pattern: {heads}." if heads != "none" else ""
     )
-    plain = first.replace("$", ""), second.replace("$", "")
     return (
         "Attention of the answered position to the first operand, from 0 to 1, over all inputs (a, b); at most four "
-        f"heads are drawn, those whose attention to a moves most. Axes: {plain[1]} and {plain[0]}.{periodic}"
+        f"heads are drawn, those whose attention to a moves most. Axes: {second} and {first}.{periodic}"
     )
 
 

@@ -1,5 +1,7 @@
 """Pictures of circles and of quantities over all pairs, of one checkpoint; of the index of representation quality."""
 
+from collections.abc import Callable
+
 from interp.figures import embedding_circles, logit_map, neuron_map, quality_curves
 from interp.ground.plain_text import listed
 from interp.tables.folder import Tables
@@ -13,6 +15,35 @@ def _first(tables: Tables, name: str, column: str):
     """The rows of the first frequency or neuron of a table, which is the strongest."""
     table = tables[name]
     return table[table[column] == table[column].iloc[0]] if len(table) else table
+
+
+def _of_pairs(*probes: str) -> Callable[..., Tables]:
+    """`compute` of a map over pairs at one checkpoint: the probes, and what the axes are."""
+    measured = at_step(*probes)
+
+    def compute(run, device: str, step: int) -> Tables:
+        from interp.analyses.attention import pattern_axes
+
+        tables = measured(run, device, step)
+        return {**tables, "pattern_axes": pattern_axes(run)}
+
+    return compute
+
+
+def axes_of(tables: Tables) -> tuple[str, str]:
+    """What the axes of a map over pairs are, as `logit_map` takes them; tables of old do not say it."""
+    if "pattern_axes" not in tables:
+        return "$a$", "$b$"
+    first, second = tables["pattern_axes"]["label"]
+    return first, second
+
+
+def _pairs_said(tables: Tables) -> str:
+    """ " Axes: ...", where an operand is not drawn in its own order."""
+    from interp.analyses.attention import plain_label
+
+    first, second = map(plain_label, axes_of(tables))
+    return "" if (first, second) == ("a", "b") else f" Axes: {second} and {first}."
 
 
 def _circle_said(tables: Tables) -> str:
@@ -29,6 +60,7 @@ def _logits_said(tables: Tables) -> str:
     return (
         "Logit of the right answer at each pair (a, b), in nats, centred over the answers of the pair: "
         f"{number(float(logit.min()))} to {number(float(logit.max()))}, mean {number(float(logit.mean()))}."
+        + _pairs_said(tables)
     )
 
 
@@ -37,7 +69,7 @@ def _neuron_said(tables: Tables) -> str:
     return (
         f"Activation of neuron {row['neuron']} at each pair (a, b): the one that a single frequency explains best "
         f"(k = {row['frequency']}, {row['fraction_explained']:.1%} of its variance), not a typical one. After the "
-        "activations over the inputs of Nanda et al. 2023."
+        "activations over the inputs of Nanda et al. 2023." + _pairs_said(tables)
     )
 
 
@@ -70,16 +102,19 @@ PICTURES = {
     ),
     "logit_map": Picture(
         shows="logit of the right answer over all inputs (a, b), at one checkpoint",
-        compute=at_step("answer_map", "losses"),
-        draw=panel(lambda tables, ax: logit_map(tables["answer_map"], ax), height=3.4),
+        compute=_of_pairs("answer_map", "losses"),
+        draw=panel(lambda tables, ax: logit_map(tables["answer_map"], ax, axes=axes_of(tables)), height=3.4),
         caption=_logits_said,
         needs=("answer_map",),
         is_of_step=True,
     ),
     "neuron_map": Picture(
         shows="activation of the most periodic neuron over all inputs (a, b), at one checkpoint",
-        compute=at_step("neuron_maps", "losses"),
-        draw=panel(lambda tables, ax: neuron_map(_first(tables, "neuron_maps", "neuron"), ax), height=3.4),
+        compute=_of_pairs("neuron_maps", "losses"),
+        draw=panel(
+            lambda tables, ax: neuron_map(_first(tables, "neuron_maps", "neuron"), ax, axes=axes_of(tables)),
+            height=3.4,
+        ),
         caption=_neuron_said,
         needs=("neuron_maps",),
         is_of_step=True,

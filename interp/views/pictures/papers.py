@@ -36,6 +36,7 @@ from interp.tables.folder import Tables
 from interp.tables.key_frequencies import by_strength, emergence, followed_frequencies, run_key_frequencies
 from interp.tables.outcome import outcome
 from interp.theories import clock_or_pizza
+from interp.views.pictures.circles import axes_of
 from interp.views.pictures.picture import Picture
 from interp.views.pictures.whole import panels_said
 
@@ -51,7 +52,8 @@ def _compute_nanda(run, device: str) -> Tables:
     )
     tables = {**along, **at_end, **progress_measures.compute(run, device)}
     has_heads = len(tables["attention_periodicity"]) > 0
-    return {**tables, **(attention.patterns(run, last[0], device) if has_heads else {})}
+    patterns = attention.patterns(run, last[0], device) if has_heads else {}
+    return {**tables, "pattern_axes": attention.pattern_axes(run), **patterns}
 
 
 def _key(tables: Tables):
@@ -78,7 +80,8 @@ def _draw_nanda(tables: Tables) -> Figure:
         labels = tuple(tables["pattern_axes"]["label"])
         attention_map(tables["patterns_at_end"], axes[1, 0], head=head, axes=labels)
     first = tables["neuron_maps"]
-    neuron_map(first[first["neuron"] == first["neuron"].iloc[0]] if len(first) else first, axes[1, 1])
+    neuron = first[first["neuron"] == first["neuron"].iloc[0]] if len(first) else first
+    neuron_map(neuron, axes[1, 1], axes=axes_of(tables))
     component_map(tables["logit_components"], _key(tables), axes[2, 0])
     progress_curves(tables["progress_measures"], axes[2, 1])
     sparsity_curves(tables["fourier_sparsity"], axes[3, 0])
@@ -113,6 +116,7 @@ def _nanda_said(tables: Tables) -> str:
 
 def _compute_zhong(run, device: str) -> Tables:
     from interp.analyses import clock_pizza
+    from interp.analyses.attention import pattern_axes
     from interp.measurement.measure import measure
     from interp.probes import embedding_planes
 
@@ -122,7 +126,8 @@ def _compute_zhong(run, device: str) -> Tables:
     if frequencies:
         probes["embedding_planes"] = partial(embedding_planes, frequencies=frequencies)
     last = measure(run, probes, steps=[run.steps[-1]], device=device)
-    return {"embedding_planes": last["answer_map"].iloc[:0], **tables, **last}
+    nothing = last["answer_map"].iloc[:0]
+    return {"embedding_planes": nothing, "pattern_axes": pattern_axes(run), **tables, **last}
 
 
 def _draw_zhong(tables: Tables) -> Figure:
@@ -131,7 +136,7 @@ def _draw_zhong(tables: Tables) -> Figure:
     shown = planes["frequency"].unique() if len(planes) else ()
     for ax, k in zip(axes[0], [*shown, None, None], strict=False):
         embedding_circles(planes[planes["frequency"] == k] if k is not None else planes.iloc[:0], ax)
-    logit_map(tables["answer_map"], axes[1, 0])
+    logit_map(tables["answer_map"], axes[1, 0], axes=axes_of(tables))
     if len(parts) and len(tables["algorithm"]):
         verdicts = clock_or_pizza.checkpoint_verdicts(tables)
         algorithm_curves(tables["algorithm"], verdicts, axes[1, 1])
