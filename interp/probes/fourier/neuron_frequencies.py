@@ -32,7 +32,7 @@ def neuron_frequencies(snapshot: Snapshot) -> pd.DataFrame:
     Raises:
         NotApplicable: if the task has no algebra or the network no MLP.
 
-    References: Nanda et al. 2023, section 4.3 and appendix (neurons approximated by degree-2 polynomials).
+    References: Nanda et al. 2023, section 4.3 (neurons approximated by degree-2 polynomials).
     """
     residues = snapshot.once(Residues)
     table, lines = residues.neuron_table, residues.neuron_lines
