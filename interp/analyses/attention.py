@@ -9,7 +9,7 @@ for the heads of the first layer: deeper ones have no such circuit.
 
 Where attention hardly moves, as in an untrained network, its best frequency says nothing: read the share beside the
 standard deviation and the null. Grey band: the bracket of grokking (test accuracy stays at 0.95).
-Reference: Nanda et al. 2023, section 4 and appendix.
+Reference: Nanda et al. 2023, appendices A.1 and C.1.
 """
 
 import re

@@ -14,7 +14,7 @@ the two that explain most at its end: they are no key representations and date n
 neurons, as in the paper, or of the logits where there are none. Addition of residues is composition in a cyclic group,
 its frequencies "k=1", "k=2", ... are representations.
 
-References: Chughtai et al. 2023, section 5; Stander et al. 2023, section 5 (cosets).
+References: Chughtai et al. 2023, section 5; Stander et al. 2023, section 6.1 (cosets).
 """
 
 from typing import Any

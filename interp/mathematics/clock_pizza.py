@@ -10,7 +10,8 @@ The second is Q_pizza of Zhong et al. 2023, |cos(wz/2) s_x + sin(wz/2) s_y| - |-
 s_x = cos wx + cos wy and s_y = sin wx + sin wy, up to a factor 2. So logits are sorted here by (d, x, e) once, and
 inner products with either formula cost n^2 after a sum over x. All of it works on some of the differences d alone.
 
-References: Zhong et al. 2023, "The Clock and the Pizza", sections 2 and 4.
+References: Zhong et al. 2023, "The Clock and the Pizza", sections 2.2 and 3, appendix A
+(formulas), 4.1 (measures).
 """
 
 from collections.abc import Sequence
@@ -71,7 +72,7 @@ def distance_irrelevance(values: Float[Tensor, "difference first"], scale: Tenso
     Args:
         scale: size of the logits, to tell a constant from rounding.
 
-    References: Zhong et al. 2023, section 4.2.
+    References: Zhong et al. 2023, section 4.1.2 (definition 4.2).
 
     >>> distance_irrelevance(torch.tensor([[1.0, 1.0], [2.0, 2.0]]), 1.0)
     0.0

@@ -11,7 +11,7 @@ O(n^2) instead of the O(n^4) of a dense projector. Operations other than additio
 task's algebra (`interp.tasks`), which renames residues so that the answer becomes a sum.
 
 References: Nanda et al. 2023, "Progress measures for grokking via mechanistic interpretability", section 4 and
-appendix on the Fourier basis.
+published code (Fourier basis).
 """
 
 from collections.abc import Iterable
@@ -96,7 +96,7 @@ def transform(x: Tensor, dim: int = 0) -> Tensor:
 def transform_2d(x: Float[Tensor, "n n *rest"]) -> Float[Tensor, "component component *rest"]:
     """Coefficients along the first two axes: F[f, g] = sum_{a,b} B[f, a] B[g, b] x[a, b].
 
-    References: Nanda et al. 2023, section 4.2 (2-D DFT of the logits).
+    References: Nanda et al. 2023, section 4.1 (2-D DFT of the logits).
     """
     if x.ndim < 2 or x.shape[0] != x.shape[1]:
         raise ValueError(f"A 2-D transform needs a table (n, n, ...), got shape {tuple(x.shape)}.")
@@ -147,7 +147,7 @@ def project_on_sum_frequencies(
     Raises:
         ValueError: if a frequency lies outside 1 .. n//2.
 
-    References: Nanda et al. 2023, section 4.4 and appendix (restricted and excluded loss).
+    References: Nanda et al. 2023, section 5.1 and published code (restricted and excluded loss).
     """
     n = x.shape[0]
     part = filter_frequencies(mean_over_sum(x), check_frequencies(frequencies, n))
@@ -193,7 +193,7 @@ def clock_coefficients(logits: Float[Tensor, "n n n"]) -> Float[Tensor, " freque
     >>> clock_coefficients(cube / cube.norm()).abs().round(decimals=12).tolist()
     [0.0, 0.0, 1.0]
 
-    References: Nanda et al. 2023, section 4.1; probes of Chughtai et al. 2023 use the same cubes.
+    References: Nanda et al. 2023, section 4.2; probes of Chughtai et al. 2023 use the same cubes.
     """
     n = logits.shape[0]
     if logits.shape != (n, n, n):

@@ -1,7 +1,7 @@
 """Named recipes, and variations of a recipe whose sizes follow from its task.
 
-References: the "mainline" preset is the recipe of Nanda et al. 2023, appendix A and the released code; "s5" that of
-Chughtai et al. 2023, appendix A and the released code.
+References: the "mainline" preset is the recipe of Nanda et al. 2023, section 3 and the released code; "s5" that of
+Chughtai et al. 2023, appendix C and the released code.
 """
 
 from collections.abc import Callable
@@ -65,7 +65,7 @@ def s5(n_steps: int = S5_STEPS) -> Recipe:
     MLP `init` makes no difference. Hours on a CPU, and a tenth of it on smaller widths (docs/groups.md). Of another
     length its schedule is a fitted one.
 
-    References: Chughtai et al. 2023, appendix A and the released code (rep-theory-mech-interp): no warm-up, 250,000
+    References: Chughtai et al. 2023, appendix C and the released code (rep-theory-mech-interp): no warm-up, 250,000
     steps.
     """
     task = family("groups").example()

@@ -4,7 +4,7 @@ Row (x, y) of a table is the pair of group elements x and y, columns of logits a
 is a product in the cyclic group: for such tasks the elements are the names of `Residues`, whatever residues carry them,
 so that probes of groups and Fourier probes speak of the same tables.
 
-References: Chughtai et al. 2023, "A toy model of universality", section 4 (total embedding, unembedding map).
+References: Chughtai et al. 2023, "A toy model of universality", appendix C (total embedding).
 """
 
 from dataclasses import dataclass

@@ -126,7 +126,7 @@ class Residues:
         Raises:
             NotApplicable: if there is no MLP, or grokscope does not describe the network.
 
-        References: Nanda et al. 2023, section 4.3 (W_L = W_U W_out).
+        References: Nanda et al. 2023, appendix A.1 (W_L = W_U W_out).
         """
         config = self._network.config
         if config is None:

@@ -1,7 +1,8 @@
 """The phases of Nanda et al. 2023, from the tables of a run: memorization, circuit formation, cleanup; and grokking.
 
-The paper draws them by eye. Here every boundary is a rule with its threshold, and its bracket says how much the curve,
-not only the checkpoint spacing, leaves open. docs/transitions.md shows what the rules say on known curves.
+The paper gives its boundaries as epochs, without a rule. Here every boundary is a rule with its threshold, and its
+bracket says how much the curve, not only the checkpoint spacing, leaves open. docs/transitions.md shows what the rules
+say on known curves.
 
 References: Nanda et al. 2023, "Progress measures for grokking via mechanistic interpretability", section 5.2 and
 figure 7.
@@ -48,8 +49,8 @@ def phases(
                        SETTLED of their largest.
     grokking           test accuracy stays at `accuracy`. Not a phase: it comes in cleanup, late in the changes.
 
-    The paper draws its boundaries by eye and has memorization last until the excluded loss turns, which here is where
-    circuit formation begins. Neither is a theorem: read the curves beside the bands.
+    The paper gives its boundaries as epochs, without a rule, and has memorization last until the excluded loss turns,
+    which here is where circuit formation begins. Neither is a theorem: read the curves beside the bands.
 
     Args:
         tables: as `measure` returns them, each over any steps; what is missing leaves its phases unknown.

@@ -6,8 +6,9 @@ import torch
 
 from interp.probes import answer_map, embedding_planes, neuron_maps, representation_quality
 from interp.probes.fourier.embedding_planes import in_plane
+from interp.probes.fourier.representation_quality import closed_parallelograms, pairs_by_sum, parallel_chords
 from interp.snapshots.residues import Residues
-from interp.snapshots.snapshot import NotApplicable
+from interp.snapshots.snapshot import NotApplicable, Snapshot
 from tests import hand_built
 
 
@@ -66,17 +67,50 @@ def test_neurons_are_those_asked_for(clock):
         neuron_maps(clock, neurons=[10_000])
 
 
-def _parallel(at, angle):
-    """The same share, pair of pairs by pair of pairs."""
-    n, found = len(at), []
+def _shares(at, delta, angle):
+    """The same shares of parallelograms and of chords, pair of pairs by pair of pairs."""
+    n, closed, parallel = len(at), [], []
+    at = at / np.sqrt(np.square(at).sum(1).mean())
     pairs = [(i, j) for i in range(n) for j in range(i + 1, n)]
     for x, (i, j) in enumerate(pairs):
         for m, o in pairs[x + 1 :]:
             if (i + j - m - o) % n == 0:
                 u, v = at[i] - at[j], at[m] - at[o]
-                between = abs(np.dot(u, v)) / np.linalg.norm(u) / np.linalg.norm(v)
-                found.append(np.arccos(min(between, 1.0)) <= angle)
-    return np.mean(found)
+                lengths = np.linalg.norm(u) * np.linalg.norm(v)
+                parallel.append(lengths > 0 and np.arccos(min(abs(u @ v) / lengths, 1.0)) <= angle)
+                closed.append(np.linalg.norm(at[i] + at[j] - at[m] - at[o]) <= delta)
+    return np.mean(closed), np.mean(parallel)
+
+
+def _shares_of_all(at, delta, angle):
+    """The same shares from all pairs of pairs at once, by cross products."""
+    n = len(at)
+    at = at / at.square().sum(1).mean().sqrt()
+    i = torch.arange(n)
+    other = (i[:, None] - i) % n
+    is_pair = i < other
+    is_asked = is_pair[:, :, None] & is_pair[:, None, :] & (i[:, None] < i)
+    gap = torch.cdist(at[i] + at[other], at[i] + at[other])
+    chord = at[i] - at[other]
+    cross = chord[:, :, None, 0] * chord[:, None, :, 1] - chord[:, :, None, 1] * chord[:, None, :, 0]
+    scale = chord.norm(dim=-1)[:, :, None] * chord.norm(dim=-1)[:, None, :]
+    is_parallel = (cross.abs() <= np.sin(angle) * scale) & (scale > 0)
+    return (gap <= delta)[is_asked].double().mean().item(), is_parallel[is_asked].double().mean().item()
+
+
+@pytest.mark.parametrize("n", [4, 11, 12, 53])
+@pytest.mark.parametrize("angle", [0.2, 1.5])
+def test_shares_are_those_of_all_pairs_of_pairs(n, angle):
+    at = torch.randn(2, n, 2, generator=torch.Generator().manual_seed(n), dtype=torch.double)
+    # Two rows alike: a chord without length.
+    at[1, 2] = at[1, 1]
+    pairs = pairs_by_sum(n, at.device)
+    parallel = parallel_chords(at, pairs, angle).tolist()
+    closed = [closed_parallelograms(of_draw, pairs, 0.2) for of_draw in at]
+    for i, of_draw in enumerate(at):
+        assert (closed[i], parallel[i]) == pytest.approx(_shares_of_all(of_draw, 0.2, angle))
+        if n < 20:
+            assert (closed[i], parallel[i]) == pytest.approx(_shares(of_draw.numpy(), 0.2, angle))
 
 
 def test_chords_of_a_circle_are_parallel_and_its_parallelograms_do_not_close(clock):
@@ -89,12 +123,30 @@ def test_chords_without_structure_are_as_those_of_random_names():
     table = representation_quality(network, frequencies=[1, 4])
     assert (table["parallel_chords"] < 0.8).all()
     at = in_plane(network.once(Residues).embedding.double(), 4).numpy()
-    assert table["parallel_chords"][1] == pytest.approx(_parallel(at, 0.2))
+    measured = table[["parallelograms", "parallel_chords"]].iloc[1].tolist()
+    assert measured == pytest.approx(_shares(at, 0.2, 0.2))
+
+
+def test_rows_on_one_line_say_nothing_in_whatever_order(clock):
+    places = torch.randperm(13, generator=torch.Generator().manual_seed(1)).float() ** 1.5
+    rows = torch.zeros_like(clock.weights["embed.W_E"])
+    rows[:13] = 3 + places[:, None] * torch.linspace(1, 2, rows.shape[1])
+    line = Snapshot(0, {**clock.weights, "embed.W_E": rows}, clock.network, clock.known_task)
+    table = representation_quality(line, frequencies=[1, 2, 6])
+    assert table["parallel_chords"].tolist() == table["null"].tolist() == [1, 1, 1]
+    assert (table["parallelograms"] < 0.5).all()
+
+
+def test_of_few_residues_there_is_no_null():
+    (row,) = representation_quality(hand_built.clock([1], p=5)).head(1).itertuples()
+    assert row.parallel_chords == 1 and row.null == np.inf
 
 
 def test_sizes_that_say_nothing_are_refused(clock):
-    with pytest.raises(ValueError, match="positive delta and angle, got 0.0 and 0.2"):
+    with pytest.raises(ValueError, match="positive delta and an angle between 0 and pi / 2, got 0.0 and 0.2"):
         representation_quality(clock, delta=0.0)
+    with pytest.raises(ValueError, match="got 0.2 and 1.6"):
+        representation_quality(clock, angle=1.6)
 
 
 def test_what_has_no_residues_has_no_circles():

@@ -27,7 +27,7 @@ def attention_patterns(snapshot: Snapshot) -> pd.DataFrame:
     Raises:
         NotApplicable: if the network has no attention or the run no known task.
 
-    References: Nanda et al. 2023, section 4 and appendix (attention to a and b; little to "=").
+    References: Nanda et al. 2023, section 4.1 and appendix A.1 (little attention to "=").
     """
     pattern = snapshot.pattern.cpu().double()
     share = pattern / pattern.sum(-1, keepdim=True)

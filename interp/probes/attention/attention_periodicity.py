@@ -35,7 +35,7 @@ def attention_periodicity(snapshot: Snapshot) -> pd.DataFrame:
     Raises:
         NotApplicable: if the task has no algebra or the network no attention.
 
-    References: Nanda et al. 2023, section 4 and appendix (attention heads approximated by one frequency).
+    References: Nanda et al. 2023, appendix C.1 (attention heads approximated by one frequency).
     """
     to_first = snapshot.once(Residues).table(snapshot.pattern[..., 0]).cpu().double()
     n, _, n_layers, n_heads = to_first.shape

@@ -68,7 +68,7 @@ def algorithm_by_frequency(
         NotApplicable: if the task has no algebra or the embedding is one-hot.
         ValueError: if a frequency lies outside 1 .. n//2, or n_differences or max_frequencies is not positive.
 
-    References: the Fourier version of the circle isolation of Zhong et al. 2023, section 4.3; needs no pairing of
+    References: the Fourier version of the circle isolation of Zhong et al. 2023, section 3.3; needs no pairing of
         principal components.
     """
     if (n_differences is not None and n_differences < 1) or max_frequencies < 1:

@@ -28,7 +28,7 @@ def embedding_spectrum(snapshot: Snapshot) -> pd.DataFrame:
     Raises:
         NotApplicable: if the task has no algebra or the embedding is one-hot.
 
-    References: Nanda et al. 2023, section 4.1.
+    References: Nanda et al. 2023, section 4.1, figure 3.
     """
     return spectrum_table(snapshot.once(Residues).embedding.to(snapshot.double), snapshot)
 

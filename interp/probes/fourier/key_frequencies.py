@@ -32,7 +32,8 @@ def key_frequencies(snapshot: Snapshot) -> pd.DataFrame:
     Raises:
         NotApplicable: if the task has no algebra.
 
-    References: Nanda et al. 2023, section 4 (by neurons and embedding); Chughtai et al. 2023 (by logits).
+    References: Nanda et al. 2023, section 4.1 (embedding), 4.3 and notebook (neurons; their appendix C.2 uses W_L);
+        Chughtai et al. 2023, section 5.1 (by logits).
     """
     spectrum = snapshot.once(logit_spectrum)
     logits = spectrum["fraction_explained"].to_numpy()

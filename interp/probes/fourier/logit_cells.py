@@ -24,7 +24,7 @@ def logit_cells(snapshot: Snapshot) -> pd.DataFrame:
     Raises:
         NotApplicable: if the task has no algebra.
 
-    References: Nanda et al. 2023, section 4.2.
+    References: Nanda et al. 2023, section 4.1, figure 4.
     """
     residues = snapshot.once(Residues)
     lines = residues.logit_lines

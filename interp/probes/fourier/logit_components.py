@@ -23,7 +23,7 @@ def logit_components(snapshot: Snapshot) -> pd.DataFrame:
     Raises:
         NotApplicable: if the task has no algebra.
 
-    References: Nanda et al. 2023, section 4.2 (2-D DFT of the logits).
+    References: Nanda et al. 2023, section 4.1, figure 4 (2-D DFT of the logits).
     """
     centred = snapshot.once(Residues).centred_cube
     n = centred.shape[0]

@@ -34,7 +34,7 @@ def logit_spectrum(snapshot: Snapshot) -> pd.DataFrame:
     Raises:
         NotApplicable: if the task has no algebra.
 
-    References: Nanda et al. 2023, section 4.1; centring as in Chughtai et al. 2023.
+    References: Nanda et al. 2023, section 4.2; centring as in Chughtai et al. 2023, appendix E.5.
     """
     residues = snapshot.once(Residues)
     n, by_sum = residues.n, residues.logit_lines.sums

@@ -34,7 +34,7 @@ def neuron_frequencies(snapshot: Snapshot) -> pd.DataFrame:
     Raises:
         NotApplicable: if the task has no algebra or the network no MLP.
 
-    References: Nanda et al. 2023, section 4.3 and appendix (neurons approximated by degree-2 polynomials).
+    References: Nanda et al. 2023, section 4.3 (neurons approximated by degree-2 polynomials).
     """
     residues = snapshot.once(Residues)
     table = residues.neuron_table

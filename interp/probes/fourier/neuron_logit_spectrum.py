@@ -23,6 +23,6 @@ def neuron_logit_spectrum(snapshot: Snapshot) -> pd.DataFrame:
     Raises:
         NotApplicable: if the task has no algebra or the network no MLP.
 
-    References: Nanda et al. 2023, section 4.3.
+    References: Nanda et al. 2023, section 4.2, figure 3.
     """
     return spectrum_table(snapshot.once(Residues).neuron_logit_map.to(snapshot.double), snapshot)

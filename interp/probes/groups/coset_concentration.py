@@ -40,7 +40,7 @@ def coset_concentration(snapshot: Snapshot) -> pd.DataFrame:
         NotApplicable: if the answers are no product in a group, the order of the group is prime, which leaves no
             subgroup to speak of, or the input of the neurons is no sum of functions of the operands.
 
-    References: Stander et al. 2023, "Grokking group multiplication with cosets", section 5.
+    References: Stander et al. 2023, "Grokking group multiplication with cosets", section 6.1.
     """
     elements = snapshot.once(Elements)
     masks, by_side = _cosets(elements.group)

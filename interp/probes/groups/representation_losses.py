@@ -75,7 +75,7 @@ def representation_losses(
         NotApplicable: if the answers are no product in a group.
         ValueError: if the group has no representation of such a name.
 
-    References: Chughtai et al. 2023, section 5.3 and published code; Nanda et al. 2023, section 5.1.
+    References: Chughtai et al. 2023, section 5.6, appendix E.1 and published code; Nanda et al. 2023, section 5.1.
     """
     elements = snapshot.once(Elements)
     names = [r.name for r in elements.representations]

@@ -38,7 +38,7 @@ def representation_spectrum(snapshot: Snapshot) -> pd.DataFrame:
     Raises:
         NotApplicable: if the answers are no product in a group, or the network has none of the parts.
 
-    References: Chughtai et al. 2023, section 5.2 and published code.
+    References: Chughtai et al. 2023, sections 5.2 and 5.3, appendix E.5 and published code.
     """
     elements = snapshot.once(Elements)
     tables, reasons = [], []
