@@ -171,6 +171,9 @@ def exponent_intervals(laws: "pd.DataFrame", ax: Axes, *, field: str, settings: 
         settings: in the order of `delay_points`, whose colours and marks they have.
     """
     rows = laws[laws["field"] == field].set_index("setting")
+    if not len(rows):
+        style.note_instead(ax, "no power law")
+        return ax
     names = [name for name in settings if name in rows.index]
     for y, name in enumerate([*names, *rows.index.intersection(["all settings"])]):
         law, i = rows.loc[name], settings.index(name) if name in settings else None
@@ -183,8 +186,7 @@ def exponent_intervals(laws: "pd.DataFrame", ax: Axes, *, field: str, settings: 
     ax.set_ylim(len(shown_names) - 0.4, -0.6)
     ax.set_ylabel("setting")
     ax.axvline(0, color="0.7", lw=0.6, zorder=0)
-    shown = rows["exponent"]
-    reach = max(shown.abs().max() if len(shown) else 1.0, 1.0)
+    reach = max(rows["exponent"].abs().max(), 1.0)
     ax.set_xlim(
         max(rows["low"].min(), -3 * reach) - 0.1 * reach,
         min(max(rows["high"].max(), 0), 3 * reach) + 0.1 * reach,

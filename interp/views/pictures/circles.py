@@ -63,6 +63,7 @@ PICTURES = {
         draw=panel(
             lambda tables, ax: embedding_circles(_first(tables, "embedding_planes", "frequency"), ax),
             height=3.4,
+            is_square=True,
         ),
         caption=_circle_said,
         needs=("embedding_planes",),
@@ -71,7 +72,7 @@ PICTURES = {
     "logit_map": Picture(
         shows="logit of the right answer over all inputs (a, b), at one checkpoint",
         compute=at_step("answer_map", "losses"),
-        draw=panel(lambda tables, ax: logit_map(tables["answer_map"], ax), height=3.4),
+        draw=panel(lambda tables, ax: logit_map(tables["answer_map"], ax), height=3.4, is_square=True),
         caption=_logits_said,
         needs=("answer_map",),
         is_of_step=True,
@@ -79,7 +80,11 @@ PICTURES = {
     "neuron_map": Picture(
         shows="activation of the most periodic neuron over all inputs (a, b), at one checkpoint",
         compute=at_step("neuron_maps", "losses"),
-        draw=panel(lambda tables, ax: neuron_map(_first(tables, "neuron_maps", "neuron"), ax), height=3.4),
+        draw=panel(
+            lambda tables, ax: neuron_map(_first(tables, "neuron_maps", "neuron"), ax),
+            height=3.4,
+            is_square=True,
+        ),
         caption=_neuron_said,
         needs=("neuron_maps",),
         is_of_step=True,
