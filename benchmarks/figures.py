@@ -30,7 +30,7 @@ def gallery_seconds(n: int | None) -> tuple[float, int]:
     start, shown = time.perf_counter(), names()[:n]
     for name in shown:
         tables, about = gallery.kept(name)
-        making.drawn(named(name), tables).savefig(BytesIO(), format="png", dpi=gallery.DPI)
+        making.drawn(named(name), *gallery.kept(name)).savefig(BytesIO(), format="png", dpi=gallery.DPI)
         gallery.full_caption(named(name), tables, about)
     return time.perf_counter() - start, len(shown)
 

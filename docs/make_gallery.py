@@ -167,11 +167,22 @@ def fingerprint(figure: Figure) -> str:
     for ax in figure.axes:
         found += [["line", *_digits(x.get_xydata()), str(x.get_color()), x.get_label()] for x in ax.lines]
         found += [["patch", *_digits(x.get_path().vertices), str(x.get_facecolor())] for x in ax.patches]
-        coloured = [x.get_array() for x in ax.collections]
-        found += [["values", *_digits(np.ma.filled(x, np.nan))] for x in coloured if x is not None]
+        for x in ax.collections:
+            # Bands and error bars are their edges, points and maps their colours.
+            values = x.get_array()
+            shown = (
+                [path.vertices for path in x.get_paths()]
+                if values is None
+                else [np.ma.filled(values, np.nan)]
+            )
+            found.append(["collection", *(_digits(part) for part in shown), *_digits(x.get_offsets())])
         legend = ax.get_legend()
         texts = [ax.xaxis.label, ax.yaxis.label, ax.title, *ax.texts, *(legend.get_texts() if legend else ())]
         found.append([text.get_text() for text in texts])
+    # Bands of a figure have legends and titles of their own; what is said below it is a text of the whole.
+    for part in (figure, *figure.subfigs):
+        named = [text for legend in part.legends for text in legend.get_texts()]
+        found.append([text.get_text() for text in (*part.texts, *named)])
     return hashlib.sha256(json.dumps(found, default=str).encode()).hexdigest()[:16]
 
 
@@ -183,7 +194,7 @@ def draw_all() -> None:
     """The image of every figure, in few colours, and what was drawn."""
     drawn = {}
     for name in names():
-        figure = making.drawn(named(name), kept(name)[0])
+        figure = making.drawn(named(name), *kept(name))
         drawn[name] = fingerprint(figure)
         buffer = BytesIO()
         figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})

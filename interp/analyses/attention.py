@@ -136,7 +136,7 @@ def plain_label(label: str) -> str:
 
 def draw(tables: Tables) -> Figure:
     periodicity, attended = tables["attention_periodicity"], tables["attention_patterns"]
-    figure, (top, bottom) = style.new_bands([maps_height(tables), 2.45 * style.rows_of(3)])
+    figure, (top, bottom) = style.new_bands([maps_height(tables), style.height_of(3, 2.45)])
     lines = head_lines(attended) if len(attended) else {}
     maps = pattern_maps(top, tables)
     axes = style.panels(bottom, 3)
@@ -149,18 +149,8 @@ def draw(tables: Tables) -> Figure:
     for ax, table in ((axes[0], periodicity), (axes[1], attended)):
         if ax.axison:
             style.step_axis(ax, np.unique(table["step"]), scale="linear", n_ticks=4)
-    for letter, ax in [*zip("a", maps, strict=False), *zip("bcd", axes, strict=True)]:
-        ax.annotate(letter, (0, 1), **_LETTER)
+    style.label_panels([*maps[:1], *axes], "abcd" if maps else "bcd")
     return figure
-
-
-_LETTER: dict[str, Any] = {
-    "xycoords": "axes fraction",
-    "xytext": (-22, 6),
-    "textcoords": "offset points",
-    "fontweight": "bold",
-    "size": style.LETTER,
-}
 
 
 def maps_height(tables: Tables) -> float:
@@ -177,7 +167,8 @@ def pattern_maps(figure: Figure | SubFigure, tables: Tables) -> list[Axes]:
         style.note_instead(figure.subplots(), "no attention to show")
         return []
     names = [name for name in table.columns if name not in ("first", "second")]
-    shown = sorted(sorted(names, key=lambda name: -table[name].std())[:N_SHOWN])
+    most = sorted(names, key=lambda name: -table[name].std())[:N_SHOWN]
+    shown = [name for name in names if name in most]
     labels = tuple(tables["pattern_axes"]["label"])
     axes = style.panels(figure, len(shown), narrowest=NARROW, sharey=True)
     for ax, name in zip(axes, shown, strict=True):

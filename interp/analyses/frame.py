@@ -222,6 +222,7 @@ def _written(analysis: Analysis, tables: Tables, about: Mapping[str, Any], out: 
     if analysis.subject is None and not (ended := outcome(tables)).generalised:
         notes = [ended.said]
     style.note_below(figure, [*notes, *(f"Not drawn: {reason}" for reason in reasons_in(tables))])
+    style.name_unit(figure, about.get("unit", "step"))
     style.save_figure(figure, out / analysis.name)
     return summary
 
@@ -253,16 +254,14 @@ def _compute(
 
     from interp.measurement.answers import with_answers
     from interp.measurement.stream import MeasureError
-    from interp.networks.devices import check_device
+    from interp.networks.devices import named_device
     from interp.runs.config import config_to_json
     from interp.sources.opening import open_stated
 
     run = open_stated(path, stated)
     if not run.steps:
         raise ValueError(f"Run {run.name!r} has no checkpoints to analyse yet.")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    check_device(device)
+    device = named_device(device)
     try:
         tables = with_answers(run, analysis.compute(run, device), device)
     except MeasureError as error:

@@ -106,12 +106,12 @@ def phase_height(tables: Tables) -> float:
 
 def survival_height(tables: Tables) -> float:
     """Inches of `survival_band`."""
-    return 2.2 * style.rows_of(len(_most_telling(tables["cells"])))
+    return style.height_of(len(_most_telling(tables["cells"])), 2.2)
 
 
 def delay_height(tables: Tables) -> float:
     """Inches of `delay_band`."""
-    return 2.0 * style.rows_of(len(delayed_fields(tables)))
+    return style.height_of(len(delayed_fields(tables)), 2.0)
 
 
 def exponent_height(tables: Tables) -> float:

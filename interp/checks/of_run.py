@@ -31,8 +31,9 @@ from interp.checks.file_damage import file_damage, index_from_files, what_differ
 from interp.checks.findings import Finding, Report
 from interp.checks.of_history import check_history, still
 from interp.checks.of_other_files import check_other_files, checkpoint_files, note_leftovers
-from interp.checks.recorded_losses import RecordedLossCheck, spread
+from interp.checks.recorded_losses import RecordedLossCheck
 from interp.checks.series import SeriesCheck
+from interp.ground.evenly import spread
 from interp.networks.config import Weights, check_weights
 from interp.runs.index import inside, read_altered_index
 from interp.runs.locks import is_in_use

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 
 from interp.checks.findings import Report
-from interp.checks.recorded_losses import RecordedLossCheck, spread
+from interp.checks.recorded_losses import RecordedLossCheck
 from interp.checks.series import SeriesCheck
+from interp.ground.evenly import spread
 from interp.sources import formats
 from interp.sources.files.places import Place, places_in
 from interp.sources.files.reading import SourceError, SourceWarning

@@ -6,10 +6,8 @@ and reported, and each number may be off by as much as one step changes it. A ru
 """
 
 import math
-from collections.abc import Sequence
 from statistics import median
 
-import numpy as np
 import torch
 
 from interp.checks.findings import Difference, Finding, listed
@@ -23,13 +21,6 @@ ABSOLUTE_FLOAT64 = 1e-9
 ABSOLUTE_FLOAT32 = 1e-5  # log-softmax in float32 at logits of 20 to 100
 ACCURACY = 5e-3
 BATCHES = " (a trainer that records means over mini-batches or an epoch may be right)"
-
-
-def spread(steps: Sequence[int], n: int) -> list[int]:
-    """At most n of the steps, evenly spread, with the first and the last."""
-    return [
-        steps[i] for i in np.unique(np.linspace(0, len(steps) - 1, min(n, len(steps))).round().astype(int))
-    ]
 
 
 class RecordedLossCheck:

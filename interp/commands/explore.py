@@ -31,7 +31,7 @@ def explore(
             show_default=False,
         ),
     ] = None,
-    device: Annotated[str, Option(help="Where probes compute: cpu, cuda or mps.")] = "cpu",
+    device: Annotated[str, Option(help="Where probes compute: auto, cpu, cuda or mps.")] = "auto",
     *,
     stated: dict[str, Any],
 ) -> None:
@@ -46,11 +46,13 @@ def explore(
     from interp.analyses.frame import run_path
     from interp.ground.stated_options import stated_arguments
     from interp.ground.whole_files import write_bytes
+    from interp.networks.devices import named_device
     from interp.report.explorer.page import page
     from interp.sources.opening import open_stated
     from interp.views.explored import explored
     from interp.views.tried import told_trial
 
+    device = named_device(device)
     named: list[str | None] = list(runs) if runs else [None]
     paths = [run_path(run, "explore") for run in named]
     opened = [open_stated(path, stated) for path in paths]

@@ -88,6 +88,7 @@ def measure(
     from interp.measurement.measure import measure as measure_run
     from interp.measurement.probe_files import probes_of_files
     from interp.measurement.steps import select_steps
+    from interp.networks.devices import named_device
     from interp.sources.opening import open_stated
     from interp.tables.folder import write_tables
 
@@ -95,7 +96,7 @@ def measure(
     opened = open_stated(run, stated)
     options: dict[str, Any] = {
         "n_jobs": jobs,
-        "device": _device(device),
+        "device": named_device(device),
         "cache": cache,
         "on_error": "skip" if keep_going else "raise",
     }
@@ -192,17 +193,6 @@ def _left_out(tables: "dict[str, pd.DataFrame]", n_steps: dict[str, int]) -> lis
     ]
     lines += [f"{', '.join(names)}: no rows at {number_of(n, 'checkpoint')}." for n, names in empty.items()]
     return lines + [f"{text}{f' ({n} probes)' if n > 1 else ''}" for text, n in failures.items()]
-
-
-def _device(name: str) -> str:
-    import torch
-
-    from interp.networks.devices import check_device
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    check_device(name)
-    return name
 
 
 def _summary(

@@ -106,7 +106,7 @@ def formula_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
     label = "variation (at most 1)"
     ax.plot(table["step"], variation, color=style.BLACK, ls="--", label=label)
     ax.set_ylim(0, 1.05)
-    ax.set_ylabel("share of the logits explained;\ncoefficient of variation")
+    ax.set_ylabel("share of the logits;\ncoefficient of variation")
     style.legend_above(ax, n_columns=2, **legend)
     return ax
 

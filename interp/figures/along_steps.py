@@ -1,12 +1,15 @@
 """The axis of training steps: step 0 on a log axis, a single checkpoint, points without neighbours."""
 
+import re
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 from matplotlib.ticker import NullLocator
 
 # A point without neighbours has no line: these tell solid, dashed and dotted ones apart.
@@ -32,10 +35,11 @@ def step_axis(axes: Any, steps: Any, scale: str = "log", *, n_ticks: int = 5) ->
     if scale == "log":
         first = min((s for s in steps if s > 0), default=1)
         axes.set_xscale("symlog", linthresh=first, linscale=0.3)
-        axes.set_xticks(
-            [0, *[10**e for e in range(10) if first <= 10**e <= last]],
-            ["0", *[f"$10^{{{e}}}$" for e in range(10) if first <= 10**e <= last]],
-        )
+        ticks = {0: "0"} | {10**e: f"$10^{{{e}}}$" for e in range(10) if first <= 10**e <= last}
+        if len(ticks) == 1:
+            # Both ends, where they are not so near that their numbers would meet.
+            ticks |= {step: f"{step:g}" for step in ((first, last) if last > 1.5 * first else (last,))}
+        axes.set_xticks(list(ticks), list(ticks.values()))
         # Of this axis alone: losses within one decade have no labels but those of minor ticks.
         axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(0, max(last, 1))
@@ -121,3 +125,23 @@ def _placed_columns(grid: Any) -> list[list[Axes]]:
     for ax in grid.flat:
         columns.setdefault(ax.get_subplotspec().colspan.start, []).append(ax)
     return list(columns.values())
+
+
+def in_unit(text: str, unit: str) -> str:
+    """A text that speaks of steps, of a run whose checkpoints count something else.
+
+    >>> in_unit("At step 5: steps 0 to 5", "epoch"), in_unit("Steps to step 5", "tokens"), in_unit("step 5", "step")
+    ('At epoch 5: epochs 0 to 5', 'Tokens to tokens 5', 'step 5')
+    """
+
+    def other(found: re.Match[str]) -> str:
+        name = unit + "s" if found[0].endswith("s") and not unit.endswith("s") else unit
+        return name.capitalize() if found[0][0] == "S" else name
+
+    return re.sub(r"\b[Ss]teps?\b", other, text)
+
+
+def name_unit(figure: Figure, unit: str) -> None:
+    """Every text of a figure that speaks of steps says what the run's checkpoints count."""
+    for text in figure.findobj(Text) if unit != "step" else ():
+        text.set_text(in_unit(text.get_text(), unit))

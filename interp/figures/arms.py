@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -45,14 +46,17 @@ def effect_intervals(table: "pd.DataFrame", ax: Axes) -> Axes:
         return ax
     rows = table.reset_index(drop=True)
     left, right = _limits(rows)
+    labels = style.row_names(rows["label"], ax)
+    counts = [_counts(row) for _, row in rows.iterrows()]
+    share = _inner_share(ax, labels, counts)
     for y, row in rows.iterrows():
         if row["verdict"] == NOT_EVALUABLE:
-            _say(ax, y, f"not evaluable: {row['why']}", left)
+            _say(ax, y, f"not evaluable: {row['why']}", left, share)
         else:
             _zone(ax, y, row["zone"])
             _interval(ax, y, row, left, right)
         ax.annotate(
-            _counts(row), (1, y), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
+            counts[int(y)], (1, y), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points",
             va="center", fontsize=style.SMALL, color="0.3",
         )  # fmt: skip
     ax.axvline(1, color="0.4", lw=0.8, zorder=1)
@@ -62,9 +66,9 @@ def effect_intervals(table: "pd.DataFrame", ax: Axes) -> Axes:
     ax.set_xticks(shown)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}" if x >= 1 else f"1/{1 / x:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.set_yticks(range(len(rows)), rows["label"].tolist(), fontsize=style.SMALL)
+    ax.set_yticks(range(len(rows)), labels, fontsize=style.SMALL)
     ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.set_xlabel(style.wrapped("steps to the event, over those of the reference (ratio)", ax))
+    ax.set_xlabel(style.wrapped("steps to the event, over those of the reference (ratio)", ax, share=share))
     ax.set_ylabel("arm over its reference")
     return ax
 
@@ -95,11 +99,12 @@ def values_by_arm(
         ax.xaxis.set_minor_formatter(NullFormatter())
     else:
         ax.set_xlim(0, 1.15 * table[quantity].max())
-    ax.set_yticks(range(len(arms)), list(arms), fontsize=style.SMALL)
+    names = style.row_names(arms, ax)
+    ax.set_yticks(range(len(arms)), names, fontsize=style.SMALL)
     ax.set_ylim(len(arms) - 0.4, -0.6)
     ax.grid(axis="y", color="0.9", lw=0.4)
     ax.set_axisbelow(True)
-    ax.set_xlabel(axis)
+    ax.set_xlabel(style.wrapped(axis, ax, share=_inner_share(ax, names)))
     ax.set_ylabel("arm")
     return ax
 
@@ -160,9 +165,18 @@ def _arrow(ax: Axes, y: Any, at: float, sign: int, colour: str) -> None:
     )
 
 
-def _say(ax: Axes, y: Any, text: str, left: float) -> None:
-    shown = style.wrapped(text, ax, size=style.SMALL, share=0.5)
-    shown = shown if shown.count("\n") < 2 else "\n".join(shown.split("\n")[:2]) + " ..."
+def _inner_share(ax: Axes, *beside: list[str]) -> float:
+    """How much of the room of the axes is left between small texts on the left and on the right."""
+    font = FontProperties(size=style.SMALL)
+    taken = sum(max(style.text_width(text, font) for text in texts) for texts in beside)
+    room = style.room_of(ax)
+    return max(1.2 - (taken + 4 * font.get_size_in_points()) / room, 0.15)
+
+
+def _say(ax: Axes, y: Any, text: str, left: float, share: float) -> None:
+    # Of a row high: the whole reason is in the table.
+    first, *more = style.wrapped(text, ax, size=style.SMALL, share=0.9 * share).split("\n")
+    shown = f"{first} ..." if more else first
     ax.text(
         left * 1.03,
         y,

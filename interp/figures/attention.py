@@ -16,8 +16,8 @@ from interp.figures.colours import head_name, name_of
 if TYPE_CHECKING:
     import pandas as pd
 
-
-MOST_NAMED = 16  # heads on an axis
+# More heads on an axis print over each other.
+MOST_NAMED = 16
 
 
 def attention_map(
@@ -33,7 +33,7 @@ def attention_map(
     grid = table.pivot(index="first", columns="second", values=head)
     ax.pcolormesh(grid.to_numpy(), cmap="cividis", vmin=0, vmax=1, rasterized=True)
     ax.set_aspect("equal")
-    ax.set_title(f"{head}: {said}" if said else head)
+    ax.set_title(style.wrapped(f"{head}: {said}", ax) if said else head)
     ax.set_ylabel(axes[0])
     ax.set_xlabel(axes[1])
     return ax

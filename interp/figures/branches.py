@@ -8,18 +8,11 @@ from matplotlib.axes import Axes
 
 from interp.figures import style
 from interp.figures.colours import line_of
+from interp.tables.wording import QUANTITIES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LABELS = {
-    "train_loss": "train loss (nats)",
-    "test_loss": "test loss (nats)",
-    "train_accuracy": "train accuracy",
-    "test_accuracy": "test accuracy",
-    "margin": "mean train margin (nats)",
-    "norm": "norm of all weights",
-}
 CONTROL = "control"
 
 
@@ -73,7 +66,7 @@ def branch_curves(
     if threshold is not None:
         ax.axhline(threshold, color="0.6", lw=0.6, zorder=0)
     ax.set_xlabel("steps since the branch")
-    ax.set_ylabel(LABELS.get(quantity, quantity))
+    ax.set_ylabel(QUANTITIES.get(quantity, quantity))
     ax.set_xlim(left=0)
     # Four-digit steps side by side.
     ax.locator_params(axis="x", nbins=5)

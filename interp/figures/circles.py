@@ -27,18 +27,23 @@ def embedding_circles(table: "pd.DataFrame", ax: Axes, *, limit: float | None = 
         return ax
     k, n = int(table["frequency"].iloc[0]), len(table)
     x, y = walk(table, k)
-    far = limit or 1.1 * float(np.nanmax(np.hypot(x, y))) or 1.0
+    end = limit or far(table)
     ax.plot(x, y, color="0.75", lw=0.6, zorder=1)
     ax.scatter(
         table["cosine"], table["sine"], c=table["residue"], cmap=RESIDUES, vmin=0, vmax=n, s=9, zorder=2,
         edgecolors="0.3", linewidths=0.2,
     )  # fmt: skip
-    ax.set(xlim=(-far, far), ylim=(-far, far), aspect="equal")
+    ax.set(xlim=(-end, end), ylim=(-end, end), aspect="equal")
     ax.set_title(f"$k = {k}$: {float(table['fraction'].iloc[0]):.0%} of $W_E$")
     ax.set_xlabel("along cosine (units of $W_E$)")
     ax.set_ylabel("along sine (units of $W_E$)")
     ax.locator_params(nbins=3)
     return ax
+
+
+def far(table: "pd.DataFrame") -> float:
+    """Where both axes of `embedding_circles` end for these residues: a little beyond the farthest."""
+    return 1.1 * float(np.hypot(table["cosine"], table["sine"]).max()) or 1.0
 
 
 def walk(table: "pd.DataFrame", k: int) -> tuple[Any, Any]:

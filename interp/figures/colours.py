@@ -24,8 +24,9 @@ DASHES: tuple[Any, ...] = (
     (0, (8, 2)),
     (0, (6, 1, 1, 1, 1, 1)),
 )
-NAMED = 12  # curves that a legend names
-N_LINES = len(ROUND) * len(DASHES)  # that differ
+# A legend names so many curves at most.
+NAMED = 12
+N_LINES = len(ROUND) * len(DASHES)
 
 
 def line_of(i: int) -> dict[str, Any]:

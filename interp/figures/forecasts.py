@@ -30,11 +30,11 @@ def forecast_points(tested: "pd.DataFrame", ax: Axes, *, colours: dict[Any, Any]
     answered = tested[tested["step"].notna()]
     came = answered[answered["event"].notna()]
     never = answered[answered["event"].isna()]
-    ends = came[["event", "step"]].to_numpy(float)
     if not len(came):
         style.note_instead(ax, "no answers")
         return ax
-    low, high = ends.min() * 0.7, float(np.nanmax([ends.max(), answered["budget"].max()])) * 1.3
+    low = min(came["event"].min(), answered["step"].min()) * 0.7
+    high = float(np.nanmax([*came[["event", "step"]].max(), answered["budget"].max()])) * 1.3
     edge = high * 1.5
     for value, colour in colours.items():
         rows = came[came[of] == value]

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LINE: dict[str, Any] = {"marker": "o", "ms": 2.5, "lw": 1, "clip_on": False}
-R_HAT = 1.1  # above it chains disagree (Gelman et al. 2013), and their mean is doubtful
+# Above it chains disagree (Gelman et al. 2013), and their mean is doubtful.
+R_HAT = 1.1
 
 
 def sharpness_curves(table: "pd.DataFrame", ax: Axes) -> Axes:

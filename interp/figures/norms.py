@@ -115,14 +115,19 @@ def speed_curve(distances: "pd.DataFrame", norms: "pd.DataFrame", ax: Axes) -> A
         distances: of `weight_distances`.
         norms: of `weight_norms`.
     """
-    total, l2 = (table[table["matrix"] == "total"] for table in (distances, norms))
-    moved = total[total["update_steps"] > 0].merge(l2[["step", "l2"]], on="step")
-    if not len(moved):
+    rate = speed(distances, norms)
+    if not len(rate):
         style.note_instead(ax, "a single checkpoint\nhas no update")
         return ax
-    rate = moved["update_norm"] / moved["update_steps"] / moved["l2"]
-    ax.plot(moved["step"], rate, color=style.BLACK)
+    ax.plot(rate.index, rate, color=style.BLACK)
     if (rate > 0).any():
         ax.set_yscale("log")
     ax.set_ylabel("relative update per step")
     return ax
+
+
+def speed(distances: "pd.DataFrame", norms: "pd.DataFrame") -> "pd.Series":
+    """What `speed_curve` draws, by step; nothing of a single checkpoint."""
+    total, l2 = (table[table["matrix"] == "total"] for table in (distances, norms))
+    moved = total[total["update_steps"] > 0].merge(l2[["step", "l2"]], on="step").set_index("step")
+    return moved["update_norm"] / moved["update_steps"] / moved["l2"]

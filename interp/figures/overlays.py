@@ -5,17 +5,10 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.axes import Axes
 
 from interp.figures import style
+from interp.tables.wording import QUANTITIES
 
 if TYPE_CHECKING:
     import pandas as pd
-
-AXES = {
-    "test_accuracy": ("test accuracy", "linear"),
-    "train_accuracy": ("train accuracy", "linear"),
-    "test_loss": ("test loss (nats)", "log"),
-    "train_loss": ("train loss (nats)", "log"),
-    "total_norm": ("norm of weights ($\\ell_2$)", "linear"),
-}
 
 
 def overlaid_curves(
@@ -24,14 +17,13 @@ def overlaid_curves(
     """The median of each group along its runs with the quartiles as a band; a run that is alone is its own median.
 
     Args:
-        table: of `interp.tables.overlays.overlay`, of this quantity and axis.
+        table: of `interp.tables.overlays.overlay`, of this quantity and axis; may be empty.
         colours: by group, in the order of the legend; its keys are what the legend says.
         relative: whether x is the share of the way to the grokking step.
     """
-    name, scale = AXES[quantity]
     table = table.dropna(subset=["x"])
     if not len(table):
-        style.note_instead(ax, "none has grokked")
+        style.note_instead(ax, "none has grokked" if relative else "none was evaluated")
         return ax
     for group, colour in colours.items():
         rows = table[table["group"] == group]
@@ -40,8 +32,8 @@ def overlaid_curves(
         ax.plot(rows["x"], rows["median"], color=colour, lw=1, label=group)
         if (rows["n"] > 1).any():
             ax.fill_between(rows["x"], rows["low"], rows["high"], color=colour, alpha=0.15, lw=0)
-    ax.set_yscale(scale)
-    ax.set_ylabel(name)
+    ax.set_yscale("log" if quantity.endswith("loss") else "linear")
+    ax.set_ylabel(QUANTITIES[quantity.removeprefix("total_")])
     if relative:
         ax.set_xscale("log")
         ax.axvline(1, color="0.6", lw=0.6, ls=":", zorder=0)

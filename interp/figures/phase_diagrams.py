@@ -198,8 +198,7 @@ def exponent_intervals(laws: "pd.DataFrame", ax: Axes, *, field: str, settings: 
     ax.set_ylim(len(shown_names) - 0.4, -0.6)
     ax.set_ylabel("setting")
     ax.axvline(0, color="0.7", lw=0.6, zorder=0)
-    shown = rows["exponent"]
-    reach = max(shown.abs().max(), 1.0)
+    reach = max(rows["exponent"].abs().max(), 1.0)
     ax.set_xlim(
         max(rows["low"].min(), -3 * reach) - 0.1 * reach,
         min(max(rows["high"].max(), 0), 3 * reach) + 0.1 * reach,

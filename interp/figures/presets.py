@@ -17,7 +17,8 @@ FAMILIES = {
 }
 # Points of ticks at least, of which notes have five sixths and more: ICML's 6 would make those smaller than 5.5.
 SMALLEST = 6.5
-GAP = 0.2  # inches between two figures side by side
+# Inches between two figures side by side.
+GAP = 0.2
 _TUEPLOTS = {
     "neurips": ("neurips2024", {}),
     "iclr": ("iclr2024", {}),

@@ -64,7 +64,7 @@ def similarity_curves(table: "pd.DataFrame", ax: Axes, *, colours: Mapping[str, 
     for i, (name, colour) in enumerate(colours.items()):
         curve = table[table["representation"] == name]
         ax.plot(curve["step"], curve["similarity"], color=colour, ls=line_of(i)["ls"], label=name)
-    total = table.groupby("step")["fraction_explained"].sum()
+    total = table.groupby("step")["fraction_explained"].sum(skipna=False)
     ax.plot(total.index, total, color="0.2", ls=":", label="squares of all")
     ax.set_ylim(min(-0.02, table["similarity"].min()), 1.02)
     ax.set_ylabel("similarity of logits\nand character")
@@ -93,7 +93,7 @@ def hidden_curves(
         ("hidden_product", style.BLACK, r"$\rho(ab)$"),
     )
     for part, colour, label in sides:
-        share = key[key["part"] == part].groupby("step")["share"].sum()
+        share = key[key["part"] == part].groupby("step")["share"].sum(skipna=False)
         if len(share):
             ax.plot(share.index, share, color=colour, label=label)
     ax.set_ylim(0, 1.02)

@@ -92,7 +92,7 @@ def feature_curves(
         ax.plot(table["step"], table["gini"], label=f"Gini of ${matrix}$", **line)
         ax.plot(table["step"], table["gini_null"], color=line["color"], ls=":", lw=0.8)
     named = spectrum[spectrum["frequency"].isin(shown["frequency"])]
-    total = named.groupby("step")["fraction_explained"].sum()
+    total = named.groupby("step")["fraction_explained"].sum(skipna=False)
     what = "all key $k$" if are_key else f"strongest {len(shown)}"
     ax.plot(total.index, total, color=style.BLACK, label=f"logits: {what}")
     lines = frequency_lines(shown["frequency"])

@@ -10,11 +10,6 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-
-matplotlib.use(
-    "agg"
-)  # figures are files here; a notebook that sets its own backend draws the Figure it is given
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase, SubFigure
 from matplotlib.font_manager import FontProperties
@@ -23,6 +18,8 @@ from matplotlib.textpath import text_to_path
 
 from interp.figures import presets
 from interp.figures.along_steps import cell_edges as cell_edges
+from interp.figures.along_steps import in_unit as in_unit
+from interp.figures.along_steps import name_unit as name_unit
 from interp.figures.along_steps import show_lone_points as show_lone_points
 from interp.figures.along_steps import step_axes as step_axes
 from interp.figures.along_steps import step_axis as step_axis
@@ -45,10 +42,16 @@ NARROWEST = 17.0
 BAR = 4.0
 # Height over width of a panel that was folded: else a grid in one column is longer than a page.
 FLAT = 0.6
+# Inches, below which the names of an axis are longer than it.
+LOWEST = 1.8
+# Width over height of a square with a colour bar.
+WITH_BAR = 1.3
 FORMATS = ("pdf", "png")
-LEAST_POSITIVE = 1e-12  # below every share that is drawn
+# Below every share that is drawn.
+LEAST_POSITIVE = 1e-12
 
-_SETTINGS: dict[Any, Any] = {  # keys: matplotlib types them as a closed set of words
+# Any key: matplotlib types them as a closed set of words.
+_SETTINGS: dict[Any, Any] = {
     "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -57,7 +60,8 @@ _SETTINGS: dict[Any, Any] = {  # keys: matplotlib types them as a closed set of 
     "ytick.major.width": 0.6,
     "lines.linewidth": 1.2,
     "axes.prop_cycle": cycler(color=PALETTE),
-    "pdf.fonttype": 42,  # editable text, which journals ask for
+    # Text that can be edited, which journals ask for.
+    "pdf.fonttype": 42,
     "svg.hashsalt": "grokscope",
     "figure.dpi": 100,
 }
@@ -116,7 +120,7 @@ def new_figure(
     rows, columns = folded(n_rows, n_columns, width)
     of_each = height / n_rows
     if columns != n_columns:
-        of_each = min(of_each, FLAT * (width or _current.width) / columns / _as_text())
+        of_each = min(of_each, _flat((width or _current.width) / columns))
     figure = blank_figure(of_each * rows, width)
     if columns != n_columns:
         options = {
@@ -136,6 +140,29 @@ def panels(band: FigureBase, n: int, *, narrowest: float = NARROWEST, **options:
 def rows_of(n: int, narrowest: float = NARROWEST) -> int:
     """In how many rows `panels` places them."""
     return folded(1, n, narrowest=narrowest)[0]
+
+
+def height_of(n: int, height: float, narrowest: float = NARROWEST) -> float:
+    """Inches of the rows in which `panels` places them: this height for a single row, several are flat."""
+    n_rows, n_columns = folded(1, n, narrowest=narrowest)
+    if n_rows == 1:
+        return height
+    return n_rows * min(height, _flat(_current.width / n_columns))
+
+
+def _flat(width: float) -> float:
+    """Inches of a folded panel, at the size of text of the project's own preset."""
+    return max(FLAT * width / _as_text(), LOWEST)
+
+
+def is_column() -> bool:
+    """Whether two panels do not fit beside each other in the preset in use."""
+    return rows_of(2) > 1
+
+
+def square_width(height: float) -> float:
+    """Inches for a figure of this height that is a square with a colour bar: else it has room beside it for nothing."""
+    return min(_current.width, WITH_BAR * height * _as_text())
 
 
 def blank_figure(height: float, width: float | None = None) -> Figure:
@@ -170,15 +197,10 @@ def save_figure(figure: Figure, stem: Path, formats: Iterable[str] = FORMATS) ->
     Equal where the fonts are equal, which the system has.
 
     Raises:
-        ValueError: if a format is none of these.
+        ValueError: if a format is none of these, or there is none.
     """
-    formats = list(formats)
-    if unknown := [name for name in formats if name not in _METADATA]:
-        raise ValueError(
-            f"A figure is written as {', '.join(_METADATA)}, got {', '.join(unknown) or 'nothing'}."
-        )
     paths = []
-    for name in formats:
+    for name in checked_formats(formats):
         buffer = BytesIO()
         # Settings that count when it is written, which someone may have changed since it was made.
         with matplotlib.rc_context({name: _SETTINGS[name] for name in ("pdf.fonttype", "svg.hashsalt")}):
@@ -189,10 +211,29 @@ def save_figure(figure: Figure, stem: Path, formats: Iterable[str] = FORMATS) ->
     return paths
 
 
+def checked_formats(formats: Iterable[str]) -> list[str]:
+    """Endings that figures are written with.
+
+    Raises:
+        ValueError: if one is none of these, or there is none.
+    """
+    formats = list(formats)
+    if not formats or not set(formats) <= set(_METADATA):
+        raise ValueError(
+            f"A figure is written as {', '.join(_METADATA)} or some of them, got {', '.join(formats) or 'nothing'}. "
+            "Name those."
+        )
+    return formats
+
+
 def legend_or_note(axes: Any, **legend: Any) -> None:
-    """A legend with these options, or "does not apply" where nothing was drawn that has a name."""
+    """A legend with these options, or "does not apply" where nothing was drawn that has a name.
+
+    Args:
+        legend: with `handles` these are named, and nothing that is drawn.
+    """
     show_lone_points(axes)
-    if axes.get_legend_handles_labels()[1]:
+    if legend["handles"] if "handles" in legend else axes.get_legend_handles_labels()[1]:
         axes.legend(**legend)
     else:
         axes.text(0.5, 0.5, DOES_NOT_APPLY, transform=axes.transAxes, ha="center", color="0.4")
@@ -266,6 +307,11 @@ def wrapped(text: str, axes: Axes, *, size: str = "medium", share: float = 1.0) 
     return textwrap.fill(text, max(int(room / letter), 8)) if letter else text
 
 
+def row_names(names: Iterable[str], axes: Axes) -> list[str]:
+    """Names of rows, in small letters beside the axes, in lines that leave room for what is drawn."""
+    return [wrapped(name, axes, size=SMALL, share=0.6) for name in names]
+
+
 def note_instead(axes: Any, text: str = DOES_NOT_APPLY) -> None:
     """Words in place of a picture that this network has not."""
     axes.set_axis_off()
@@ -282,10 +328,10 @@ def note_below(figure: Figure, notes: Iterable[str]) -> None:
         figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=SMALL)
 
 
-def label_panels(axes: Any) -> None:
-    """Letters a, b, c ... left above each panel, where no legend above the panel reaches."""
+def label_panels(axes: Any, letters: str = "") -> None:
+    """Letters a, b, c ..., or these, left above each panel, where no legend above the panel reaches."""
     for i, ax in enumerate(axes):
-        letter = ascii_lowercase[i % 26] * (1 + i // 26)
+        letter = letters[i] if letters else ascii_lowercase[i % 26] * (1 + i // 26)
         ax.annotate(
             letter, (0, 1), xycoords="axes fraction", xytext=(-20, 4), textcoords="offset points",
             fontsize=LETTER, fontweight="bold", ha="right",

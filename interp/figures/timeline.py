@@ -31,7 +31,7 @@ def order_brackets(table: "pd.DataFrame", ax: Axes) -> Axes:
             y, float(row["step"]) - before, left=before, height=0.5, color=style.SKY, lw=0.8, ec=style.BLUE
         )
         ax.plot([row["step"]], [y], marker="|", color=style.BLUE, ms=7, ls="", mew=1.4)
-    ax.set_yticks(range(len(rows)), rows["what"].tolist(), fontsize=style.SMALL)
+    ax.set_yticks(range(len(rows)), style.row_names(rows["what"], ax), fontsize=style.SMALL)
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlabel("training step")
     ax.set_ylabel("what began")

@@ -3,6 +3,18 @@
 import torch
 
 
+def named_device(name: str) -> str:
+    """The device of this name; "auto" is a GPU of CUDA where there is one, else the CPU.
+
+    Raises:
+        ValueError: if it is not there, or is unknown.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    check_device(name)
+    return name
+
+
 def check_device(device: str) -> None:
     """Nothing, if the device is there.
 

@@ -50,8 +50,9 @@ def main_pictures(account: Account) -> dict[str, Figure]:
 
 def timeline(account: Account) -> Figure:
     """Losses, progress measures and norm of the parent, and when each thing began."""
-    below = 0.75 + ROW * max(len(account.moves), 3)
-    figure, (upper, lower) = style.new_bands([2.9 * style.rows_of(3), below])
+    # In a column their names take two lines.
+    below = 0.75 + (1.5 if style.is_column() else 1.0) * ROW * max(len(account.moves), 3)
+    figure, (upper, lower) = style.new_bands([style.height_of(3, 2.9), below])
     losses, progress, norm = style.panels(upper, 3)
     order = lower.subplots()
     measures, norms = (
@@ -68,7 +69,9 @@ def timeline(account: Account) -> Figure:
     for ax in (losses, progress, norm, order):
         if ax.axison:
             phase_bands(account.phases, ax, alpha=0.3, lw=0.0, edge=True)
-            style.step_axis(ax, steps, "linear", n_ticks=4)
+            # Names of what began leave little of a column.
+            n_ticks = 2 if ax is order and style.is_column() else 4
+            style.step_axis(ax, steps, "linear", n_ticks=n_ticks)
     style.label_panels([losses, progress, norm, order])
     phase_legend(upper, account.phases)
     return figure
@@ -89,9 +92,16 @@ def effects_figure(effects: pd.DataFrame) -> Figure:
     table = effects.assign(label=[plain(label) for label in effects.get("label", [])])
     figure, axes = style.new_figure(height=1.1 + ROW * max(len(table), 3))
     effect_intervals(table, axes[0, 0])
+    grow(figure)
     if len(table):
         effect_legend(figure, table)
     return figure
+
+
+def grow(figure: Figure) -> None:
+    """A list whose names take several lines is higher: a row has room for one and a half."""
+    lines = [label.get_text().count("\n") for label in figure.axes[0].get_yticklabels()]
+    figure.set_figheight(figure.get_figheight() * (1 + 0.3 * max(lines, default=0)))
 
 
 def turning(account: Account) -> Figure | None:
@@ -110,13 +120,16 @@ def turning_figure(table: pd.DataFrame) -> Figure:
         table: of `turned`.
     """
     names = list(table.groupby("label", sort=False)["steps"].median().sort_values(kind="stable").index)
-    figure, axes = style.new_figure(1, 2, height=0.8 + ROW * len(names))
+    n_rows = style.rows_of(2)
+    figure, grid = style.new_figure(n_rows, 2 // n_rows, height=n_rows * (0.8 + ROW * len(names)))
+    steps, angle = grid.flat
     axis = f"steps from the branch to {EVENT.replace('_', ' ')} {THRESHOLD:g}"
-    values_by_arm(table, axes[0, 0], quantity="steps", arms=names, axis=axis, scale="log")
+    values_by_arm(table, steps, quantity="steps", arms=names, axis=axis, scale="log")
     axis = "angle that the weights turned through (rad)"
-    values_by_arm(table, axes[0, 1], quantity="angle", arms=names, axis=axis)
-    axes[0, 1].set_yticks(range(len(names)), [""] * len(names))
-    axes[0, 1].set_ylabel("")
+    values_by_arm(table, angle, quantity="angle", arms=names, axis=axis)
+    if n_rows == 1:
+        angle.set_yticks(range(len(names)), [""] * len(names))
+        angle.set_ylabel("")
     return figure
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
-from interp.figures.branches import LABELS, median_curve
+from interp.figures.branches import median_curve
 from interp.figures.colours import dash_lengths
+from interp.tables.wording import QUANTITIES
 
 WIDTH, PANEL, TALL = 660.0, 250.0, 150.0  # in units of the picture, as are all lengths here
 LEFT, GAP, BELOW, ENTRY = 46.0, 330.0, 40.0, 16.0
@@ -121,7 +122,7 @@ def _axes(quantity: str, left: float, top: float, end: float, low: float, high: 
             f'<path d="M{left} {place:.1f}h-4" stroke="#444" stroke-width=".8"/>'
             f'<text x="{left - 6}" y="{place + 4:.1f}" text-anchor="end">{y:g}</text>'
         )
-    name = escape(LABELS.get(quantity, quantity))
+    name = escape(QUANTITIES.get(quantity, quantity))
     parts.append(
         f'<text x="{left + PANEL / 2}" y="{bottom + 31}" text-anchor="middle">steps since the branch</text>'
         f'<text x="{left - 34}" y="{top + TALL / 2}" text-anchor="middle" '

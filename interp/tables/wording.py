@@ -5,6 +5,15 @@ from typing import Any
 
 # From nothing learned to all of it at once (Liu et al. 2022, "Towards understanding grokking", table 1).
 PHASES = ("confusion", "memorization", "grokking", "comprehension")
+# What is evaluated along a run and its branches, as it stands on an axis.
+QUANTITIES = {
+    "test_accuracy": "test accuracy",
+    "train_accuracy": "train accuracy",
+    "test_loss": "test loss (nats)",
+    "train_loss": "train loss (nats)",
+    "norm": "norm of the weights (l2)",
+    "margin": "mean train margin (nats)",
+}
 # Config fields by their last name, as they stand on an axis.
 SHORT_NAMES = {"lr": "learning rate", "d_model": "width", "d_mlp": "neurons"}
 

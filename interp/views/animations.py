@@ -14,14 +14,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 from PIL import Image
 
-from interp.figures import attention_map, embedding_circles, loss_curves, style
-from interp.figures.circles import walk
+from interp.figures import attention_map, embedding_circles, logit_map, loss_curves, style
+from interp.figures.circles import far, walk
 from interp.ground.progress_bar import counted
 from interp.ground.thresholds import ACCURACY
 from interp.ground.whole_files import write_bytes
 from interp.tables.folder import Tables
 from interp.tables.outcome import outcome
 from interp.views.film_files import as_gif, as_mp4, ffmpeg
+from interp.views.pictures.circles import axes_of
 
 DPI = 110
 Update = Callable[[int], None]
@@ -70,7 +71,7 @@ def _circles(tables: Tables, band: SubFigure) -> Update:
     drawn = []
     for ax, (k, rows) in zip(axes, by_frequency.items(), strict=True):
         by_step = dict(list(rows.groupby("step")))
-        embedding_circles(next(iter(by_step.values())), ax, limit=_far(rows))
+        embedding_circles(next(iter(by_step.values())), ax, limit=far(rows))
         ax.set_xlabel("")
         ax.set_ylabel("$W_E$ along sine" if ax is axes[0] else "")
         drawn.append((ax, k, by_step))
@@ -84,10 +85,6 @@ def _circles(tables: Tables, band: SubFigure) -> Update:
             ax.set_title(f"$k = {k}$: {float(rows['fraction'].iloc[0]):.0%} of $W_E$")
 
     return update
-
-
-def _far(rows: pd.DataFrame) -> float:
-    return 1.1 * float(np.hypot(rows["cosine"], rows["sine"]).max()) or 1.0
 
 
 def _spectrum_tables(run, steps: list[int], device: str) -> Tables:
@@ -131,7 +128,8 @@ def _attention(tables: Tables, band: SubFigure) -> Update:
     by_step = {int(step): rows for step, rows in tables["patterns"].groupby("step")}
     # The heads whose attention moves most at the end; a film shows as many as fit.
     last = by_step[max(by_step)].drop(columns=["first", "second", "step"])
-    heads = sorted(last.std().sort_values(ascending=False, kind="stable").index[:4])
+    most = last.std().sort_values(ascending=False, kind="stable").index[:4]
+    heads = [head for head in last if head in most]
     labels = tuple(tables["pattern_axes"]["label"])
     drawn = []
     for ax, head in zip(band.subplots(1, len(heads), squeeze=False)[0], heads, strict=True):
@@ -165,13 +163,11 @@ def _logits(tables: Tables, band: SubFigure) -> Update:
     }
     ends = {"logit": (float(table["logit"].min()), float(table["logit"].max())), "probability": (0.0, 1.0)}
     names = {"logit": "logit of the right answer (nats)", "probability": "its probability"}
-    labels = tables["pattern_axes"]["label"]
-    images = []
-    for i, (ax, value) in enumerate(zip(band.subplots(1, 2), ends, strict=True)):
-        low, high = ends[value]
-        images.append(ax.pcolormesh(next(iter(grids.values()))[i], cmap="cividis", vmin=low, vmax=high))
-        ax.set(aspect="equal", xlabel=labels[1], ylabel=labels[0])
-        band.colorbar(images[-1], ax=ax, label=names[value], pad=0.02, fraction=0.05)
+    first, images = table[table["step"] == table["step"].iloc[0]], []
+    for ax, value in zip(band.subplots(1, 2), ends, strict=True):
+        logit_map(first, ax, value=value, limits=ends[value], axes=axes_of(tables))
+        images.append(ax.collections[0])
+        images[-1].colorbar.set_label(names[value])
 
     def update(step: int) -> None:
         for image, grid in zip(images, grids[step], strict=True):
@@ -236,17 +232,23 @@ def animate(
     tables = {**animation.compute(run, steps, device), "history": run.history()}
     tables["losses"] = _measured(run, steps, device, losses="losses")["losses"]
     if not len(tables[animation.needs]):
-        reasons = tables.get("does_not_apply", pd.DataFrame({"reason": []}))["reason"]
-        raise ValueError(f"{name} shows nothing of run {run.name!r}: {' '.join(dict.fromkeys(reasons))}")
+        reason = tables[animation.needs].attrs.get("not_applicable", "its table has no rows.")
+        raise ValueError(f"{name} shows nothing of run {run.name!r}: {reason}")
     with style.using(preset):
-        frames = counted(drawn_frames(animation, tables, steps), len(steps), f"{name}")
+        frames = counted(drawn_frames(animation, tables, steps, run.unit), len(steps), name)
         data = as_gif(frames, fps) if out.suffix == ".gif" else as_mp4(frames, fps, encoder)
     write_bytes(out, data)
     return len(data)
 
 
-def drawn_frames(animation: Animation, tables: Tables, steps: list[int]) -> Iterator[Image.Image]:
-    """The frames, each drawn with the artists of the one before."""
+def drawn_frames(
+    animation: Animation, tables: Tables, steps: list[int], unit: str = "step"
+) -> Iterator[Image.Image]:
+    """The frames, each drawn with the artists of the one before.
+
+    Args:
+        unit: what a step counts.
+    """
     figure = style.blank_figure(4.2)
     canvas = FigureCanvasAgg(figure)
     figure.set_dpi(DPI)
@@ -255,8 +257,9 @@ def drawn_frames(animation: Animation, tables: Tables, steps: list[int]) -> Iter
     for i, step in enumerate(steps):
         update(step)
         mark.set_xdata([step, step])
-        figure.suptitle(f"step {step:,}: {phase_of(tables, step)}")
+        figure.suptitle(f"{unit} {step:,}: {phase_of(tables, step)}")
         if i == 0:
+            style.name_unit(figure, unit)
             _fix(figure)
         canvas.draw()
         yield Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())

@@ -10,29 +10,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-PALETTE = 128  # colours of a GIF
+from interp.ground.evenly import spread
 
-
-def thinned(steps: list[int], n: int) -> list[int]:
-    """At most n of the steps, evenly by their place among them, the first and the last with them.
-
-    >>> thinned([0, 1, 2, 10, 100], 3)
-    [0, 2, 100]
-    """
-    return (
-        steps
-        if len(steps) <= n
-        else [steps[i] for i in np.linspace(0, len(steps) - 1, n).round().astype(int)]
-    )
+N_COLOURS = 128
 
 
 def as_gif(frames: Iterator[Image.Image], fps: int) -> bytes:
     """Frames with one palette, without dithering, so that what stands still is stored once."""
     images = list(frames)
-    some = thinned(list(range(len(images))), 6)
-    montage = np.concatenate([np.asarray(images[i]) for i in some])
+    montage = np.concatenate([np.asarray(image) for image in spread(images, 6)])
     # Rare colours are kept: they are the lines.
-    palette = Image.fromarray(montage).quantize(PALETTE, Image.Quantize.MAXCOVERAGE)
+    palette = Image.fromarray(montage).quantize(N_COLOURS, Image.Quantize.MAXCOVERAGE)
     small = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     durations = [round(1000 / fps)] * (len(small) - 1) + [2000]
     buffer = BytesIO()

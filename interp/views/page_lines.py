@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 
 from interp.figures.colours import dash_lengths
 
-LINE_WIDTH = 1.6  # pixels
+LINE_WIDTH = 1.6
 
 
 def page_line(line: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 import numpy as np
 
+from interp.ground.evenly import spread
 from interp.runs.run import Run
 from interp.tables.outcome import outcome
 
-MOST = 60  # checkpoints on a page: with more its arrays outgrow what opens at once
-NEAR = {"memorization": 8, "grokking": 24}  # of them, as many nearest to each
+# Checkpoints on a page: with more its arrays outgrow what opens at once.
+MOST = 60
+# As many of them lie nearest to each.
+NEAR = {"memorization": 8, "grokking": 24}
 
 
 def steps_shown(run: Run, most: int = MOST) -> list[int]:
@@ -29,6 +32,5 @@ def steps_shown(run: Run, most: int = MOST) -> list[int]:
         if found is not None and found.step is not None:
             chosen |= set(np.abs(steps - found.step).argsort(kind="stable")[: n * most // MOST].tolist())
     rest = [i for i in range(len(steps)) if i not in chosen]
-    n_left = max(most - len(chosen), 0)
-    chosen |= {rest[i] for i in np.linspace(0, len(rest) - 1, n_left).round().astype(int).tolist()}
+    chosen |= set(spread(rest, max(most - len(chosen), 0)))
     return steps[sorted(chosen)].tolist()

@@ -4,7 +4,6 @@ from itertools import combinations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.text import Text
@@ -19,22 +18,54 @@ BLIND = {
 
 def overlaps(figure: Figure) -> list[str]:
     """Each two visible texts whose boxes meet, and each text that sticks out of the figure."""
-    FigureCanvasAgg(figure).draw()
+    figure.draw_without_rendering()
     slack = SLACK * figure.dpi / 72
     found = []
     for text in _texts(figure):
         box = text.get_window_extent().padded(-slack / 2)
         if box.width > 0 and box.height > 0:
-            found.append((text.get_text(), box))
+            found.append((text, box))
     edge = figure.bbox.padded(slack)
     outside = [
-        f"{name!r} sticks out"
-        for name, box in found
+        f"{text.get_text()!r} sticks out"
+        for text, box in found
         if not (edge.x0 <= box.x0 and box.x1 <= edge.x1 and edge.y0 <= box.y0 and box.y1 <= edge.y1)
     ]
     return outside + [
-        f"{first!r} over {second!r}" for (first, a), (second, b) in combinations(found, 2) if a.overlaps(b)
+        f"{first.get_text()!r} over {second.get_text()!r}"
+        for (first, a), (second, b) in combinations(found, 2)
+        if a.overlaps(b)
+        and not _are_signs(first, second)
+        and _meet(_corners(first, slack), _corners(second, slack))
     ]
+
+
+def _are_signs(*texts: Text) -> bool:
+    """Signs like + have a box as high as a letter, of which they fill the middle."""
+    return all(len(text.get_text()) == 1 and not text.get_text().isalnum() for text in texts)
+
+
+def _corners(text: Text, slack: float) -> np.ndarray:
+    """The corners of a text's box (4, 2) as it lies on the page, slanted or not; pixels."""
+    angle = text.get_rotation()
+    if angle % 90:
+        assert text.get_rotation_mode() == "anchor", text
+        text.set_rotation(0)
+    box = text.get_window_extent().padded(-slack / 2)
+    text.set_rotation(angle)
+    corners = np.array([(box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1)])
+    if not angle % 90:
+        return corners
+    around = text.get_transform().transform(text.get_unitless_position())
+    cos, sin = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    return around + (corners - around) @ np.array([[cos, sin], [-sin, cos]])
+
+
+def _meet(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two rectangles meet: unless along a side of one of them they lie behind each other."""
+    sides = [corners[i + 1] - corners[i] for corners in (first, second) for i in (0, 1)]
+    places = [(first @ side, second @ side) for side in sides]
+    return all(a.min() < b.max() and b.min() < a.max() for a, b in places)
 
 
 def _texts(figure: FigureBase) -> list[Text]:

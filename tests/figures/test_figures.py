@@ -1,6 +1,7 @@
 """Every figure function draws a hand-made table onto the axes it is given, returns them, and names what it draws."""
 
 import inspect
+import os
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.lines import Line2D
 
 from interp import figures
 from interp.figures import style
@@ -243,6 +245,15 @@ LACKING = {
     "logit_map": (lambda ax: figures.logit_map(NOTHING, ax), "does not apply"),
     "neuron_map": (lambda ax: figures.neuron_map(NOTHING, ax), "does not apply"),
     "quality_curves": (lambda ax: figures.quality_curves(NOTHING, ax), "does not apply"),
+    "overlaid_curves": (
+        lambda ax: figures.overlaid_curves(
+            CURVES[:0], ax, quantity="test_accuracy", colours={"g": "C0"}, relative=False
+        ),
+        "none was evaluated",
+    ),
+    "exponent_intervals": (
+        lambda ax: figures.exponent_intervals(LAWS, ax, field="task.p", settings=[SETTING]), "no power law",
+    ),
     "verdict_grid": (
         lambda ax: figures.verdict_grid(BOARD[:0], ax, theories=[], columns=[]), "no prediction",
     ),
@@ -287,13 +298,18 @@ def ax():
     figure.draw_without_rendering()  # what is drawn can be rendered, without a warning
 
 
+def step_of(table):
+    """The column of a table's steps, if it has any."""
+    return next((column for column in ("step", "x") if column in table), None)
+
+
 @pytest.fixture
 def lone_step(monkeypatch):
     """Every table of this module at its last step alone, as of a single checkpoint."""
     here = sys.modules[__name__]
     for name, table in list(vars(here).items()):
-        if isinstance(table, pd.DataFrame) and "step" in table and table is not KEY:
-            monkeypatch.setattr(here, name, table[table["step"] == STEPS[-1]])
+        if isinstance(table, pd.DataFrame) and (column := step_of(table)) and table is not KEY:
+            monkeypatch.setattr(here, name, table[table[column] == STEPS[-1]])
     return STEPS[-1]
 
 
@@ -304,32 +320,6 @@ def drawn_within(ax):
     box, height = ax.get_window_extent(), int(ax.figure.bbox.height)
     rows = slice(height - int(box.y1), height - int(box.y0))
     return np.asarray(canvas.buffer_rgba())[rows, int(box.x0) : int(box.x1)].copy()
-
-
-NOT_ALONG_STEPS = {
-    *(
-        "attention_map",
-        "branch_curves",
-        "component_map",
-        "effect_intervals",
-        "neuron_histogram",
-        "order_brackets",
-    ),
-    *("qk_bars", "values_by_arm", "verdict_grid"),
-}
-ALONG_STEPS = sorted(set(DRAWN) - NOT_ALONG_STEPS)
-
-
-@pytest.mark.parametrize("name", sorted(set(ALONG_STEPS) - {"speed_curve"}))
-def test_a_single_checkpoint_is_seen(name, ax, lone_step):
-    DRAWN[name](ax)
-    style.step_axis(ax, [lone_step])
-    curves = [line for line in ax.lines if list(line.get_xdata()) == [lone_step]]
-    assert all(line.get_marker() != "None" for line in curves)
-    seen = drawn_within(ax)
-    for artist in [*curves, *ax.collections]:
-        artist.set_visible(False)
-    assert (seen != drawn_within(ax)).any()
 
 
 def test_an_update_needs_two_checkpoints(ax, lone_step):
@@ -451,6 +441,35 @@ DRAWN |= {
 }
 
 
+NOT_ALONG_STEPS = {
+    *(
+        "attention_map",
+        "branch_curves",
+        "component_map",
+        "effect_intervals",
+        "embedding_circles",
+        "logit_map",
+    ),
+    *("neuron_histogram", "neuron_map", "order_brackets", "qk_bars", "values_by_arm", "verdict_grid"),
+    *("answer_shares", "critical_brackets", "delay_points", "error_curves", "exponent_intervals"),
+    *("forecast_points", "phase_cells", "skill_bars", "survival_curves"),
+}
+ALONG_STEPS = sorted(set(DRAWN) - NOT_ALONG_STEPS)
+
+
+@pytest.mark.parametrize("name", sorted(set(ALONG_STEPS) - {"speed_curve"}))
+def test_a_single_checkpoint_is_seen(name, ax, lone_step):
+    DRAWN[name](ax)
+    style.step_axis(ax, [lone_step])
+    curves = [line for line in ax.lines if list(line.get_xdata()) == [lone_step]]
+    assert curves or ax.collections
+    assert all(line.get_marker() != "None" for line in curves)
+    seen = drawn_within(ax)
+    for artist in [*curves, *ax.collections]:
+        artist.set_visible(False)
+    assert (seen != drawn_within(ax)).any()
+
+
 def test_a_cell_is_divided_by_its_shares_and_says_how_many(ax):
     figures.phase_cells(CELLS, ax, x=SWEPT[0], y=SWEPT[1])
     assert sorted(text.get_text() for text in ax.texts) == ["0/3", "0/3", "3/3", "3/3"]
@@ -465,6 +484,12 @@ def test_an_interval_without_an_end_is_not_drawn_and_never_stands_at_the_edge(ax
     assert heights == pytest.approx([900, 0])
     crosses = [line for line in ax.lines if line.get_marker() == "x" and len(line.get_xdata())]
     assert len(crosses) == 1 and crosses[0].get_xdata()[0] > 5000
+
+
+def test_a_forecast_of_what_never_came_is_within_the_axes_however_early_it_is(ax):
+    early = TESTED.assign(step=TESTED["step"].where(TESTED["event"].notna(), 5.0))
+    figures.forecast_points(early, ax, colours={"x": "C0", "y": "C1"}, of="family")
+    assert ax.get_ylim()[0] < 5 and ax.get_xlim()[0] < 5
 
 
 def n_artists(ax):
@@ -525,6 +550,16 @@ def test_losses_are_those_of_the_trainer_or_else_of_the_checkpoints(ax):
     gaps = HISTORY.assign(test_loss=[2.0, float("nan"), 1e-3])
     figures.loss_curves({"history": gaps}, ax)
     assert curve(ax, "test") == ([0, 100], [2.0, 1e-3])
+
+
+def test_a_legend_names_the_handles_that_it_is_given(ax):
+    ax.plot(STEPS, RISING)
+    style.legend_above(ax, n_columns=1, handles=[Line2D([], [], label="a head")])
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["a head"] and not ax.texts
+    ax.clear()
+    ax.plot(STEPS, RISING, label="a band")
+    style.legend_above(ax, n_columns=1, handles=[])
+    assert ax.get_legend() is None and [t.get_text() for t in ax.texts] == ["does not apply"]
 
 
 def test_options_of_a_legend_reach_it(ax):
@@ -705,6 +740,24 @@ def test_a_log_step_axis_leaves_the_other_axis_its_ticks(ax):
     assert len(ax.xaxis.get_minorticklocs()) == 0
 
 
+def test_a_log_step_axis_within_a_decade_has_its_ends_for_ticks(ax):
+    shown = []
+    for steps in ([0, 20, 40, 80], [0, 50, 51], [0, 20, 200]):
+        style.step_axis(ax, steps)
+        shown.append([label.get_text() for label in ax.get_xticklabels()])
+    assert shown == [["0", "20", "80"], ["0", "51"], ["0", "$10^{2}$"]]
+
+
+def test_texts_of_a_figure_say_what_its_steps_count():
+    figure, axes = style.new_figure()
+    style.step_axis(axes[0, 0], STEPS)
+    axes[0, 0].set_title("step 5")
+    style.note_below(figure, ["not by step 5"])
+    style.name_unit(figure, "epoch")
+    texts = axes[0, 0].get_xlabel(), axes[0, 0].get_title(), figure._supxlabel.get_text()
+    assert texts == ("training epoch", "epoch 5", "not by epoch 5")
+
+
 def test_a_frequency_whose_double_is_the_whole_circle_has_none(ax):
     figures.double_curves(PARTS.assign(double=0), ax, lines=K_LINES)
     named = [text.get_text() for text in ax.get_legend().get_texts()]
@@ -721,10 +774,14 @@ def test_a_linear_step_axis_has_as_many_ticks_as_fit(ax):
     assert ax.get_xticks().tolist() == [0, 50, 100]
 
 
-def test_a_style_is_there_without_pandas():
-    code = "import sys, interp.figures.style; print({'pandas', 'torch', 'scipy'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.stdout.strip(), done.stderr) == ("set()", "")
+def test_a_style_is_there_without_pandas_and_leaves_a_notebook_its_backend():
+    code = (
+        "import sys, matplotlib, interp.figures.style; print(matplotlib.get_backend(auto_select=False), "
+        "{'pandas', 'torch', 'scipy', 'matplotlib.pyplot'} & set(sys.modules))"
+    )
+    own = os.environ | {"MPLBACKEND": "svg"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=own)
+    assert (done.stdout.strip(), done.stderr) == ("svg set()", "")
 
 
 def test_key_representations_have_colours_and_others_are_grey(ax):

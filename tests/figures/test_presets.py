@@ -23,7 +23,10 @@ def test_overlaps_and_texts_beyond_the_edge_are_found():
     axes[0, 0].text(0.5, 0.5, "one", transform=axes[0, 0].transAxes)
     axes[0, 0].text(0.52, 0.5, "other", transform=axes[0, 0].transAxes)
     figure.text(0.98, 0.5, "beyond").set_in_layout(False)
-    assert overlaps(figure) == ["'beyond' sticks out", "'one' over 'other'"]
+    for x, name in ((0.1, "slanted"), (0.2, "beside"), (0.22, "upon")):
+        options = {"rotation": 45, "rotation_mode": "anchor", "transform": axes[0, 0].transAxes}
+        axes[0, 0].text(x, 0.1, name, **options)
+    assert overlaps(figure) == ["'beyond' sticks out", "'one' over 'other'", "'beside' over 'upon'"]
 
 
 def test_lines_that_look_alike_are_found():
@@ -161,6 +164,9 @@ def test_a_figure_is_the_same_file_in_another_process(tmp_path):
 
 def test_a_format_that_is_not_written_is_refused(tmp_path):
     figure, _ = style.new_figure()
-    with pytest.raises(ValueError, match=r"A figure is written as pdf, png, svg, got eps\."):
-        style.save_figure(figure, tmp_path / "f", ("pdf", "eps"))
+    for formats, got in ((("pdf", "eps"), "pdf, eps"), ((), "nothing")):
+        with pytest.raises(
+            ValueError, match=rf"A figure is written as pdf, png, svg or some of them, got {got}\."
+        ):
+            style.save_figure(figure, tmp_path / "f", formats)
     assert list(tmp_path.iterdir()) == []

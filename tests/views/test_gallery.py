@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from interp.figures import style
 from interp.views import pictures
 from interp.views.pictures import making
 from tests.views.test_pictures import script
@@ -38,6 +39,21 @@ def test_the_lines_on_the_page_draw_what_it_shows(every, gallery, monkeypatch):
     assert not changed, (
         f"{changed} are drawn otherwise than the page shows: look at them and run `make gallery`"
     )
+
+
+def test_what_a_figure_draws_and_says_is_in_its_fingerprint(gallery):
+    def drawn(low=0.1, bar=0.2, legend="a", below="b", x=1.0):
+        figure, (upper, lower) = style.new_bands([2.0, 2.0])
+        axes = upper.subplots(), lower.subplots()
+        axes[0].fill_between([0, 1], [low, low], [1, 1])
+        axes[0].errorbar([0, 1], [1, 2], [bar, bar], ls="")
+        axes[1].scatter([0, x], [0, 1])
+        style.figure_legend(upper, axes[0].collections[:1], [legend])
+        style.note_below(figure, [below])
+        return gallery.fingerprint(figure)
+
+    changes = ({}, {"low": 0.2}, {"bar": 0.3}, {"legend": "c"}, {"below": "c"}, {"x": 2.0})
+    assert len({drawn(**change) for change in changes}) == len(changes) and drawn() == drawn()
 
 
 def test_the_images_are_there_and_small(gallery):

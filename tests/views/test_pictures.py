@@ -6,18 +6,22 @@ import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 from typer.testing import CliRunner
 
 from interp import figures
+from interp.analyses.attention import pattern_maps
 from interp.commands.cli import app
+from interp.figures import style
 from interp.tables.outcome import outcome
 from interp.tables.transitions import by_split
 from interp.views import pictures
-from interp.views.pictures import PARTS, PICTURES, making, named, whole
-from interp.views.pictures.captions import full_caption, latex, latex_figure
+from interp.views.pictures import PARTS, PICTURES, making, named, trials, whole
+from interp.views.pictures.captions import full_caption, grokking_said, latex, latex_figure
 
 ROOT = Path(__file__).parents[2]
 
@@ -191,7 +195,7 @@ def test_a_run_that_never_generalised_says_so(name, kept):
     tables = {
         table: never_right(rows) if table in ("history", "losses") else rows for table, rows in tables.items()
     }
-    said, figure = named(name).caption(tables), making.drawn(named(name), tables)
+    said, figure = named(name).caption(tables), making.drawn(named(name), tables, {})
     assert name in TIMELESS or "has not generalised by step" in said
     assert any("has not generalised by step" in text.get_text().replace("\n", " ") for text in figure.texts)
 
@@ -206,6 +210,70 @@ def test_a_single_checkpoint_is_drawn_and_told(name, kept):
     named(name).draw(alone)
     said = full_caption(named(name), alone, about)
     assert "checkpoint of step" in said or "one checkpoint, step" in said
+
+
+def test_steps_of_a_run_that_counts_epochs_are_epochs(kept):
+    for name in ("total_norm_curve", "liu2022"):
+        tables, about = kept[name]
+        said = full_caption(named(name), tables, about | {"unit": "epoch"})
+        texts = [
+            text.get_text() for text in making.drawn(named(name), tables, {"unit": "epoch"}).findobj(Text)
+        ]
+        assert "epoch 10000" in said and "training epoch" in texts
+        assert not any("step" in text for text in [said, *texts])
+    # Arms are trained here, in steps, whatever the checkpoints of the run count.
+    tables, about = kept["effect_intervals"]
+    assert full_caption(named("effect_intervals"), tables, about | {"unit": "epoch"}).startswith(
+        "Steps from the"
+    )
+
+
+def test_a_caption_says_which_band_is_drawn_of_a_run_that_had_generalised_before():
+    steps = [100, 200, 300]
+    losses = pd.DataFrame({"step": steps, "split": "test", "loss": 0.1, "accuracy": 1.0})
+    tables = {"losses": losses, "weight_norms": pd.DataFrame({"step": steps})}
+    assert grokking_said(tables).startswith(
+        "Grey band: test accuracy stays at 0.95 or above by step 100, the first"
+    )
+    alone = {name: table[table["step"] == 100] for name, table in tables.items()}
+    assert grokking_said(alone).startswith("No band: test accuracy stays at 0.95 or above by step 100")
+
+
+def test_what_began_before_the_first_checkpoint_began_by_it():
+    nan = float("nan")
+    moves = pd.DataFrame({"what": ["a", "b", "c"], "after": [nan, 100, 300], "by": [100, 200, nan]})
+    assert "a [by 100], b [100 to 200] and c [not by 300]" in trials._moves_said({"moves": moves})
+
+
+@pytest.mark.parametrize("identity", [{}, {"branch_step": [100, 100, 200], "kind": "jitter"}])
+def test_arms_of_one_branch_step_need_not_say_which(identity, annotations_off):
+    rows = {"arm": ["norm", "eps", "late"], "dose": None, "ratio": [2.0, 4.0, 9.0], "n_pairs": 3}
+    branch = {"arm": "x", "pair": "0", "branch_step": 100, "since": [0, 10], "test_accuracy": [0.0, 1.0]}
+    curves = {
+        (arm, None, "jitter"): pd.DataFrame(branch | {"arm": arm})
+        for arm in ("norm", "eps", "late", "control")
+    }
+    told = SimpleNamespace(effects=pd.DataFrame(rows | identity), main_step=100, curves=curves, lock=None)
+    wanted = ["eps", "norm", "control"] if identity else ["late", "eps", "norm", "control"]
+    elsewhere = SimpleNamespace(**vars(told) | {"main_step": 300})
+    with annotations_off():
+        found, none = trials._branches(told)["branches"], trials._branches(elsewhere)["branches"]
+    assert found["label"].unique().tolist() == wanted
+    assert len(none) == (0 if identity else len(found))
+
+
+def test_heads_are_in_their_order_and_not_in_that_of_letters():
+    table = pd.DataFrame(
+        {"first": [0, 1], "second": 0, **{f"L0H{i}": [0.0, i in (2, 10)] for i in range(11)}}
+    )
+    figure = style.blank_figure(2.0)
+    tables = {
+        "patterns_at_end": table.astype(float),
+        "pattern_axes": pd.DataFrame({"label": ["a", "b"]}),
+        "attention_periodicity": pd.DataFrame(),
+    }
+    names = [ax.get_title() for ax in pattern_maps(figure, tables)]
+    assert names.index("L0H2") < names.index("L0H10")
 
 
 def figure_of(*arguments):
@@ -293,7 +361,7 @@ def test_what_cannot_be_drawn_is_said(tiny_run, tmp_path):
     def make(name, **asked):
         return making.make(name, str(tiny_run.path), tmp_path / "out", device="cpu", **asked)
 
-    with pytest.raises(ValueError, match="--as needs pdf, png, svg.*got 'pdf,gif'"):
+    with pytest.raises(ValueError, match="written as pdf, png, svg or some of them, got pdf, gif"):
         make("loss_curves", formats=["pdf", "gif"])
     with pytest.raises(ValueError, match="no preset 'neurips-colum'"):
         make("loss_curves", preset="neurips-colum")
@@ -308,6 +376,12 @@ def test_what_cannot_be_drawn_is_said(tiny_run, tmp_path):
         ValueError, match="out holds the tables of loss_curves, not of total_norm_curve. Name that"
     ):
         make("total_norm_curve", draw_only=True)
+    make("component_map", step=150)
+    with pytest.raises(
+        ValueError, match="holds the tables of step 150, not of step 100. Name that, or another"
+    ):
+        make("component_map", step=100, draw_only=True)
+    assert make("component_map", step=150, draw_only=True).was_kept
     assert not making.make("total_norm_curve", str(tiny_run.path), tmp_path / "out", device="cpu").was_kept
     with pytest.raises(ValueError, match="loss_curves is asked of one run, got 2"):
         make("loss_curves", others=["x"])

@@ -15,14 +15,8 @@ from interp.tables.folder import Tables
 from interp.tables.key_frequencies import by_strength
 from interp.tables.outcome import accuracy_name
 from interp.views.pictures.captions import at_end, grokking_said, number
-from interp.views.pictures.panels import panel
+from interp.views.pictures.panels import computed_by, panel
 from interp.views.pictures.picture import Picture
-
-
-def _compute(run, device: str) -> Tables:
-    from interp.analyses.clock_pizza import compute
-
-    return compute(run, device)
 
 
 def _draw_whole(tables: Tables, ax) -> None:
@@ -109,28 +103,28 @@ def _doubles_said(tables: Tables) -> str:
 PICTURES = {
     "algorithm_curves": Picture(
         shows="clock or pizza in the whole network, with the verdict on each checkpoint",
-        compute=_compute,
+        compute=computed_by("clock_pizza"),
         draw=panel(_draw_whole, steps_of="algorithm"),
         caption=_whole_said,
         needs=("algorithm",),
     ),
     "irrelevance_curves": Picture(
         shows="distance irrelevance of the network reduced to each frequency",
-        compute=_compute,
+        compute=computed_by("clock_pizza"),
         draw=panel(_draw_irrelevance, steps_of="algorithm"),
         caption=_irrelevance_said,
         needs=("algorithm_by_frequency",),
     ),
     "formula_curves": Picture(
         shows="how much of the logits the formulas of clock and pizza explain",
-        compute=_compute,
+        compute=computed_by("clock_pizza"),
         draw=panel(lambda tables, ax: formula_curves(tables["algorithm"], ax), steps_of="algorithm"),
         caption=_formulas_said,
         needs=("algorithm",),
     ),
     "double_curves": Picture(
         shows="share of the embedding's power at the double of each frequency",
-        compute=_compute,
+        compute=computed_by("clock_pizza"),
         draw=panel(_by_frequency(double_curves), steps_of="algorithm"),
         caption=_doubles_said,
         needs=("algorithm_by_frequency",),

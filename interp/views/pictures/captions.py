@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from interp.figures import style
 from interp.ground.plain_text import number_of
 from interp.tables.folder import Tables
 from interp.tables.outcome import outcome, relapses_said
@@ -28,7 +29,13 @@ def full_caption(picture: Picture, tables: Tables, about: Mapping[str, Any]) -> 
     Args:
         about: what is known of the tables: run, p, unit, and step where they show a single checkpoint.
     """
-    return " ".join([picture.caption(tables), *_not_drawn(picture, tables), _of_what(tables, about)])
+    said = style.in_unit(picture.caption(tables), unit_of(picture, about))
+    return " ".join([said, *_not_drawn(picture, tables), _of_what(tables, about)])
+
+
+def unit_of(picture: Picture, about: Mapping[str, Any]) -> str:
+    """What the steps of a picture count: what the run's checkpoints do, and in its trial steps of the trainer."""
+    return "step" if picture.reads is not None else about.get("unit", "step")
 
 
 def _not_drawn(picture: Picture, tables: Tables) -> list[str]:
@@ -104,7 +111,11 @@ def grokking_said(tables: Tables) -> str:
         return ended.said
     accuracy = found.quantity.replace("_", " ").replace("all accuracy", "accuracy on all rows")
     if found.before is None:
-        return f"No band: {accuracy} is at {found.threshold:g} or above at the first step that is known."
+        band = "No band" if saved_steps(tables) == [found.step] else "Grey band"
+        return (
+            f"{band}: {accuracy} stays at {found.threshold:g} or above by step {found.step}, the first that is known"
+            f"{relapses_said(found)}."
+        )
     return (
         f"Grey band: between steps {found.before} and {found.step} {accuracy} comes to stay at {found.threshold:g} or "
         f"above (grokking{relapses_said(found)})."

@@ -95,6 +95,7 @@ PICTURES = {
         draw=panel(
             lambda tables, ax: embedding_circles(_first(tables, "embedding_planes", "frequency"), ax),
             height=3.4,
+            is_square=True,
         ),
         caption=_circle_said,
         needs=("embedding_planes",),
@@ -103,7 +104,11 @@ PICTURES = {
     "logit_map": Picture(
         shows="logit of the right answer over all inputs (a, b), at one checkpoint",
         compute=_of_pairs("answer_map", "losses"),
-        draw=panel(lambda tables, ax: logit_map(tables["answer_map"], ax, axes=axes_of(tables)), height=3.4),
+        draw=panel(
+            lambda tables, ax: logit_map(tables["answer_map"], ax, axes=axes_of(tables)),
+            height=3.4,
+            is_square=True,
+        ),
         caption=_logits_said,
         needs=("answer_map",),
         is_of_step=True,
@@ -114,6 +119,7 @@ PICTURES = {
         draw=panel(
             lambda tables, ax: neuron_map(_first(tables, "neuron_maps", "neuron"), ax, axes=axes_of(tables)),
             height=3.4,
+            is_square=True,
         ),
         caption=_neuron_said,
         needs=("neuron_maps",),

@@ -12,7 +12,7 @@ is kept in the run, so that this is quick too.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,9 @@ from interp.ground.provenance import versions
 from interp.tables.folder import Tables, clean, read_about, read_tables, write_about, write_tables
 from interp.tables.outcome import outcome
 from interp.views.pictures import named
-from interp.views.pictures.captions import full_caption
+from interp.views.pictures.captions import full_caption, unit_of
 from interp.views.pictures.picture import Picture
 
-FORMATS = ("pdf", "png", "svg")
 PACKAGE = Path(__file__).parents[2]
 # What a run's tables depend on: its config, the checksums of its checkpoints, and what the trainer recorded.
 OF_A_RUN = ("run.json", "index.json", "history.parquet", "task.safetensors")
@@ -43,8 +42,10 @@ class Made:
     """A picture that was drawn.
 
     Attributes:
+        name: of the picture.
         folder: where its files lie.
         files: the figure's.
+        n_tables: how many it was drawn from.
         caption: with run and checkpoints.
         was_kept: whether the tables were there already.
         said: how the run ended, and what does not apply.
@@ -95,7 +96,7 @@ def make(
         ValueError: if there is no such picture, run, step or preset, or there is nothing to see.
     """
     picture, stated = named(name), stated or {}
-    check_formats(formats)
+    style.checked_formats(formats)
     presets.named(preset)
     if step is not None and not picture.is_of_step:
         raise ValueError(
@@ -116,6 +117,11 @@ def make(
         if (other := about.get("figure")) != name:
             raise ValueError(
                 f"{out} holds the tables of {other or 'an analysis'}, not of {name}. Name that, or another folder."
+            )
+        if step is not None and about["step"] != step:
+            raise ValueError(
+                f"{out} holds the tables of step {about['step']}, not of step {step}. Name that, or another folder, or "
+                "draw without --draw-only."
             )
     elif was_kept:
         tables, about = read_tables(out)
@@ -158,19 +164,6 @@ def asked(name: str, picture: Picture, step: int | None) -> frame.Analysis:
     return frame.Analysis(name, compute, picture.draw, lambda tables: {}, subject=picture.subject)
 
 
-def check_formats(formats: Iterable[str]) -> None:
-    """Refuse endings that no figure is written with.
-
-    Raises:
-        ValueError: naming those there are.
-    """
-    formats = list(formats)
-    if not formats or not set(formats) <= set(FORMATS):
-        raise ValueError(
-            f"--as needs {', '.join(FORMATS)}, or some of them joined by commas, got {','.join(formats)!r}."
-        )
-
-
 def check_seen(name: str, picture: Picture, tables: Tables, about: Mapping[str, Any]) -> None:
     """Refuse a picture in which there would be nothing but words.
 
@@ -186,11 +179,16 @@ def check_seen(name: str, picture: Picture, tables: Tables, about: Mapping[str, 
     )
 
 
-def drawn(picture: Picture, tables: Tables) -> Figure:
-    """The figure, in the preset in use; what has not generalised says so below it."""
+def drawn(picture: Picture, tables: Tables, about: Mapping[str, Any]) -> Figure:
+    """The figure, in the preset in use; what has not generalised says so below it.
+
+    Args:
+        about: of which `unit` matters, what the run's checkpoints count.
+    """
     figure = picture.draw(tables)
     if picture.subject is None and not (ended := outcome(tables)).generalised:
         style.note_below(figure, [ended.said])
+    style.name_unit(figure, unit_of(picture, about))
     return figure
 
 
@@ -206,7 +204,7 @@ def _written(
 ) -> Made:
     try:
         with style.using(preset):
-            caption, figure = full_caption(picture, tables, about), drawn(picture, tables)
+            caption, figure = full_caption(picture, tables, about), drawn(picture, tables, about)
             files = style.save_figure(figure, out / name, formats)
     except KeyError as error:
         if not was_kept:

@@ -11,7 +11,7 @@ from interp.figures import bracket_band, style
 from interp.tables.folder import Tables
 from interp.tables.outcome import outcome
 
-HEIGHT = 2.2  # inches
+HEIGHT = 2.2
 
 
 def along(*probes: str) -> Callable[..., Tables]:
@@ -36,6 +36,17 @@ def at_step(*probes: str) -> Callable[..., Tables]:
     return compute
 
 
+def computed_by(analysis: str) -> Callable[..., Tables]:
+    """`compute` of a picture that shows a part of what this analysis computes."""
+
+    def compute(what, device: str) -> Tables:
+        from interp.analyses import named
+
+        return named(analysis).compute(what, device)
+
+    return compute
+
+
 def panel(
     draw_on: Callable[[Tables, Axes], Any],
     *,
@@ -43,6 +54,7 @@ def panel(
     scale: str = "linear",
     has_grokking: bool = True,
     height: float = HEIGHT,
+    is_square: bool = False,
 ) -> Callable[[Tables], Figure]:
     """`draw` of a picture with one panel.
 
@@ -51,10 +63,12 @@ def panel(
         scale: of the steps, "linear" or "log".
         has_grokking: whether that band is drawn.
         height: inches, where no preset says it.
+        is_square: whether it is as wide as high, with a colour bar: such a figure is narrower than the preset.
     """
 
     def draw(tables: Tables) -> Figure:
-        figure, axes = style.new_figure(height=height)
+        width = style.square_width(height) if is_square else None
+        figure, axes = style.new_figure(height=height, width=width)
         ax = axes[0, 0]
         if steps_of is not None and has_grokking:
             bracket_band(outcome(tables).grokking, ax, lw=0.8, label="grokking")

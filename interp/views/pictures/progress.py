@@ -4,14 +4,8 @@ from interp.figures import progress_curves
 from interp.ground.plain_text import listed
 from interp.tables.folder import Tables
 from interp.views.pictures.captions import at_end, grokking_said, number
-from interp.views.pictures.panels import panel
+from interp.views.pictures.panels import computed_by, panel
 from interp.views.pictures.picture import Picture
-
-
-def _compute(run, device: str) -> Tables:
-    from interp.analyses.progress_measures import compute
-
-    return compute(run, device)
 
 
 def _draw(tables: Tables, ax) -> None:
@@ -53,7 +47,7 @@ def _said(tables: Tables) -> str:
 PICTURES = {
     "progress_curves": Picture(
         shows="excluded and restricted loss along training",
-        compute=_compute,
+        compute=computed_by("progress_measures"),
         draw=panel(_draw, steps_of="progress_measures"),
         caption=_said,
         needs=("progress_measures",),

@@ -154,7 +154,7 @@ PICTURES = {
     "component_map": Picture(
         shows="2-D Fourier spectrum of the logits over (a, b), at one checkpoint",
         compute=_at("logit_components"),
-        draw=panel(_draw_components, height=3.4),
+        draw=panel(_draw_components, height=3.4, is_square=True),
         caption=_components_said,
         needs=("logit_components",),
         is_of_step=True,

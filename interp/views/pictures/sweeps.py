@@ -22,16 +22,10 @@ from interp.figures.phase_diagrams import shades
 from interp.ground.plain_text import listed, number_of
 from interp.tables.folder import Tables
 from interp.tables.wording import PHASES, field_name
-from interp.views.pictures.panels import panel
+from interp.views.pictures.panels import computed_by, panel
 from interp.views.pictures.picture import Picture
 
 MOST_IN_LEGEND = 10
-
-
-def _diagram(gathered, device: str) -> Tables:
-    from interp.analyses.phase_diagram import compute
-
-    return compute(gathered, device)
 
 
 def _band(name: str, height: Callable[[Tables], float]) -> Callable[[Tables], Figure]:
@@ -250,7 +244,7 @@ def _forecast(
 PICTURES = {
     "phase_cells": Picture(
         shows="which runs of a sweep generalise: phases over two fields",
-        compute=_diagram,
+        compute=computed_by("phase_diagram"),
         draw=_band("phase_band", _height("phase_height")),
         caption=_cells_said,
         needs=("cells",),
@@ -258,7 +252,7 @@ PICTURES = {
     ),
     "survival_curves": Picture(
         shows="share of the runs of a sweep that have not grokked, by step",
-        compute=_diagram,
+        compute=computed_by("phase_diagram"),
         draw=_band("survival_band", _height("survival_height")),
         caption=_survival_said,
         needs=("survival",),
@@ -266,7 +260,7 @@ PICTURES = {
     ),
     "delay_points": Picture(
         shows="delay of each run of a sweep against each field, with power laws",
-        compute=_diagram,
+        compute=computed_by("phase_diagram"),
         draw=_draw_delays,
         caption=lambda tables: (
             "Delay in training steps from memorization to generalisation of each run against each field (log scales); "
@@ -278,7 +272,7 @@ PICTURES = {
     ),
     "exponent_intervals": Picture(
         shows="exponents of the power laws of the delay, with their intervals",
-        compute=_diagram,
+        compute=computed_by("phase_diagram"),
         draw=_band("exponent_band", _height("exponent_height")),
         caption=lambda tables: (
             "Exponents of the power laws of the delay from memorization to generalisation in each field, without "
@@ -289,7 +283,7 @@ PICTURES = {
     ),
     "critical_brackets": Picture(
         shows="between which values of a field half of the runs generalise",
-        compute=_diagram,
+        compute=computed_by("phase_diagram"),
         draw=_draw_critical,
         caption=_critical_said,
         needs=("critical",),

@@ -7,14 +7,15 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from interp.figures import arm_lines, branch_curves, order_brackets, style
+from interp.figures import arm_lines, bracket_text, branch_curves, order_brackets, style
 from interp.ground.plain_text import listed
 from interp.tables.folder import Tables
+from interp.tables.transitions import Transition
 from interp.views.pictures.captions import number
 from interp.views.pictures.picture import Picture
 
-N_CURVES = 4  # arms beside their control
-ROW = 0.19  # inches
+# Beside their control.
+N_CURVES = 4
 
 
 def _told(make: Callable[[Any], Tables], why_not: str) -> Callable[..., Tables]:
@@ -71,7 +72,12 @@ def _branches(told: Any) -> Tables:
     if not len(known):
         return {"branches": pd.DataFrame()}
     far = known["ratio"].clip(1e-9, 1e9).map(lambda ratio: max(ratio, 1 / ratio))
-    mine = known.assign(far=far)[(known["branch_step"] == told.main_step)].sort_values("far", ascending=False)
+    mine = known.assign(far=far).sort_values("far", ascending=False)
+    # Of several branch steps or kinds alone a table of effects says which.
+    if "branch_step" in mine:
+        mine = mine[mine["branch_step"] == told.main_step]
+    if not len(mine):
+        return {"branches": pd.DataFrame()}
     doses = [None if pd.isna(dose) else dose for dose in mine["dose"]]
     wanted = list(dict.fromkeys(zip(mine["arm"], doses, strict=True)))[:N_CURVES]
     table = arm_curves(
@@ -114,17 +120,21 @@ def _moves(told: Any) -> Tables:
 
 
 def _draw_moves(tables: Tables) -> Figure:
+    from interp.report.pictures import ROW, grow
+
     table = tables["moves"].rename(columns={"after": "before", "by": "step"})
     figure, axes = style.new_figure(height=0.75 + ROW * max(len(table), 3))
     order_brackets(table, axes[0, 0])
+    grow(figure)
     ends = table[["before", "step"]].max().max()
-    style.step_axis(axes[0, 0], [0, ends if ends > 0 else 1], "linear")
+    n_ticks = 2 if style.is_column() else 5
+    style.step_axis(axes[0, 0], [0, ends if ends > 0 else 1], "linear", n_ticks=n_ticks)
     return figure
 
 
 def _moves_said(tables: Tables) -> str:
     begun = listed(
-        f"{row.what} [{f'{_from(row.after)}{row.by:.0f}' if pd.notna(row.by) else 'not by then'}]"
+        f"{row.what} [{bracket_text(Transition('', None, _step(row.after), _step(row.by)))}]"
         for row in tables["moves"].itertuples()
     )
     return (
@@ -133,8 +143,8 @@ def _moves_said(tables: Tables) -> str:
     )
 
 
-def _from(before: float) -> str:
-    return "at " if pd.isna(before) else f"{before:.0f} to "
+def _step(value: float) -> int | None:
+    return None if pd.isna(value) else int(value)
 
 
 def _turned(told: Any) -> Tables:

@@ -9,6 +9,7 @@ from interp.figures import (
     style,
     total_norm_curve,
 )
+from interp.figures.norms import speed
 from interp.ground.plain_text import listed
 from interp.tables.folder import Tables
 from interp.views.pictures.captions import at_end, grokking_said, number
@@ -74,9 +75,7 @@ def _directions_said(tables: Tables) -> str:
 
 
 def _speed_said(tables: Tables) -> str:
-    total, norms = (tables[name].query("matrix == 'total'") for name in ("weight_distances", "weight_norms"))
-    moved = total[total["update_steps"] > 0].merge(norms[["step", "l2"]], on="step")
-    rate = (moved["update_norm"] / moved["update_steps"] / moved["l2"]).set_axis(moved["step"])
+    rate = speed(tables["weight_distances"], tables["weight_norms"])
     ends = listed(
         f"{number(float(rate.iloc[i]))} at step {rate.index[i]}" for i in ((0, -1) if len(rate) else ())
     )
