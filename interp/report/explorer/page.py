@@ -28,10 +28,10 @@ def page(data: Mapping[str, Any]) -> str:
 
     Args:
         data: title; colours; runs, each with
-            name, source: what `interp.open_run` takes; steps; unit: what they count; story: sentences, each of texts
-                and of {"text", "step"}, which become buttons that move the slider;
+            name, source: what `interp.open_run` takes; steps; story: sentences, each of texts and of
+                {"text", "step"}, which become buttons that move the slider;
             tables: {name: DataFrame}; arrays: {name: of `interp.report.explorer.encoded.quantised`}; trial or None;
-            and whatever else the panels read, as JSON holds it.
+            unit: what steps count; and whatever else the panels read, as JSON holds it.
     """
     runs = [
         {
