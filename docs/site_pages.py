@@ -268,13 +268,12 @@ def _theory_page(theory):
 
 def _prediction(of):
     described = import_module("interp.theories.statistic").described
-    forbidden = "everywhere else" if of.forbidden is None else of.forbidden
-    rival = "says nothing about it" if of.rival_region is None else of.rival_region
+    said = import_module("interp.report.sentences")
     facts = {
         "Number": described(of.statistic),
         "Required": of.required,
-        "Forbidden": forbidden,
-        "Rival": f"{of.rival}: {rival}",
+        "Forbidden": said.within(of.forbidden),
+        "Rival": f"{of.rival}: {said.rival_said(of)}",
         "Guards": "; ".join(guard.says for guard in of.guards),
         "Arms": ", ".join(f"`{arm}`" for arm in of.arms),
         "Isolates the cause": of.identification,

@@ -75,6 +75,15 @@ def listed(values: Iterable[Any]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def several(noun: str) -> str:
+    """A noun of several things.
+
+    >>> several("step"), several("tokens")
+    ('steps', 'tokens')
+    """
+    return noun if noun.endswith("s") else f"{noun}s"
+
+
 def has_long_numbers(text: str) -> bool:
     """Whether a number in a text has more digits than any step, which Python is slow or unwilling to read."""
     return re.search(r"\d{101}", text) is not None

@@ -1,5 +1,6 @@
 """The page: one HTML file that stands by itself, without network, script or other files. All text in it is escaped."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from io import BytesIO
@@ -18,7 +19,7 @@ from interp.report.looks import SHEET
 from interp.report.made import made, tried_as
 from interp.report.meanings import MEANINGS
 from interp.report.open_questions import Open, called, left_open
-from interp.report.sentences import Sentence, answer, happened, number, plain, spanned, within
+from interp.report.sentences import Sentence, answer, happened, number, plain, rival_said, spanned, within
 from interp.report.small_curves import small_curves
 from interp.theories import ALL
 from interp.theories.arms_table import named
@@ -185,41 +186,52 @@ def _checks(checks: pd.DataFrame) -> str:
     """The manipulation checks by arm, those that failed first and in sight."""
     if not len(checks):
         return "<p>No manipulation check was recorded.</p>"
-    rows = check_rows(checks)
+    told = check_rows(checks)
+    rows = list(told.itertuples(index=False, name=None))
     failed = [row for row in rows if row[5] != "yes"]
     columns = ("arm", "check", "pairs", "worst found", "allowed", "holds")
-    told = (
+    said = (
         f"{number_of(len(failed), 'check')} failed: what such an arm did counts for nothing."
         if failed
         else "No manipulation check failed."
     )
     shown = _table(columns, failed, lambda _: True) if failed else ""
     return (
-        f"<h3>Did the arms do what they say?</h3><p>{_text(told)}</p>{shown}<details><summary>All manipulation checks "
+        f"<h3>Did the arms do what they say?</h3><p>{_text(said)}</p>{shown}<details><summary>All manipulation checks "
         f"({len(rows)})</summary><div>{_table(columns, rows, lambda i: rows[i][5] != 'yes')}</div></details>"
     )
 
 
-def check_rows(checks: pd.DataFrame) -> list[tuple[str, str, str, float, float, str]]:
-    """A row an arm and check: arm, check, pairs, the worst value, what is allowed, whether it holds."""
-    found = []
+def check_rows(checks: pd.DataFrame) -> pd.DataFrame:
+    """A row an arm, dose and check; its index is the place of the worst of its rows among the checks.
+
+    Columns:
+        label: of the arm at its dose.
+        check, pairs: its name; over how many pairs, as text.
+        found, allowed: the worst value, and what is allowed.
+        holds: "yes", or in how many it does not.
+    """
+    checks = checks.reset_index(drop=True)
+    found, places = [], []
     for (arm, dose, check), part in checks.groupby(["arm", "dose", "check"], dropna=False, sort=False):
         holds = part["holds"].astype(str).str.lower() == "true"
-        gaps = (part["found"] - part["allowed"]).abs()
+        # What is not a number is as far off as can be.
+        gaps = (part["found"] - part["allowed"]).abs().fillna(math.inf)
         # Of those that fail the furthest from what is allowed, else the nearest to it: a bound may be on either side.
-        worst = part.loc[gaps[~holds].idxmax() if not holds.all() else gaps.idxmin(), "found"]
+        worst = gaps[~holds].idxmax() if not holds.all() else gaps.idxmin()
         said = "yes" if holds.all() else f"no, in {int((~holds).sum())} of {len(part)}"
         found.append(
             (
                 named(arm, dose),
                 str(check),
                 str(part["pair"].nunique()),
-                float(worst),
-                float(part["allowed"].iloc[0]),
+                float(part.loc[worst, "found"]),
+                float(part.loc[worst, "allowed"]),
                 said,
             )
         )
-    return found
+        places.append(worst)
+    return pd.DataFrame(found, places, ["label", "check", "pairs", "found", "allowed", "holds"])
 
 
 def _scoreboard(account: Account, drawn: Mapping[str, Figure]) -> str:
@@ -274,7 +286,6 @@ def _no_curves(row: Verdict) -> str:
 
 def _facts(row: Verdict, account: Account) -> str:
     of = row.prediction
-    rival = "says nothing about it" if of.rival_region is None else f"requires {within(of.rival_region)}"
     guards = [f"{guard.says} ({described(guard.statistic)}: {within(guard.region)})" for guard in of.guards]
     facts = {
         "Verdict": f"{row.verdict}. {row.why}",
@@ -282,7 +293,7 @@ def _facts(row: Verdict, account: Account) -> str:
         "Source": of.source,
         "Measured as": described(of.statistic),
         "Requires": f"{within(of.required)}; forbids {within(of.forbidden)}",
-        "Rival": f"{of.rival}: {rival}",
+        "Rival": f"{of.rival}: {rival_said(of)}",
         "Guards": "; ".join(guards) or ("the manipulation checks of its arms" if of.arms else "none"),
         "Identified by": of.identification,
         "Assumes": of.assumptions,

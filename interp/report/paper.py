@@ -18,7 +18,7 @@ from interp.report.made import made, tried_as
 from interp.report.meanings import MEANINGS
 from interp.report.open_questions import called, left_open
 from interp.report.page import SECTIONS, check_rows
-from interp.report.sentences import Sentence, answer, happened, number, spanned, within
+from interp.report.sentences import Sentence, answer, happened, number, rival_said, spanned, within
 from interp.theories.statistic import described
 from interp.theories.verdict import Verdict
 
@@ -110,7 +110,7 @@ def _facts(facts: dict[str, str]) -> list[Line]:
 
 
 def _checks(account: Account) -> list[Line]:
-    rows = check_rows(account.checks)
+    rows = list(check_rows(account.checks).itertuples(index=False, name=None))
     failed = [row for row in rows if row[5] != "yes"]
     told = f"Manipulation checks: {len(rows)}, of which {len(failed)} failed."
     found = paragraph(told, above=0.6, weight="bold")
@@ -124,11 +124,11 @@ def _row(row: Verdict) -> list[Line]:
     of = row.prediction
     primary = ", primary" if of.primary else ""
     value = f": {spanned(row)}" if row.found is not None else ""
-    rival = "says nothing about it" if of.rival_region is None else f"requires {within(of.rival_region)}"
     guards = "; ".join(guard.says for guard in of.guards)
     rest = [
         of.statement,
-        f"Measured as {described(of.statistic)}; requires {within(of.required)}. Rival: {of.rival}; it {rival}.",
+        f"Measured as {described(of.statistic)}; requires {within(of.required)}. "
+        f"Rival: {of.rival}; it {rival_said(of)}.",
         row.why,
         *([f"Guards: {guards}."] if guards else []),
         f"Does not show: {of.does_not_show}",

@@ -20,7 +20,7 @@ from interp.theories.in_words import (
     CONTRADICTED,
     SUPPORTED,
 )
-from interp.theories.prediction import OF_SWEEP
+from interp.theories.prediction import OF_SWEEP, Prediction
 from interp.theories.statistic import Absent, LevelRatio, Observed, Region, arms_of
 from interp.theories.verdict import EXPLORATORY, STATUS, Verdict
 
@@ -90,6 +90,11 @@ def within(region: Region | None) -> str:
         return "everything else"
     low, high = (None if x is None else float(f"{x:.3g}") for x in (region.low, region.high))
     return str(Region(low, high))
+
+
+def rival_said(of: Prediction) -> str:
+    """What the rival of a prediction says of its number."""
+    return "says nothing about it" if of.rival_region is None else f"requires {within(of.rival_region)}"
 
 
 def answer(account: Account) -> list[Sentence]:
@@ -218,7 +223,7 @@ def _group(verdicts: set[str]) -> str:
 def _told(row: Verdict) -> str:
     """A decided row in a sentence: what was predicted, what was found, what the rival would need."""
     of = row.prediction
-    rival = "" if of.rival_region is None else f"; the rival, {of.rival}, requires {within(of.rival_region)}"
+    rival = "" if of.rival_region is None else f"; the rival, {of.rival}, {rival_said(of)}"
     return (
         f"{plain(of.theory).capitalize()}: {of.statement} Found: {_unit(row)}{spanned(row)}, where it requires "
         f"{within(of.required)}{rival}.{by_other_events(row)}"

@@ -48,6 +48,10 @@ class Outcome:
     @property
     def said(self) -> str:
         """The outcome in a sentence, with the threshold that it was judged by."""
+        return self.told("step")
+
+    def told(self, unit: str) -> str:
+        """The outcome in a sentence, of a run whose steps count something."""
         if self.grokking is None:
             return (
                 "Whether the run has generalised is not known: no accuracy on test rows, or on all, is there."
@@ -55,16 +59,18 @@ class Outcome:
         which, threshold = _NAMES[self.grokking.quantity], f"{self.grokking.threshold:g}"
         if self.grokking.step is None:
             lost = (
-                f" It had, from step {self.lost[0]} to {self.lost[1]}, and has lost it." if self.lost else ""
+                f" It had, from {unit} {self.lost[0]} to {self.lost[1]}, and has lost it."
+                if self.lost
+                else ""
             )
             return (
-                f"The run has not generalised by step {self.step}: its {which} is {self.accuracy:.3f} there, "
+                f"The run has not generalised by {unit} {self.step}: its {which} is {self.accuracy:.3f} there, "
                 f"below {threshold}.{lost}"
             )
         since = (
             "at its first checkpoint already"
             if self.grokking.before is None
-            else f"from step {self.grokking.step} on ({self.grokking.before} was below)"
+            else f"from {unit} {self.grokking.step} on ({self.grokking.before} was below)"
         )
         return (
             f"The run has generalised: its {which} stays at {threshold} or above {since}"

@@ -32,7 +32,7 @@ class Prediction:
         statement: what is predicted, in plain words.
         source: paper and section.
         statistic, required: the number, and where the theory requires it.
-        forbidden: where the theory forbids it; None is everywhere else.
+        forbidden: where the theory forbids it; None is everything else.
         rival, rival_region: another account, and where that requires the number; None: the rival says nothing about it,
             so that no outcome can speak against the rival.
         guards: what must hold besides.

@@ -11,7 +11,7 @@ from interp.measurement.measure import measure
 from interp.probes import progress_measures
 from interp.runs.run import Run
 from interp.tables.key_frequencies import followed_frequencies, run_key_frequencies
-from interp.tables.outcome import outcome
+from interp.tables.outcome import Outcome, dated, outcome
 from interp.tables.phases import can_tell, phases
 from interp.tables.transitions import Transition
 from interp.theories.forecast import WINDOW, curves_of
@@ -34,6 +34,8 @@ class Along:
     Attributes:
         steps: checkpoints that could be read by every probe, ascending.
         damaged: {step: what was found}.
+        phases: those that can be dated: what holds at the only checkpoint already is left out.
+        ended: how the run ended, read off the whole of its history.
         keys: the run's key frequencies, which know how it ends; empty where it has none.
         followed: those, or in a run without any the strongest of its last checkpoint.
         reasons: {table: why it does not apply}.
@@ -43,6 +45,7 @@ class Along:
     damaged: dict[int, str]
     tables: dict[str, pd.DataFrame]
     phases: dict[str, Transition]
+    ended: Outcome
     keys: list[int]
     followed: list[int]
     chosen_by: str
@@ -79,7 +82,8 @@ def along(run: Run, steps: list[int], device: str = "cpu") -> Along:
     history = run.history()
     with_history = {**tables, "history": history}
     dating = with_history if keys else {k: v for k, v in with_history.items() if k != "progress_measures"}
-    found = phases(dating) if can_tell(with_history) else {}
+    found = dated(phases(dating), left) if can_tell(with_history) else {}
+    ended = outcome(with_history)
     tables["forecasts"] = _forecasts(run.name, history, tables, left)
     tables["history"], n_evaluations = _thinned(history), len(history)
     reasons = {
@@ -87,7 +91,7 @@ def along(run: Run, steps: list[int], device: str = "cpu") -> Along:
         for name, table in tables.items()
         if "not_applicable" in table.attrs
     }
-    return Along(left, damaged, tables, found, keys, followed, chosen_by, reasons, n_evaluations)
+    return Along(left, damaged, tables, found, ended, keys, followed, chosen_by, reasons, n_evaluations)
 
 
 def _without_damaged(

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from interp.ground.plain_text import listed, number_of
+from interp.ground.plain_text import listed, number_of, several
 from interp.runs.run import Run
 from interp.tables.brackets_said import bracket_text
-from interp.tables.outcome import Outcome, outcome
-from interp.tables.transitions import Transition
+from interp.tables.outcome import Outcome
+from interp.tables.transitions import Transition, delay, precedes
 from interp.theories.forecast import TEST_LOSS
 from interp.theories.forecaster import in_words
 from interp.views.along import Along
@@ -43,47 +43,63 @@ def what(run: Run) -> str:
     return "; ".join(parts)
 
 
-def story(found: Along) -> list[Sentence]:
-    """What happened, in sentences whose steps lead there; each moment with its bracket."""
-    ended = outcome(found.tables)
-    told: list[Sentence] = [_answers(found.phases, ended), *_circuit(found.phases), *_frequencies(found)]
-    if (then := _forecast(found)) is not None:
+def story(found: Along, unit: str = "step") -> list[Sentence]:
+    """What happened, in sentences whose steps lead there; each moment with its bracket.
+
+    Args:
+        unit: what a step counts.
+    """
+    told: list[Sentence] = [
+        _answers(found.phases, found.ended, unit),
+        *_circuit(found.phases, unit),
+        *_frequencies(found, unit),
+    ]
+    if (then := _forecast(found, unit)) is not None:
         told.append(then)
     return told
 
 
-def _span(one: Transition) -> Sentence:
+def _span(one: Transition, unit: str) -> Sentence:
     assert one.step is not None
     if one.before is None:
-        return ["by step ", _to(f"{one.step:,}", one.step)]
-    return ["between steps ", _to(f"{one.before:,}", one.before), " and ", _to(f"{one.step:,}", one.step)]
+        return [f"by {unit} ", _to(f"{one.step:,}", one.step)]
+    return [
+        f"between {several(unit)} ",
+        _to(f"{one.before:,}", one.before),
+        " and ",
+        _to(f"{one.step:,}", one.step),
+    ]
 
 
-def _answers(phases: Mapping[str, Transition], ended: Outcome) -> Sentence:
+def _answers(phases: Mapping[str, Transition], ended: Outcome, unit: str) -> Sentence:
     memorized, grokked = phases.get("memorization"), phases.get("grokking")
     has_memorized = memorized is not None and memorized.step is not None
     if grokked is None or grokked.step is None:
         first: Sentence = (
-            ["The run memorizes ", *_span(memorized), ". "] if has_memorized and memorized else []
+            ["The run memorizes ", *_span(memorized, unit), ". "] if has_memorized and memorized else []
         )
-        return [*first, ended.said, " "]
+        return [*first, ended.told(unit), " "]
     if not has_memorized or memorized is None:
-        return [ended.said, " "]
-    late = (
-        "at the same time"
-        if _low(memorized, grokked) <= 0
-        else f"{_low(memorized, grokked):,} or more steps later"
-    )
-    return ["The run memorizes ", *_span(memorized), " and generalises ", *_span(grokked), f": {late}. "]
+        return [ended.told(unit), " "]
+    return [
+        "The run memorizes ",
+        *_span(memorized, unit),
+        " and generalises ",
+        *_span(grokked, unit),
+        f": {_later(memorized, grokked, unit)}. ",
+    ]
 
 
-def _low(one: Transition, other: Transition) -> int:
-    """The steps that lie between two transitions at least."""
-    assert one.step is not None
-    return (other.before or 0) - one.step
+def _later(memorized: Transition, grokked: Transition, unit: str) -> str:
+    """How long after memorization a run generalises, as far as the brackets tell."""
+    is_first = precedes(memorized, grokked)
+    if is_first is None:
+        return "which of them came first the brackets leave open"
+    between = delay(memorized, grokked) if is_first else delay(grokked, memorized)
+    return f"{between.low:,} to {between.high:,} {several(unit)} {'later' if is_first else 'earlier'}"
 
 
-def _circuit(phases: Mapping[str, Transition]) -> list[Sentence]:
+def _circuit(phases: Mapping[str, Transition], unit: str) -> list[Sentence]:
     told: list[Sentence] = []
     for name, says in (
         ("circuit_formation", "Circuit formation begins "),
@@ -94,13 +110,15 @@ def _circuit(phases: Mapping[str, Transition]) -> list[Sentence]:
         if one is None or (one.step is None and one.before is None):
             continue
         if one.step is None:
-            told.append([f"{NAMES[name][0].upper()}{NAMES[name][1:]} does not come by step {one.before:,}. "])
+            told.append(
+                [f"{NAMES[name][0].upper()}{NAMES[name][1:]} does not come by {unit} {one.before:,}. "]
+            )
         else:
-            told.append([says, *_span(one), ". "])
+            told.append([says, *_span(one, unit), ". "])
     return told
 
 
-def _frequencies(found: Along) -> list[Sentence]:
+def _frequencies(found: Along, unit: str) -> list[Sentence]:
     """The key frequencies, and how much of the logits they explain at the end and where the run generalises."""
     if not found.keys:
         return [[f"It has no key frequencies; in colour: {found.chosen_by}. "]] if found.followed else []
@@ -114,7 +132,7 @@ def _frequencies(found: Along) -> list[Sentence]:
     names = [str(int(k)) for k in strongest]
     many = "frequency" if len(names) == 1 else "frequencies"
     told: Sentence = [
-        f"It answers through the {many} {listed(names)}, which explain {share[last]:.2f} of its logits at step ",
+        f"It answers through the {many} {listed(names)}, which explain {share[last]:.2f} of its logits at {unit} ",
         _to(f"{last:,}", last),
     ]
     grokked = found.phases.get("grokking")
@@ -128,7 +146,7 @@ def _frequencies(found: Along) -> list[Sentence]:
     return [[*told, ". "]]
 
 
-def _forecast(found: Along) -> Sentence | None:
+def _forecast(found: Along, unit: str) -> Sentence | None:
     """The first forecast from the test loss, beside what came."""
     table = found.tables["forecasts"]
     grokked = found.phases.get("grokking")
@@ -140,7 +158,7 @@ def _forecast(found: Along) -> Sentence | None:
     row = answered.iloc[0]
     said = in_words({"step": row["forecast"], "low": row["low"], "high": row["high"]})
     return [
-        "Seen up to step ",
+        f"Seen up to {unit} ",
         _to(f"{int(row['step']):,}", int(row["step"])),
         f", the end of its test loss forecast {said}: what came is {grokked.step:,}. ",
     ]
@@ -156,7 +174,7 @@ def notes(run: Run, found: Along) -> list[str]:
             "brackets read off checkpoints are theirs, and wider than those of all."
         )
     for step, why in found.damaged.items():
-        said.append(f"Step {step} is left out: {why}")
+        said.append(f"{run.unit.capitalize()} {step} is left out: {why}")
     if found.n_evaluations > len(found.tables["history"]):
         said.append(
             f"The losses are drawn from {len(found.tables['history']):,} of {found.n_evaluations:,} recorded rows."

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from interp.figures.branches import median_curve
 from interp.figures.scoreboard import VERDICTS
 from interp.ground.plain_text import number_of
 from interp.report.account import Account, account
-from interp.report.changes import changed
 from interp.report.page import check_rows
 from interp.report.pictures import arms_with_doses, columns_of, grid, label_of, trial_lines
-from interp.report.sentences import answer, number, plain, spanned, within
+from interp.report.sentences import answer, number, plain, rival_said, spanned, within
 from interp.theories import ALL
 from interp.theories.arms_table import named
 from interp.theories.statistic import EVENT, THRESHOLD, Region, described
@@ -53,7 +53,6 @@ def tried(told: Account) -> dict[str, Any]:
     return {
         "lock": _lock(told),
         "answer": [{"text": s.text, "status": s.status, "verdict": s.verdict} for s in answer(told)],
-        "changed": [{"text": s.text, "status": s.status} for s in changed(told)] if told.n_trained else [],
         "commands": [told.command(command) for command in COMMANDS],
         "verdicts": {name: [SHADES.get(name, shade), *rest] for name, (shade, *rest) in VERDICTS.items()},
         "theories": _theories(told.rows),
@@ -109,7 +108,7 @@ def _lock(told: Account) -> dict[str, Any] | None:
         return None
     lock = told.lock
     counted = f"{number_of(len(lock.predictions), 'prediction')}, {len(lock.primary)} of them primary"
-    return {"hash": lock.hash, "time": lock.time, "said": counted, "branch_steps": list(lock.branch_steps)}
+    return {"hash": lock.hash, "time": lock.time, "said": counted}
 
 
 def _theories(rows: Sequence[Verdict]) -> list[dict[str, str]]:
@@ -149,7 +148,7 @@ def _prediction(i: int, row: Verdict, column: str, told: Account) -> dict[str, A
         "forbids": within(of.forbidden),
         "rival": of.rival,
         "rival_region": _region(of.rival_region),
-        "rival_requires": "says nothing about it" if of.rival_region is None else within(of.rival_region),
+        "rival_said": rival_said(of),
         "guards": [
             f"{guard.says} ({described(guard.statistic)}: {within(guard.region)})" for guard in of.guards
         ],
@@ -181,22 +180,17 @@ def _region(region: Region | None) -> list[float | None] | None:
 def _checks(checks: pd.DataFrame) -> list[dict[str, Any]]:
     if not len(checks):
         return []
-    names = ("label", "check", "pairs", "found", "allowed", "holds")
-    # Which rows of the table each is made of.
-    keys = [key for key, _ in checks.groupby(["arm", "dose", "check"], dropna=False, sort=False)]
-    return [
-        {**dict(zip(names, row, strict=True)), "arm": arm, "dose": dose}
-        for row, (arm, dose, _) in zip(check_rows(checks), keys, strict=True)
-    ]
+    return check_rows(checks).reset_index(names="row").to_dict("records")
 
 
 def _effects(told: Account) -> list[dict[str, Any]]:
     found = []
-    for row in told.effects.to_dict("records"):
+    for i, row in enumerate(told.effects.to_dict("records")):
         said = f"{number(row['ratio'])} ({number(row['low'])} to {number(row['high'])})"
         found.append(
             {
                 "arm": named(row["arm"], row["dose"]),
+                "row": i,
                 "label": row["label"],
                 "verdict": row["verdict"],
                 "said": said,
@@ -215,7 +209,7 @@ def _branches(curves: Mapping[Any, pd.DataFrame]) -> list[pd.DataFrame]:
 
 
 def _arms(told: Account) -> list[dict[str, Any]]:
-    """The arms that left curves, the control first: kind of pairs, where they branch, and a curve a pair."""
+    """The arms that left curves, the control first: kind of pairs, where they branch, a curve a pair, their median."""
     lines = trial_lines(told)
     order, found = list(lines), []
     for (arm, dose, kind), table in told.curves.items():
@@ -229,10 +223,28 @@ def _arms(told: Account) -> list[dict[str, Any]]:
                     "kind": kind,
                     "branch_step": int(step),
                     "pairs": pairs,
+                    "median": _medians(part),
                     "line": page_line(lines[label]),
                 }
             )
     return sorted(found, key=lambda one: (order.index(one["label"]), one["kind"], one["branch_step"]))
+
+
+def _medians(part: pd.DataFrame) -> dict[str, dict[str, list[float]]]:
+    """The median over the pairs of each quantity, as figures draw it."""
+    found = {}
+    for name in QUANTITIES:
+        known = part.dropna(subset=[name]) if name in part else part[:0]
+        if not len(known):
+            continue
+        pairs = [
+            (rows["since"].to_numpy(float), rows[name].to_numpy(float))
+            for _, rows in known.sort_values("since", kind="stable").groupby("pair")
+        ]
+        curve = pd.DataFrame(dict(zip(("since", name), median_curve(pairs), strict=True)))
+        curve = curve.iloc[thinned(curve)]
+        found[name] = {"since": curve["since"].tolist(), "y": [_short(x) for x in curve[name]]}
+    return found
 
 
 def _curve(pair: str, rows: pd.DataFrame) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The page stands by itself, shows every prediction, escapes what it is given, and equal accounts give equal pages."""
 
+import math
 import re
 from html.parser import HTMLParser
 
@@ -148,10 +149,23 @@ def test_check_rows_give_the_worst_of_all_pairs():
             "found": [0.001, 0.02, 0.004], "holds": [True, False, True],
         }
     )  # fmt: skip
-    assert check_rows(checks) == [("norm at dose 1.15", "norm path", "3", 0.02, 0.005, "no, in 1 of 3")]
+    found = check_rows(checks)
+    assert found.loc[1].tolist() == ["norm at dose 1.15", "norm path", "3", 0.02, 0.005, "no, in 1 of 3"]
     # A bound from below, which all meet: the nearest to it.
     above = checks.assign(check="train accuracy", allowed=0.99, found=[1.0, 0.995, 0.999], holds=True)
-    assert check_rows(above) == [("norm at dose 1.15", "train accuracy", "3", 0.995, 0.99, "yes")]
+    assert check_rows(above).loc[1].tolist() == [
+        "norm at dose 1.15",
+        "train accuracy",
+        "3",
+        0.995,
+        0.99,
+        "yes",
+    ]
+    # What is not a number is the worst of all, and the place is that of a row, whatever the table is indexed by.
+    unknown = checks.assign(found=[0.001, 0.02, math.nan], holds=[True, False, False]).set_index(
+        pd.Index([7, 7, 7])
+    )
+    assert check_rows(unknown).index.tolist() == [2]
 
 
 def test_what_comes_out_of_files_is_escaped(tmp_path):

@@ -1,5 +1,10 @@
 """What if, in a browser: predictions first, outcomes after a click, numbers that are those of the tables."""
 
+import dataclasses
+import math
+from io import StringIO
+
+import pandas as pd
 import pytest
 
 from interp.report.explorer.page import page as page_of
@@ -14,6 +19,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory):
     told = of_world(tmp_path_factory.mktemp("circuit"))
+    # One check fails in three of its rows, most of all in the middle one.
+    checks = told.checks.copy()
+    mine = checks[(checks["arm"] == "norm") & (checks["dose"] == 1.15) & (checks["allowed"] == 0.05)].index
+    checks.loc[mine[1:4], ["holds", "found"]] = [[False, 0.3], [False, 0.9], [False, 0.4]]
+    # And one effect has no upper bound.
+    effects = told.effects.copy()
+    effects.loc[0, "high"] = math.inf
+    told = dataclasses.replace(told, checks=checks, effects=effects)
     return {**tried(told), "tables": trial_tables(told)}
 
 
@@ -70,11 +83,13 @@ def test_all_outcomes_at_once_and_back(page):
     names = page.locator(".grid .cell").evaluate_all("all => all.map((one) => one.ariaLabel)")
     assert all("not revealed" in name for name in names) and names
     page.get_by_role("button", name="Show all outcomes").click()
-    page.wait_for_timeout(150)
+    page.evaluate("Explorer.flush(true)")
     names = page.locator(".grid .cell").evaluate_all("all => all.map((one) => one.ariaLabel)")
     assert not any("not revealed" in name for name in names)
     page.get_by_role("button", name="Hide the outcomes").click()
-    page.wait_for_timeout(150)
+    page.evaluate("Explorer.flush(true)")
+    names = page.locator(".grid .cell").evaluate_all("all => all.map((one) => one.ariaLabel)")
+    assert all("not revealed" in name for name in names)
 
 
 def test_keys_move_in_the_grid_and_open(page):
@@ -91,7 +106,7 @@ def test_keys_move_in_the_grid_and_open(page):
 def test_time_is_switched(page):
     chart = page.locator("#ghosts-0")
     chart.get_by_role("button", name="steps since the branch", exact=True).click()
-    page.wait_for_timeout(100)
+    page.evaluate("Explorer.flush(true)")
     assert page.evaluate("Explorer.get().clock") == "since"
     assert (
         chart.get_by_role("button", name="steps since the branch", exact=True).get_attribute("aria-pressed")
@@ -112,13 +127,46 @@ def test_effects_are_those_of_the_table_and_lead_to_their_row(page, trial):
     assert page.locator("#tables tr.is-row").count() == 1
 
 
-def test_checks_lead_to_rows_of_their_arm_and_dose(page, trial):
-    labels = {check["label"] for check in trial["checks"] if " at dose " in check["label"]}
-    one = next(p for p in trial["predictions"] if labels & set(p["arms"]))
+def test_checks_lead_to_the_row_that_they_tell(page, trial):
+    one = next(p for p in trial["predictions"] if "norm at dose 1.15" in p["arms"])
     page.evaluate("Explorer.set({revealed: ['all']})")
     box = open_cell(page, one)
-    box.locator(".checks tr", has_text=" at dose ").first.locator("a.row").click()
-    assert page.locator("#tables tr.is-row").count() >= 1
+    failed = box.locator(".checks tr.failed")
+    assert failed.count() == 1 and failed.locator("a.row").text_content() == "0.9"
+    failed.locator("a.row").click()
+    names = page.locator("#tables thead th").all_text_contents()
+    row = dict(
+        zip(names, page.locator("#tables tr.is-row").locator("th, td").all_text_contents(), strict=True)
+    )
+    assert (row["arm"], row["dose"], row["found"], row["holds"]) == ("norm", "1.15", "0.9", "false")
+
+
+def test_a_number_without_a_bound_is_shown_as_one(page, trial):
+    csv = page.evaluate("Explorer.csvOf(Explorer.data.runs[0].tables.trial_effects)")
+    assert pd.read_csv(StringIO(csv))["high"].iloc[0] == math.inf
+    page.evaluate("Explorer.set({table: 'trial_effects', row: 0}); Explorer.flush(true)")
+    assert "∞" in page.locator("#tables tr.is-row").text_content()
+    one = decided(trial)
+    page.evaluate(
+        """(id) => {
+            const one = Explorer.data.runs[0].trial.predictions.find((one) => one.id === id);
+            Object.assign(one, { value: Infinity, low: 3, high: Infinity });
+            Explorer.set({revealed: ["all"]});
+        }""",
+        one["id"],
+    )
+    line = open_cell(page, one).locator(".number-line")
+    assert "no number" not in line.text_content()
+    assert line.locator("path.beyond").count() == 1 and line.locator("circle").count() == 0
+
+
+def test_a_guess_leaves_the_keys_at_its_prediction(page, trial):
+    one = decided(trial)
+    box = open_cell(page, one)
+    box.get_by_role("button", name="Reveal what happened").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".came")
+    assert page.evaluate("document.activeElement.dataset.prediction") == one["id"]
 
 
 def test_narrow_pages_scroll_only_within_the_grid(page, trial):

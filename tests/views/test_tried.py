@@ -1,9 +1,13 @@
 """What the page says of a trial: numbers are those of the tables, and thinning loses no event."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from interp.figures.branches import median_curve
+from interp.report.pictures import label_of
 from interp.theories.statistic import THRESHOLD
 from interp.views.tried import MOST_POINTS, thinned, trial_tables, tried
 from tests.report.test_sentences import of_world
@@ -70,12 +74,47 @@ def test_lock_is_that_of_the_folder(trial, told):
     assert trial["lock"]["said"].startswith(f"{len(told.lock.predictions)} predictions")
 
 
-def test_checks_that_fail_say_so(trial, told):
-    failed = {(one["arm"], one["check"]) for one in trial["checks"] if one["holds"] != "yes"}
-    bad = told.checks[~told.checks["holds"]]
-    assert len(failed) == len(bad.drop_duplicates(["arm", "dose", "check", "kind", "branch_step"])) or (
-        {check for _, check in failed} == set(bad["check"])
-    )
+def test_checks_that_fail_say_so_and_lead_to_the_worst_of_their_rows(told):
+    checks = told.checks.copy()
+    mine = checks[(checks["arm"] == "norm") & (checks["dose"] == 1.15) & (checks["allowed"] == 0.05)].index
+    checks["holds"] = True
+    checks.loc[mine[1:4], "holds"] = False
+    checks.loc[mine[1:4], "found"] = [0.3, 0.9, 0.4]
+    changed = dataclasses.replace(told, checks=checks)
+    found = tried(changed)["checks"]
+    assert len(found) == len(checks.drop_duplicates(["arm", "dose", "check"]))
+    (failed,) = [one for one in found if one["holds"] != "yes"]
+    assert failed["label"] == "norm at dose 1.15" and failed["holds"] == f"no, in 3 of {len(mine)}"
+    rows = trial_tables(changed)["trial_checks"]
+    assert rows.loc[failed["row"], ["arm", "dose", "found"]].tolist() == ["norm", 1.15, 0.9]
+    for one in found:
+        there = rows.loc[one["row"]]
+        assert (there["check"], there["found"], there["allowed"]) == (
+            one["check"],
+            one["found"],
+            one["allowed"],
+        )
+
+
+def test_medians_are_those_of_figures(trial, told):
+    n_medians = 0
+    for arm in trial["arms"]:
+        (table,) = [
+            table for (name, dose, kind), table in told.curves.items()
+            if (label_of(name, dose), kind) == (arm["label"], arm["kind"])
+        ]  # fmt: skip
+        table = table[table["branch_step"] == arm["branch_step"]].sort_values("since")
+        pairs = [
+            (rows["since"].to_numpy(float), rows["test_accuracy"].to_numpy(float))
+            for _, rows in table.groupby("pair")
+        ]
+        grid, values = median_curve(pairs)
+        shown = arm["median"]["test_accuracy"]
+        assert shown["since"][0] == grid[0] and shown["since"][-1] == grid[-1]
+        assert len(shown["since"]) <= MOST_POINTS
+        np.testing.assert_allclose(shown["y"], pd.Series(values, grid)[shown["since"]], rtol=1e-4)
+        n_medians += len(pairs) > 1
+    assert n_medians
 
 
 def test_numbers_lead_to_tables(trial, told):

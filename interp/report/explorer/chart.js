@@ -1,14 +1,16 @@
 "use strict";
-/* Explorer.chart(element, {series: [{label, colour, dash, width, x, y, faint}], x: {label, scale}, y: {label, scale,
-   min, max}, brackets: [{from, to, label, colour}], points: [{x, y, label, colour}], cursorStep, height, onClick, run,
-   summary}) gives {update(options), restyle(fn), series}.
+/* Explorer.chart(element, {series: [{label, colour, dash, width, x, y, faint, dots}], x: {label, scale}, y: {label,
+   scale, min, max}, brackets: [{from, to, label, colour}], cursorStep, height}) gives {update(options), destroy()}.
+   Explorer.swatch(line) gives a piece of a line of its colour, width and dashes.
 
-   A step axis with scale "log" has a place for step 0. A click or a drag on a chart of steps moves the page's step.
-   The line at the page's step and the values in the legend move without drawing the curves again. */
+   With cursorStep x is the training step, whose axis needs no label; with scale "log" it has a place for step 0. A
+   click or a drag there moves the page's step. The line at the page's step and the values in the legend move without
+   drawing the curves again. */
 (() => {
   const { make, number } = Explorer;
   const GRID = "#e8e8e8", INK = "#333", FONT = "11px system-ui, sans-serif";
   const POWERS = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷", 8: "⁸", 9: "⁹" };
+  const MOST_ROWS = 400;
   const power = (e) => `10${String(e).replace(/./g, (c) => POWERS[c] ?? c)}`;
 
   /* Where a step lies on the axis, and back. */
@@ -65,6 +67,19 @@
     return found;
   }
 
+  /* A piece of a line, long enough for its dashes to be told from others. */
+  function swatch({ colour, dash, width = 2 }) {
+    const svg = (tag, attributes) => {
+      const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+      for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+      return element;
+    };
+    const size = Math.max(width, 1.4);
+    const drawn = svg("svg", { class: "swatch", width: 34, height: 8, viewBox: "0 0 34 8", "aria-hidden": "true" });
+    drawn.append(svg("path", { d: "M0 4H34", stroke: colour, "stroke-width": size, ...(dash ? { "stroke-dasharray": dash.join(" ") } : {}) }));
+    return drawn;
+  }
+
   function chart(element, options) {
     const box = make("div", { class: "chart" });
     const legend = make("ul", { class: "legend" });
@@ -74,7 +89,8 @@
     box.append(legend, place, table);
     element.append(box);
     let u = null, scale = null, values = [], hovered = null, button = null;
-    const isStep = () => options.cursorStep || options.onClick;
+    const isStep = () => options.cursorStep;
+    const axis = () => (isStep() ? `training ${Explorer.unit}` : options.x.label);
 
     function joined() {
       const isLog = options.y?.scale === "log";
@@ -100,30 +116,10 @@
       ctx.restore();
     }
 
-    function points(plot) {
-      const { ctx } = plot;
-      ctx.save();
-      for (const one of options.points || []) {
-        const x = plot.valToPos(scale.to(one.x), "x", true), y = plot.valToPos(one.y, "y", true);
-        ctx.strokeStyle = ctx.fillStyle = one.colour;
-        ctx.lineWidth = 1.5 * devicePixelRatio;
-        if (one.low !== undefined) {
-          ctx.beginPath();
-          ctx.moveTo(x, plot.valToPos(one.low, "y", true));
-          ctx.lineTo(x, plot.valToPos(one.high, "y", true));
-          ctx.stroke();
-        }
-        ctx.beginPath();
-        ctx.arc(x, y, 3 * devicePixelRatio, 0, 7);
-        ctx.fill();
-      }
-      ctx.restore();
-    }
-
     function axes() {
       const common = { stroke: INK, font: FONT, labelFont: FONT, grid: { stroke: GRID, width: 1 }, ticks: { stroke: GRID, size: 4 } };
       const isLog = options.y?.scale === "log";
-      const x = { ...common, label: options.x?.label ?? "training step", labelSize: 18, size: 30, labelGap: -2 };
+      const x = { ...common, label: axis(), labelSize: 18, size: 30, labelGap: -2 };
       if (options.x?.scale === "log") {
         x.splits = (plot) => ticks(scale, plot.scales.x.min, plot.scales.x.max, plot.bbox.width / devicePixelRatio);
         x.values = (_, splits) => splits.map((v) => label(scale, v));
@@ -153,7 +149,7 @@
           points: { show: s.x.length < 2 || s.dots === true, size: 5 },
         }))],
         hooks: {
-          drawClear: [bands], draw: [points, () => move()],
+          drawClear: [bands], draw: [() => move()],
           setCursor: [(plot) => {
             const left = plot.cursor.left;
             const next = left === null || left < 0 ? null : scale.from(plot.posToVal(left, "x"));
@@ -181,7 +177,7 @@
       const go = (event) => {
         const left = event.clientX - over.getBoundingClientRect().left;
         const step = Math.max(0, Math.round(scale.from(u.posToVal(left, "x"))));
-        if (options.onClick) options.onClick(step); else Explorer.goTo(step);
+        Explorer.goTo(step);
       };
       let isDown = false;
       over.addEventListener("pointerdown", (event) => { isDown = event.button === 0; if (isDown) go(event); });
@@ -209,22 +205,20 @@
 
     function words() {
       const named = options.series.filter((s) => s.label && !s.faint).map((s) => s.label);
-      place.setAttribute("aria-label", options.summary || `${options.y?.label || "Curves"} by ${options.x?.label || "training step"}: ${named.join(", ")}`);
+      place.setAttribute("aria-label", `${options.y?.label || "Curves"} by ${axis()}: ${named.join(", ")}`);
       legend.replaceChildren(...options.series.filter((s) => s.label && !s.faint).map((s) => {
         const out = make("b");
         values.push([s, out]);
-        const swatch = make("i");
-        swatch.style.borderTop = `${Math.max(s.width ?? 2, 2)}px ${s.dash ? "dashed" : "solid"} ${s.colour}`;
-        return make("li", {}, swatch, s.label, " ", out);
+        return make("li", {}, swatch(s), s.label, " ", out);
       }));
       for (const one of options.brackets || []) {
         if (!one.label) continue;
-        const swatch = make("i", { class: "band" });
-        swatch.style.background = one.colour;
-        legend.append(make("li", {}, swatch, one.label));
+        const band = make("i", { class: "band" });
+        band.style.background = one.colour;
+        legend.append(make("li", {}, band, one.label));
       }
       button = make("button", {
-        type: "button", class: "as-table", text: "table", "aria-expanded": "false", "aria-label": `Numbers of: ${place.getAttribute("aria-label")}`,
+        type: "button", class: "as-table", text: "table", "aria-expanded": String(!table.hidden), "aria-label": `Numbers of: ${place.getAttribute("aria-label")}`,
         onclick: () => {
           table.hidden = !table.hidden;
           button.setAttribute("aria-expanded", String(!table.hidden));
@@ -232,18 +226,20 @@
         },
       });
       legend.append(make("li", { class: "end" }, button));
+      if (!table.hidden) numbers();
     }
 
     function numbers() {
       const shown = options.series.filter((s) => s.label);
       const xs = [...new Set(shown.flatMap((s) => s.x))].sort((a, b) => a - b);
-      const some = xs.length > 400 ? xs.filter((_, i) => i % Math.ceil(xs.length / 400) === 0) : xs;
+      const every = Math.ceil(xs.length / MOST_ROWS), some = xs.filter((_, i) => i % every === 0 || i === xs.length - 1);
       const lookup = shown.map((s) => new Map(s.x.map((x, i) => [x, s.y[i]])));
       table.setAttribute("tabindex", "0");
       table.setAttribute("role", "region");
       table.setAttribute("aria-label", "Numbers of the chart");
-      table.replaceChildren(make("table", {},
-        make("thead", {}, make("tr", {}, make("th", { scope: "col", text: options.x?.label || "step" }), ...shown.map((s) => make("th", { scope: "col", text: s.label })))),
+      const left = some.length < xs.length ? make("caption", { text: `${some.length} of ${xs.length.toLocaleString("en")} rows, evenly spread` }) : null;
+      table.replaceChildren(make("table", {}, left,
+        make("thead", {}, make("tr", {}, make("th", { scope: "col", text: axis() }), ...shown.map((s) => make("th", { scope: "col", text: s.label })))),
         make("tbody", {}, ...some.map((x) => make("tr", {}, make("th", { scope: "row", text: String(x) }), ...lookup.map((m) => make("td", { text: number(m.get(x), 4) })))))));
     }
 
@@ -263,13 +259,20 @@
 
     words();
     build();
-    new ResizeObserver(() => {
+    const fitting = new ResizeObserver(() => {
       const width = place.clientWidth;
       if (width > 0 && Math.abs(width - u.width) > 1) { u.setSize({ width, height: options.height || 210 }); move(); }
-    }).observe(place);
-    if (isStep()) Explorer.on(["step"], move, box);
-    return { update, get series() { return options.series; }, box };
+    });
+    fitting.observe(place);
+    const unheard = isStep() ? Explorer.on(["step"], move, box) : () => {};
+    function destroy() {
+      unheard();
+      fitting.disconnect();
+      u.destroy();
+      box.remove();
+    }
+    return { update, destroy };
   }
 
-  Explorer.chart = chart;
+  Object.assign(Explorer, { chart, swatch });
 })();

@@ -61,8 +61,8 @@
   function drawBar() {
     const i = index();
     slider.value = i;
-    slider.setAttribute("aria-valuetext", `step ${steps[i]}`);
-    shown.textContent = `step ${steps[i].toLocaleString("en")}`;
+    slider.setAttribute("aria-valuetext", `${Explorer.unit} ${steps[i]}`);
+    shown.textContent = `${Explorer.unit} ${steps[i].toLocaleString("en")}`;
     shown.title = `checkpoint ${i + 1} of ${steps.length}`;
     for (const button of document.querySelectorAll(".to-step")) {
       button.classList.toggle("is-here", nearest(+button.dataset.step) === steps[i]);

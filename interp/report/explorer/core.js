@@ -13,7 +13,9 @@ const Explorer = (() => {
   };
   const first = { ...state };
   const data = JSON.parse(document.getElementById("data").textContent);
-  const waiting = [];
+  const waiting = new Set();
+  // What the slider counts: runs side by side that count different things have only steps in common.
+  const unit = data.runs.every((run) => run.unit === data.runs[0].unit) ? data.runs[0].unit : "step";
   const sections = [];
   let changed = new Set(), frame = 0, written = 0;
 
@@ -58,11 +60,16 @@ const Explorer = (() => {
     }
   }, { rootMargin: "150px" });
 
-  /* fn(state, changedKeys). With an element it is called first when that comes into view, and then only in view. */
+  /* fn(state, changedKeys). With an element it is called first when that comes into view, and then only in view.
+     Gives a function that ends it. */
   function on(keys, fn, element = null) {
     const one = { keys: new Set(keys), fn, element, seen: false, due: new Set(element ? keys : []) };
-    waiting.push(one);
+    waiting.add(one);
     if (element) watcher.observe(element);
+    return () => {
+      waiting.delete(one);
+      if (element) watcher.unobserve(element);
+    };
   }
 
   function notify(key) {
@@ -113,8 +120,9 @@ const Explorer = (() => {
   function number(x, digits = 3) {
     if (x === null || x === undefined || Number.isNaN(x)) return "–";
     if (x === 0) return "0";
+    if (!Number.isFinite(x)) return x > 0 ? "∞" : "−∞";
     const size = Math.abs(x);
-    if (Number.isInteger(x) && size < 1e7) return x.toLocaleString("en");
+    if (Number.isInteger(x) && size < 1e7) return x.toLocaleString("en").replace("-", "−");
     if (size < 1e-3 || size >= 1e6) {
       const [mantissa, power] = x.toExponential(digits - 1).split("e");
       return `${mantissa}e${power.replace("+", "")}`;
@@ -194,21 +202,23 @@ const Explorer = (() => {
     return Object.fromEntries(table.columns.map((column) => [column, rows.map((i) => table.rows[column][i])]));
   }
 
+  /* The first row that a filter leaves, or the row of that number; undefined for none. */
+  const rowOf = (table, filter) => (typeof filter === "number" ? filter : filter ? rowsOf(table, filter)[0] : undefined);
+
   function tableHash(name, filter, run) {
     const table = data.runs[run].tables[name];
-    const row = table && filter ? rowsOf(table, filter)[0] : undefined;
+    const row = table && rowOf(table, filter);
     return `#table=${encodeURIComponent(name)}${row === undefined ? "" : `&row=${row}`}${run ? `&run=${run}` : ""}`;
   }
 
   function showRow(name, filter, run = 0) {
     const table = data.runs[run].tables[name];
     if (!table) return;
-    const [row = null] = filter ? rowsOf(table, filter) : [];
-    set({ run, table: name, row });
+    set({ run, table: name, row: rowOf(table, filter) ?? null });
     Explorer.goToTables();
   }
 
-  /* A number, or a word, that leads to its row among the tables. */
+  /* A number, or a word, that leads to its row among the tables: the first that a filter leaves, or one by its number. */
   function row(name, filter, text, run = state.run) {
     return make("a", {
       class: "row", href: tableHash(name, filter, run), text, title: `row of the table ${name}`,
@@ -219,7 +229,8 @@ const Explorer = (() => {
   function csvOf(table) {
     const cell = (x) => {
       if (x === null || x === undefined) return "";
-      const text = typeof x === "boolean" ? (x ? "True" : "False") : String(x);
+      // As pandas reads them.
+      const text = typeof x === "boolean" ? (x ? "True" : "False") : x === Infinity ? "inf" : x === -Infinity ? "-inf" : String(x);
       return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
     };
     const columns = table.columns.map((name) => table.rows[name]);
@@ -269,7 +280,7 @@ const Explorer = (() => {
   function register(id, fn) { sections.push([id, fn]); }
 
   return {
-    data, state, first, get: () => state, set, on, flush, notify, readUrl, make, number, at, decodeTables, decodeArrays,
+    data, unit, state, first, get: () => state, set, on, flush, notify, readUrl, make, number, at, decodeTables, decodeArrays,
     rowsOf, has, where, row, showRow, csvOf, download, panel, register, sections,
   };
 })();

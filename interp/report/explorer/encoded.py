@@ -1,6 +1,7 @@
 """What the page holds, as text of an HTML file: tables and small values as JSON, big arrays as quantised bytes.
 
-    tables   {"columns": [...], "rows": {column: [...]}}, floats to DIGITS significant digits, no number as null
+    tables   {"columns": [...], "rows": {column: [...]}}, floats to DIGITS significant digits, no number as null,
+             infinity as 1e999, which readers of JSON take for it
     arrays   unsigned integers q with value = offset + scale q; the largest q, where `missing` is True, is no number
 
 JSON and bytes are deflated and written in base64, but for what the first paint needs.
@@ -18,6 +19,8 @@ import numpy as np
 import pandas as pd
 
 DIGITS = 6  # significant digits of floats in the page's tables
+# A text is passed over, whatever it says.
+_INFINITY = re.compile(r'"(?:[^"\\]|\\.)*"|Infinity')
 
 
 def quantised(values: np.ndarray, *, low: float, high: float, bits: int = 8) -> dict[str, Any]:
@@ -76,14 +79,16 @@ def deflated(content: bytes) -> str:
 
 def json_text(value: Any) -> str:
     """JSON that cannot end the script element that holds it, the same for the same value."""
-    text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
+    if "Infinity" in text:
+        text = _INFINITY.sub(lambda found: "1e999" if found[0] == "Infinity" else found[0], text)
     text = text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     # A byte of a file's name that is no UTF-8 is half a surrogate pair in Python, which no file can hold.
     return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON holds it: tables as the page reads them, no number and the infinities as null."""
+    """A value as JSON holds it: tables as the page reads them, no number as null."""
     if isinstance(value, pd.DataFrame):
         columns = list(map(str, value.columns))
         return {"columns": columns, "rows": {name: _column(value[name]) for name in value.columns}}
@@ -103,7 +108,9 @@ def _column(column: pd.Series) -> list[Any]:
 
 
 def _number(value: float) -> float | int | None:
-    if not math.isfinite(value):
+    if math.isnan(value):
         return None
+    if math.isinf(value):
+        return value
     short = float(f"{value:.{DIGITS}g}")
     return int(short) if short.is_integer() and abs(short) < 2**53 else short

@@ -31,7 +31,7 @@ def page(data: Mapping[str, Any]) -> str:
             name; source: what `interp.open_run` takes; opens: the Python that opens it; steps;
             story: sentences, each of texts and of {"text", "step"}, which become buttons that move the slider;
             tables: {name: DataFrame}; arrays: {name: of `interp.report.explorer.encoded.quantised`}; trial or None;
-            and whatever else the panels read, as JSON holds it.
+            unit: what steps count; and whatever else the panels read, as JSON holds it.
     """
     runs = [
         {

@@ -3,8 +3,8 @@
 (() => {
   const { make, data, where, number } = Explorer;
   const colours = data.colours;
-  const STEP = { label: "training step", scale: "log" };
-  const LINEAR = { label: "training step", scale: "linear" };
+  const STEP = { scale: "log" };
+  const LINEAR = { scale: "linear" };
 
   /* The frequency that is followed, if the run has it: another run may have more of them. */
   const followedIn = (run, state) => (state.frequency >= 1 && state.frequency <= run.frequencies ? state.frequency : null);
@@ -193,10 +193,10 @@
     const series = Object.keys(MEASURES).map((measure, i) => {
       const rows = where(run.index, "forecasts", { measure });
       return { label: MEASURES[measure], colour: [colours.palette[0], colours.palette[2], colours.palette[3]][i], x: rows.step, y: rows.forecast, dots: true };
-    }).filter((s) => s.y.some((y) => y !== null));
+    }).filter((s) => s.y.some(Number.isFinite));
     const steps = [...new Set(table.rows.step)];
     if (came !== null) series.push({ label: "what came", colour: colours.phase.grokking, dash: [6, 3], x: [steps[0], steps[steps.length - 1]], y: [came, came] });
-    if (series.length) Explorer.chart(body, { series, x: LINEAR, y: { label: "forecast (step)", scale: "log" }, cursorStep: true });
+    if (series.length) Explorer.chart(body, { series, x: LINEAR, y: { label: `forecast (${Explorer.unit})`, scale: "log" }, cursorStep: true });
     const line = make("p", { class: "now-said" });
     body.append(line);
     Explorer.on(["step"], () => {

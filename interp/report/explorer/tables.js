@@ -50,7 +50,7 @@
         make("thead", {}, make("tr", {}, make("th", { scope: "col", text: "row" }), ...table.columns.map((c) => make("th", { scope: "col", text: c })))),
         make("tbody", {}, ...rows)));
     }
-    const shownCell = (x) => (x === null || x === undefined ? "–" : typeof x === "number" ? (Number.isInteger(x) ? String(x) : String(+x.toPrecision(6))) : String(x));
+    const shownCell = (x) => (x === null || x === undefined ? "–" : typeof x !== "number" || Number.isInteger(x) ? String(x) : Number.isFinite(x) ? String(+x.toPrecision(6)) : number(x));
 
     Explorer.goToTables = () => {
       Explorer.flush();

@@ -2,7 +2,7 @@
 /* What if: arms as ghost curves, theories against arms, predictions before their outcomes. A section a run. */
 (() => {
   const { make, data } = Explorer;
-  const clean = (x) => (x === null || x === undefined ? NaN : x);
+  const MOST_ARMS = 6;
 
   Explorer.register("what-if", (section) => {
     section.setAttribute("aria-labelledby", "what-if-title");
@@ -32,46 +32,28 @@
   }
 
   /* ---- curves ---- */
-  function median(values) {
-    const known = values.filter((x) => !Number.isNaN(x)).sort((a, b) => a - b);
-    if (!known.length) return NaN;
-    const middle = known.length >> 1;
-    return known.length % 2 ? known[middle] : (known[middle - 1] + known[middle]) / 2;
-  }
-
-  /* A pair's value at a step, on the line between its evaluations; none outside of them. */
-  function between(pair, quantity, step) {
-    const { since } = pair, y = pair[quantity] || [];
-    const next = since.findIndex((s) => s >= step);
-    if (next < 0) return NaN;
-    if (since[next] === step || next === 0) return since[next] === step ? clean(y[next]) : NaN;
-    const share = (step - since[next - 1]) / (since[next] - since[next - 1]);
-    return clean(y[next - 1]) * (1 - share) + clean(y[next]) * share;
-  }
-
-  /* The median over pairs, as far as all of them go. */
-  function medianOf(pairs, quantity) {
-    const end = Math.min(...pairs.map((pair) => pair.since.at(-1)));
-    const since = [...new Set(pairs.flatMap((pair) => pair.since))].filter((s) => s <= end).sort((a, b) => a - b);
-    return { since, y: since.map((s) => median(pairs.map((pair) => between(pair, quantity, s)))) };
+  /* Curves of arms, and of the control from where they branch. */
+  function groupsOf(trial, labels) {
+    const named = trial.arms.filter((arm) => labels.includes(arm.label));
+    const steps = new Set(named.filter((arm) => arm.label !== "control").map((arm) => arm.branch_step));
+    return named.filter((arm) => !steps.size || steps.has(arm.branch_step));
   }
 
   function curvesOf(trial, labels, quantity, clock) {
-    const series = [];
-    for (const group of trial.arms.filter((arm) => labels.includes(arm.label))) {
+    const series = [], groups = groupsOf(trial, labels);
+    for (const group of groups) {
       const shift = clock === "step" ? group.branch_step : 0;
-      const pairs = group.pairs.filter((pair) => pair[quantity]?.some((x) => x !== null));
+      const pairs = group.pairs.filter((pair) => pair[quantity]?.some(Number.isFinite)), median = group.median[quantity];
       if (!pairs.length) continue;
       const at = (since) => since.map((s) => s + shift);
-      const from = new Set(trial.arms.filter((arm) => arm.label === group.label).map((arm) => arm.branch_step)).size > 1;
-      const said = `${group.label}${from ? ` from ${group.branch_step}` : ""}${group.kind === "seed" ? ", other seeds" : ""}`;
+      const from = [...new Set(groups.filter((arm) => arm.label === group.label).map((arm) => arm.branch_step))].sort((a, b) => a - b);
+      const said = `${group.label}${from.length > 1 ? ` from ${group.branch_step}` : ""}${group.kind === "seed" ? ", other seeds" : ""}`;
       if (pairs.length > 1 || group.kind === "seed") {
         for (const pair of pairs) {
-          series.push({ label: `${said}, pair ${pair.pair}`, ...group.line, width: 0.8, faint: true, x: at(pair.since), y: pair[quantity].map(clean) });
+          series.push({ label: `${said}, pair ${pair.pair}`, ...group.line, width: 0.8, faint: true, x: at(pair.since), y: pair[quantity] });
         }
       }
-      const { since, y } = pairs.length > 1 ? medianOf(pairs, quantity) : { since: pairs[0].since, y: pairs[0][quantity].map(clean) };
-      if (since.length > 1) series.push({ label: said, ...group.line, width: group.kind === "seed" ? 1.5 : 2.2, x: at(since), y });
+      series.push({ label: said, ...group.line, width: (group.kind === "seed" ? 1.7 : 2.4) / (1 + from.indexOf(group.branch_step)), x: at(median.since), y: median.y });
     }
     return series;
   }
@@ -87,27 +69,28 @@
     return rows.length ? { x: rows.map(([x]) => x), y: rows.map(([, y]) => y) } : null;
   }
 
+  /* Gives what ends the chart. */
   function draw(run, trial, element, labels, quantity, clock) {
     const about = trial.quantities.find((one) => one.name === quantity) || trial.quantities[0];
     const series = curvesOf(trial, labels, about.name, clock);
     element.replaceChildren();
-    if (!series.length) { element.append(make("p", { class: "absent", text: "These arms left no curves of this quantity." })); return; }
+    if (!series.length) { element.append(make("p", { class: "absent", text: "These arms left no curves of this quantity." })); return () => {}; }
     const own = clock === "step" ? parent(run, about.name) : null;
     if (own) series.unshift({ label: "the run itself", colour: "#9a9a9a", width: 1.4, ...own });
-    const steps = [...new Set(trial.arms.filter((arm) => labels.includes(arm.label)).map((arm) => arm.branch_step))];
+    const steps = [...new Set(groupsOf(trial, labels).map((arm) => arm.branch_step))];
     const brackets = clock === "step" ? steps.map((step) => ({ from: step, to: step, label: `branch at ${step}`, colour: "#555555" })) : [];
-    Explorer.chart(element, {
-      series, run: run.index, height: 240, brackets, cursorStep: clock === "step",
-      x: { label: clock === "step" ? "training step" : "steps since the branch", scale: "linear" },
+    return Explorer.chart(element, {
+      series, height: 240, brackets, cursorStep: clock === "step",
+      x: { label: "steps since the branch", scale: "linear" },
       y: { label: about.label, scale: about.scale },
-    });
+    }).destroy;
   }
 
   function ghosts(run, trial, place) {
     const labels = [...new Set(trial.arms.map((arm) => arm.label))].filter((label) => label !== "control");
     const body = Explorer.panel({
       id: `ghosts-${run.index}`, title: "Arms beside their control", wide: true, into: place, run: run.index,
-      says: "The run went on from a checkpoint with one thing changed. Thin: every pair; thick: their median; black: the control, which changes nothing. An arm that does not come within its budget ends where it was stopped.",
+      says: "The run went on from a checkpoint with one thing changed. Thin: every pair; thick: their median, thinner from a later step; black: the control, which changes nothing. An arm that does not come within its budget ends where it was stopped.",
       python: 'interp.judge("arms.csv").effects  # of the folder of the trial', csv: "trial_effects",
     });
     const pressed = (button, on) => button.setAttribute("aria-pressed", String(on));
@@ -117,18 +100,18 @@
       set.append(...buttons);
       return [set, (value) => buttons.forEach((button) => pressed(button, button.dataset.value === value))];
     };
-    const [clock, showClock] = of("Time", [["step", "training step"], ["since", "steps since the branch"]], null, (value) => Explorer.set({ clock: value }));
+    const [clock, showClock] = of("Time", [["step", `training ${Explorer.unit}`], ["since", "steps since the branch"]], null, (value) => Explorer.set({ clock: value }));
     const [quantity, showQuantity] = of("Show", trial.quantities.map((q) => [q.name, q.label]), null, (value) => Explorer.set({ quantity: value }));
     const arms = make("div", { class: "arms", role: "group", "aria-label": "Arm" });
     for (const label of labels) {
-      const button = make("button", { type: "button", "data-arm": label, text: label, onclick: () => Explorer.set({ arm: label }) });
-      button.style.borderLeftColor = trial.arms.find((arm) => arm.label === label).line.colour;
-      arms.append(button);
+      const { line } = trial.arms.find((arm) => arm.label === label);
+      arms.append(make("button", { type: "button", "data-arm": label, onclick: () => Explorer.set({ arm: label }) }, Explorer.swatch(line), label));
     }
     const chart = make("div"), said = make("p", { class: "effect-said" });
     body.append(make("div", { class: "switches" }, clock, quantity), arms, chart, said);
     const decided = trial.effects.find((one) => ["later", "earlier"].includes(one.verdict) && labels.includes(one.arm));
     const start = decided?.arm || labels[0];
+    let end = () => {};
     const show = (state) => {
       const arm = labels.includes(state.arm) ? state.arm : start;
       const effects = trial.effects.filter((one) => one.arm === arm);
@@ -137,18 +120,19 @@
       showClock(state.clock);
       const name = trial.quantities.some((q) => q.name === state.quantity) ? state.quantity : trial.quantities[0]?.name;
       showQuantity(name);
-      draw(run, trial, chart, [...new Set(["control", ...references, arm])], name, state.clock);
-      said.replaceChildren(...(effects.length ? effects.flatMap((one) => effectSaid(run, one)) : ["No effect was judged of this arm."]));
+      end();
+      end = draw(run, trial, chart, [...new Set(["control", ...references, arm])], name, state.clock);
+      said.replaceChildren(...(effects.length ? effects.flatMap((one) => effectSaid(run, trial, one)) : ["No effect was judged of this arm."]));
     };
     Explorer.on(["arm", "clock", "quantity"], show, chart);
     show(Explorer.get());
   }
 
-  function effectSaid(run, one) {
+  function effectSaid(run, trial, one) {
     const pairs = `${one.n_pairs} pair${one.n_pairs === 1 ? "" : "s"}${one.n_censored ? `, ${one.n_censored} censored (not within the budget)` : ""}`;
     return [
-      `${one.label}: ${one.verdict}, steps to test accuracy 0.95 over those of the reference `,
-      Explorer.row("trial_effects", { label: one.label }, one.said, run.index), ` (${pairs})${one.why ? `: ${one.why}` : ""}. `,
+      `${one.label}: ${one.verdict}, steps to test accuracy ${trial.threshold} over those of the reference `,
+      Explorer.row("trial_effects", one.row, one.said, run.index), ` (${pairs})${one.why ? `: ${one.why}` : ""}. `,
     ];
   }
 
@@ -207,6 +191,7 @@
     });
     body.append(make("div", { class: "switches" }, all, tally), make("div", { class: "grid-box", tabindex: "0", role: "group", "aria-label": "Theories against arms" }, table), open);
 
+    let ends = [];
     const show = (state) => {
       const whole = state.revealed.includes("all");
       all.textContent = whole ? "Hide the outcomes" : "Show all outcomes";
@@ -228,10 +213,15 @@
         button.setAttribute("aria-expanded", String(state.theory === theory.name && state.prediction === column));
       }
       const here = cells.find((one) => one.theory.name === state.theory && one.column === state.prediction);
+      const focused = open.contains(document.activeElement) && document.activeElement.closest("article")?.dataset.prediction;
+      for (const end of ends) end();
+      ends = [];
       open.replaceChildren();
       if (!here) return;
       open.append(make("p", { class: "says", text: `${here.theory.title}: ${here.theory.statement} (${here.theory.source})` }));
-      for (const one of here.inside) open.append(prediction(run, trial, one, state));
+      for (const one of here.inside) open.append(prediction(run, trial, one, state, ends));
+      // The button that was pressed is gone: those who use keys go on from its prediction.
+      if (focused) open.querySelector(`[data-prediction="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
     };
     Explorer.on(["theory", "prediction", "revealed", "guesses"], show);
     show(Explorer.get());
@@ -243,16 +233,16 @@
     return list;
   }
 
-  function prediction(run, trial, one, state) {
+  function prediction(run, trial, one, state, ends) {
     const shown = isShown(state, one.id);
-    const box = make("article", { class: "prediction", "data-prediction": one.id, "aria-label": one.name });
+    const box = make("article", { class: "prediction", "data-prediction": one.id, tabindex: "-1", "aria-label": one.name });
     box.append(
       make("h4", {}, `${one.name[0].toUpperCase()}${one.name.slice(1)} `, make("span", { class: "status", text: one.status }), one.primary ? " primary" : ""),
       make("p", { text: one.statement }),
       numberLine(one, shown),
       facts([
         ["Measured as", one.measured_as], ["Requires", one.requires], ["Forbids", one.forbids],
-        ["Rival", `${one.rival}: ${one.rival_region ? `requires ${one.rival_requires}` : one.rival_requires}`],
+        ["Rival", `${one.rival}: ${one.rival_said}`],
         ["Guards", one.guards.join("; ")], ["Assumes", one.assumes], ["Source", one.source],
       ]),
     );
@@ -280,13 +270,14 @@
     came.append(facts([
       ["Your guess was", guessOf(state, one.id)], ["By other events", one.elsewhere.join("; ")],
       ["Does not show", one.does_not_show], ["Stress test", one.stress_test],
-      ["What would change it", one.would_change && make("code", { text: one.would_change })],
+      ["What would change it", one.would_change],
     ]));
     const there = one.arms.filter((label) => trial.arms.some((arm) => arm.label === label));
     if (there.length) {
       const chart = make("div");
       came.append(chart);
-      draw(run, trial, chart, [...new Set(["control", ...there.slice(0, 6)])], trial.quantities[0].name, state.clock);
+      if (there.length > MOST_ARMS) came.append(make("p", { class: "says", text: `The first ${MOST_ARMS} of its ${there.length} arms are drawn.` }));
+      ends.push(draw(run, trial, chart, [...new Set(["control", ...there.slice(0, MOST_ARMS)])], trial.quantities[0].name, state.clock));
     } else if (one.arms.length) came.append(make("p", { class: "absent", text: "Its arms were not trained, or left no curves." }));
     const checks = trial.checks.filter((check) => one.arms.includes(check.label));
     if (checks.length) came.append(checkTable(run, checks));
@@ -302,7 +293,7 @@
     for (const check of checks) {
       const line = body.insertRow();
       if (check.holds !== "yes") line.className = "failed";
-      const found = make("td", {}, Explorer.row("trial_checks", { arm: check.arm, dose: check.dose, check: check.check }, Explorer.number(check.found), run.index));
+      const found = make("td", {}, Explorer.row("trial_checks", check.row, Explorer.number(check.found), run.index));
       line.append(make("td", { text: check.label }), make("td", { text: check.check }), found, make("td", { text: Explorer.number(check.allowed) }), make("td", { text: check.holds }));
     }
     return make("div", { class: "grid-box", tabindex: "0", role: "group", "aria-label": "Manipulation checks" }, table);
@@ -317,13 +308,16 @@
       return element;
     };
     const regions = [["required", one.required, "#9CCBE8"], ["forbidden", one.forbidden, "#F0C9A0"], ["rival", one.rival_region, "#C9C9C9"]].filter(([, region]) => region);
-    const known = [...regions.flatMap(([, region]) => region), ...(shown ? [one.value, one.low, one.high] : [])].filter((x) => x !== null && Number.isFinite(x));
+    const sorted = (values) => values.filter((x) => x !== null && Number.isFinite(x)).sort((a, b) => a - b);
+    // Where there is no room for all, the ends of the regions are named.
+    const known = [...sorted(regions.flatMap(([, region]) => region)), ...sorted(shown ? [one.value, one.low, one.high] : [])];
     const least = Math.min(...known), most = Math.max(...known), room = (most - least) * 0.25 || Math.abs(most) * 0.25 || 1;
-    const low = least - room, high = most + room, W = 620, LEFT = 74, RIGHT = 12;
+    // No wider than the screen, so that its letters are not made small.
+    const low = least - room, high = most + room, W = Math.max(260, Math.min(620, innerWidth - 56)), LEFT = 74, RIGHT = 12;
     const x = (value) => LEFT + (W - LEFT - RIGHT) * (Math.min(Math.max(value, low), high) - low) / (high - low);
     const height = 18 * (regions.length + 1) + 30;
     const line = svg("svg", { viewBox: `0 0 ${W} ${height}`, class: "number-line", role: "img" });
-    line.setAttribute("aria-label", `required ${one.requires}; forbidden ${one.forbids}; rival ${one.rival_requires}${shown && one.said ? `; found ${one.said}` : ""}`);
+    line.setAttribute("aria-label", `required ${one.requires}; forbidden ${one.forbids}; rival ${one.rival_said}${shown && one.said ? `; found ${one.said}` : ""}`);
     regions.forEach(([name, [from, to], colour], i) => {
       const left = x(from ?? low), right = x(to ?? high), y = 4 + 18 * i;
       line.append(svg("text", { x: 0, y: y + 11, "font-size": 12, fill: "#444" }, name), svg("rect", { x: left, y, width: Math.max(right - left, 2), height: 13, fill: colour, stroke: "#777", "stroke-width": 0.5 }));
@@ -332,16 +326,23 @@
     line.append(svg("text", { x: 0, y: y + 11, "font-size": 12, fill: "#444" }, "found"));
     const middle = y + 7;
     if (shown && one.value !== null) {
-      const [from, to] = [one.low ?? one.value, one.high ?? (one.low === null ? one.value : high)];
-      line.append(svg("line", { x1: x(from), x2: x(to), y1: middle, y2: middle, stroke: "#000", "stroke-width": 2.5 }), svg("circle", { cx: x(one.value), cy: middle, r: 4.5, fill: "#000" }));
+      const [from, to] = [one.low ?? one.value, one.high ?? one.value];
+      line.append(svg("line", { x1: x(from), x2: x(to), y1: middle, y2: middle, stroke: "#000", "stroke-width": 2.5 }));
+      if (Number.isFinite(one.value)) line.append(svg("circle", { cx: x(one.value), cy: middle, r: 4.5, fill: "#000" }));
+      // What has no bound goes on beyond the end of the line.
+      for (const end of new Set([from, one.value, to].filter((value) => !Number.isFinite(value)))) {
+        const at = x(end), way = Math.sign(end) * 8;
+        line.append(svg("path", { class: "beyond", d: `M${at} ${middle - 5}l${way} 5l${-way} 5z`, fill: "#000" }));
+      }
     } else line.append(svg("text", { x: LEFT, y: y + 11, "font-size": 12, fill: "#666" }, shown ? "no number" : "not revealed"));
     const axis = y + 18;
     line.append(svg("line", { x1: LEFT, x2: W - RIGHT, y1: axis, y2: axis, stroke: "#777" }));
-    let last = -Infinity;
-    for (const value of [...new Set(known)].sort((a, b) => a - b)) {
-      if (x(value) - last < 44) continue;
-      last = x(value);
-      line.append(svg("line", { x1: last, x2: last, y1: axis, y2: axis + 4, stroke: "#777" }), svg("text", { x: last, y: axis + 10, "font-size": 11, fill: "#444", "text-anchor": "middle", "dominant-baseline": "hanging" }, Explorer.number(value)));
+    const ticks = [];
+    for (const value of known) {
+      const at = x(value);
+      if (ticks.some((other) => Math.abs(other - at) < 44)) continue;
+      ticks.push(at);
+      line.append(svg("line", { x1: at, x2: at, y1: axis, y2: axis + 4, stroke: "#777" }), svg("text", { x: at, y: axis + 10, "font-size": 11, fill: "#444", "text-anchor": "middle", "dominant-baseline": "hanging" }, Explorer.number(value)));
     }
     return line;
   }
