@@ -22,8 +22,8 @@ FAULTS = ROOT / "benchmarks" / "faults.py"
     "parts",
     [
         # Of the others some take long, and all have tests of their own.
-        "operations,json,stacks",
-        pytest.param("kills,files,arguments,hostile,races,sweeps,workers,cluster", marks=pytest.mark.slow),
+        "operations,json",
+        pytest.param("kills,files,arguments,hostile,races,stacks,sweeps,workers,cluster", marks=pytest.mark.slow),
     ],
 )
 def test_a_sample_of_all_faults_ends_as_promised(tmp_path, parts):
@@ -38,7 +38,7 @@ def test_a_sample_of_all_faults_ends_as_promised(tmp_path, parts):
     rows = json.loads(told.read_text("utf-8"))
     assert all(row["tried"] > 0 and row["failed"] == {} for row in rows.values())
     # Every part has told something.
-    assert len(rows) > (15 if parts.startswith("kills") else 25)
+    assert len(rows) > (15 if parts.startswith("kills") else 20)
     assert sum(row["killed"] for row in rows.values()) > 10
 
 
