@@ -114,6 +114,14 @@ def test_time_is_switched(page):
     )
 
 
+def test_the_control_is_drawn_from_where_the_arm_branches_alone(page, trial):
+    assert len({arm["branch_step"] for arm in trial["arms"] if arm["label"] == "control"}) > 2
+    page.evaluate("Explorer.set({arm: 'replay'}); Explorer.flush(true)")
+    labels = page.locator("#ghosts-0 .legend li").all_text_contents()
+    assert sum(label.startswith("control") for label in labels) == 1
+    assert sum(label.startswith("replay") for label in labels) == 1
+
+
 def test_effects_are_those_of_the_table_and_lead_to_their_row(page, trial):
     ratios = trial["tables"]["trial_effects"].set_index("label")["ratio"]
     for one in trial["effects"]:
