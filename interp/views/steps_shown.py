@@ -5,8 +5,10 @@ import numpy as np
 from interp.runs.run import Run
 from interp.tables.outcome import outcome
 
-MOST = 60  # checkpoints on a page: with more its arrays outgrow what opens at once
-NEAR = {"memorization": 8, "grokking": 24}  # of them, as many nearest to each
+# Checkpoints on a page: with more its arrays outgrow what opens at once.
+MOST = 60
+# Of them, as many nearest to each.
+NEAR = {"memorization": 8, "grokking": 24}
 
 
 def steps_shown(run: Run, most: int = MOST) -> list[int]:
