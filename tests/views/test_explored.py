@@ -72,6 +72,8 @@ def test_quantised_is_off_by_half_a_step_at_most():
 def test_whole_numbers_stay():
     assert whole_numbers(np.array([0, 300]))["codes"].tolist() == [0, 300]
     assert whole_numbers(np.array([0, 255]))["codes"].dtype == np.uint8
+    with pytest.raises(ValueError, match="whole_numbers needs integers up to 65535, got 65536"):
+        whole_numbers(np.array([65536]))
 
 
 def test_arrays_are_what_the_checkpoints_say(data, tiny_run):

@@ -55,8 +55,14 @@ def quantised(values: np.ndarray, *, low: float, high: float, bits: int = 8) -> 
 
 
 def whole_numbers(values: np.ndarray) -> dict[str, Any]:
-    """An array of integers from 0 on, kept exactly, in the least unsigned type that holds them."""
+    """An array of integers from 0 to 65535, kept exactly, in the least unsigned type that holds them.
+
+    Raises:
+        ValueError: if one is larger.
+    """
     largest = int(values.max()) if values.size else 0
+    if largest > 65535:
+        raise ValueError(f"whole_numbers needs integers up to 65535, got {largest}.")
     kind = np.uint8 if largest < 256 else np.uint16
     return {"codes": values.astype(kind), "scale": 1.0, "offset": 0.0, "missing": False}
 
