@@ -2,11 +2,12 @@
 
 (a) Train and test loss. (b) Share of each representation in the embedding of the left operand and in the unembedding.
 (c) Excluded loss of the train pairs without the key representations, and restricted loss of all pairs with nothing
-else; bands: sets of as many others; dotted: the key ones of each checkpoint alone. (d) Cosine of the logits with the
-character of each representation; dotted: the sum of squares, which is what they explain together. (e) Excluded loss
-without each representation alone. (f) Coset concentration of the neurons, or where cosets say nothing the share of the
-neurons along rho(a), rho(b) and rho(ab). Key representations in colour, others grey; vertical bands are the brackets in
-which each phase begins (`interp.tables.phases`, from the losses of the key set).
+else; bands, where so many are left: sets of as many others; dotted: the key ones of each checkpoint alone. (d) Cosine
+of the logits with the character of each representation; dotted: the sum of squares, which they explain together. (e)
+Excluded loss without each representation alone. (f) Coset concentration of the neurons. (g) Share of the neurons along
+rho(a), rho(b) and rho(ab), the key representations together. (h) Sum of squared weights. Key representations in colour,
+others grey; vertical bands are the brackets in which each phase begins (`interp.tables.phases`, from the losses of the
+key set).
 
 The key set is the union of the representations that stand out of the logits (more than 0.5 %, and than their null, what
 random names of the elements give) at any checkpoint with test accuracy 0.95 or more. A run without any is shown with
@@ -35,6 +36,7 @@ from interp.figures import (
     similarity_curves,
     single_loss_curves,
     style,
+    total_norm_curve,
 )
 from interp.ground.thresholds import LOGIT_FRACTION
 from interp.tables.folder import Tables
@@ -74,7 +76,7 @@ def compute(run, device: str) -> Tables:
 
 
 def draw(tables: Tables) -> Figure:
-    figure, axes = style.new_figure(3, 2, height=6.6, sharex=True)
+    figure, axes = style.new_figure(4, 2, height=8.6, sharex=True)
     key, losses, spectrum = followed(tables), one_level(tables), tables["representation_spectrum"]
     colours = representation_colours(key[:MOST])
     loss_curves(tables, axes[0, 0])
@@ -84,10 +86,9 @@ def draw(tables: Tables) -> Figure:
     title = None if has_key(tables) else "none is key; the strongest:"
     similarity_curves(tables["character_similarity"], axes[1, 1], colours=colours, title=title)
     single_loss_curves(losses, axes[2, 0], colours=colours, title=title)
-    if len(tables["coset_concentration"]) or not len(spectrum):
-        concentration_curves(tables["coset_concentration"], axes[2, 1])
-    else:
-        hidden_curves(spectrum, axes[2, 1], names=key, are_key=has_key(tables))
+    concentration_curves(tables["coset_concentration"], axes[2, 1])
+    hidden_curves(spectrum, axes[3, 0], names=key, are_key=has_key(tables))
+    total_norm_curve(tables["weight_norms"], axes[3, 1])
     steps = np.unique(tables["weight_norms"]["step"])
     found = dated(_phases(tables), steps)
     for ax in axes.flat:

@@ -38,7 +38,7 @@ from interp.figures.geometry import (
     tangent_kernel_curves,
 )
 from interp.figures.losses import loss_curves
-from interp.figures.measures import progress_curves
+from interp.figures.measures import frequency_loss_points, progress_curves
 from interp.figures.neurons import neuron_histogram
 from interp.figures.norms import (
     direction_curves,

@@ -115,6 +115,8 @@ def _map(
 def quality_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
     """Share of parallel chords in the plane of each frequency, along training; dotted: the most of random names.
 
+    Thin: the share of closed parallelograms.
+
     Args:
         table: of `representation_quality`; may be empty.
         legend: options of the legend.
@@ -125,8 +127,11 @@ def quality_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
     lines = frequency_lines(table["frequency"].unique().tolist())
     for k, part in table.groupby("frequency"):
         ax.plot(part["step"], part["parallel_chords"], label=f"$k = {k}$", **lines[k])
-    null = table.groupby("step")["null"].max()
-    ax.plot(null.index, null, color=style.BLACK, ls=":", lw=0.8, label="null")
+        ax.plot(part["step"], part["parallelograms"], **lines[k] | {"lw": 0.5})
+    null = table[np.isfinite(table["null"])].groupby("step")["null"].max()
+    if len(null):
+        ax.plot(null.index, null, color=style.BLACK, ls=":", lw=0.8, label="null")
+    ax.plot([], [], color=style.BLACK, lw=0.5, label="parallelograms")
     ax.set_ylim(0, 1.02)
     ax.set_ylabel("share of parallel chords")
     style.legend_above(ax, n_columns=4, **legend)

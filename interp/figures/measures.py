@@ -1,10 +1,13 @@
-"""The progress measures of Nanda et al. along training."""
+"""The progress measures of Nanda et al. along training, and the loss without each frequency."""
 
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 
 from interp.figures import style
+from interp.figures.colours import frequency_lines
+from interp.figures.losses import COLOURS
+from interp.figures.spectra import merged_ticks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,4 +55,59 @@ def progress_curves(table: "pd.DataFrame", ax: Axes, *, key: str = "key set", **
     style.legend_above(
         ax, n_columns=3, **{"handles": [handle for handles in sets for handle in handles]} | options
     )
+    return ax
+
+
+def frequency_loss_points(
+    table: "pd.DataFrame",
+    losses: "pd.DataFrame",
+    shown: "pd.DataFrame",
+    ax: Axes,
+    *,
+    key: str = "key set",
+    **legend: Any,
+) -> Axes:
+    """Loss of the train rows without each frequency alone, at one checkpoint; the frequencies of the set as ticks.
+
+    Dashed: with all frequencies. Dotted: with those of the set alone.
+
+    Args:
+        table: of `progress_measures`, one checkpoint; may be empty.
+        losses: of `losses`, of the same checkpoint.
+        shown: column frequency, the key set of the run, or those that are followed.
+        key: what the set is called, where it holds no key frequencies.
+        legend: options of the legend.
+    """
+    single = table[(table["selection"] == "single") & (table["split"] == "train")] if len(table) else table
+    if not len(single):
+        style.note_instead(ax, "does not apply, or the train pairs\nare not known")
+        return ax
+    lines = frequency_lines(shown["frequency"])
+    others = single[~single["frequency"].isin(list(lines))]
+    ax.scatter(others["frequency"], others["loss"], color="0.6", s=8, label="without one of the others")
+    for k, line in lines.items():
+        own = single[single["frequency"] == k]
+        ax.scatter(own["frequency"], own["loss"], color=line["color"], s=14, zorder=3)
+    ax.scatter([], [], color=style.BLACK, s=14, label=f"without one of the {key}")
+    whole = losses[losses["split"] == "train"]["loss"]
+    restricted = table[
+        (table["measure"] == "restricted_loss") & (table["selection"] == "key") & (table["split"] == "train")
+    ]["loss"]
+    for loss, colour, dashes, label in (
+        (whole, COLOURS["train"], "--", "with all"),
+        (restricted, style.VERMILION, ":", f"{key} alone"),
+    ):
+        if len(loss):
+            ax.axhline(loss.iloc[0], color=colour, ls=dashes, lw=0.8, zorder=1, label=label)
+    ax.set_yscale("log")
+    ticks = sorted(lines) or [1, int(single["frequency"].max())]
+    places, labels = merged_ticks(ticks, len(single) / 10)
+    ax.xaxis.remove_overlapping_locs = False
+    ax.set_xticks(ticks, minor=True)
+    ax.set_xticks(places, labels)
+    ax.tick_params(axis="x", which="major", length=0)
+    ax.tick_params(axis="x", which="minor", length=3)
+    ax.set_xlabel("frequency $k$ left out")
+    ax.set_ylabel("loss (nats)")
+    style.legend_above(ax, n_columns=2, **legend)
     return ax

@@ -152,7 +152,7 @@ def component_map(table: "pd.DataFrame", key: "pd.DataFrame", ax: Axes) -> Axes:
         edges, edges, np.maximum(grid, even), cmap="cividis", norm=LogNorm(even, 1), rasterized=True, shading="flat"
     )  # fmt: skip
     ticks = [0, *sorted(key["frequency"])] if len(key) else [0, len(grid) - 1]
-    places, labels = _merged_ticks(ticks, len(grid) / 12)
+    places, labels = merged_ticks(ticks, len(grid) / 12)
     for axis in (ax.xaxis, ax.yaxis):
         # A mark at every one, also where it has a label of its own.
         axis.remove_overlapping_locs = False
@@ -166,10 +166,10 @@ def component_map(table: "pd.DataFrame", key: "pd.DataFrame", ax: Axes) -> Axes:
     return ax
 
 
-def _merged_ticks(ticks: list[int], gap: float) -> tuple[list[float], list[str]]:
+def merged_ticks(ticks: list[int], gap: float) -> tuple[list[float], list[str]]:
     """Neighbours nearer than the gap under one label, as they would print over each other.
 
-    >>> _merged_ticks([0, 5, 7, 29], 3.0)
+    >>> merged_ticks([0, 5, 7, 29], 3.0)
     ([0.0, 6.0, 29.0], ['0', '5, 7', '29'])
     """
     groups: list[list[int]] = []

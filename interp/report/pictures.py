@@ -23,6 +23,7 @@ from interp.figures import (
     verdict_legend,
 )
 from interp.report.account import Account
+from interp.tables.key_frequencies import followed_name
 from interp.theories.arms_table import BRANCH, named
 from interp.theories.statistic import EVENT, THRESHOLD, DoseTrend, Equal, Statistic, arms_of
 from interp.theories.verdict import Verdict
@@ -59,7 +60,9 @@ def timeline(account: Account) -> Figure:
         account.observed.get(name, pd.DataFrame()) for name in ("progress_measures", "weight_norms")
     )
     loss_curves(account.observed, losses)
-    progress_curves(measures, progress, fontsize=style.SMALL, ncols=2)
+    has_spectrum = len(account.observed.get("logit_spectrum", ())) > 0
+    key = followed_name(account.observed) if has_spectrum else "key set"
+    progress_curves(measures, progress, key=key, fontsize=style.SMALL, ncols=2)
     if len(norms):
         total_norm_curve(norms, norm)
     else:

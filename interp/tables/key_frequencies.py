@@ -24,8 +24,8 @@ def run_key_frequencies(tables: Mapping[str, pd.DataFrame]) -> list[int]:
         tables: `logit_spectrum` and `losses` of the run, as `measure` returns them. Without a known split the
             accuracy on all rows stands for that on test rows.
 
-    References: the threshold of 0.5 % of the logits after Chughtai et al. 2023; Nanda et al. 2023 take the set of the
-    final network by hand.
+    References: the threshold of 0.5 % of the logits after Chughtai et al. 2023; Nanda et al. 2023, appendix C.2, take
+    the frequencies with nontrivial coefficients in W_L of the trained network, and give no threshold.
     """
     spectrum = tables["logit_spectrum"]
     if not len(spectrum):
@@ -61,6 +61,15 @@ def followed_frequencies(tables: Mapping[str, pd.DataFrame]) -> tuple[list[int],
     return sorted(
         int(k) for k in strongest
     ), f"strength at the last checkpoint, since {reason}: not key frequencies"
+
+
+def followed_name(tables: Mapping[str, pd.DataFrame]) -> str:
+    """What figures call the frequencies that are followed: they are a key set, or the strongest of a run without one.
+
+    Args:
+        tables: as `run_key_frequencies`.
+    """
+    return "key set" if run_key_frequencies(tables) else f"strongest {len(followed_frequencies(tables)[0])}"
 
 
 def emergence(spectrum: pd.DataFrame, frequencies: Sequence[int]) -> pd.DataFrame:

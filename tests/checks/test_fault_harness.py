@@ -23,7 +23,9 @@ FAULTS = ROOT / "benchmarks" / "faults.py"
     [
         # Of the others some take long, and all have tests of their own.
         "operations,json",
-        pytest.param("kills,files,arguments,hostile,races,stacks,sweeps,workers,cluster", marks=pytest.mark.slow),
+        pytest.param(
+            "kills,files,arguments,hostile,races,stacks,sweeps,workers,cluster", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_sample_of_all_faults_ends_as_promised(tmp_path, parts):

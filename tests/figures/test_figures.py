@@ -49,7 +49,7 @@ def pairs(n, *names, **columns):
 
 
 PAIRS = pairs(3, "first", "second", logit=np.arange(9.0), probability=0.5)
-QUALITY = stacked("frequency", [2, 5], parallel_chords=RISING, null=0.2)
+QUALITY = stacked("frequency", [2, 5], parallel_chords=RISING, parallelograms=0.05, null=0.2)
 HISTORY = along(train_loss=[2.0, 0.5, 1e-4], test_loss=[2.0, 3.0, 1e-3])
 LOSSES = pd.concat([along(split=s, loss=[2.0, 1.0, 0.1]) for s in ("train", "test", "all")])
 SPECTRUM = stacked("frequency", [1, 2, 3], fraction=RISING, fraction_explained=[0.0, 0.1, 0.4], null=0.2)
@@ -89,6 +89,15 @@ MEASURES = pd.concat(
         )
         for m, s in (("excluded_loss", "train"), ("restricted_loss", "all"))
         for x in ("key", "causal", "random")
+    ]
+)
+LOSSES_AT_END = LOSSES[LOSSES["step"] == 100]
+LEFT_OUT = {"measure": "excluded_loss", "selection": "single", "split": "train"}
+KEPT = {"measure": "restricted_loss", "selection": "key", "split": "train", "frequency": [0]}
+WITHOUT_ONE = pd.concat(
+    [
+        pd.DataFrame({**LEFT_OUT, "frequency": [1, 2, 3], "loss": [2.0, 0.1, 3.0]}),
+        pd.DataFrame({**KEPT, "loss": [0.05]}),
     ]
 )
 ALGORITHM = along(
@@ -197,6 +206,7 @@ DRAWN = {
     "feature_curves": lambda ax: figures.feature_curves(SPARSITY, SPECTRUM, KEY, ax),
     "feature_kernel_curves": lambda ax: figures.feature_kernel_curves(KERNELS, ax),
     "formula_curves": lambda ax: figures.formula_curves(ALGORITHM, ax),
+    "frequency_loss_points": lambda ax: figures.frequency_loss_points(WITHOUT_ONE, LOSSES_AT_END, KEY, ax),
     "gradient_curves": lambda ax: figures.gradient_curves(GRADIENTS, ax),
     "hidden_curves": lambda ax: figures.hidden_curves(SHARES, ax, names=["standard"]),
     "irrelevance_curves": lambda ax: figures.irrelevance_curves(
@@ -272,6 +282,10 @@ LACKING = {
         "does not apply, or the train pairs\nare not known",
     ),
     "feature_kernel_curves": (lambda ax: figures.feature_kernel_curves(NOTHING, ax), "does not apply"),
+    "frequency_loss_points": (
+        lambda ax: figures.frequency_loss_points(NOTHING, LOSSES, KEY, ax),
+        "does not apply, or the train pairs\nare not known",
+    ),
     "gradient_curves": (lambda ax: figures.gradient_curves(NOTHING, ax), "does not apply"),
     "loss_curves": (lambda ax: figures.loss_curves({"history": NOTHING}, ax), "does not apply"),
     "neuron_histogram": (lambda ax: figures.neuron_histogram(NOTHING, KEY, ax), "no neurons by frequency"),
@@ -448,6 +462,7 @@ NOT_ALONG_STEPS = {
         "component_map",
         "effect_intervals",
         "embedding_circles",
+        "frequency_loss_points",
         "logit_map",
     ),
     *("neuron_histogram", "neuron_map", "order_brackets", "qk_bars", "values_by_arm", "verdict_grid"),
@@ -607,6 +622,29 @@ def test_a_band_of_one_random_set_is_seen(ax):
     one = MEASURES.assign(loss_min=MEASURES["loss"], loss_max=MEASURES["loss"])
     figures.progress_curves(one, ax)
     assert all(band.get_linewidth()[0] > 0 for band in ax.collections) and len(ax.collections) == 2
+
+
+def test_the_loss_without_each_frequency_is_beside_those_with_all_and_with_the_set(ax):
+    draw = DRAWN["frequency_loss_points"]
+    draw(ax)
+    points = np.concatenate([dots.get_offsets() for dots in ax.collections])
+    assert sorted(points.tolist()) == [[1, 2.0], [2, 0.1], [3, 3.0]]
+    assert {line.get_label(): line.get_ydata()[0] for line in ax.lines} == {
+        "with all": 0.1,
+        "key set alone": 0.05,
+    }
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["1", "3"]
+    ax.clear()
+    unknown = WITHOUT_ONE[WITHOUT_ONE["selection"] == "key"]
+    figures.frequency_loss_points(unknown, LOSSES, KEY, ax)
+    assert "are not known" in ax.texts[0].get_text()
+
+
+def test_parallelograms_are_thin_beside_the_chords_and_no_null_is_named_where_there_is_none(ax):
+    figures.quality_curves(QUALITY.assign(null=np.inf), ax)
+    thin = [line for line in ax.lines if line.get_linewidth() < 0.8 and len(line.get_xdata())]
+    assert [line.get_ydata().tolist() for line in thin] == [[0.05] * 3] * 2
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["$k = 2$", "$k = 5$", "parallelograms"]
 
 
 def test_accuracy_on_all_rows_is_called_so(ax):

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -17,7 +18,7 @@ from interp.report.sentences import plain
 from interp.report.small_curves import small_curves
 from interp.report.trial import no_trial, read_observed, read_trial
 from tests.report.test_sentences import of_world
-from tests.report.trials import RUN, checks_of, make_trial, observed_tables
+from tests.report.trials import RUN, STEPS, checks_of, make_trial, observed_tables
 from tests.theories import worlds
 
 VOID = {"meta", "br", "img", "input", "hr", "link"}
@@ -233,3 +234,17 @@ def test_a_long_note_stays_clear_of_the_axes(told):
     note = figure._supxlabel.get_window_extent(renderer)
     axes = min(ax.get_tightbbox(renderer).y0 for ax in figure.axes)
     assert note.y1 < axes and note.y0 >= 0
+
+
+def test_the_measures_of_a_run_without_key_frequencies_are_not_called_those_of_a_key_set():
+    told = account({**observed_tables(), **no_trial()}, {"run": RUN})
+    spectrum = pd.DataFrame(
+        {"step": STEPS.max(), "frequency": [1, 2, 3], "fraction_explained": 0.01, "null": 0.5}
+    )
+    without = replace(told, observed={**told.observed, "logit_spectrum": spectrum})
+
+    def named(of):
+        return [text.get_text() for text in pictures.timeline(of).axes[1].get_legend().get_texts()]
+
+    assert "excluded loss, strongest 3" in named(without)
+    assert "excluded loss, key set" in named(told)

@@ -8,6 +8,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.text import Text
@@ -22,6 +23,7 @@ from interp.tables.transitions import by_split
 from interp.views import pictures
 from interp.views.pictures import PARTS, PICTURES, making, named, trials, whole
 from interp.views.pictures.captions import full_caption, grokking_said, latex, latex_figure
+from interp.views.pictures.papers import by_difference
 
 ROOT = Path(__file__).parents[2]
 
@@ -181,11 +183,88 @@ def never_right(table):
     return table.assign(**dict.fromkeys(names, 0.01))
 
 
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("spectrum_map", "embedding_spectrum"),
+        ("feature_curves", "logit_spectrum"),
+        ("neuron_histogram", "neuron_frequencies"),
+        ("attention_map", "attention_periodicity"),
+        ("quality_curves", "representation_quality"),
+    ],
+)
+def test_a_null_that_there_is_not_is_neither_a_number_nor_a_line(name, table, kept):
+    tables, _ = kept[name]
+    said = named(name).caption({**tables, table: tables[table].assign(null=float("inf"))})
+    assert "inf" not in said.replace("infer", "") and "line on the colour bar" not in said
+    assert "(null" not in said and "Dotted: the null" not in said
+    there = named(name).caption(tables)
+    assert "null" in there or "line on the colour bar" in there
+
+
+def test_a_head_that_is_constant_has_no_best_frequency(kept):
+    tables, _ = kept["periodicity_curves"]
+    constant = {"frequency": 0, "fraction_explained": float("nan"), "null": float("nan")}
+    table = tables["attention_periodicity"]
+    table = table.assign(**{c: table[c].where(table["head"] > 0, x) for c, x in constant.items()})
+    said = named("periodicity_curves").caption({**tables, "attention_periodicity": table})
+    assert "L0H0 is constant" in said and "nan" not in said and " at k = 0" not in said
+
+
+def test_without_a_key_set_no_panel_of_a_paper_speaks_of_one(kept):
+    tables, _ = kept["nanda2023"]
+    never = {**tables, "losses": never_right(tables["losses"])}
+    never["key_frequencies"] = tables["key_frequencies"].assign(is_key=False)
+    legends = [ax.get_legend() for ax in named("nanda2023").draw(never).axes]
+    words = [text.get_text() for legend in legends if legend for text in legend.get_texts()]
+    assert "excluded loss, strongest 5" in words and "strongest 5 alone" in words
+    assert not any("key set" in word for word in words)
+
+
+def test_a_run_that_never_memorized_is_shown_from_its_first_checkpoint(kept):
+    tables, _ = kept["liu2022"]
+    assert "the first checkpoint that has memorized" in named("liu2022").caption(tables)
+    never = {n: never_right(t) if n in ("history", "losses") else t for n, t in tables.items()}
+    said = named("liu2022").caption(never)
+    assert "at the first checkpoint and at the last" in said and "memorized" not in said.split("(c)")[0]
+
+
+def test_accuracy_on_all_rows_is_called_so_in_the_figure_after_zhong(kept):
+    tables, _ = kept["zhong2023"]
+    unknown = {**tables, "losses": tables["losses"].assign(split="all")}
+    legends = [ax.get_legend() for ax in named("zhong2023").draw(unknown).axes]
+    words = [text.get_text() for legend in legends if legend for text in legend.get_texts()]
+    assert "accuracy on all rows" in words and "test accuracy" not in words
+
+
+@pytest.mark.parametrize("n", [5, 6])
+def test_the_right_answer_is_drawn_by_sum_and_difference(n):
+    _, axes = figures.style.new_figure()
+    a, b = (x.reshape(-1) for x in np.meshgrid(np.arange(n), np.arange(n), indexing="ij"))
+    # A pizza: of the difference alone.
+    logit = 10.0 * ((a - b) % n) + 0.0 * b
+    by_difference(pd.DataFrame({"first": a, "second": b, "logit": logit}), axes[0, 0])
+    (grid,) = (np.asarray(x.get_array()).reshape(n, n) for x in axes[0, 0].collections)
+    assert grid.tolist() == [[10.0 * d] * n for d in range(n)]
+    assert (axes[0, 0].get_ylabel(), axes[0, 0].get_xlabel()) == (f"$a - b$ mod {n}", f"$a + b$ mod {n}")
+
+
+def test_random_sets_are_spoken_of_where_there_are_some(kept):
+    tables, _ = kept["chughtai2023"]
+    losses = tables["representation_losses"]
+    assert "random" not in losses["selection"].tolist()
+    assert "random sets" not in named("chughtai2023").caption(tables)
+    drawn = pd.concat([losses, losses.head(1).assign(selection="random")])
+    assert "beside those of random sets" in named("chughtai2023").caption(
+        {**tables, "representation_losses": drawn}
+    )
+
+
 # What a caption speaks of where it shows no time axis.
 TIMELESS = {
     "attention_map", "component_map", "neuron_histogram", "qk_bars", "feature_curves", "spectrum_map",
     *("branch_curves", "effect_intervals", "order_brackets", "values_by_arm", "verdict_grid"),
-    *("embedding_circles", "logit_map", "neuron_map"),
+    *("embedding_circles", "frequency_loss_points", "logit_map", "neuron_map"),
 }  # fmt: skip
 
 

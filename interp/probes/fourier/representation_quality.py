@@ -102,7 +102,7 @@ def parallel_chords(at: Float[Tensor, "*draw n 2"], pairs: Pairs, angle: float) 
     # After pi they begin again.
     around = torch.searchsorted(direction, direction + (angle - torch.pi), right=True)
     n_found = torch.where(direction.isfinite(), following + around, 0).sum((-2, -1))
-    return n_found / _n_pairs_of_pairs(is_there)
+    return n_found.to(at.dtype) / _n_pairs_of_pairs(is_there)
 
 
 def closed_parallelograms(at: Float[Tensor, "n 2"], pairs: Pairs, delta: float) -> float:
@@ -115,7 +115,7 @@ def closed_parallelograms(at: Float[Tensor, "n 2"], pairs: Pairs, delta: float) 
     for i in range(x.shape[1] - 1):
         gap = torch.hypot(x[:, i + 1 :] - x[:, i : i + 1], y[:, i + 1 :] - y[:, i : i + 1])
         n_found += (gap <= delta).sum()
-    return (n_found / _n_pairs_of_pairs(is_there)).item()
+    return (n_found.to(at.dtype) / _n_pairs_of_pairs(is_there)).item()
 
 
 def _n_pairs_of_pairs(is_there: Bool[Tensor, "sum pair"]) -> Int[Tensor, ""]:

@@ -8,7 +8,7 @@ from interp.figures import head_lines, head_name, movement_curves, periodicity_c
 from interp.figures.colours import NAMED
 from interp.ground.plain_text import listed
 from interp.tables.folder import Tables
-from interp.views.pictures.captions import at_end, grokking_said, number
+from interp.views.pictures.captions import at_end, grokking_said, null_said, number
 from interp.views.pictures.panels import along, at_step, panel
 from interp.views.pictures.picture import Picture
 
@@ -38,7 +38,7 @@ def _maps_said(tables: Tables) -> str:
 
     first, second = map(plain_label, tables["pattern_axes"]["label"])
     heads = listed(
-        f"{_head(row)} k = {row.frequency} explains {row.fraction_explained:.2f} (null {row.null:.2f})"
+        f"{_head(row)} k = {row.frequency} explains {row.fraction_explained:.2f}{null_said(row.null)}"
         if row.frequency
         else f"{_head(row)} is constant"
         for row in tables["attention_periodicity"].itertuples()
@@ -55,7 +55,10 @@ def _maps_said(tables: Tables) -> str:
 def _periodicity_said(tables: Tables) -> str:
     last = at_end(tables["attention_periodicity"])
     heads = listed(
-        f"{_head(row)} {row.fraction_explained:.2f} at k = {row.frequency}" for row in last.itertuples()
+        f"{_head(row)} {row.fraction_explained:.2f} at k = {row.frequency}"
+        if row.frequency
+        else f"{_head(row)} is constant"
+        for row in last.itertuples()
     )
     return (
         "Share of the variance of each head's attention to the first operand, over all inputs, that its best frequency "

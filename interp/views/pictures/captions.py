@@ -1,5 +1,6 @@
 """Captions: what a picture shows, on which run and checkpoints; in plain sentences, and as LaTeX."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -101,6 +102,15 @@ def number(value: Any) -> str:
     ('0.123', '1.23e+06', '0', '113')
     """
     return f"{value:.3g}" if isinstance(value, float) or abs(value) < 1000 else str(int(value))
+
+
+def null_said(null: float) -> str:
+    """The null of a number, to stand behind it; nothing where there is none, as of fewer than seven residues.
+
+    >>> null_said(0.123), null_said(float("inf"))
+    (' (null 0.12)', '')
+    """
+    return f" (null {null:.2f})" if math.isfinite(null) else ""
 
 
 def grokking_said(tables: Tables) -> str:

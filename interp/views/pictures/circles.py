@@ -6,7 +6,7 @@ from interp.figures import embedding_circles, logit_map, neuron_map, quality_cur
 from interp.ground.plain_text import listed
 from interp.tables.folder import Tables
 from interp.tables.outcome import outcome
-from interp.views.pictures.captions import at_end, number
+from interp.views.pictures.captions import at_end, null_said, number
 from interp.views.pictures.panels import along, at_step, panel
 from interp.views.pictures.picture import Picture
 
@@ -76,14 +76,14 @@ def _neuron_said(tables: Tables) -> str:
 def _quality_said(tables: Tables) -> str:
     last = at_end(tables["representation_quality"])
     values = listed(
-        f"k = {row.frequency} {row.parallel_chords:.2f} (null {row.null:.2f}; parallelograms {row.parallelograms:.2f})"
+        f"k = {row.frequency} {row.parallel_chords:.2f}{null_said(row.null)}, parallelograms {row.parallelograms:.2f}"
         for row in last.itertuples()
     )
     return (
         "Share of the pairs of pairs with one answer whose chords are parallel in the plane of a frequency; dotted: "
-        f"the most after random names of the residues. At step {last['step'].iloc[0]}: {values}. After the "
-        "representation quality index of Liu et al. 2022, which counts closed parallelograms, for "
-        "residues on a line; a circle has parallel chords instead. Frequencies: the strongest of each checkpoint. "
+        f"the most after random names of the residues. At step {last['step'].iloc[0]}: {values}. An "
+        "index of this toolkit, for circles, after the representation quality index of Liu et al. 2022, which counts "
+        "closed parallelograms (thin) in addition without a modulus. Frequencies: the strongest of each checkpoint. "
         + outcome(tables).said
     )
 

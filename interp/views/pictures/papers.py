@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from interp.figures import (
@@ -17,10 +19,12 @@ from interp.figures import (
     embedding_circles,
     formula_curves,
     frequency_lines,
+    frequency_loss_points,
     head_name,
     irrelevance_curves,
     logit_map,
     loss_curves,
+    neuron_histogram,
     neuron_map,
     phase_bands,
     progress_curves,
@@ -31,11 +35,18 @@ from interp.figures import (
     total_norm_curve,
 )
 from interp.ground.plain_text import listed
-from interp.ground.thresholds import LOGIT_FRACTION
+from interp.ground.thresholds import LOGIT_FRACTION, NEURON_FRACTION
 from interp.tables.folder import Tables
-from interp.tables.key_frequencies import by_strength, emergence, followed_frequencies, run_key_frequencies
-from interp.tables.outcome import outcome
+from interp.tables.key_frequencies import (
+    by_strength,
+    emergence,
+    followed_frequencies,
+    followed_name,
+    run_key_frequencies,
+)
+from interp.tables.outcome import accuracy_name, outcome
 from interp.theories import clock_or_pizza
+from interp.views.pictures.captions import at_end
 from interp.views.pictures.circles import axes_of
 from interp.views.pictures.picture import Picture
 from interp.views.pictures.whole import panels_said
@@ -46,10 +57,9 @@ def _compute_nanda(run, device: str) -> Tables:
     from interp.measurement.measure import measure
 
     last = [run.steps[-1]]
-    along = measure(run, ["embedding_spectrum", "logit_spectrum"], device=device)
-    at_end = measure(
-        run, ["logit_components", "neuron_maps", "attention_periodicity"], steps=last, device=device
-    )
+    along = measure(run, ["embedding_spectrum", "neuron_logit_spectrum", "logit_spectrum"], device=device)
+    probes = ["logit_components", "neuron_maps", "neuron_frequencies", "attention_periodicity"]
+    at_end = measure(run, probes, steps=last, device=device)
     tables = {**along, **at_end, **progress_measures.compute(run, device)}
     has_heads = len(tables["attention_periodicity"]) > 0
     patterns = attention.patterns(run, last[0], device) if has_heads else {}
@@ -70,47 +80,63 @@ def _best_head(tables: Tables) -> str | None:
 
 
 def _draw_nanda(tables: Tables) -> Figure:
-    figure, axes = style.new_figure(4, 2, height=8.6)
-    loss_curves(tables, axes[0, 0])
-    spectrum_map(tables["embedding_spectrum"], axes[0, 1])
+    rows = (3, 3, 2, 3)
+    # Inches; the last has the highest legend.
+    heights = (2.1, 2.1, 2.0, 2.5)
+    figure, bands = style.new_bands([h * style.rows_of(n) for h, n in zip(heights, rows, strict=True)])
+    panels = [ax for band, n in zip(bands, rows, strict=True) for ax in style.panels(band, n)]
+    loss, embedding, to_logits, attention, neuron, logits, purity, without, progress, sparsity, norm = panels
+    name = followed_name(tables)
+    # Legends first: what room they find is less once there are colour bars in the figure.
+    loss_curves(tables, loss)
+    neuron_histogram(tables["neuron_frequencies"], _key(tables), purity)
+    measures, losses = at_end(tables["progress_measures"]), at_end(tables["losses"])
+    frequency_loss_points(measures, losses, tables["key_frequencies"], without, key=name)
+    progress_curves(tables["progress_measures"], progress, key=name)
+    sparsity_curves(tables["fourier_sparsity"], sparsity, ncols=2)
+    total_norm_curve(tables["weight_norms"], norm)
+    spectrum_map(tables["embedding_spectrum"], embedding)
+    spectrum_map(tables["neuron_logit_spectrum"], to_logits, matrix="$W_L$")
     head = _best_head(tables)
     if head is None:
-        style.note_instead(axes[1, 0], "no attention to show")
+        style.note_instead(attention, "no attention to show")
     else:
         labels = tuple(tables["pattern_axes"]["label"])
-        attention_map(tables["patterns_at_end"], axes[1, 0], head=head, axes=labels)
+        attention_map(tables["patterns_at_end"], attention, head=head, axes=labels)
     first = tables["neuron_maps"]
-    neuron = first[first["neuron"] == first["neuron"].iloc[0]] if len(first) else first
-    neuron_map(neuron, axes[1, 1], axes=axes_of(tables))
-    component_map(tables["logit_components"], _key(tables), axes[2, 0])
-    progress_curves(tables["progress_measures"], axes[2, 1])
-    sparsity_curves(tables["fourier_sparsity"], axes[3, 0])
-    total_norm_curve(tables["weight_norms"], axes[3, 1])
-    _steps(tables, [axes[0, 0], axes[2, 1], *axes[3]], tables["weight_norms"]["step"])
-    style.label_panels(axes.flat)
+    purest = first[first["neuron"] == first["neuron"].iloc[0]] if len(first) else first
+    neuron_map(purest, neuron, axes=axes_of(tables))
+    component_map(tables["logit_components"], _key(tables), logits).set_aspect("equal")
+    _steps(tables, [loss, progress, sparsity, norm], tables["weight_norms"]["step"], n_ticks=2)
+    style.label_panels(panels)
     return figure
 
 
-def _steps(tables: Tables, axes, steps) -> None:
+def _steps(tables: Tables, axes, steps, n_ticks: int = 4) -> None:
     """A step axis below each of these, with the bracket of grokking."""
     found = outcome(tables).grokking
     for ax in axes:
         if ax.axison:
             phase_bands({} if found is None else {"grokking": found}, ax, alpha=0.4, edge=True)
-            style.step_axis(ax, np.unique(steps), "linear", n_ticks=4)
+            style.step_axis(ax, np.unique(steps), "linear", n_ticks=n_ticks)
 
 
 def _nanda_said(tables: Tables) -> str:
     keys = run_key_frequencies(tables)
     found = f"k = {listed(keys)}" if keys else "there are none in this run"
     return (
-        "After Nanda et al. 2023. (a) Train and test loss, nats; band: the bracket of grokking. (b) Share of the power "
-        "of W_E in each frequency. (c) Attention of the answered position to a, and (d) one neuron, over all pairs "
-        "(a, b): the head and the neuron that one frequency explains best, not typical ones. (e) Power of the logits "
-        "by frequency of a and b. (f) Excluded and restricted loss; bands: as many random frequencies. (g) Gini "
-        "coefficients; dotted: random names of the residues. (h) Sum of squared weights. Key frequencies stand out of "
-        f"the logits (more than {LOGIT_FRACTION:.1%}, and than their null) at a checkpoint that generalises: {found}. "
-        f"The paper chose its own by hand. {outcome(tables).said}"
+        "After Nanda et al. 2023, figures 2 to 7. (a) Train and test loss, nats; band: the bracket of grokking. (b, c) "
+        "Share of the power of W_E and of W_L, the map from neurons to logits, in each frequency, along training. (d) "
+        "Attention of the answered position to a, and (e) one neuron, over all pairs (a, b): the head and the neuron "
+        "that one frequency explains best, not typical ones. (f) Power of the logits by frequency of a and b, sines "
+        "and cosines together. (g) Neurons by the share of their variance that their frequency explains; dotted: "
+        f"{NEURON_FRACTION:g}; dashed: the null, random names of the residues. (h) Loss of train pairs without each "
+        "frequency alone, at the end. (i) Excluded loss of the train pairs and restricted loss of all pairs; dotted: "
+        "the key frequencies of each checkpoint alone; bands: as many random frequencies. (j) Gini coefficients; "
+        "dotted: random names of the residues. (k) Sum of squared weights. Key frequencies stand out of the logits "
+        f"(more than {LOGIT_FRACTION:.1%}, and than their null) at a checkpoint that generalises: {found}. The paper "
+        "takes those with nontrivial coefficients in W_L of the trained network, and gives no threshold. "
+        f"{outcome(tables).said}"
     )
 
 
@@ -136,10 +162,10 @@ def _draw_zhong(tables: Tables) -> Figure:
     shown = planes["frequency"].unique() if len(planes) else ()
     for ax, k in zip(axes[0], [*shown, None, None], strict=False):
         embedding_circles(planes[planes["frequency"] == k] if k is not None else planes.iloc[:0], ax)
-    logit_map(tables["answer_map"], axes[1, 0], axes=axes_of(tables))
     if len(parts) and len(tables["algorithm"]):
         verdicts = clock_or_pizza.checkpoint_verdicts(tables)
-        algorithm_curves(tables["algorithm"], verdicts, axes[1, 1])
+        accuracy = accuracy_name(tables["losses"])
+        algorithm_curves(tables["algorithm"], verdicts, axes[1, 1], accuracy=accuracy)
         thresholds = (clock_or_pizza.PIZZA_IRRELEVANCE, clock_or_pizza.CLOCK_IRRELEVANCE)
         lines = frequency_lines(by_strength(parts))
         irrelevance_curves(parts, axes[2, 0], lines=lines, thresholds=thresholds)
@@ -148,20 +174,42 @@ def _draw_zhong(tables: Tables) -> Figure:
     else:
         for ax in (axes[1, 1], *axes[2]):
             style.note_instead(ax)
+    # After the legends, which find less room once there is a colour bar in the figure.
+    by_difference(tables["answer_map"], axes[1, 0], axes_of(tables))
     style.label_panels(axes.flat)
     return figure
+
+
+def by_difference(table: pd.DataFrame, ax: Axes, operands: tuple[str, str] = ("$a$", "$b$")) -> None:
+    """Logit of the right answer at each difference and sum of the operands, in the axes of the paper's figure 3."""
+    n = 0 if not len(table) else 1 + int(table["first"].max())
+    if n:
+        total, difference = (table["first"] + table["second"]) % n, (table["first"] - table["second"]) % n
+        table = table.assign(first=difference, second=total)
+        if n % 2 == 0:
+            # Sum and difference are both even or both odd: two pairs share a cell, which is two sums wide.
+            both = table.groupby(["first", "second"], as_index=False)["logit"].mean()
+            table = pd.concat([both, both.assign(second=(both["second"] + 1) % n)])
+    logit_map(table, ax)
+    if n:
+        of = "" if operands == ("$a$", "$b$") else f" of {operands[0]} and {operands[1]}"
+        names = (f"sum{of}", f"difference{of}") if of else ("$a + b$", "$a - b$")
+        ax.set(xlabel=f"{names[0]} mod {n}", ylabel=f"{names[1]} mod {n}")
 
 
 def _zhong_said(tables: Tables) -> str:
     of_run = clock_or_pizza.run_verdict(clock_or_pizza.checkpoint_verdicts(tables))
     return (
         "After Zhong et al. 2023. (a, b) Rows of W_E in the planes of the two frequencies that explain most of the "
-        "logits; colours are residues. (c) Logit of the right answer over all pairs (a, b), nats, centred over the "
-        "answers of a pair: a clock's hardly depends on the pair, a pizza's on a - b. (d) Gradient symmetricity, "
-        "distance irrelevance and circularity of the whole network; the strip on top is the verdict of each "
-        "checkpoint. (e) Distance irrelevance of one frequency alone; dotted: below a pizza, above a clock. (f) Share "
-        "of the logits that either formula explains (the squared correlation, where the paper has 1 minus the variance "
-        f"of the difference). Verdict on this run: {of_run['verdict']}. {outcome(tables).said}"
+        "logits (figures 4 and 5 have planes of principal components); colours are residues. (c) Logit of the right "
+        "answer, nats, centred over the answers of a pair, by sum and difference of the operands (figure 3): a "
+        "pizza's depends on a - b, a clock's hardly. (d) Gradient symmetricity, distance irrelevance and circularity "
+        "of the whole network, along training; the strip on top is the verdict of each checkpoint by this toolkit's "
+        "rules. (e) Distance irrelevance of one frequency alone, this toolkit's; dotted: its thresholds, below a "
+        "pizza, above a clock (the paper, of whole networks: 0 to 0.4 and 0.4 to 1). (f) Share of the whole network's "
+        "logits that either formula explains, all frequencies fitted together (table 2 isolates one circle); dashed: "
+        "coefficient of variation of the right answer's logit. The paper calls a network circular from 0.995. "
+        f"Verdict on this run: {of_run['verdict']}. {outcome(tables).said}"
     )
 
 
@@ -181,11 +229,16 @@ def _compute_liu(run, device: str) -> Tables:
     return {**tables, **measure(run, quality, device=device), **measure(run, planes, steps, device=device)}
 
 
+def _memorization(tables: Tables) -> int | None:
+    """The step from which on the run has memorized, if it has."""
+    found = outcome(tables).memorization
+    return None if found is None else found.step
+
+
 def _memorized(run, tables: Tables) -> int:
     """The first checkpoint that has memorized; the first of all where none has."""
-    found = outcome({"history": run.history(), **tables}).memorization
-    step = found.step if found is not None and found.step is not None else run.steps[0]
-    return next((s for s in run.steps if s >= step), run.steps[-1])
+    step = _memorization({"history": run.history(), **tables})
+    return next((s for s in run.steps if s >= (step or 0)), run.steps[-1])
 
 
 def _draw_liu(tables: Tables) -> Figure:
@@ -212,13 +265,14 @@ def _liu_said(tables: Tables) -> str:
         f"{part['parallel_chords'].iloc[-1]:.2f} at step {part['step'].iloc[-1]}"
         for k, part in (quality.groupby("frequency") if len(quality) else ())
     )
+    has_memorized = _memorization(tables) is not None
+    first = "at the first checkpoint that has memorized" if has_memorized else "at the first checkpoint"
     return (
-        "After Liu et al. 2022. (a, b) Rows of W_E in the plane of the frequency that explains most of the logits, at "
-        "the first checkpoint that has memorized and at the last; colours are residues. The paper takes principal "
-        "components, and its index is of a toy of addition without a modulus, whose embeddings come to lie on a line. "
-        "(c) Train and test loss, nats; band: the bracket of grokking. (d) Share of the pairs of pairs with one answer "
-        "whose chords are parallel, in place of the paper's closed parallelograms, of which a circle has few; dotted: "
-        "the most "
+        "After Liu et al. 2022, figures 1 and 2. (a, b) Rows of W_E in the plane of the frequency that explains most "
+        f"of the logits, {first} and at the last; colours are residues. The paper takes principal components. (c) "
+        "Train and test loss, nats; band: the bracket of grokking. (d) An index of this toolkit: share of the pairs "
+        "of pairs with one answer whose chords are parallel; thin: that of closed parallelograms, which the paper's "
+        "index counts in addition without a modulus: all on a line, few on a circle; dotted: the most parallel chords "
         f"after random names of the residues: {ends}. {outcome(tables).said}"
     )
 
@@ -238,9 +292,13 @@ def _draw_chughtai(tables: Tables) -> Figure:
 def _chughtai_said(tables: Tables) -> str:
     from interp.analyses import groups
 
+    losses = tables["representation_losses"]
+    has_random = len(losses) > 0 and (losses["selection"] == "random").any()
+    beside = ", and losses are beside those of random sets" if has_random else ""
     return (
         "After Chughtai et al. 2023, of whatever group the run learns; a representation is key if it stands out of "
-        "the logits at a checkpoint that generalises, and losses are beside those of random sets. "
+        f"the logits at a checkpoint that generalises{beside}. Theirs are key from a cosine of 0.005 at the end. "
+        "Coset concentration is of Stander et al. 2023, who contest this account; the paper has no cosets of neurons. "
         f"{panels_said(groups.__doc__ or '')} {outcome(tables).said}"
     )
 

@@ -1,5 +1,6 @@
 """Pictures of Fourier features: spectra, sparsity, what cosines explain of the logits, neurons by frequency."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -15,9 +16,12 @@ from interp.ground.plain_text import listed
 from interp.ground.thresholds import LOGIT_FRACTION, NEURON_FRACTION
 from interp.tables.folder import Tables
 from interp.tables.key_frequencies import emergence, followed_frequencies, run_key_frequencies
-from interp.views.pictures.captions import at_end, grokking_said, number
+from interp.views.pictures.captions import at_end, grokking_said, null_said, number
 from interp.views.pictures.panels import along, panel
 from interp.views.pictures.picture import Picture
+
+# Of fewer than seven residues nulls are infinite.
+NO_NULL = "so few residues have no random names to compare with"
 
 
 def _key(tables: Tables) -> tuple[pd.DataFrame, bool]:
@@ -56,11 +60,21 @@ def _spectrum_said(tables: Tables) -> str:
     last = at_end(tables["embedding_spectrum"])
     top = last.nlargest(min(5, len(last)), "fraction")
     shares = listed(f"k = {row.frequency} ({row.fraction:.1%})" for row in top.itertuples())
+    null = float(last["null"].iloc[0])
+    reached = (
+        f"random names of the residues at most {number(null)} (line on the colour bar: the most at any checkpoint)"
+        if np.isfinite(null)
+        else NO_NULL
+    )
     return (
         f"Share of the power of the embedding W_E in each frequency k, along training. At step {last['step'].iloc[0]} "
-        f"the largest are {shares}; an even spread gives {1 / len(last):.1%}, random names of the residues at most "
-        f"{number(float(last['null'].iloc[0]))} (line on the colour bar: the most at any checkpoint)."
+        f"the largest are {shares}; an even spread gives {1 / len(last):.1%}, {reached}."
     )
+
+
+def _dotted_said(nulls: pd.Series) -> str:
+    there = np.isfinite(nulls).any()
+    return "Dotted: the null, after random names of the residues." if there else f"No null: {NO_NULL}."
 
 
 def _draw_features(tables: Tables, ax: Axes) -> None:
@@ -78,7 +92,7 @@ def _features_said(tables: Tables) -> str:
     return (
         "Gini coefficients (dashed) of the Fourier components of the embedding W_E and the neuron-to-logit map W_L, "
         f"and the share of the variance of the logits that cos(2 pi k (a + b - c) / p) explains: {share:.1%} together "
-        f"at step {last['step'].iloc[0]}. Dotted: the nulls, after random names of the residues. {key_said(tables)}"
+        f"at step {last['step'].iloc[0]}. {_dotted_said(last['null'])} {key_said(tables)}"
         f"{bands if are_key else ''}"
     )
 
@@ -86,12 +100,12 @@ def _features_said(tables: Tables) -> str:
 def _sparsity_said(tables: Tables) -> str:
     last = at_end(tables["fourier_sparsity"])
     values = listed(
-        f"{row.matrix} {row.gini:.2f} (null {row.gini_null:.2f})" for row in last.itertuples(index=False)
+        f"{row.matrix} {row.gini:.2f}{null_said(row.gini_null)}" for row in last.itertuples(index=False)
     )
     return (
         "Gini coefficient of the norms of the Fourier components of the embedding W_E and the neuron-to-logit map W_L, "
-        f"0 where all are alike and near 1 where few hold all; at step {last['step'].iloc[0]}: {values}. Dotted: the "
-        f"null, after random names of the residues. {grokking_said(tables)}"
+        f"0 where all are alike and near 1 where few hold all; at step {last['step'].iloc[0]}: "
+        f"{values}. {_dotted_said(last['gini_null'])} {grokking_said(tables)}"
     )
 
 
@@ -118,12 +132,17 @@ def _neurons_said(tables: Tables) -> str:
     table, (key, _) = tables["neuron_frequencies"], _key(tables)
     live = table[table["frequency"] > 0]
     counts = listed(f"{(live['frequency'] == k).sum()} at k = {k}" for k in key["frequency"])
+    null = float(table["null"].iloc[0])
+    dashed = (
+        f"Dashed: the null, {number(null)}, the most that any neuron has after random names of the residues."
+        if np.isfinite(null)
+        else f"No null: {NO_NULL}."
+    )
     n_explained = (live["fraction_explained"] >= NEURON_FRACTION).sum()
     return (
         "Neurons of the MLP by the share of their variance over all inputs that their best frequency explains, "
         f"coloured by frequency: {counts}, of {len(live)} live ones of {len(table)}; {n_explained} reach "
-        f"{NEURON_FRACTION:g} (dotted). Dashed: the null, {number(float(table['null'].iloc[0]))}, the most that any "
-        f"neuron has after random names of the residues. {key_said(tables)}"
+        f"{NEURON_FRACTION:g} (dotted). {dashed} {key_said(tables)}"
     )
 
 
