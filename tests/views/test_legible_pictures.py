@@ -43,7 +43,7 @@ def found(name, preset, gallery):
 
 
 # A place each for every figure; all of them with the slow tests.
-@pytest.mark.parametrize(("name", "preset"), zip(SEVERAL, cycle(PLACES), strict=False))
+@pytest.mark.parametrize(("name", "preset"), list(zip(SEVERAL, cycle(PLACES), strict=False)))
 def test_no_text_lies_on_another(name, preset, gallery):
     met, least = found(name, preset, gallery)
     assert met == [] and least >= 5.5
