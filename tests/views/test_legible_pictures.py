@@ -20,15 +20,8 @@ TOO_LONG = {"compare"}
 SEVERAL = [name for name in (*whole.NAMES, *papers.PICTURES, *trials.PICTURES) if name not in TOO_LONG]
 OTHERS = sorted(set(names()) - set(SEVERAL) - TOO_LONG)
 PLACES = ("journal-text", "icml-column", "icml-text")
-ALL_PLACES = (
-    *PLACES,
-    "acl-column",
-    "neurips-half",
-    "slides-column",
-    "slides-text",
-    "poster-column",
-    "poster-text",
-)
+# Grids of panels have no place in a column of a slide or a poster.
+ALL_PLACES = (*PLACES, "acl-column")
 
 
 @pytest.fixture(scope="module")
