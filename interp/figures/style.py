@@ -260,7 +260,8 @@ def figure_legend(figure: Figure | SubFigure, handles: Any, labels: Iterable[Any
         "fontsize": SMALL,
         "handlelength": 1.2,
     } | legend
-    room = figure.bbox.width * 72 / figure.figure.dpi
+    # Two letters go to its border, and to what lies between it and the edge.
+    room = figure.bbox.width * 72 / figure.figure.dpi - 2 * _current.size
     figure.legend(handles, labels, **options | {"ncols": fitting_columns(labels, room, options)})
 
 
