@@ -11,6 +11,7 @@ from interp.checks.findings import Report
 from interp.checks.recorded_losses import RecordedLossCheck
 from interp.checks.series import SeriesCheck
 from interp.ground.evenly import spread
+from interp.ground.plain_text import several
 from interp.sources import formats
 from interp.sources.files.places import Place, places_in
 from interp.sources.files.reading import SourceError, SourceWarning
@@ -50,7 +51,7 @@ def verify_source(source: Path, *, losses: int = 12, stated: Mapping[str, Any] |
         if unit is None or unit == "any":
             unit = position.unit
         elif position.unit not in ("any", unit):
-            text = f"{where} counts {position.unit}s ({position.step}), those before it {unit}s: left out"
+            text = f"{where} counts {several(position.unit)} ({position.step}), those before it {several(unit)}: left out"
             report.say("problem", "order", where, text, position.step)
             continue
         series = series or SeriesCheck()

@@ -36,6 +36,7 @@ import torch
 from torch import Tensor
 
 from interp.checks.findings import Finding, listed
+from interp.ground.plain_text import several
 from interp.runs.tensor_files import tensor_checksum
 
 DETOUR = 2.5
@@ -218,7 +219,7 @@ class SeriesCheck:
                     "same weights",
                     "",
                     tuple(group),
-                    f"{self.unit}s {listed(group)} have identical weights: {why}",
+                    f"{several(self.unit)} {listed(group)} have identical weights: {why}",
                 )
             )
         return out
@@ -250,7 +251,7 @@ class SeriesCheck:
                         "same tensor",
                         name,
                         tuple(named),
-                        f"{name} is identical at {self.unit}s {listed(named)}, where other tensors differ",
+                        f"{name} is identical at {several(self.unit)} {listed(named)}, where other tensors differ",
                     )
                 )
         if constant:

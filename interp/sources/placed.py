@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from interp.ground.plain_text import several
 from interp.networks.config import Weights
 from interp.runs.tensor_files import tensor_checksum
 from interp.sources.files.places import Place
@@ -31,8 +32,8 @@ class Placed:
             self.unit = position.unit
         elif position.unit not in ("any", self.unit):
             raise SourceError(
-                f"{place.where} counts {position.unit}s ({position.step}), the checkpoints before it count "
-                f"{self.unit}s: their order is not known. Import them apart, or rename them alike."
+                f"{place.where} counts {several(position.unit)} ({position.step}), the checkpoints before it count "
+                f"{several(self.unit)}: their order is not known. Import them apart, or rename them alike."
             )
         if position.step in self._places:
             self._again.append((position.step, place))

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from interp.ground.plain_text import several
+
 if TYPE_CHECKING:
     from interp.tables.transitions import Transition
 
@@ -27,7 +29,7 @@ def transition_said(found: "Transition", unit: str = "step", lost: tuple[int, in
         return f"not by {unit} {found.before} ({reached})"
     if found.before is None:
         return f"from the first {unit} on ({reached}){relapses_said(found)}"
-    return f"between {unit}s {found.before} and {found.step} ({reached} from then on){relapses_said(found)}"
+    return f"between {several(unit)} {found.before} and {found.step} ({reached} from then on){relapses_said(found)}"
 
 
 def bracket_text(found: "Transition") -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from interp.ground.plain_text import number_of
+from interp.ground.plain_text import number_of, several
 from interp.runs.run import Run
 from interp.tables.brackets_said import transition_said
 from interp.tasks.splits import described_split
@@ -64,7 +64,7 @@ def describe(run: Run) -> dict[str, str]:
         for name, found in dated.items():
             lines[name] = transition_said(found, run.unit, lost if name == "grokked" else None)
     if run.steps:
-        lines["checkpoints"] = f"{len(run.steps)}, {run.unit}s {_shorten(run.steps)}"
+        lines["checkpoints"] = f"{len(run.steps)}, {several(run.unit)} {_shorten(run.steps)}"
         if run.optimizer_steps:
             lines["branch at"] = _shorten(run.optimizer_steps)
     return lines

@@ -17,6 +17,7 @@ from interp.report.account import Account, account
 from interp.report.page import check_rows
 from interp.report.pictures import arms_with_doses, columns_of, grid, label_of, trial_lines
 from interp.report.sentences import answer, number, plain, rival_said, spanned, within
+from interp.tables.wording import QUANTITIES
 from interp.theories import ALL
 from interp.theories.arms_table import named
 from interp.theories.statistic import EVENT, THRESHOLD, Region, described
@@ -28,14 +29,6 @@ if TYPE_CHECKING:
 
 # Points of a curve: of a branch of one pair.
 MOST_POINTS = 120
-QUANTITIES = {
-    "test_accuracy": "test accuracy",
-    "train_accuracy": "train accuracy",
-    "test_loss": "test loss (nats)",
-    "train_loss": "train loss (nats)",
-    "norm": "norm of the weights (l2)",
-    "margin": "mean train margin (logits)",
-}
 LOG = ("test_loss", "train_loss")
 # Darker than in a figure: small white words on it have to be read.
 SHADES = {"contradicted": "#A04F00"}

@@ -72,3 +72,32 @@ def test_steps_are_counted_in_the_unit_of_the_run(page):
     page.evaluate("Explorer.set({ step: 150 }); Explorer.flush(true)")
     assert page.locator("#shown").text_content() == "epoch 150"
     assert "by training epoch" in page.locator("#losses-0 .plot").get_attribute("aria-label")
+
+
+def test_pictures_are_laid_out_anew_when_the_window_changes(page):
+    """Clicks are matched with the width that is, so that what is drawn has to be of it too."""
+    drawn = "(id) => document.querySelector(`#${id} canvas.sketch`).toDataURL()"
+    for name in ("circles-0", "neurons-0", "spectra-0"):
+        page.set_viewport_size({"width": 1366, "height": 900})
+        page.locator(f"#{name}").scroll_into_view_if_needed()
+        page.wait_for_timeout(100)
+        wide = page.evaluate(drawn, name)
+        page.set_viewport_size({"width": 560, "height": 900})
+        page.locator(f"#{name}").scroll_into_view_if_needed()
+        page.wait_for_timeout(100)
+        narrow = page.evaluate(drawn, name)
+        page.evaluate("Explorer.notify('step'); Explorer.flush(true)")
+        assert wide != narrow == page.evaluate(drawn, name)
+    page.set_viewport_size({"width": 1366, "height": 900})
+
+
+def test_a_table_is_chosen_and_put_away(page):
+    chosen, place = page.locator("#table"), page.locator("#tables .table-place")
+    assert chosen.input_value() == "" and place.is_hidden()
+    first = chosen.locator("option").nth(1).get_attribute("value")
+    chosen.select_option(first)
+    page.evaluate("Explorer.flush(true)")
+    assert place.locator("tbody tr").count() > 0
+    chosen.select_option("")
+    page.evaluate("Explorer.flush(true)")
+    assert place.is_hidden() and page.said == []

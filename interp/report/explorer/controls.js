@@ -140,7 +140,7 @@
     if (steps.length > 1) {
       bar.append(play, make("div", { class: "track" }, slider, ...strips), shown);
       drawStrips();
-    } else bar.append(make("p", { text: `One checkpoint: step ${steps[0]}. There is nothing to move.` }), shown);
+    } else bar.append(make("p", { text: `One checkpoint: ${Explorer.unit} ${steps[0]}. There is nothing to move.` }), shown);
     bar.append(keys, chips, help);
     if (!data.runs.some((run) => run.frequencies)) keys.hidden = true;
     document.addEventListener("keydown", pressed);

@@ -206,7 +206,7 @@
       line.replaceChildren(`At ${step.toLocaleString("en")}: `, ...now.measure.flatMap((measure, i) => [
         `${MEASURES[measure] || measure} `,
         Explorer.row("forecasts", { step, measure }, now.forecast[i] === null ? `has no answer (${now.why_not[i]})`
-          : `${Math.round(now.forecast[i]).toLocaleString("en")} (${Math.round(now.low[i]).toLocaleString("en")} ${now.high[i] === null ? "or" : "to"} ${now.high[i] === null ? "later" : Math.round(now.high[i]).toLocaleString("en")})`, run.index),
+          : `${Math.round(now.forecast[i]).toLocaleString("en")} (${Math.round(now.low[i]).toLocaleString("en")} ${Number.isFinite(now.high[i]) ? `to ${Math.round(now.high[i]).toLocaleString("en")}` : "or later"})`, run.index),
         i < now.measure.length - 1 ? "; " : ".",
       ]));
     }, line);

@@ -267,7 +267,7 @@
       const wanted = [...new Set([own, ...Explorer.shownFrequencies(run, state)])].filter((k) => k >= 1 && k <= nFrequencies);
       title.textContent = `Neuron ${one}${isThere() ? "" : ", the purest at the end"}`;
       const series = wanted.map((k) => ({ label: `k = ${k}`, ...Explorer.lineOf(k), x: run.steps, y: share(k), width: k === own ? 2.2 : 1.1 }));
-      const options = { series, x: { label: "training step", scale: "linear" }, y: { label: "share", scale: "linear", min: 0, max: 1 }, cursorStep: true, height: 150 };
+      const options = { series, x: { scale: "linear" }, y: { label: "share", scale: "linear", min: 0, max: 1 }, cursorStep: true, height: 150 };
       if (drawn) drawn.update(options); else drawn = Explorer.chart(body, options);
     }, body);
   }
@@ -307,7 +307,7 @@
       const name = headName(layer, head);
       return { label: name, ...Explorer.nth(h), x: rows.step, y: rows.fraction_explained, width: state.head === null ? 1.5 : state.head === name ? 3 : 0.8 };
     });
-    const drawn = Explorer.chart(body, { series: series(Explorer.state), x: { label: "training step", scale: "linear" }, y: { label: "share at its k", scale: "linear", min: 0, max: 1 }, cursorStep: true, height: 150 });
+    const drawn = Explorer.chart(body, { series: series(Explorer.state), x: { scale: "linear" }, y: { label: "share at its k", scale: "linear", min: 0, max: 1 }, cursorStep: true, height: 150 });
     Explorer.on(["head"], (state) => drawn.update({ series: series(state) }), body);
   }
 
@@ -502,7 +502,7 @@
       const rows = where(run.index, "clock", { keys: i === 1 && !run.keys.hindsight.length ? "strongest" : keys });
       return { label: ["each step’s keys", Explorer.finalName(run), "all frequencies"][i], colour: [colours.palette[0], colours.palette[1], "#777777"][i], dash: i === 2 ? [3, 3] : undefined, width: state.keys === keys ? 2.6 : 1.2, x: rows.step, y: rows.share };
     });
-    const shares = Explorer.chart(body, { series: ofKeys(Explorer.state), x: { label: "training step", scale: "linear" }, y: { label: "share of the logits", scale: "linear", min: 0, max: 1 }, cursorStep: true, height: 160, brackets: Explorer.bracketsOf(run) });
+    const shares = Explorer.chart(body, { series: ofKeys(Explorer.state), x: { scale: "linear" }, y: { label: "share of the logits", scale: "linear", min: 0, max: 1 }, cursorStep: true, height: 160, brackets: Explorer.bracketsOf(run) });
     Explorer.on(["keys"], (state) => shares.update({ series: ofKeys(state) }), body);
   }
 
