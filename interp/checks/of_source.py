@@ -51,7 +51,8 @@ def verify_source(source: Path, *, losses: int = 12, stated: Mapping[str, Any] |
         if unit is None or unit == "any":
             unit = position.unit
         elif position.unit not in ("any", unit):
-            text = f"{where} counts {several(position.unit)} ({position.step}), those before it {several(unit)}: left out"
+            before = f"those before it {several(unit)}: left out"
+            text = f"{where} counts {several(position.unit)} ({position.step}), {before}"
             report.say("problem", "order", where, text, position.step)
             continue
         series = series or SeriesCheck()
