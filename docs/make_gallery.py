@@ -27,13 +27,14 @@ from interp import figures
 from interp.ground.plain_text import say
 from interp.ground.whole_files import write_bytes, write_json
 from interp.tables.folder import Tables, clean
+from interp.views.few_colours import few_colours
 from interp.views.pictures import PICTURES, making, named, names, representations
 from interp.views.pictures.captions import full_caption
 
 ROOT = Path(__file__).parents[1]
 PAGE, FOLDER = ROOT / "docs" / "gallery.md", ROOT / "docs" / "gallery"
 TABLES, INDEX, DRAWN = FOLDER / "tables", FOLDER / "tables.json", FOLDER / "drawn.json"
-DPI, N_COLOURS = 144, 64
+DPI = 144
 OF_A_GROUP = (*representations.PICTURES, "groups", "chughtai2023")
 TRAINED = (
     "interp train runs/s4 --preset s5 --group S4 --train-fraction 0.6 --d-model 64 --lr 0.003 --steps 9000 "
@@ -198,13 +199,8 @@ def draw_all() -> None:
         drawn[name] = fingerprint(figure)
         buffer = BytesIO()
         figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-        image = (
-            Image.open(buffer)
-            .convert("RGB")
-            .quantize(N_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-        )
         small = BytesIO()
-        image.save(small, format="png", optimize=True)
+        few_colours(Image.open(buffer)).save(small, format="png", optimize=True)
         write_bytes(FOLDER / f"{name}.png", small.getvalue())
     for path in FOLDER.glob("*.png"):
         if path.stem not in drawn:

@@ -79,6 +79,7 @@ def frequency_loss_points(
         legend: options of the legend.
     """
     single = table[(table["selection"] == "single") & (table["split"] == "train")] if len(table) else table
+    single = single.dropna(subset=["loss"]) if len(single) else single
     if not len(single):
         style.note_instead(ax, "does not apply, or the train pairs\nare not known")
         return ax

@@ -11,16 +11,14 @@ import numpy as np
 from PIL import Image
 
 from interp.ground.evenly import spread
-
-N_COLOURS = 128
+from interp.views.few_colours import few_colours
 
 
 def as_gif(frames: Iterator[Image.Image], fps: int) -> bytes:
     """Frames with one palette, without dithering, so that what stands still is stored once."""
     images = list(frames)
     montage = np.concatenate([np.asarray(image) for image in spread(images, 6)])
-    # Rare colours are kept: they are the lines.
-    palette = Image.fromarray(montage).quantize(N_COLOURS, Image.Quantize.MAXCOVERAGE)
+    palette = few_colours(Image.fromarray(montage))
     small = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     durations = [round(1000 / fps)] * (len(small) - 1) + [2000]
     buffer = BytesIO()

@@ -262,7 +262,7 @@ LACKING = {
         "none was evaluated",
     ),
     "exponent_intervals": (
-        lambda ax: figures.exponent_intervals(LAWS, ax, field="task.p", settings=[SETTING]), "no power law",
+        lambda ax: figures.exponent_intervals(LAWS, ax, field="task.p", settings=[SETTING]), "no power law of this field",
     ),
     "verdict_grid": (
         lambda ax: figures.verdict_grid(BOARD[:0], ax, theories=[], columns=[]), "no prediction",
