@@ -262,7 +262,8 @@ LACKING = {
         "none was evaluated",
     ),
     "exponent_intervals": (
-        lambda ax: figures.exponent_intervals(LAWS, ax, field="task.p", settings=[SETTING]), "no power law of this field",
+        lambda ax: figures.exponent_intervals(LAWS, ax, field="task.p", settings=[SETTING]),
+        "no power law of this field",
     ),
     "verdict_grid": (
         lambda ax: figures.verdict_grid(BOARD[:0], ax, theories=[], columns=[]), "no prediction",
