@@ -32,6 +32,11 @@ def _to(text: str, step: int) -> dict[str, Any]:
     return {"text": text, "step": step}
 
 
+def _row(text: str, table: str, **rows: Any) -> dict[str, Any]:
+    """A number that leads to its row: the first of a table whose columns have these values."""
+    return {"text": text, "table": table, "rows": rows}
+
+
 def what(run: Run) -> str:
     """The run in a line: task, network, checkpoints."""
     config = run.config
@@ -131,15 +136,23 @@ def _frequencies(found: Along, unit: str) -> list[Sentence]:
     ]
     names = [str(int(k)) for k in strongest]
     many = "frequency" if len(names) == 1 else "frequencies"
+
+    def explained(step: int) -> dict[str, Any]:
+        return _row(f"{share[step]:.2f}", "clock", step=step, keys="hindsight")
+
     told: Sentence = [
-        f"It answers through the {many} {listed(names)}, which explain {share[last]:.2f} of its logits at {unit} ",
+        f"It answers through the {many} {listed(names)}, which explain ",
+        explained(last),
+        f" of its logits at {unit} ",
         _to(f"{last:,}", last),
     ]
     grokked = found.phases.get("grokking")
     before = [s for s in found.steps if grokked and grokked.step is not None and s < grokked.step]
     if before:
         told += [
-            f", and {share[before[-1]]:.2f} at ",
+            ", and ",
+            explained(before[-1]),
+            " at ",
             _to(f"{before[-1]:,}", before[-1]),
             ", the last checkpoint before it generalises",
         ]
@@ -160,7 +173,9 @@ def _forecast(found: Along, unit: str) -> Sentence | None:
     return [
         f"Seen up to {unit} ",
         _to(f"{int(row['step']):,}", int(row["step"])),
-        f", the end of its test loss forecast {said}: what came is {grokked.step:,}. ",
+        ", the end of its test loss forecast ",
+        _row(said, "forecasts", step=int(row["step"]), measure=TEST_LOSS),
+        f": what came is {grokked.step:,}. ",
     ]
 
 

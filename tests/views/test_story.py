@@ -1,5 +1,6 @@
 """The story of a run: what it says of the order of two moments is what their brackets say."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -7,6 +8,7 @@ from interp.tables.outcome import Outcome, outcome
 from interp.tables.transitions import Transition
 from interp.views import along as module
 from interp.views.along import Along, along
+from interp.views.stills import _clock
 from interp.views.story import notes, story
 
 
@@ -60,3 +62,35 @@ def test_nothing_is_dated_by_a_single_checkpoint(tiny_run_copy):
     losses = found.tables["losses"].set_index("split")["accuracy"]
     assert losses["train"] >= 0.95
     assert "memorization" not in found.phases
+
+
+def test_numbers_of_the_story_are_those_of_the_rows_that_they_lead_to():
+    steps, keys = [0, 100, 200, 300], [1, 2]
+    spectrum = pd.DataFrame(
+        {
+            "step": np.repeat(steps, 3),
+            "frequency": [1, 2, 3] * 4,
+            "fraction_explained": [0.0, 0.0, 0.0, 0.1, 0.1, 0.0, 0.2, 0.3, 0.0, 0.55, 0.4, 0.0],
+            "null": 0.01,
+        }
+    )
+    forecasts = pd.DataFrame(
+        {"step": [100], "measure": ["test_loss"], "forecast": [250.0], "low": [200.0], "high": [np.inf]}
+    )
+    grokked = Transition("test_accuracy", 0.95, 200, 250)
+    tables = {"logit_spectrum": spectrum, "forecasts": forecasts}
+    found = Along(
+        steps, {}, tables, {"grokking": grokked}, Outcome(None, grokked, 1.0, 300), keys, keys, "", {}, 0
+    )
+    clock = _clock(found)
+    parts = [one for sentence in story(found, "step") for one in sentence]
+    linked = [one for one in parts if not isinstance(one, str) and "table" in one]
+    shares = [one for one in linked if one["table"] == "clock"]
+    assert [one["rows"]["step"] for one in shares] == [300, 200]
+    for one in shares:
+        (row,) = clock[
+            (clock["step"] == one["rows"]["step"]) & (clock["keys"] == one["rows"]["keys"])
+        ].to_dict("records")
+        assert one["text"] == f"{row['share']:.2f}"
+    (forecast,) = (one for one in linked if one["table"] == "forecasts")
+    assert forecast["rows"] == {"step": 100, "measure": "test_loss"} and "250" in forecast["text"]

@@ -145,6 +145,11 @@
     if (!data.runs.some((run) => run.frequencies)) keys.hidden = true;
     document.addEventListener("keydown", pressed);
     document.addEventListener("click", (event) => {
+      const row = event.target.closest("a.row[data-table]");
+      if (row) {
+        event.preventDefault();
+        Explorer.showRow(row.dataset.table, JSON.parse(row.dataset.rows), +row.dataset.run);
+      }
       const button = event.target.closest(".to-step");
       if (button) Explorer.goTo(+button.dataset.step);
     });

@@ -72,7 +72,7 @@ def _blob(name: str, text: str) -> str:
 
 
 def _story(i: int, run: Mapping[str, Any]) -> str:
-    sentences = " ".join("".join(map(_part, sentence)) for sentence in run["story"])
+    sentences = " ".join("".join(_part(part, i) for part in sentence) for sentence in run["story"])
     notes = "".join(f"<li>{_text(note)}</li>" for note in run.get("notes", []))
     listed = f'<ul class="notes">{notes}</ul>' if notes else ""
     return (
@@ -82,9 +82,15 @@ def _story(i: int, run: Mapping[str, Any]) -> str:
     )
 
 
-def _part(part: str | Mapping[str, Any]) -> str:
+def _part(part: str | Mapping[str, Any], run: int) -> str:
     if isinstance(part, str):
         return _text(part)
+    if "table" in part:
+        rows = escape(json_text(part["rows"]))
+        return (
+            f'<a class="row" href="#tables" data-run="{run}" data-table="{_text(part["table"])}" data-rows="{rows}">'
+            f"{_text(part['text'])}</a>"
+        )
     return f'<button type="button" class="to-step" data-step="{int(part["step"])}">{_text(part["text"])}</button>'
 
 

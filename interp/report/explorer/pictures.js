@@ -208,7 +208,7 @@
       });
       let pure = 0;
       for (let i = 0; i < n; i++) if (share[row * n + i] >= 0.85) pure++;
-      said.textContent = `${pure} of ${n} neurons are explained to 85 % or more by one frequency.`;
+      said.replaceChildren(Explorer.row("neuron_frequencies", { step: run.steps[row] }, `${pure} of ${n}`, run.index), " neurons are explained to 85 % or more by one frequency.");
     };
     picture.onResize = draw;
     Explorer.on(["step", "neuron", "frequency", "keys"], draw, body);
