@@ -124,6 +124,9 @@ def _steps(tables: Tables, axes, steps, n_ticks: int = 4) -> None:
 def _nanda_said(tables: Tables) -> str:
     keys = run_key_frequencies(tables)
     found = f"k = {listed(keys)}" if keys else "there are none in this run"
+    measures = tables["progress_measures"]
+    has_random = len(measures) and (measures["selection"] == "random").any()
+    bands = "; bands: as many random frequencies" if has_random else ""
     return (
         "After Nanda et al. 2023, figures 2 to 7. (a) Train and test loss, nats; band: the bracket of grokking. (b, c) "
         "Share of the power of W_E and of W_L, the map from neurons to logits, in each frequency, along training. (d) "
@@ -132,7 +135,7 @@ def _nanda_said(tables: Tables) -> str:
         "and cosines together. (g) Neurons by the share of their variance that their frequency explains; dotted: "
         f"{NEURON_FRACTION:g}; dashed: the null, random names of the residues. (h) Loss of train pairs without each "
         "frequency alone, at the end. (i) Excluded loss of the train pairs and restricted loss of all pairs; dotted: "
-        "the key frequencies of each checkpoint alone; bands: as many random frequencies. (j) Gini coefficients; "
+        f"the key frequencies of each checkpoint alone{bands}. (j) Gini coefficients; "
         "dotted: random names of the residues. (k) Sum of squared weights. Key frequencies stand out of the logits "
         f"(more than {LOGIT_FRACTION:.1%}, and than their null) at a checkpoint that generalises: {found}. The paper "
         "takes those with nontrivial coefficients in W_L of the trained network, and gives no threshold. "
