@@ -25,7 +25,7 @@ from interp.views.tried import told_trial
 STEP = """(n) => {
     const spent = [];
     for (let i = 0; i < n; i++) {
-        const step = Explorer.steps[i % Explorer.steps.length];
+        const step = Explorer.data.runs[0].steps[i % Explorer.data.runs[0].steps.length];
         const from = performance.now();
         Explorer.set({ step });
         Explorer.flush(true);
