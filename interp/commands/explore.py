@@ -49,7 +49,7 @@ def explore(
     from interp.networks.devices import named_device
     from interp.report.explorer.page import page
     from interp.sources.opening import open_stated
-    from interp.views.explored import explored
+    from interp.views.explored import check_size, explored
     from interp.views.tried import told_trial
 
     device = named_device(device)
@@ -61,6 +61,9 @@ def explore(
         raise ValueError(
             f"--trial is of one run, got {len(opened)} runs. Their trials are found by their names."
         )
+    # Before the trials, which measure too.
+    for run in opened:
+        check_size(run)
     trials = [told_trial(run, source, trial, device) for run, source in zip(opened, sources, strict=True)]
     told = explored(opened, sources=sources, trials=trials, stated=stated_arguments(stated), device=device)
     html = page(told).encode("utf-8")

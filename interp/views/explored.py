@@ -13,6 +13,7 @@ from interp.figures.colours import N_LINES, frequency_lines, line_of
 from interp.figures.norms import matrix_names
 from interp.figures.phases import PHASE_COLOURS
 from interp.figures.spectra import MATRIX_LINES
+from interp.ground.memory import check_memory
 from interp.runs.run import Run
 from interp.tables.key_representations import followed_representations
 from interp.views.along import along
@@ -23,6 +24,8 @@ from interp.views.story import notes, phase_words, story, what
 
 # Of a frequency that is not followed.
 OTHER = "#8a8a8a"
+# Tables of all logits in single precision that are held at the most: 8.3 at p = 499.
+LOGITS_AT_ONCE = 8
 
 
 def explored(
@@ -71,9 +74,26 @@ def explored(
     }
 
 
+def check_size(run: Run) -> None:
+    """Refuse a task whose logits over all inputs, of which probes hold several at once, fit into no memory here.
+
+    Raises:
+        ValueError: with the memory that is needed and that there is.
+    """
+    if run.config.task is None:
+        return
+    task = run.task
+    n_inputs, n_answers = len(task.tokens), task.config.n_answers
+    check_memory(
+        LOGITS_AT_ONCE * 4 * n_inputs * n_answers,
+        f"A page of {n_inputs} inputs with {n_answers} answers each",
+    )
+
+
 def _of_run(
     run: Run, source: str, trial: Mapping[str, Any] | None, stated: Mapping[str, Any], device: str
 ) -> dict[str, Any]:
+    check_size(run)
     chosen = steps_shown(run)
     found = along(run, chosen, device)
     drawn = stills(run, found, device)

@@ -275,3 +275,11 @@ def test_few_checkpoints_are_all_shown(tiny_run):
 def test_explored_needs_a_run():
     with pytest.raises(ValueError, match="explored needs a run, got none"):
         explored([])
+
+
+def test_a_task_whose_logits_fit_into_no_memory_is_refused_before_it_is_measured(tiny_run, monkeypatch):
+    monkeypatch.setattr("interp.ground.memory.machine_memory", lambda: 8 * 4 * 121 * 11 - 1)
+    with pytest.raises(
+        ValueError, match="A page of 121 inputs with 11 answers each needs at least .* of memory"
+    ):
+        explored([tiny_run])
