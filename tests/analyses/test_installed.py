@@ -68,6 +68,7 @@ def call(installed, cwd, *arguments):
     )
 
 
+@pytest.mark.slow
 def test_an_analysis_runs_from_a_wheel(installed, tiny_run, tmp_path):
     done = call(installed, tmp_path, "analyse", "weight_norms", tiny_run.path, "--device", "cpu")
     assert done.returncode == 0, done.stderr

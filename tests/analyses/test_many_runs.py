@@ -134,7 +134,9 @@ def changed(**columns):
     return Gathered(base.name, base.fields, base.runs.assign(**columns), base.histories, base.measured)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "forecast" else name for name in NAMES]
+)
 def test_worlds_at_the_edge_are_drawn_or_refused_in_a_sentence(name):
     never = pd.array([None] * 36, dtype="Int64")
     mixed = ["complete"] * 34 + ["running", "diverged"]

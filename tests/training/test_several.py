@@ -82,7 +82,8 @@ def test_nothing_new_is_begun_when_time_is_over(tmp_path):
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGINT])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_what_was_stopped_or_killed_goes_on_where_it_was(tmp_path, number):
     script = (
         "from tests.training.test_several import *\n"

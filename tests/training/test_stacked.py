@@ -153,7 +153,7 @@ def different(kind, n_steps):
 @pytest.mark.parametrize(
     ("kind", "n_steps"),
     [
-        *((kind, 150) for kind in DIFFERENT),
+        *(pytest.param(kind, 150, marks=pytest.mark.slow if kind == "losses" else ()) for kind in DIFFERENT),
         *(pytest.param(kind, 1000, marks=pytest.mark.slow) for kind in DIFFERENT),
     ],
 )
@@ -177,6 +177,7 @@ def test_networks_of_other_kinds_are_those_of_the_run_alone(tmp_path, model):
     check_same_in_float64(runs, others, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_in_float32_a_member_is_its_run_to_rounding_and_has_its_transitions(tmp_path):
     # These two memorize, and then answer most test questions.
     schedule = make_schedule(500, ["every:50"], [100, 200])

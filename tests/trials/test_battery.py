@@ -230,6 +230,7 @@ def test_a_battery_as_stacks_says_what_its_arms_alone_say(trial, stacked):
     assert checks[checks["check"] == "norm path"]["holds"].all()
 
 
+@pytest.mark.slow
 def test_the_command_takes_stacks_and_trains_nothing_twice(run, stacked):
     *_, out = stacked
     times = {p: p.stat().st_mtime_ns for p in out.glob("branches/*/*/run.json")}
