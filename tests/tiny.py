@@ -1,10 +1,13 @@
 """The config of runs that take a second, and what a child process does with one."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from interp.networks.config import transformer_config
 from interp.runs.config import OptimizerConfig, RunConfig
+from interp.runs.presets import s5, variation
+from interp.runs.run import Run
 from interp.runs.schedule import make_schedule
 from interp.tasks.modular import ModularConfig
 from interp.training.train import resume, train
@@ -84,3 +87,15 @@ def train_in_process(
     except BaseException as error:
         ended = f"{type(error).__name__}: {error}"
     path.with_suffix(".ended").write_text(ended, encoding="utf-8")
+
+
+def tiny_group_run(path: Path) -> Run:
+    """A run of 20 steps on S3, too short to learn anything."""
+    recipe = variation(
+        s5(20),
+        task={"group": "S3", "train_fraction": 0.5},
+        model={"d_model": 8, "d_mlp": 8},
+        evaluation_interval=5,
+    )
+    recipe = replace(recipe, schedule=replace(recipe.schedule, steps=(0, 10, 20), optimizer_steps=()))
+    return train(recipe, path, threads=1)

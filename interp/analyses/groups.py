@@ -50,6 +50,7 @@ from interp.tables.key_representations import (
 from interp.tables.outcome import bracket, dated, outcome
 from interp.tables.phases import phases
 from interp.tables.transitions import Transition
+from interp.tables.wording import set_name
 
 MOST = 8  # colours that are told apart
 
@@ -82,7 +83,7 @@ def draw(tables: Tables) -> Figure:
     loss_curves(tables, axes[0, 0])
     parts = {"left_embedding": "-", "unembedding": "--"}
     share_curves(spectrum, axes[0, 1], parts=parts, colours=colours)
-    progress_curves(losses, axes[1, 0], key="key set" if has_key(tables) else f"strongest {len(key)}")
+    progress_curves(losses, axes[1, 0], key=set_name(has_key(tables), len(key)))
     title = None if has_key(tables) else "none is key; the strongest:"
     similarity_curves(tables["character_similarity"], axes[1, 1], colours=colours, title=title)
     single_loss_curves(losses, axes[2, 0], colours=colours, title=title)

@@ -32,6 +32,7 @@ from interp.tables.key_frequencies import followed_frequencies, run_key_frequenc
 from interp.tables.outcome import bracket, dated
 from interp.tables.phases import phases
 from interp.tables.transitions import Transition
+from interp.tables.wording import set_name
 
 
 def compute(run, device: str) -> Tables:
@@ -62,7 +63,7 @@ def draw(tables: Tables) -> Figure:
     figure, axes = style.new_figure(2, 2, height=4.5, sharex=True)
     key = tables["key_frequencies"]
     loss_curves(tables, axes[0, 0])
-    name = "key set" if _are_key(tables) else f"strongest {len(key)}"
+    name = set_name(_are_key(tables), len(key))
     progress_curves(tables["progress_measures"], axes[0, 1], key=name)
     sparsity_curves(tables["fourier_sparsity"], axes[1, 0])
     total_norm_curve(tables["weight_norms"], axes[1, 1])

@@ -12,6 +12,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.ticker import NullLocator
 
+from interp.ground.plain_text import several
+
 # A point without neighbours has no line: these tell solid, dashed and dotted ones apart.
 LONE_MARKERS = {"-": "o", "--": "s", ":": "_"}
 
@@ -135,7 +137,7 @@ def in_unit(text: str, unit: str) -> str:
     """
 
     def other(found: re.Match[str]) -> str:
-        name = unit + "s" if found[0].endswith("s") and not unit.endswith("s") else unit
+        name = several(unit) if found[0].endswith("s") else unit
         return name.capitalize() if found[0][0] == "S" else name
 
     return re.sub(r"\b[Ss]teps?\b", other, text)

@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from interp.figures import style
+from interp.figures.given_tables import known
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +85,7 @@ def values_by_arm(
         axis: what the quantity is, with its unit.
         scale: "linear", which begins at 0, or "log".
     """
-    table = table.dropna(subset=[quantity])
+    table = known(table, quantity)
     if not len(table):
         style.note_instead(ax, "no arm came to the event")
         return ax

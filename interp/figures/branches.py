@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from interp.figures import style
 from interp.figures.colours import line_of
+from interp.figures.given_tables import known
 from interp.tables.wording import QUANTITIES
 
 if TYPE_CHECKING:
@@ -47,14 +48,14 @@ def branch_curves(
         threshold: of an event, as a line across.
         legend: options of the legend.
     """
-    known = table.dropna(subset=["label", "pair", "since"]) if len(table) else table
-    known = known.dropna(subset=[quantity]) if quantity in table else known[:0]
-    if not len(known):
+    rows = known(table, "label", "pair", "since")
+    rows = known(rows, quantity) if quantity in rows else rows[:0]
+    if not len(rows):
         ax.set_axis_off()
         style.legend_or_note(ax)
         return ax
     for label, line in lines.items():
-        mine = known[known["label"] == label].sort_values("since", kind="stable")
+        mine = rows[rows["label"] == label].sort_values("since", kind="stable")
         pairs = [
             (part["since"].to_numpy(float), part[quantity].to_numpy(float))
             for _, part in mine.groupby("pair")

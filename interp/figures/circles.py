@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from interp.figures import style
 from interp.figures.colours import frequency_lines
+from interp.figures.given_tables import known
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +23,7 @@ def embedding_circles(table: "pd.DataFrame", ax: Axes, *, limit: float | None = 
         table: of `embedding_planes`, of one frequency and step; may be empty.
         limit: where both axes end, in units of W_E; None for a little beyond the farthest residue.
     """
-    if not len(table.dropna(subset=["cosine", "sine"])):
+    if not len(known(table, "cosine", "sine")):
         style.note_instead(ax, "no plane of a frequency")
         return ax
     k, n = int(table["frequency"].iloc[0]), len(table)

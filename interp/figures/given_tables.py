@@ -42,6 +42,11 @@ def drawn_as_given(draw: Callable[..., Any]) -> Callable[..., Any]:
     return drawn
 
 
+def known(table: Any, *columns: str) -> Any:
+    """The rows of a table that have these numbers; one without rows may lack the columns too."""
+    return table.dropna(subset=list(columns)) if len(table) else table
+
+
 def _finite(value: Any) -> Any:
     """A table, or tables by name, without infinite values but where those say something; anything else as it is."""
     if isinstance(value, Mapping):

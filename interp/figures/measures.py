@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 
 from interp.figures import style
 from interp.figures.colours import frequency_lines
+from interp.figures.given_tables import known
 from interp.figures.losses import COLOURS
 from interp.figures.spectra import merged_ticks
 
@@ -79,7 +80,7 @@ def frequency_loss_points(
         legend: options of the legend.
     """
     single = table[(table["selection"] == "single") & (table["split"] == "train")] if len(table) else table
-    single = single.dropna(subset=["loss"]) if len(single) else single
+    single = known(single, "loss")
     if not len(single):
         style.note_instead(ax, "does not apply, or the train pairs\nare not known")
         return ax

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.axes import Axes
 
 from interp.figures import style
+from interp.figures.given_tables import known
 from interp.tables.wording import QUANTITIES
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def overlaid_curves(
         colours: by group, in the order of the legend; its keys are what the legend says.
         relative: whether x is the share of the way to the grokking step.
     """
-    table = table.dropna(subset=["x"])
+    table = known(table, "x")
     if not len(table):
         style.note_instead(ax, "none has grokked" if relative else "none was evaluated")
         return ax

@@ -9,6 +9,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from interp.figures import style
+from interp.figures.given_tables import known
 from interp.tables.wording import PHASES, field_name, value_text
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def phase_cells(cells: "pd.DataFrame", ax: Axes, *, x: str | None, y: str | None
         x, y: fields; None: there is only one value.
     """
     # A run that does not state a field has no place on its axis.
-    cells = cells.dropna(subset=[name for name in (x, y) if name is not None])
+    cells = known(cells, *(name for name in (x, y) if name is not None))
     if not len(cells):
         style.note_instead(ax, "no run")
         return ax

@@ -7,6 +7,7 @@ import pandas as pd
 from interp.ground.thresholds import ACCURACY, LOGIT_FRACTION, stands_out
 from interp.tables.outcome import accuracy_name, generalising_steps
 from interp.tables.transitions import transition
+from interp.tables.wording import set_name
 
 # Frequencies that are followed in a run without key ones; as many as the mainline of Nanda et al. has.
 N_STRONGEST = 5
@@ -69,7 +70,7 @@ def followed_name(tables: Mapping[str, pd.DataFrame]) -> str:
     Args:
         tables: as `run_key_frequencies`.
     """
-    return "key set" if run_key_frequencies(tables) else f"strongest {len(followed_frequencies(tables)[0])}"
+    return set_name(bool(run_key_frequencies(tables)), len(followed_frequencies(tables)[0]))
 
 
 def emergence(spectrum: pd.DataFrame, frequencies: Sequence[int]) -> pd.DataFrame:

@@ -18,6 +18,15 @@ QUANTITIES = {
 SHORT_NAMES = {"lr": "learning rate", "d_model": "width", "d_mlp": "neurons"}
 
 
+def set_name(are_key: bool, n: int) -> str:
+    """What figures call the frequencies or representations that are followed.
+
+    >>> set_name(True, 4), set_name(False, 2)
+    ('key set', 'strongest 2')
+    """
+    return "key set" if are_key else f"strongest {n}"
+
+
 def field_name(field: str) -> str:
     """A field of the config, as it is said.
 

@@ -18,14 +18,17 @@ def circles(snapshot: Snapshot, frequencies: list[int], final: torch.Tensor) -> 
     embeddings make something of a circle: each component was made of these very residues.
 
     Args:
-        final: `Residues.embedding` of the last checkpoint.
+        final: of `planes_of` the last checkpoint's embedding.
     """
     embedding = snapshot.once(Residues).embedding.double()
-    planes = [
-        torch.stack([plane_axes(whole, k) for k in frequencies]) for whole in (embedding, final.double())
-    ]
+    planes = (planes_of(embedding, frequencies), final)
     centred = embedding - embedding.mean(0)
     return torch.stack([torch.einsum("nd,fcd->fnc", centred, axes) for axes in planes]).cpu().numpy()
+
+
+def planes_of(embedding: torch.Tensor, frequencies: list[int]) -> torch.Tensor:
+    """The plane of each frequency, (frequency, 2, d_model), as `embedding_planes` has it."""
+    return torch.stack([plane_axes(embedding.double(), k) for k in frequencies])
 
 
 def neuron_shares(snapshot: Snapshot) -> np.ndarray:

@@ -16,7 +16,7 @@ from interp.runs.run import Run
 from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.tasks.structure import Cyclic
-from interp.views.algebra_stills import circles, distances, neuron_shares, plane
+from interp.views.algebra_stills import circles, distances, neuron_shares, plane, planes_of
 from interp.views.along import Along
 from interp.views.cells import Cells
 
@@ -131,7 +131,7 @@ def _taken(
         # Two planes, two coordinates in each.
         if 4 * n * n_frequencies * n_steps > BUDGET // 4 * 3:
             frequencies = [k for k in found.followed if k <= n_frequencies]
-        final = residues.embedding
+        final = planes_of(residues.embedding, frequencies)
         about["circles"] = {"frequencies": frequencies}
         taken["circles"] = lambda snapshot: circles(snapshot, frequencies, final)
     except NotApplicable as reason:

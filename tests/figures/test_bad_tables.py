@@ -64,6 +64,19 @@ def test_a_table_without_one_number_is_no_broken_picture(name, bad, ax, monkeypa
     assert DRAWN[name](ax) is ax
 
 
+@pytest.mark.parametrize(
+    "draw",
+    [
+        figures.embedding_circles,
+        lambda table, ax: figures.overlaid_curves(table, ax, quantity="norm", colours={}, relative=False),
+        lambda table, ax: figures.values_by_arm(table, ax, quantity="angle", arms=[], axis="angle (rad)"),
+    ],
+)
+def test_a_table_of_nothing_needs_no_columns(draw, ax):
+    assert draw(pd.DataFrame(), ax) is ax
+    assert len(ax.texts) == 1 and not ax.has_data()
+
+
 def test_what_is_infinite_leaves_a_gap_unless_it_says_something():
     seen = []
 

@@ -1,17 +1,15 @@
 """The explorer in a browser: it shows the numbers of the tables, and works by mouse, key and link."""
 
 import re
-from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 import interp
 from interp.report.explorer.page import page as page_of
-from interp.runs.presets import s5, variation
-from interp.training.train import train
 from interp.views.explored import explored
 from tests.browser import browser, opened
+from tests.tiny import tiny_group_run
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -31,14 +29,7 @@ def url(data, tmp_path_factory):
 @pytest.fixture(scope="module")
 def group(tmp_path_factory):
     """What the page has of a short run on S3."""
-    recipe = variation(
-        s5(20),
-        task={"group": "S3", "train_fraction": 0.5},
-        model={"d_model": 8, "d_mlp": 8},
-        evaluation_interval=5,
-    )
-    recipe = replace(recipe, schedule=replace(recipe.schedule, steps=(0, 10, 20), optimizer_steps=()))
-    return explored([train(recipe, tmp_path_factory.mktemp("runs") / "group", threads=1)])["runs"][0]
+    return explored([tiny_group_run(tmp_path_factory.mktemp("runs") / "group")])["runs"][0]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ import pytest
 import interp
 from interp.report.explorer.encoded import json_text, quantised, whole_numbers
 from interp.report.explorer.page import page
-from interp.runs.presets import s5, variation
 from interp.runs.run import Run
 from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import Snapshot
@@ -25,7 +24,7 @@ from interp.views.cells import Cells
 from interp.views.explored import explored
 from interp.views.steps_shown import steps_shown
 from tests import hand_built
-from tests.tiny import tiny_config
+from tests.tiny import tiny_config, tiny_group_run
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +43,7 @@ def short(tmp_path_factory):
 @pytest.fixture(scope="module")
 def group(tmp_path_factory):
     """A short run on S3, and what the page has of it."""
-    recipe = variation(
-        s5(20),
-        task={"group": "S3", "train_fraction": 0.5},
-        model={"d_model": 8, "d_mlp": 8},
-        evaluation_interval=5,
-    )
-    recipe = replace(recipe, schedule=replace(recipe.schedule, steps=(0, 10, 20), optimizer_steps=()))
-    run = train(recipe, tmp_path_factory.mktemp("runs") / "group", threads=1)
+    run = tiny_group_run(tmp_path_factory.mktemp("runs") / "group")
     return run, explored([run])["runs"][0]
 
 

@@ -29,7 +29,8 @@ def page(data: Mapping[str, Any]) -> str:
     Args:
         data: title; colours; runs, each with
             name; source: what `interp.open_run` takes; opens: the Python that opens it; steps;
-            story: sentences, each of texts and of {"text", "step"}, which become buttons that move the slider;
+            story: sentences, each of texts, of {"text", "step"}, which become buttons that move the slider, and of
+                {"text", "table", "rows"}, which lead to the first row of that table whose columns have these values;
             tables: {name: DataFrame}; arrays: {name: of `interp.report.explorer.encoded.quantised`}; trial or None;
             unit: what steps count; and whatever else the panels read, as JSON holds it.
     """

@@ -3,6 +3,7 @@
 from interp.figures import frequency_loss_points, progress_curves
 from interp.ground.plain_text import listed
 from interp.tables.folder import Tables
+from interp.tables.wording import set_name
 from interp.views.pictures.captions import at_end, grokking_said, number
 from interp.views.pictures.panels import computed_by, panel
 from interp.views.pictures.picture import Picture
@@ -10,7 +11,7 @@ from interp.views.pictures.picture import Picture
 
 def _name(tables: Tables) -> str:
     chosen = tables["key_frequencies"]
-    return "key set" if chosen["is_key"].any() else f"strongest {len(chosen)}"
+    return set_name(bool(chosen["is_key"].any()), len(chosen))
 
 
 def _draw(tables: Tables, ax) -> None:
