@@ -34,7 +34,7 @@ REFERENCE = {
             "runs.run",
             "runs.config",
             "runs.record",
-            "runs.presets",
+            "runs.presets/",
             "runs.schedule",
             "tasks.task",
             "tasks.structure",

@@ -300,7 +300,7 @@ def families_named(root: Path, families: dict[str, str]) -> list[str]:
             continue
         for target in sorted(imports(path, root) & set(families.values())):
             found.append(f"{name} imports {target}")
-        if name in ("interp.runs.presets", "interp.analyses") or name.startswith("interp.sources.formats"):
+        if name == "interp.analyses" or name.startswith(("interp.runs.presets", "interp.sources.formats")):
             continue
         texts = {n.value for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Constant)}
         found += [f"{name} says {family!r}" for family in families if family in texts]

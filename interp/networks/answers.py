@@ -24,14 +24,14 @@ def path_for(config: ModelConfig, questions: Questions | None = None) -> Path:
 
 
 def answer_logits(
-    config: ModelConfig, asked: Questions | Int[Tensor, "example pos"]
+    config: ModelConfig, asked: Questions | Int[Tensor, "example pos"] | Float[Tensor, "example pos"]
 ) -> Callable[[Weights], Float[Tensor, "question d_vocab_out"]]:
     """A function from weights to the logits of these questions, differentiable.
 
     What depends on the inputs alone is prepared here, once.
 
     Args:
-        asked: questions, or tokens whose last position is the question.
+        asked: questions, or inputs whose last position is the question.
     """
     questions = asked if isinstance(asked, Questions) else None
     inputs = asked.inputs if isinstance(asked, Questions) else asked

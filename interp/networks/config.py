@@ -6,7 +6,7 @@ takes; `interp.networks.hooked` makes hooked modules of what is described here.
 
 Two families. With `n_heads > 0` a transformer: embedding, positions, blocks of attention and MLP on a residual stream,
 unembedding. With `n_heads == 0` an attention-free MLP: the embeddings of all positions side by side, or their sum,
-`n_layers` hidden layers, unembedding, no residual stream.
+`n_layers` hidden layers, unembedding, no residual stream. An MLP may read features, numbers in place of tokens.
 """
 
 import math
@@ -57,6 +57,8 @@ class ModelConfig:
             (N(0, 0.64/d_model), as the legacy HookedTransformer). Biases start at zero.
         init_scale: factor on every initial matrix.
         summed_embed: an MLP reads the sum of the embeddings of all positions, not all of them side by side.
+        reads_features: an MLP reads n_ctx numbers as they are, one at each position, without an embedding (d_model and
+            d_vocab are 1): W_in of the first layer is (feature, neuron).
     """
 
     n_layers: int
@@ -81,6 +83,7 @@ class ModelConfig:
     init: Literal["nanda", "pizza", "gpt2"]
     init_scale: float
     summed_embed: bool = field(default=False, metadata=OMITTED)
+    reads_features: bool = field(default=False, metadata=OMITTED)
 
     def __post_init__(self):
         check_choices(self)
@@ -119,6 +122,7 @@ class ModelConfig:
                 f"A summed embedding needs an attention-free MLP, got n_heads={self.n_heads}: attention reads every "
                 "position."
             )
+        self._check_features()
         width = self.d_mlp if self.is_mlp else self.d_model
         if self.tied_unembed and (
             self.one_hot_embed or width != self.d_model or self.d_vocab_out > self.d_vocab
@@ -132,9 +136,24 @@ class ModelConfig:
         stated = ", ".join(f"{name}={getattr(self, name)}" for name in names)
         check_memory(4 * n_parameters(self), f"A model with {stated}")
 
+    def _check_features(self) -> None:
+        embeds = self.one_hot_embed or self.summed_embed or self.tied_unembed
+        if self.reads_features and not (self.is_mlp and self.d_model == self.d_vocab == 1 and not embeds):
+            raise ValueError(
+                "A network that reads features is an attention-free MLP (n_heads=0) without an embedding: d_model=1, "
+                f"d_vocab=1, not one-hot, summed or tied; got n_heads={self.n_heads}, d_model={self.d_model}, "
+                f"d_vocab={self.d_vocab}, one_hot_embed={self.one_hot_embed}, summed_embed={self.summed_embed}, "
+                f"tied_unembed={self.tied_unembed}."
+            )
+
     @property
     def is_mlp(self) -> bool:
         return self.n_heads == 0
+
+    @property
+    def has_embedding(self) -> bool:
+        """Whether there is a W_E that is learned."""
+        return not (self.one_hot_embed or self.reads_features)
 
 
 def transformer_config(
@@ -209,7 +228,7 @@ def n_parameters(config: ModelConfig) -> int:
         width, layers = c.d_mlp, c.n_ctx * c.d_model * c.d_mlp + (c.n_layers - 1) * c.d_mlp**2
     else:
         width, layers = c.d_model, c.n_layers * c.d_model * (4 * c.n_heads * c.d_head + 2 * c.d_mlp)
-    embeddings = 0 if c.one_hot_embed else c.d_vocab * c.d_model
+    embeddings = c.d_vocab * c.d_model if c.has_embedding else 0
     positions = c.n_ctx * c.d_model if c.positions == "learned" else 0
     return layers + embeddings + positions + (0 if c.tied_unembed else width * c.d_vocab_out)
 
@@ -218,7 +237,7 @@ def parameter_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """Name and shape of every parameter, in the order in which they are initialized and stored."""
     c = config
     shapes: dict[str, tuple[int, ...]] = {}
-    if not c.one_hot_embed:
+    if c.has_embedding:
         shapes["embed.W_E"] = (c.d_vocab, c.d_model)
     if c.is_mlp:
         width = c.d_model if c.summed_embed else c.n_ctx * c.d_model

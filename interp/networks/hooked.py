@@ -94,6 +94,8 @@ class HookedNetwork(HookedRootModule):
 
     @property
     def W_E(self) -> Tensor:
+        if self.config.reads_features:
+            raise AttributeError("This model has no W_E: it reads features.")
         if self.config.one_hot_embed:
             return torch.eye(self.config.d_vocab, device=self.W_U.device, dtype=self.W_U.dtype)
         return self.weights()["embed.W_E"]
@@ -133,7 +135,7 @@ class HookedNetwork(HookedRootModule):
 
     def forward(
         self,
-        tokens: Int[Tensor, "*batch pos"],
+        tokens: Int[Tensor, "*batch pos"] | Float[Tensor, "*batch pos"],
         return_type: ReturnType = "logits",
         *,
         loss_per_token: bool = False,
@@ -142,14 +144,15 @@ class HookedNetwork(HookedRootModule):
         """Logits at every position; a single row of tokens gets a batch axis, as in TransformerLens.
 
         Args:
+            tokens: features, floating-point numbers, of a network that reads them.
             return_type: "logits"; "loss", that of the next token (`loss_fn`); "both", as an `Output`; or None.
             loss_per_token: the loss of each token instead of their mean.
             stop_at_layer: the residual stream that goes into this layer instead (of a transformer); may be negative,
                 and n_layers is what goes into the last norm.
 
         Raises:
-            ValueError: if the tokens are not integers (batch, pos) within context and vocabulary, or the network has
-                no loss of the next token, or no such layer.
+            ValueError: if the inputs are not what the network reads, within its context and vocabulary, or there is no
+                loss of the next token, or no such layer.
         """
         if return_type not in ("logits", "loss", "both", None):
             raise ValueError(
@@ -296,10 +299,21 @@ class HookedMLP(HookedNetwork):
     """An attention-free MLP on the embeddings of all positions side by side."""
 
     def _check_tokens(self, tokens: Tensor) -> Tensor:
+        if self.config.reads_features:
+            return self._check_features(tokens)
         tokens = super()._check_tokens(tokens)
         if tokens.shape[1] != self.config.n_ctx:
             raise ValueError(f"This MLP reads {self.config.n_ctx} tokens at once, got {tokens.shape[1]}.")
         return tokens
+
+    def _check_features(self, features: Tensor) -> Tensor:
+        features = features[None] if features.ndim == 1 else features
+        if not features.is_floating_point() or features.ndim != 2 or features.shape[1] != self.config.n_ctx:
+            raise ValueError(
+                f"This MLP reads {self.config.n_ctx} features, floating-point numbers (batch, feature), got "
+                f"{features.dtype} of shape {tuple(features.shape)}."
+            )
+        return features
 
     def to_bridge(self) -> Any:
         raise ValueError(

@@ -16,10 +16,14 @@ cross-entropy, so that runs can be compared whatever they minimised.
 - "squared-error": sum over all outputs of the squared distance to the one-hot label, mean over the questions. No half
   and no mean over outputs: torch's MSELoss, which Liu et al. 2022 ("Omnigrok") minimise, is this divided by the number
   of outputs, and a gradient that many times smaller meets Adam's eps that much earlier.
+- "hinge": max(0, 1 - (logit of the label - the largest other logit)), the multi-class hinge of Crammer and Singer. Of
+  two outputs f(x) is the difference of their logits, and this is the hinge max(0, 1 - y f(x)) of Barak et al. 2022 and
+  Merrill et al. 2023. A question with a margin of 1 has no gradient at all.
 - "stablemax": as cross-entropy, of probabilities s(x) / sum of s with s(x) = x + 1 for x >= 0 and 1 / (1 - x) below,
   in place of exp. It grows linearly, so that no probability rounds to 1, and it depends on a shift of all logits.
 
-References: Prieto et al. 2025, "Grokking at the edge of numerical stability" (StableMax).
+References: Prieto et al. 2025, "Grokking at the edge of numerical stability" (StableMax); Crammer and Singer 2001, "On
+the algorithmic implementation of multiclass kernel-based vector machines" (hinge).
 """
 
 from typing import Literal
@@ -28,7 +32,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-Kind = Literal["cross-entropy", "squared-error", "stablemax"]
+Kind = Literal["cross-entropy", "squared-error", "stablemax", "hinge"]
 
 
 def precise(device: torch.device | str) -> torch.dtype:
@@ -60,6 +64,9 @@ def losses(
         return torch.nn.functional.cross_entropy(x, labels, reduction="none")
     if kind == "squared-error":
         return (x - torch.nn.functional.one_hot(labels, x.shape[-1])).square().sum(-1)
+    if kind == "hinge":
+        right = x.gather(-1, labels[:, None])[:, 0]
+        return torch.relu(1 - (right - x.scatter(-1, labels[:, None], -torch.inf).amax(-1)))
     # In logarithms, each branch on its own side of zero: 1 / (1 - x) has a pole on the other.
     above, below = 1 + x.clamp(min=0), 1 - x.clamp(max=0)
     log_s = torch.where(x >= 0, above.log(), -below.log())

@@ -60,7 +60,10 @@ def hook_names(config: ModelConfig) -> list[str]:
 
 
 def forward(
-    config: ModelConfig, weights: Weights, inputs: Int[Tensor, "batch pos"], tap: Tap = untapped
+    config: ModelConfig,
+    weights: Weights,
+    inputs: Int[Tensor, "batch pos"] | Float[Tensor, "batch pos"],
+    tap: Tap = untapped,
 ) -> Float[Tensor, "batch answered d_vocab_out"]:
     """Logits at every position; an attention-free MLP answers once, at a single position.
 
@@ -69,6 +72,7 @@ def forward(
 
     Args:
         weights: exactly the parameters of the config (`check_weights`), of any dtype.
+        inputs: tokens; numbers, one a position, of a network that reads features.
         tap: sees every activation and gives what goes on in its place, of the same shape.
     """
     if config.is_mlp:
@@ -92,6 +96,8 @@ def positions(config: ModelConfig, weights: Weights, n_pos: int) -> Float[Tensor
 
 
 def _embedded(c: ModelConfig, weights: Weights, inputs: Tensor) -> Tensor:
+    if c.reads_features:
+        return inputs[..., None].to(weights["unembed.W_U"])
     if not c.one_hot_embed:
         return weights["embed.W_E"][inputs]
     return torch.nn.functional.one_hot(inputs, c.d_vocab).to(weights["unembed.W_U"])

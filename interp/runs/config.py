@@ -17,7 +17,7 @@ from interp.networks.objective import Kind
 from interp.runs.schedule import LARGEST_STEP, Schedule
 from interp.runs.tensor_files import RunError
 from interp.tasks.families import AnyTaskConfig
-from interp.tasks.task import OMITTED
+from interp.tasks.task import OMITTED, DrawsFresh
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,8 @@ class OptimizerConfig:
         batch_seed: seed of the mini-batch order.
         loss_dtype: precision of log-softmax and loss; the logits stay float32.
         loss: what is minimised, as `interp.networks.objective` defines it. Recorded losses are cross-entropies.
+        fresh: whether the rows of every step are drawn anew by the task's family ("infinite data"), of (batch_seed,
+            step). The rows of the task are then evaluated alone: those of train are no more seen than those of test.
     """
 
     name: Literal["adamw", "adam", "sgd"]
@@ -48,6 +50,7 @@ class OptimizerConfig:
     batch_seed: int
     loss_dtype: Literal["float64", "float32", "float16"]
     loss: Kind = field(default="cross-entropy", metadata=OMITTED)
+    fresh: bool = field(default=False, metadata=OMITTED)
 
     def __post_init__(self):
         check_choices(self)
@@ -67,6 +70,10 @@ class OptimizerConfig:
         check_seed("batch_seed", self.batch_seed)
         if self.batch_size is not None and self.batch_seed < 0:
             raise ValueError(f"Mini-batches need batch_seed of at least 0, got {self.batch_seed}.")
+        if self.fresh and self.batch_size is None:
+            raise ValueError(
+                "Fresh data need a number of rows a step: set batch_size (optimizer.batch_size)."
+            )
         if self.warmup_steps < 0:
             raise ValueError(f"Warm-up needs warmup_steps of at least 0, got {self.warmup_steps}.")
 
@@ -151,6 +158,11 @@ class Recipe:
 
     def __post_init__(self):
         _check_whole(self)
+        if self.optimizer.fresh and not isinstance(self.task, DrawsFresh):
+            raise ValueError(
+                f"Fresh data need a family of tasks that draws them, {self.task.family!r} has all its rows in one "
+                "table. Set optimizer.fresh to false."
+            )
         # A branch has the data of its parent, which are beside it.
         if self.branch is None and self.task.split in ("explicit", "unknown"):
             raise ValueError(

@@ -94,4 +94,6 @@ def grouped(runs: Sequence[Planned]) -> list[list[Planned]]:
 
 def n_train(recipe: Recipe) -> float:
     """How many examples are train, roughly: of a family that does not say, all count alike."""
+    if hasattr(recipe.task, "n_train"):
+        return recipe.task.n_train
     return getattr(recipe.task, "n_examples", 1) * (getattr(recipe.task, "train_fraction", None) or 1.0)

@@ -95,7 +95,9 @@ def with_split(task: Task, is_train: Bool[Tensor, " example"]) -> Task:
         raise ValueError(
             f"A task needs train and test examples, and this edit leaves {n_train} of {n} in train. Take fewer or more."
         )
-    config: Any = replace(task.config, split="explicit", train_fraction=n_train / n)  # type: ignore[type-var]
+    is_counted = hasattr(task.config, "n_train")
+    shares = {"n_train": n_train, "n_test": n - n_train} if is_counted else {"train_fraction": n_train / n}
+    config: Any = replace(task.config, split="explicit", **shares)  # type: ignore[type-var]
     return config.task(is_train)
 
 

@@ -8,15 +8,20 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-Split = Literal["shuffle", "unordered", "torch", "explicit", "unknown"]
+Split = Literal["shuffle", "unordered", "torch", "drawn", "explicit", "unknown"]
 
 
 def check_split(split: Split, fraction: float | None) -> None:
     """Refuse a fraction that cannot be, or none where one is needed.
 
     Raises:
-        ValueError: if the fraction is not strictly between 0 and 1, or is missing without split "unknown".
+        ValueError: if the fraction is not strictly between 0 and 1, or is missing without split "unknown", or the split
+            is that of drawn rows.
     """
+    if split == "drawn":
+        raise ValueError(
+            "Split 'drawn' is that of families whose rows are drawn; here all rows are in one table. Use 'shuffle'."
+        )
     if fraction is None:
         if split != "unknown":
             raise ValueError(f"Split {split!r} needs a train fraction; only split 'unknown' can do without.")
@@ -66,6 +71,8 @@ def drawn_split(
             "p or group, or another fraction."
         )
     is_train = torch.zeros(n, dtype=torch.bool)
+    # What check_split refuses.
+    assert split != "drawn"
     if split == "unordered":
         is_train[_whole_unordered_pairs(pairs, n_train, seed)] = True
     else:
@@ -123,8 +130,12 @@ def corrupted_labels(
 
 def described_split(config: Any) -> str:
     """Which share of a task's examples is train and how it was drawn, in a few words."""
-    fraction, corrupted = config.train_fraction, config.corrupted_fraction
-    share = "unknown share of" if fraction is None else f"{fraction:.0%}"
+    corrupted = config.corrupted_fraction
+    if hasattr(config, "n_train"):
+        share = f"{config.n_train} of {config.n_train + config.n_test} rows"
+    else:
+        fraction = config.train_fraction
+        share = "unknown share of" if fraction is None else f"{fraction:.0%}"
     seed = "" if config.split in ("explicit", "unknown") else f", seed {config.split_seed}"
     how = f"split {config.split!r}{seed}" if seed else f"split {config.split}"
     labels = f", {corrupted:.0%} of train labels corrupted" if corrupted else ""

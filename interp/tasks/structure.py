@@ -42,7 +42,18 @@ class FiniteGroup:
     operand_tokens: Int[Tensor, "2 n"]
 
 
-Structure = Cyclic | FiniteGroup
+@dataclass(frozen=True, eq=False)
+class Bits:
+    """The answer is a function of few of the features, each +1 or -1.
+
+    Attributes:
+        relevant: which features count.
+    """
+
+    relevant: tuple[int, ...]
+
+
+Structure = Cyclic | FiniteGroup | Bits
 
 
 def carriers(names: Int[Tensor, " p"], order: int) -> Int[Tensor, " n"]:

@@ -5,7 +5,7 @@ position; digits several times, a language at every position. A family is a froz
 (`interp.tasks.families` gathers them) that makes its `Task`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol, runtime_checkable
@@ -56,6 +56,14 @@ class TaskConfig(Protocol):
     @classmethod
     def example(cls) -> "TaskConfig":
         """A task of the family, from which settings vary."""
+
+
+@runtime_checkable
+class DrawsFresh(Protocol):
+    """A config whose family draws new rows without end, as training with `optimizer.fresh` asks."""
+
+    def drawn(self, n: int, seed: Sequence[int]) -> "Questions":
+        """The questions of n new rows; the same for the same seed (of `numpy.random.default_rng`)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -110,6 +110,11 @@ def begin_branch(
     path = Path(path).expanduser().resolve()
     check_unused(path)
     start = start_of(run, at, arm, recipe)
+    if arm.data and run.config.recipe().optimizer.fresh:
+        raise ValueError(
+            f"Arm {arm.name!r} changes which rows are train, and run {run.name!r} is trained on fresh rows at every "
+            "step: nothing would change. Leave its edits of the data out."
+        )
     task = edited_task(run.task, arm.data)
     planned = _recipe(run, task, at, budget, arm, recipe, save, save_optimizer)
     about = Branch(arm=arm, parent=_identity(run), pair=pair, jitter=jitter, until=until)

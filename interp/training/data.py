@@ -13,7 +13,7 @@ from interp.networks import objective
 from interp.networks.answers import answer_logits
 from interp.networks.config import Weights
 from interp.runs.config import Recipe
-from interp.tasks.task import Questions, Task
+from interp.tasks.task import DrawsFresh, Questions, Task
 
 
 class Data:
@@ -23,6 +23,7 @@ class Data:
         self.dtype, self.kind = getattr(torch, recipe.optimizer.loss_dtype), recipe.optimizer.loss
         self.model = recipe.model
         self.batch_size, self.batch_seed = recipe.optimizer.batch_size, recipe.optimizer.batch_seed
+        self._fresh = task.config if recipe.optimizer.fresh else None
         self.train, self.test = (task.of_split(split).to(device) for split in ("train", "test"))
         self._epoch, self._order = -1, torch.empty(0)
 
@@ -48,7 +49,10 @@ class Data:
         return _for_training(answer_logits(self.model, part)), part.labels
 
     def part(self, step: int) -> Questions:
-        """The train questions of this step, which are all of them unless there are mini-batches."""
+        """The train questions of this step, which are all of them unless there are mini-batches or fresh rows."""
+        if isinstance(self._fresh, DrawsFresh) and self.batch_size is not None:
+            drawn = self._fresh.drawn(self.batch_size, [self.batch_seed, step])
+            return drawn.to(self.train.labels.device)
         n = len(self.train.inputs)
         if self.batch_size is None or self.batch_size >= n:
             return self.train

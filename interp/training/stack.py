@@ -96,7 +96,7 @@ class Stack:
         )
         # Whatever the others' batches hold: all batches are as large, and read the rows that there are.
         self._batch = max(m.recipe.optimizer.batch_size or 0 for m in members)
-        self._inputs = torch.cat([one.inputs.flatten(0, 1) for one in self._asked.values()])
+        self._inputs = self._all_inputs()
         self._rows_read: dict[str, Rows] = {}
         self._heads: dict[str, Head] = {}
         self._answers: dict[str, Answer] = {}
@@ -106,6 +106,14 @@ class Stack:
                 self._heads[split] = Head(layout.stacked(rows), self._of_live, asked)
             else:
                 self._answers[split] = answer_logits(self._config, asked, self._inputs)
+
+    def _all_inputs(self) -> Tensor:
+        """Inputs with every row (token, position) that a step can read."""
+        if any(m.recipe.optimizer.fresh for m in self.members) and not self._config.reads_features:
+            return torch.arange(self._config.d_vocab, device=self._rows.device)[:, None].expand(
+                -1, self._config.n_ctx
+            )
+        return torch.cat([one.inputs.flatten(0, 1) for one in self._asked.values()])
 
     @classmethod
     def of(cls, starts: Sequence[tuple[Run, Checkpoint]], device: str) -> "Stack":

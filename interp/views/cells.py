@@ -50,7 +50,7 @@ class Cells:
             table = _plain_table(snapshot, everything)
         every = max(math.ceil(len(table) / max(most, 1)), 1)
         shown = table[::every, ::every].contiguous()
-        pairs = task.inputs[:, :2] if task.structure is None else task.structure.pairs
+        pairs = getattr(task.structure, "pairs", task.inputs[:, :2])
         sides = torch.stack([task.example[shown[:, 0].cpu()], task.example[shown[0].cpu()]])
         operands = torch.stack([pairs[side, i] for i, side in enumerate(sides)])
         first, second = map(plain_label, operand_labels(task.structure))

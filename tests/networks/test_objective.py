@@ -51,6 +51,10 @@ def stablemax(row, label):
     return -math.log(shares[label] / sum(shares))
 
 
+def hinge(row, label):
+    return max(0.0, 1 - (row[label] - max(z for k, z in enumerate(row) if k != label)))
+
+
 def cross_entropy(row, label):
     return math.log(sum(math.exp(z - max(row)) for z in row)) + max(row) - row[label]
 
@@ -58,7 +62,12 @@ def cross_entropy(row, label):
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize(
     ("kind", "by_hand"),
-    [("squared-error", squared_error), ("stablemax", stablemax), ("cross-entropy", cross_entropy)],
+    [
+        ("squared-error", squared_error),
+        ("stablemax", stablemax),
+        ("cross-entropy", cross_entropy),
+        ("hinge", hinge),
+    ],
 )
 def test_every_kind_of_loss_by_hand_in_every_precision(kind, by_hand, dtype):
     torch.manual_seed(0)

@@ -1,0 +1,91 @@
+"""Rows of families that have too many to list: a number of them is drawn, of which the first are train.
+
+No row occurs twice, so that none is in train and in test.
+"""
+
+import random
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from interp.ground.choices import check_choices, check_seed
+from interp.tasks.splits import Split
+
+# Beyond it a table of rows fits in no memory, and the number is a slip of the hand.
+MOST_ROWS = 10**8
+
+
+@runtime_checkable
+class DrawnRows(Protocol):
+    """The fields of a config whose rows are drawn."""
+
+    @property
+    def n_train(self) -> int: ...
+
+    @property
+    def n_test(self) -> int: ...
+
+    @property
+    def split(self) -> Split: ...
+
+    @property
+    def split_seed(self) -> int: ...
+
+    @property
+    def corrupted_fraction(self) -> float: ...
+
+
+def check_drawn_rows(config: DrawnRows, n_possible: int, what: str) -> None:
+    """Refuse numbers of rows that cannot be drawn.
+
+    Args:
+        n_possible: different rows that there are.
+        what: they are rows of, for the message: "sums of two 2-digit numbers".
+
+    Raises:
+        ValueError: if train or test has no row, there are not as many different ones, the split is another one's, or a
+            choice, seed or fraction is out of bounds.
+    """
+    check_choices(config)
+    check_seed("split_seed", config.split_seed)
+    if config.split not in ("drawn", "explicit", "unknown"):
+        raise ValueError(
+            f"Rows of {what} are drawn: they need split 'drawn', got {config.split!r}. How many are train says n_train."
+        )
+    for name, n in (("n_train", config.n_train), ("n_test", config.n_test)):
+        if n < 1:
+            raise ValueError(f"A task needs {name} of at least 1, got {n}.")
+    if (n := config.n_train + config.n_test) > min(n_possible, MOST_ROWS):
+        there = f"there are {n_possible:,}" if n_possible < MOST_ROWS else f"at most {MOST_ROWS:,} are made"
+        raise ValueError(
+            f"A task needs different rows, and {there} of {what}: got n_train={config.n_train:,} and "
+            f"n_test={config.n_test:,}, {n:,} in all. Use fewer."
+        )
+    if not 0 <= config.corrupted_fraction <= 1:
+        raise ValueError(f"A task needs corrupted_fraction in [0, 1], got {config.corrupted_fraction}.")
+
+
+def row_numbers(config: DrawnRows, n_possible: int) -> list[int]:
+    """Which of the rows 0 .. n_possible-1 a task has, the train ones first; drawn without replacement."""
+    return random.Random(config.split_seed).sample(range(n_possible), config.n_train + config.n_test)
+
+
+def is_train_of(config: DrawnRows, recorded: Tensor | None) -> Bool[Tensor, " example"] | None:
+    """The split: the first n_train rows, those that were recorded, or None where it is unknown.
+
+    Raises:
+        ValueError: if an explicit split is missing, has another length, or is given where it is not explicit.
+    """
+    n = config.n_train + config.n_test
+    if config.split == "explicit":
+        if recorded is None or recorded.shape != (n,) or recorded.dtype != torch.bool:
+            raise ValueError(
+                f"An explicit split needs one boolean for each of the {n} rows, got "
+                f"{'nothing' if recorded is None else f'{tuple(recorded.shape)} of {recorded.dtype}'}."
+            )
+        return recorded
+    if recorded is not None:
+        raise ValueError(f"A recorded split goes with split='explicit' only, got split={config.split!r}.")
+    return None if config.split == "unknown" else torch.arange(n) < config.n_train

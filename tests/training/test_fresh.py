@@ -1,0 +1,69 @@
+"""Fresh rows at every step: which ones depends on seed and step alone, interrupted or not, alone or in a stack."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from interp.networks.feature_mlps import features_mlp
+from interp.runs.presets import mainline, named, variation
+from interp.runs.run import open_run
+from interp.runs.schedule import make_schedule
+from interp.tasks.data_edits import Shrink
+from interp.training.arms import Arm
+from interp.training.branches import branch
+from interp.training.data import Data
+from interp.training.train import resume, train
+from tests.training.test_stacked import begun, check_same_in_float64
+
+
+def fresh_recipe(seed=0, n_steps=12):
+    recipe = variation(
+        named("parity"),
+        task={"n_bits": 8, "k": 2, "n_train": 20, "n_test": 20},
+        optimizer={"fresh": True, "batch_size": 16},
+        n_steps=n_steps,
+        schedule=make_schedule(n_steps, ["every:4"], [4]),
+        evaluation_interval=4,
+        seed=seed,
+    )
+    return replace(recipe, model=features_mlp(n_features=8, n_outputs=2, d_mlp=10))
+
+
+def test_every_step_has_rows_of_its_own():
+    recipe = fresh_recipe()
+    data = Data(recipe.task.task(), recipe, "cpu")
+    first, second = data.part(0), data.part(1)
+    assert first.inputs.shape == (16, 8) and not torch.equal(first.inputs, second.inputs)
+    assert torch.equal(first.inputs, data.part(0).inputs)
+    other = replace(recipe, optimizer=replace(recipe.optimizer, batch_seed=1))
+    assert not torch.equal(Data(recipe.task.task(), other, "cpu").part(0).inputs, first.inputs)
+
+
+def test_a_run_that_is_made_longer_equals_one_that_was_long(tmp_path):
+    whole = train(fresh_recipe(), tmp_path / "whole", threads=1)
+    train(fresh_recipe(n_steps=8), tmp_path / "short", threads=1)
+    longer = resume(tmp_path / "short", n_steps=12)
+    for name, w in whole.step_weights(12).items():
+        assert torch.equal(w, longer.step_weights(12)[name]), name
+
+
+def test_members_of_a_stack_have_the_rows_of_the_run_alone(tmp_path):
+    recipes = [fresh_recipe(seed) for seed in (0, 1)]
+    recipes[1] = replace(recipes[1], optimizer=replace(recipes[1].optimizer, batch_seed=3))
+    runs, others = ([open_run(p) for p in begun(recipes, tmp_path, name)] for name in ("alone", "stacked"))
+    # Float64 throughout, 12 steps.
+    check_same_in_float64(runs, others, atol=1e-12)
+
+
+def test_families_with_a_table_have_no_fresh_rows():
+    with pytest.raises(ValueError, match="a family of tasks that draws them, 'modular' has all its rows"):
+        variation(mainline(10), optimizer={"fresh": True, "batch_size": 5})
+    with pytest.raises(ValueError, match="a number of rows a step: set batch_size"):
+        variation(named("parity"), optimizer={"fresh": True, "batch_size": None})
+
+
+def test_an_arm_that_edits_the_data_is_refused(tmp_path):
+    run = train(fresh_recipe(), tmp_path / "run", threads=1)
+    with pytest.raises(ValueError, match="trained on fresh rows at every step: nothing would change"):
+        branch(run, tmp_path / "arm", at=4, budget=4, arm=Arm(name="fewer", data=(Shrink(n=5),)))
