@@ -304,6 +304,7 @@ def test_the_axes_of_attention_are_what_is_drawn_along_them(tmp_path):
     assert (band.axes[0].get_ylabel(), band.axes[0].get_xlabel()) == tuple(labels)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::interp.sources.SourceWarning")
 @pytest.mark.parametrize(
     "name", ["attention", "clock_pizza", "fourier", "groups", "progress_measures", "weight_norms"]
@@ -372,6 +373,7 @@ def test_a_lone_checkpoint_of_an_unknown_split_is_drawn_at_its_step(name, lone_c
         assert module.summarize(tables)["steps"] == [0]
 
 
+@pytest.mark.slow
 def test_legends_of_the_geometry_fit_their_panels():
     """Also where the ticks of a panel are wide; what does not fit takes width from the panels at each drawing."""
     from tests.figures import test_figures as made

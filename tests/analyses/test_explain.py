@@ -93,6 +93,7 @@ def test_the_summary_has_the_lock_and_every_verdict(drawn, trial):
     assert "NaN" not in (drawn / "summary.json").read_text()
 
 
+@pytest.mark.slow
 def test_the_same_page_is_drawn_again_without_torch(drawn, run, trial, tmp_path):
     out = tmp_path / "again"
     code = (
@@ -263,6 +264,7 @@ def test_the_probes_are_those_that_predictions_name():
     assert len(needed) == len(set(needed)) and not any(re.search(r"\W", name) for name in needed)
 
 
+@pytest.mark.slow
 def test_the_frame_gives_the_same_by_its_three_functions(drawn):
     tables, _ = read_tables(drawn)
     summary = explain.summarize(tables)

@@ -123,9 +123,15 @@ def answer(run, out):
     "changes",
     [
         pytest.param({}, id="as the paper's"),
-        pytest.param({"model": {"n_heads": 2, "positions": "learned"}}, id="a transformer"),
-        pytest.param({"model": {"n_heads": 2, "positions": "learned", "d_mlp": 0}}, id="attention only"),
-        pytest.param({"task": {"group": "C5"}}, id="prime order"),
+        pytest.param(
+            {"model": {"n_heads": 2, "positions": "learned"}}, id="a transformer", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            {"model": {"n_heads": 2, "positions": "learned", "d_mlp": 0}},
+            id="attention only",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param({"task": {"group": "C5"}}, id="prime order", marks=pytest.mark.slow),
     ],
 )
 def test_every_network_and_group_has_a_figure(changes, tmp_path):

@@ -91,6 +91,7 @@ def test_a_wheel_asks_for_a_run(installed, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_wheel_made_of_the_sdist_is_the_same(source, wheel, tmp_path):
     with tarfile.open(built("sdist", source)) as file:
         file.extractall(tmp_path, filter="data")
@@ -111,6 +112,7 @@ def test_a_wheel_made_of_the_sdist_is_the_same(source, wheel, tmp_path):
 PROBE = "import pandas as pd\n\ndef n_weights(snapshot):\n    return pd.DataFrame([{'n': len(snapshot.weights)}])\n"
 
 
+@pytest.mark.slow
 def test_every_command_works_from_a_wheel(installed, tmp_path):
     (tmp_path / "own.py").write_text(PROBE)
     small = "--p 7 --steps 20 --d-model 8 --heads 2 --d-mlp 8 --threads 1"

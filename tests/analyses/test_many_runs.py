@@ -69,6 +69,7 @@ def world(seed=0):
 
 
 # The doors are the same for all; what each draws has tests of its own.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [name if name == "forecast" else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
 )
@@ -134,9 +135,8 @@ def changed(**columns):
     return Gathered(base.name, base.fields, base.runs.assign(**columns), base.histories, base.measured)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "forecast" else name for name in NAMES]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_worlds_at_the_edge_are_drawn_or_refused_in_a_sentence(name):
     never = pd.array([None] * 36, dtype="Int64")
     mixed = ["complete"] * 34 + ["running", "diverged"]

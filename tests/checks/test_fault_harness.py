@@ -21,8 +21,8 @@ FAULTS = ROOT / "benchmarks" / "faults.py"
 @pytest.mark.parametrize(
     "parts",
     [
-        # Of the others some take long, and all have tests of their own.
-        "operations",
+        # Some take long, and all have tests of their own.
+        pytest.param("operations", marks=pytest.mark.slow),
         pytest.param(
             "json,kills,files,arguments,hostile,races,stacks,sweeps,workers,cluster", marks=pytest.mark.slow
         ),

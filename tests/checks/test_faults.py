@@ -74,7 +74,15 @@ def lost_but_packed(path):
     stamp.write_text(stamp.read_text().replace('"steps": [', '"steps": [7,'))
 
 
-@pytest.mark.parametrize("damage", [swapped, rotated, swapped_without_index, lost_but_packed])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        swapped,
+        pytest.param(rotated, marks=pytest.mark.slow),
+        pytest.param(swapped_without_index, marks=pytest.mark.slow),
+        lost_but_packed,
+    ],
+)
 def test_a_repair_killed_at_any_file_operation_loses_nothing_and_is_finished_by_the_next(
     tiny_run_copy, tmp_path, damage
 ):

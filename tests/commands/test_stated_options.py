@@ -124,6 +124,7 @@ def test_tables_kept_under_one_statement_are_not_handed_out_under_another(source
         assert losses_of(source, tmp_path / "again", *stated) == losses
 
 
+@pytest.mark.slow
 def test_tables_of_another_statement_are_not_drawn(source, tmp_path):
     arguments = ["analyse", "fourier", source, "--out", tmp_path, "--task"]
     call(*arguments, "add")

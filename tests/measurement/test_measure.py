@@ -643,6 +643,7 @@ def test_processes_give_the_same_tables_and_failures(run):
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:A worker stopped while some jobs were given:UserWarning")
 def test_a_process_that_dies_is_told(run):
     with pytest.raises(

@@ -96,14 +96,15 @@ def test_a_new_process_with_the_same_code_finds_the_table(measured, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("return FACTOR * x", "return FACTOR + x"),
-        ("FACTOR = 2.0", "FACTOR = 3.0"),
-        ("SETTINGS = Settings(1.0)", "SETTINGS = Settings(2.0)"),
-        ("[0.0, 1.0]", "[0.0, 2.0]"),
-        ("digits=3", "digits=1"),
-        ("float(w.norm())", "float(w.abs().sum())"),
+        pytest.param("return FACTOR * x", "return FACTOR + x", id="helper of a helper"),
+        pytest.param("FACTOR = 2.0", "FACTOR = 3.0", id="constant", marks=pytest.mark.slow),
+        pytest.param(
+            "SETTINGS = Settings(1.0)", "SETTINGS = Settings(2.0)", id="dataclass", marks=pytest.mark.slow
+        ),
+        pytest.param("[0.0, 1.0]", "[0.0, 2.0]", id="array", marks=pytest.mark.slow),
+        pytest.param("digits=3", "digits=1", id="default", marks=pytest.mark.slow),
+        pytest.param("float(w.norm())", "float(w.abs().sum())", id="body"),
     ],
-    ids=["helper of a helper", "constant", "dataclass", "array", "default", "body"],
 )
 def test_what_has_changed_is_measured_anew(measured, tmp_path, old, new):
     run, before = measured
@@ -113,6 +114,7 @@ def test_what_has_changed_is_measured_anew(measured, tmp_path, old, new):
     assert after != before
 
 
+@pytest.mark.slow
 def test_a_script_s_own_function_is_kept_as_well(run, tmp_path):
     # In __main__, as in a notebook.
     script = PROBE + MEASURE.replace("from own import norm", "")
@@ -121,6 +123,7 @@ def test_a_script_s_own_function_is_kept_as_well(run, tmp_path):
     assert steps_measured(run, tmp_path, "", script) == ([], table)
 
 
+@pytest.mark.slow
 def test_a_file_edited_after_it_was_loaded_does_not_give_its_key_to_the_old_function(run, tmp_path):
     edited = PROBE.replace("float(w.norm())", "float(w.abs().sum())")
     script = f"""
@@ -287,6 +290,7 @@ print(table["share"].between(0, 1).all())
     assert steps_measured(run, tmp_path, "", script) == ([1], "True")
 
 
+@pytest.mark.slow
 def test_workers_of_an_earlier_call_do_not_measure_with_the_file_as_it_was(run, tmp_path, monkeypatch):
     """In a notebook: the file of a probe is edited and loaded again, and joblib would keep its workers."""
     monkeypatch.syspath_prepend(tmp_path)

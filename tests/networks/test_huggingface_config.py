@@ -95,11 +95,11 @@ def test_no_loader_is_reached(written, model, monkeypatch):
 )  # fmt: skip
 def test_configs_that_do_not_fit_take_no_memory(written, model, changes, message):
     weights = dict(model.state_dict())
-    start = time.monotonic()
+    start = time.process_time()
     tracemalloc.start()
     with pytest.raises(ValueError, match=message):
         bridge(written(**changes), weights, "Step 0")
-    assert tracemalloc.get_traced_memory()[1] < 10**8 and time.monotonic() - start < 20
+    assert tracemalloc.get_traced_memory()[1] < 10**8 and time.process_time() - start < 20
     tracemalloc.stop()
 
 

@@ -644,6 +644,7 @@ def analysis(name):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["without =", "attention-free"])
 def test_analysis_of_runs(kind, tmp_path):
     changes = {

@@ -490,6 +490,7 @@ def analyse(*arguments):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["without =", "many heads"])
 def test_analysis_of_runs(kind, tmp_path):
     changes = {

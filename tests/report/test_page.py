@@ -97,6 +97,7 @@ def test_every_prediction_opens_its_facts(told, text):
         assert part.count(f"<dt>{fact}</dt>") == len(told.rows)
 
 
+@pytest.mark.slow
 def test_steps_stand_beside_the_angle_where_arms_recorded_it(told, tmp_path):
     assert pictures.turning(told) is None
     folder = make_trial(tmp_path / "trial", worlds.norm_world, n_pairs=3)
@@ -182,6 +183,7 @@ def test_what_comes_out_of_files_is_escaped(tmp_path):
     assert "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt; &amp; $x$" in shown
 
 
+@pytest.mark.slow
 def test_equal_accounts_give_equal_pages(told, drawn, text):
     assert page(told, drawn) == text
     assert page(told, pictures.main_pictures(told)) == text

@@ -50,6 +50,7 @@ def test_dollars_are_no_mathematics():
     assert inside(sheet) and sheet.texts[0].get_text() == r"$\frac{x costs $2"
 
 
+@pytest.mark.slow
 def test_it_holds_the_answer_and_every_decided_prediction_in_the_same_bytes_each_time(told, monkeypatch):
     pages = []
     true_sheets = paper.sheets

@@ -82,7 +82,7 @@ def run(tiny_run_copy):
     return tiny_run_copy
 
 
-@pytest.mark.parametrize("kind", ["own", "imported"])
+@pytest.mark.parametrize("kind", ["own", pytest.param("imported", marks=pytest.mark.slow)])
 def test_every_alteration_is_refused_in_a_sentence_and_none_opens_as_another_run(run, kind):
     file = run.path / "run.json"
     value = json.loads(file.read_text("utf-8"))
@@ -131,6 +131,7 @@ def test_resume_verify_and_repair_of_what_opens_nevertheless(run, tmp_path, path
         repair_run(copied)
 
 
+@pytest.mark.slow
 def test_every_alteration_of_the_index_is_a_sentence(run):
     file = run.path / "index.json"
     whole = file.read_bytes()

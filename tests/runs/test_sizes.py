@@ -78,10 +78,10 @@ def altered(run, change):
 )
 def test_options_that_cannot_be(tmp_path, options, message, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["interp", "train", str(tmp_path / "run"), *map(str, options)])
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(SystemExit) as end:
         main()
-    assert end.value.code == 1 and time.monotonic() - start < 5
+    assert end.value.code == 1 and time.process_time() - start < 5
     assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / "run").exists()
 
@@ -123,10 +123,10 @@ def test_a_run_that_says_it_is_longer_than_its_history_is_verified_in_no_time(ti
     from interp.checks.of_run import verify_run
 
     run = open_run(altered(tiny_run_copy, lambda config: config.update(n_steps=10**9)))
-    start = time.monotonic()
+    start = time.process_time()
     messages = [finding.message for finding in verify_run(run.path, losses=0).findings]
     assert any("lacks the rows of 999999700 steps: 301-1000000000" in m for m in messages), messages
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_parameters_are_counted_without_listing_them():

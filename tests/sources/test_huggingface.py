@@ -242,6 +242,7 @@ def test_files_are_linked_by_their_content(trained, tmp_path):
     assert run.weights("gpt_neox.embed_in.weight").shape == (1, 40, 16)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_over_models(trained, tmp_path):
     run = import_run(trained[0], tmp_path / "run")
     process, sizes = psutil.Process(), []

@@ -225,6 +225,7 @@ print(len(run.steps), after - before)
 """
 
 
+@pytest.mark.slow
 def test_opening_takes_no_memory_for_the_weights(tmp_path):
     config = transformer_config(
         p=113, n_ctx=3, d_vocab=114, n_layers=1, d_model=256, n_heads=4, d_mlp=1024, act_fn="relu"

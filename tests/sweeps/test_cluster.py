@@ -76,6 +76,7 @@ def test_slurm_jobs_train_it_and_one_that_is_killed_costs_nothing(tmp_path, whol
     check_equal(found, whole)
 
 
+@pytest.mark.slow
 def test_dask_workers_train_it_and_one_that_is_killed_costs_nothing(tmp_path, whole):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as workers:

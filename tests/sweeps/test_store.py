@@ -111,6 +111,7 @@ def test_it_equals_the_sweep_in_a_folder_and_is_told_of_changes(tmp_path, url, m
         elsewhere.run("nonsense")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("keep", "probes"), [("transitions", ()), ("tables", ("weight_norms",))])
 def test_what_is_kept_and_measured_is_that_of_a_folder(tmp_path, url, keep, probes):
     options = {"keep": keep, "probes": probes, **HERE}

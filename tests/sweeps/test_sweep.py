@@ -96,6 +96,7 @@ def test_a_second_call_trains_nothing_and_more_seeds_are_added(tmp_path):
         assert (more.run(name).path / "run.json").stat().st_mtime_ns == times[name]
 
 
+@pytest.mark.slow
 def test_a_lost_table_is_made_again_from_the_runs(tmp_path):
     first = sweep(tmp_path / "s", BASE, OVER, **HERE)
     (tmp_path / "s" / "runs.parquet").unlink()
@@ -175,6 +176,7 @@ def test_a_probe_that_fails_is_a_failed_run_and_is_tried_again(tmp_path, monkeyp
 # What is kept.
 
 
+@pytest.mark.slow
 def test_what_is_kept_of_a_run(tmp_path):
     base = tiny_config(120, task={"train_fraction": 0.7}).recipe()
     whole = sweep(tmp_path / "all", base, **HERE)
@@ -203,6 +205,7 @@ def test_other_ways_to_keep_a_run_are_refused():
         check_keep("some")
 
 
+@pytest.mark.slow
 def test_thinning_can_be_stopped_anywhere_and_finishes_when_called_again(tmp_path, monkeypatch):
     done = sweep(tmp_path / "s", tiny_config(60).recipe(), **HERE)
     run = done.run("run")
@@ -295,6 +298,7 @@ def test_workers_that_die_again_and_again_are_given_up(tmp_path, monkeypatch):
         sweep(tmp_path / "s", BASE, {"seed": [0, 1]}, n_processes=2, stack=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_seen", [True, False])
 def test_runs_that_another_trainer_has_are_waited_for(tmp_path, monkeypatch, is_seen):
     """Also where the other's files are not seen yet, as on a network file system."""
@@ -381,6 +385,7 @@ def test_a_display_that_cannot_be_written_does_not_stop_training(tmp_path, monke
     assert [one.ended for one in done] == ["complete"] * 2
 
 
+@pytest.mark.slow
 def test_runs_keep_their_names_when_others_are_added(tmp_path):
     first = sweep(tmp_path / "s", BASE, {"optimizer.weight_decay": [0.5]}, **HERE)
     assert first.names == ["weight_decay=0.5"]
@@ -427,6 +432,7 @@ def test_folders_that_are_no_sweep(tmp_path):
         open_sweep(made.path)
 
 
+@pytest.mark.slow
 def test_two_sweeps_do_not_share_a_folder(tmp_path):
     from interp.runs.locks import run_lock
 
@@ -454,6 +460,7 @@ def test_what_is_refused_leaves_nothing_behind(tmp_path, options, why):
 # Before it starts.
 
 
+@pytest.mark.slow
 def test_the_estimate_writes_nothing_and_knows_what_is_done(tmp_path):
     before = estimate(tmp_path / "s", BASE, OVER, seeds=2, keep="transitions", n_processes=1)
     assert not (tmp_path / "s").exists()
@@ -482,6 +489,7 @@ def test_units_hold_runs_of_one_architecture_and_leave_no_core_idle():
     assert len({unit.name for unit in shared}) == len(shared)
 
 
+@pytest.mark.slow
 def test_an_architecture_that_no_stack_makes_faster_is_trained_alone(tmp_path, monkeypatch):
     from interp.sweeps import units as units_module
     from interp.training.stack_size import StackSize

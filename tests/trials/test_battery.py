@@ -268,6 +268,7 @@ def test_pairs_of_a_battery_start_alike_and_differ_from_each_other(trial):
     assert not torch.equal(start["0", "control"][name], start["1", "control"][name])
 
 
+@pytest.mark.slow
 def test_runs_of_several_seeds_are_the_pairs_of_a_recipe(tmp_path):
     runs = [
         train(
