@@ -130,7 +130,7 @@ class DigitsConfig:
         """
         is_train = is_train_of(self, is_train)
         pairs = torch.tensor([divmod(number, self.n_numbers) for number in row_numbers(self, self.n_numbers**2)])
-        questions, structure = self._asked(pairs)
+        questions, structure = self.asked(pairs)
         true = questions.labels
         asked_in_train = None if is_train is None else is_train[questions.example]
         shown = corrupted_labels(true, asked_in_train, self.corrupted_fraction, self.base, self.split_seed)
@@ -142,9 +142,9 @@ class DigitsConfig:
 
     def drawn(self, n: int, seed: Sequence[int]) -> Questions:
         """The questions of n new rows, uniform and independent."""
-        return self._asked(torch.from_numpy(np.random.default_rng(seed).integers(0, self.n_numbers, (n, 2))))[0]
+        return self.asked(torch.from_numpy(np.random.default_rng(seed).integers(0, self.n_numbers, (n, 2))))[0]
 
-    def _asked(self, pairs: Int[Tensor, "example 2"]) -> tuple[Questions, Digits]:
+    def asked(self, pairs: Int[Tensor, "example 2"]) -> tuple[Questions, Digits]:
         """The questions of rows on these operands, by row and then by position, and what is known of them."""
         n, m = self.n_digits, self.n_answer_digits
         sign = 1 if self.operation == "add" else -1
