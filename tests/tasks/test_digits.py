@@ -52,9 +52,9 @@ EVERY_KIND = [
     for order, padding in (("most", False), ("least", True))
     for i, size in enumerate(
         (
-            {"base": 2, "n_digits": 4},
+            {"base": 2, "n_digits": 4, "n_train": 50, "n_test": 30},
             {"base": 3, "n_digits": 2, "n_train": 40, "n_test": 41},
-            {"base": 10, "n_digits": 3},
+            {"base": 10, "n_digits": 3, "n_train": 30, "n_test": 30},
             {"base": 7, "n_digits": 1, "n_train": 30, "n_test": 19},
         )
     )

@@ -42,6 +42,7 @@ PARTS = (
     "arm_lines",
     "bracket_band",
     "bracket_text",
+    "carry_name",
     "effect_legend",
     "emergence_bands",
     "frequency_lines",
