@@ -55,7 +55,7 @@ def draw(tables: Tables) -> Figure:
     patching_curves(tables["carry_patching"], axes[2, 1])
     steps = np.unique(tables["losses"]["step"])
     for ax in axes.flat:
-        if ax is not axes[1, 1] and ax.axison:
+        if ax.axison:
             style.step_axis(ax, steps)
     style.label_panels(axes.flat)
     return figure

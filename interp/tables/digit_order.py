@@ -76,12 +76,9 @@ def ranked(found: Mapping[str, Transition]) -> list[list[str]]:
         ((t.step, -1 if t.before is None else t.before, name) for name, t in found.items() if t.step is not None)
     )
     groups: list[list[str]] = []
-    latest = -1
-    for step, before, name in came:
-        # Apart only if it was not there yet when all before it were.
-        if groups and before < latest:
-            groups[-1].append(name)
-        else:
-            groups.append([name])
-        latest = max(latest, step)
+    for i, (_, _, name) in enumerate(came):
+        # Apart only if none from here on was there yet when all before were: their steps ascend.
+        if i == 0 or came[i - 1][0] <= min(before for _, before, _ in came[i:]):
+            groups.append([])
+        groups[-1].append(name)
     return [sorted(group) for group in groups]
