@@ -7,9 +7,9 @@ from interp.ground.stopping import told_when_stopped
 
 # What loads takes seconds: Ctrl-C meanwhile ends in a sentence too.
 with told_when_stopped("digits"):
-    from interp.analyses.frame import main
     from interp.analyses.digits import __doc__ as description
     from interp.analyses.digits import compute, draw, summarize
+    from interp.analyses.frame import main
 
     if __name__ == "__main__":
         main("digits", description, compute, draw, summarize)

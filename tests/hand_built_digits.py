@@ -40,8 +40,8 @@ def adder(*, carries: bool = True, **task_changes) -> Snapshot:
     if sign < 0:
         answers |= {top: 0, top - 1: 1}
     config = transformer_config(
-        p=base, n_ctx=c.n_pos, d_vocab=c.n_tokens, n_layers=2, d_model=(out + base + 3) // 4 * 4, n_heads=4, d_head=c.n_pos,
-        d_mlp=3 * len(answers), act_fn="relu",
+        p=base, n_ctx=c.n_pos, d_vocab=c.n_tokens, n_layers=2, d_model=(out + base + 3) // 4 * 4, n_heads=4,
+        d_head=c.n_pos, d_mlp=3 * len(answers), act_fn="relu",
     )  # fmt: skip
     w = {name: torch.zeros(shape) for name, shape in parameter_shapes(config).items()}
     w["embed.W_E"][:base, value] = torch.arange(base).float()
@@ -75,7 +75,9 @@ def adder(*, carries: bool = True, **task_changes) -> Snapshot:
     return Snapshot(0, w, DescribedNetwork(config), task)
 
 
-def random_adder(seed: int = 0, *, n_layers: int = 1, d_model: int = 32, n_heads: int = 4, **task_changes) -> Snapshot:
+def random_adder(
+    seed: int = 0, *, n_layers: int = 1, d_model: int = 32, n_heads: int = 4, **task_changes
+) -> Snapshot:
     """A freshly initialized network."""
     task = sums(**task_changes)
     config = transformer_config(

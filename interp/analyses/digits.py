@@ -1,11 +1,11 @@
 """In which order does the network learn the digits of its answers, and when does it carry?
 
-(a) Train and test loss. (b) Test accuracy of each digit, 0 is the lowest. (c) Test accuracy by the carry that comes into
-the asked digit: none, made by the pair just below, or handed on through k pairs that sum to the base less one (of a
-difference: borrows, and equal pairs). (d) The brackets in which these accuracies come to stay at 0.95. (e) Share of rows
-whose carry a line through the residual stream reads right at the question, mean over digits; dotted: random labels of
-the pairs of digits; grey: the more frequent answer. (f) Share of answers that move by a carry when one activation comes
-from a row with another carry, mean over digits; dotted: the most that donors with the same carry move.
+(a) Train and test loss. (b) Test accuracy of each digit, 0 is the lowest. (c) Test accuracy by the carry that comes
+into the asked digit: none, made by the pair just below, or handed on through k pairs that sum to the base less one (of
+a difference: borrows, and equal pairs). (d) The brackets in which these accuracies come to stay at 0.95. (e) Share of
+rows whose carry a line through the residual stream reads right at the question, mean over digits; dotted: random labels
+of the pairs of digits; grey: the more frequent answer. (f) Share of answers that move by a carry when one activation
+comes from a row with another carry, mean over digits; dotted: the most that donors with the same carry move.
 
 Kinds of carry of fewer than 20 test questions are in the tables alone. Read (e) beside (f): a carry is nearly linear in
 two digits, so that an untrained network that mixes them can be read too; only what moves the answer is used.
@@ -70,8 +70,8 @@ def summarize(tables: Tables) -> dict[str, Any]:
         "answer": _answer(tables, digits, carries, moved),
         "order_of_digits": ranked(digits),
         "order_of_carries": ranked(carries),
-        "digits": {name: {**bracket(t), **_end(table, "digit", name)} for name, t in digits.items()},
-        "carries": {name: {**bracket(t), **_end(table, "carry", name)} for name, t in carries.items()},
+        "by_digit": {name: {**bracket(t), **_end(table, "digit", name)} for name, t in digits.items()},
+        "by_carry": {name: {**bracket(t), **_end(table, "carry", name)} for name, t in carries.items()},
         "half_loss": {name: bracket(t) for name, t in half_losses(table).items()},
         "carry_moves_the_answer": moved,
         "carry_read": _read(tables["carry_readout"]),
@@ -81,7 +81,10 @@ def summarize(tables: Tables) -> dict[str, Any]:
 
 
 def _answer(
-    tables: Tables, digits: dict[str, Transition], carries: dict[str, Transition], moved: dict[str, Any] | None
+    tables: Tables,
+    digits: dict[str, Transition],
+    carries: dict[str, Transition],
+    moved: dict[str, Any] | None,
 ) -> str:
     said = outcome(tables).said
     if not digits:
@@ -107,7 +110,9 @@ def _brackets(tables: Tables) -> pd.DataFrame:
     table = tables["digit_losses"]
     found = {f"digit {name}": t for name, t in digit_transitions(table).items()}
     found |= {carry_name(name): t for name, t in carry_transitions(table).items()}
-    order = sorted(found.items(), key=lambda item: (item[1].step is None, item[1].step or 0, item[1].before or 0))
+    order = sorted(
+        found.items(), key=lambda item: (item[1].step is None, item[1].step or 0, item[1].before or 0)
+    )
     rows = [{"what": name, "before": t.before, "step": t.step} for name, t in order]
     return pd.DataFrame(rows, columns=["what", "before", "step"]).astype({"before": float, "step": float})
 
@@ -127,7 +132,11 @@ def _moved(table: pd.DataFrame) -> dict[str, Any] | None:
     rows = table[~table["site"].str.startswith("resid")] if len(table) else table
     if not len(rows):
         return None
-    means = rows.groupby(["layer", "site", "step"], sort=False)[["moved", "null", "both_right"]].mean().reset_index()
+    means = (
+        rows.groupby(["layer", "site", "step"], sort=False)[["moved", "null", "both_right"]]
+        .mean()
+        .reset_index()
+    )
     means["above_null"] = means["moved"] - means["null"]
     last = _at_end(means)
     best = last.loc[last["above_null"].idxmax()]
@@ -171,7 +180,9 @@ def _heads(table: pd.DataFrame) -> list[dict[str, Any]]:
     last, found = _at_end(table), []
     if not len(last):
         return []
-    for (digit, group), rows in last[last["group"].isin(["own", "below"])].groupby(["digit", "group"], sort=False):
+    for (digit, group), rows in last[last["group"].isin(["own", "below"])].groupby(
+        ["digit", "group"], sort=False
+    ):
         best = rows.loc[rows["attention"].idxmax()]
         found.append(
             {
@@ -192,4 +203,8 @@ def _spectrum(table: pd.DataFrame) -> dict[str, Any] | None:
     if not len(last):
         return None
     best = last.loc[last["fraction"].idxmax()]
-    return {"frequency": int(best["frequency"]), "fraction": float(best["fraction"]), "null": float(best["null"])}
+    return {
+        "frequency": int(best["frequency"]),
+        "fraction": float(best["fraction"]),
+        "null": float(best["null"]),
+    }

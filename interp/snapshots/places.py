@@ -1,9 +1,9 @@
-"""A snapshot of a task whose answers are written in digits: its questions by the place of the digit that they ask for."""
+"""A snapshot of a task whose answers are written in digits: its questions by the place of the digit asked for."""
 
 from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from interp.networks import plain

@@ -73,7 +73,11 @@ def ranked(found: Mapping[str, Transition]) -> list[list[str]]:
     [['0'], ['1', '2']]
     """
     came = sorted(
-        ((t.step, -1 if t.before is None else t.before, name) for name, t in found.items() if t.step is not None)
+        (
+            (t.step, -1 if t.before is None else t.before, name)
+            for name, t in found.items()
+            if t.step is not None
+        )
     )
     groups: list[list[str]] = []
     for i, (_, _, name) in enumerate(came):

@@ -71,7 +71,9 @@ class DigitsConfig:
                 f"Pairs of numbers need to be at most 2^62, got n_digits={self.n_digits} in base {self.base}. "
                 f"They are drawn by number. Use at most {max(most, 1)} digits, or a smaller base."
             )
-        check_drawn_rows(self, self.n_numbers**2, f"pairs of {self.n_digits}-digit numbers in base {self.base}")
+        check_drawn_rows(
+            self, self.n_numbers**2, f"pairs of {self.n_digits}-digit numbers in base {self.base}"
+        )
 
     @property
     def n_numbers(self) -> int:
@@ -106,9 +108,9 @@ class DigitsConfig:
 
     @classmethod
     def example(cls) -> "DigitsConfig":
-        """Sums of two-digit numbers, most significant digit first."""
+        """Sums of three-digit numbers, least significant digit first, from which settings vary."""
         return cls(
-            n_digits=2, base=10, operation="add", answer_order="most", padding=False, n_train=1500, n_test=1500,
+            n_digits=3, base=10, operation="add", answer_order="least", padding=False, n_train=360, n_test=1000,
             split_seed=0,
         )  # fmt: skip
 
@@ -129,7 +131,9 @@ class DigitsConfig:
         ([6, 3, 10, 1, 1, 11, 0, 7], [5, 6, 7], [0, 7, 4])
         """
         is_train = is_train_of(self, is_train)
-        pairs = torch.tensor([divmod(number, self.n_numbers) for number in row_numbers(self, self.n_numbers**2)])
+        pairs = torch.tensor(
+            [divmod(number, self.n_numbers) for number in row_numbers(self, self.n_numbers**2)]
+        )
         questions, structure = self.asked(pairs)
         true = questions.labels
         asked_in_train = None if is_train is None else is_train[questions.example]
@@ -142,7 +146,9 @@ class DigitsConfig:
 
     def drawn(self, n: int, seed: Sequence[int]) -> Questions:
         """The questions of n new rows, uniform and independent."""
-        return self.asked(torch.from_numpy(np.random.default_rng(seed).integers(0, self.n_numbers, (n, 2))))[0]
+        return self.asked(torch.from_numpy(np.random.default_rng(seed).integers(0, self.n_numbers, (n, 2))))[
+            0
+        ]
 
     def asked(self, pairs: Int[Tensor, "example 2"]) -> tuple[Questions, Digits]:
         """The questions of rows on these operands, by row and then by position, and what is known of them."""

@@ -37,14 +37,18 @@ def test_the_order_that_was_planted(tables):
     summary = digits.summarize(tables)
     assert summary["generalised"] is True
     assert summary["order_of_digits"] == [["0"], ["1", "2", "3"]]
-    assert summary["order_of_carries"] == [["none", "none through 1", "none through 2"], ["made", "through 1"]]
-    assert [summary["digits"][digit]["step"] for digit in "0123"] == [10, 30, 30, 30]
-    made = summary["carries"]["made"]
+    assert summary["order_of_carries"] == [["none", "none through 1"], ["made", "through 1"]]
+    assert [summary["by_digit"][digit]["step"] for digit in "0123"] == [10, 30, 30, 30]
+    made = summary["by_carry"]["made"]
     assert (made["before"], made["step"], made["accuracy"]) == (20, 30, 1.0)
     moved = summary["carry_moves_the_answer"]
     assert (moved["layer"], moved["site"], moved["moved"], moved["null"]) == (0, "mlp", 1.0, 0.0)
     assert (moved["moves"]["before"], moved["moves"]["step"]) == (20, 30)
-    assert {(entry["digit"], entry["accuracy"]) for entry in summary["carry_read"]} == {(1, 1.0), (2, 1.0), (3, 1.0)}
+    assert {(entry["digit"], entry["accuracy"]) for entry in summary["carry_read"]} == {
+        (1, 1.0),
+        (2, 1.0),
+        (3, 1.0),
+    }
     looks = {(entry["digit"], entry["group"]): entry["head"] for entry in summary["heads"]}
     assert looks == {(0, "own"): 0, **{(d, "own"): 0 for d in (1, 2)}, **{(d, "below"): 2 for d in (1, 2, 3)}}
     assert summary["answer"].count("between steps 20 and 30") == 2
@@ -54,7 +58,10 @@ def test_the_order_that_was_planted(tables):
 def test_what_came_is_drawn_in_its_order(tables):
     figure = digits.draw(tables)
     rows = [text.get_text().replace("\n", " ") for text in figure.axes[3].get_yticklabels()]
-    assert rows[:3] == ["digit 0", "no carry", "no carry through 1"] and rows[-1] in ("carry", "carry through 1")
+    assert rows[:3] == ["digit 0", "no carry", "no carry through 1"] and rows[-1] in (
+        "carry",
+        "carry through 1",
+    )
     assert all(ax.get_ylabel() and ax.get_xlabel() for ax in figure.axes)
 
 
@@ -72,7 +79,8 @@ def answer(run, out):
     [
         pytest.param({}, id="as the preset's"),
         pytest.param(
-            {"task": {"operation": "subtract", "padding": True}, "model": {"n_layers": 2}}, id="two layers, differences"
+            {"task": {"operation": "subtract", "padding": True}, "model": {"n_layers": 2}},
+            id="two layers, differences",
         ),
         pytest.param({"model": {"n_heads": 0}}, id="without attention"),
     ],
@@ -89,7 +97,7 @@ def test_a_run_from_training_to_the_answer(changes, tmp_path):
     recipe = variation(base, **changes)
     recipe = replace(recipe, schedule=replace(recipe.schedule, steps=(0, 10), optimizer_steps=()))
     summary = answer(train(recipe, tmp_path / "run", threads=1), tmp_path / "out")
-    assert summary["generalised"] is False and set(summary["digits"]) == {"0", "1", "2"}
+    assert summary["generalised"] is False and set(summary["by_digit"]) == {"0", "1", "2"}
     if recipe.model.is_mlp:
         assert any("no attention" in reason for reason in summary["does_not_apply"])
         assert summary["carry_moves_the_answer"] is None
@@ -112,6 +120,9 @@ def test_of_what_is_not_written_in_digits_the_losses_are_drawn(tmp_path):
 
     run = train(tiny_config(5), tmp_path / "run", threads=1)
     summary = answer(run, tmp_path / "out")
-    assert len(summary["does_not_apply"]) == 1 and "not numbers written in digits" in summary["does_not_apply"][0]
+    assert (
+        len(summary["does_not_apply"]) == 1
+        and "not numbers written in digits" in summary["does_not_apply"][0]
+    )
     assert summary["answer"].endswith("Its answers are no numbers in digits.")
     assert summary["order_of_digits"] == [] and summary["carry_read"] == []

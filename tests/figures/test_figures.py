@@ -50,7 +50,9 @@ def pairs(n, *names, **columns):
 
 PAIRS = pairs(3, "first", "second", logit=np.arange(9.0), probability=0.5)
 QUALITY = stacked("frequency", [2, 5], parallel_chords=RISING, parallelograms=0.05, null=0.2)
-DIGITS = stacked("digit", ["0", "1", "all"], split="test", carry="all", n=90, accuracy=RISING, loss=[2.0, 1.0, 0.1])
+DIGITS = stacked(
+    "digit", ["0", "1", "all"], split="test", carry="all", n=90, accuracy=RISING, loss=[2.0, 1.0, 0.1]
+)
 READOUTS = stacked(
     "stream", ["pre", "post"], layer=0, digit=1, is_question=True, accuracy=RISING, control=0.6, majority=0.5
 )

@@ -23,22 +23,43 @@ def table(split="test", n=100, **accuracies):
     for name, values in accuracies.items():
         digit, carry = (name[1:], "all") if name.startswith("d") else ("all", name.replace("_", " "))
         rows += [
-            {"step": step, "split": split, "digit": digit, "carry": carry, "n": n, "accuracy": x, "loss": 2 * (1 - x)}
+            {
+                "step": step,
+                "split": split,
+                "digit": digit,
+                "carry": carry,
+                "n": n,
+                "accuracy": x,
+                "loss": 2 * (1 - x),
+            }
             for step, x in zip(STEPS, values, strict=True)
         ]
     return pd.DataFrame(rows)
 
 
-PLANTED = table(d0=[0, 1, 1, 1], d1=[0, 0, 0.5, 1], d2=[0, 0, 0, 0.5], none=[0, 0, 1, 1], through_1=[0, 0, 0, 0.96])
+PLANTED = table(
+    d0=[0, 1, 1, 1], d1=[0, 0, 0.5, 1], d2=[0, 0, 0, 0.5], none=[0, 0, 1, 1], through_1=[0, 0, 0, 0.96]
+)
 
 
 def test_what_was_planted_is_dated():
     found = digit_transitions(PLANTED)
-    assert {name: (t.before, t.step) for name, t in found.items()} == {"0": (0, 10), "1": (20, 30), "2": (30, None)}
+    assert {name: (t.before, t.step) for name, t in found.items()} == {
+        "0": (0, 10),
+        "1": (20, 30),
+        "2": (30, None),
+    }
     found = carry_transitions(PLANTED)
-    assert {name: (t.before, t.step) for name, t in found.items()} == {"none": (10, 20), "through 1": (20, 30)}
+    assert {name: (t.before, t.step) for name, t in found.items()} == {
+        "none": (10, 20),
+        "through 1": (20, 30),
+    }
     halves = half_losses(PLANTED)
-    assert {name: (t.before, t.step) for name, t in halves.items()} == {"0": (0, 10), "1": (10, 20), "2": (20, 30)}
+    assert {name: (t.before, t.step) for name, t in halves.items()} == {
+        "0": (0, 10),
+        "1": (10, 20),
+        "2": (20, 30),
+    }
 
 
 def test_test_rows_decide_and_all_rows_where_no_split_is_known():

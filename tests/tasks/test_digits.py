@@ -65,11 +65,17 @@ EVERY_KIND = [
 def test_rows_and_answers_by_brute_force(changes):
     config = make(**changes)
     task, n, base = config.task(), config.n_digits, config.base
-    whole = dict(zip(zip(task.example.tolist(), task.position.tolist(), strict=True), task.labels.tolist(), strict=True))
+    whole = dict(
+        zip(
+            zip(task.example.tolist(), task.position.tolist(), strict=True), task.labels.tolist(), strict=True
+        )
+    )
     assert len(whole) == task.n_examples * (n + 1) == len(task.labels)
     seen = set()
     for row, tokens in enumerate(task.tokens.tolist()):
-        first, last = ([0 if t == base + 2 else t for t in x] for x in (tokens[:n], tokens[n + 1 : 2 * n + 1]))
+        first, last = (
+            [0 if t == base + 2 else t for t in x] for x in (tokens[:n], tokens[n + 1 : 2 * n + 1])
+        )
         a, b = (sum(d * base**i for i, d in enumerate(reversed(x))) for x in (first, last))
         seen.add((a, b))
         expected = answer(a, b, config)
@@ -91,7 +97,9 @@ def test_carries_and_parts_by_brute_force(changes):
     sign = 1 if config.operation == "add" else -1
     value = (structure.operands * base ** torch.arange(n)).sum(-1).tolist()
     parts = {name: set(rows.nonzero().flatten().tolist()) for name, rows in task.parts.items()}
-    for question, (row, place) in enumerate(zip(task.example.tolist(), structure.place.tolist(), strict=True)):
+    for question, (row, place) in enumerate(
+        zip(task.example.tolist(), structure.place.tolist(), strict=True)
+    ):
         a, b = value[row]
         # What the lower digits alone come to, beyond what fits there.
         low_a, low_b = a % base**place, b % base**place

@@ -187,7 +187,10 @@ def _patched(
 
 
 def _table(
-    pairs: _Pairs, sites: _Sites, logits: Float[Tensor, "3 pair output"], patched: Float[Tensor, "site 2 pair output"]
+    pairs: _Pairs,
+    sites: _Sites,
+    logits: Float[Tensor, "3 pair output"],
+    patched: Float[Tensor, "site 2 pair output"],
 ) -> pd.DataFrame:
     answers, said = logits.argmax(-1), patched.argmax(-1)
     both_right = (answers[0] == pairs.own) & (answers[1] == pairs.moved)

@@ -52,7 +52,9 @@ def carry_readout(snapshot: Snapshot, *, n_controls: int = 5, seed: int = 0) -> 
         raise ValueError(f"A readout needs n_controls of at least 1, got {n_controls}.")
     places = snapshot.once(Places)
     if places.n_rows < 2:
-        raise ValueError(f"A readout needs rows to fit and rows to ask, got {places.n_rows}. Use a larger n_test.")
+        raise ValueError(
+            f"A readout needs rows to fit and rows to ask, got {places.n_rows}. Use a larger n_test."
+        )
     hooks = list(places.stream)
     streams = torch.stack([places.stream[hook] for hook in hooks]).to(snapshot.double)
     n_pos = streams.shape[2]
@@ -69,7 +71,10 @@ def carry_readout(snapshot: Snapshot, *, n_controls: int = 5, seed: int = 0) -> 
         _, layer, name = hook.split(".")
         for position in range(n_pos):
             for place in range(places.n_places - 1):
-                found, control = accuracy[i, position, place, 0].item(), accuracy[i, position, place, 1:].mean().item()
+                found, control = (
+                    accuracy[i, position, place, 0].item(),
+                    accuracy[i, position, place, 1:].mean().item(),
+                )
                 rows.append(
                     {
                         "layer": int(layer), "stream": name.removeprefix("hook_resid_"), "position": position,

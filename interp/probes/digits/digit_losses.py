@@ -57,7 +57,14 @@ def digit_losses(snapshot: Snapshot) -> pd.DataFrame:
                     continue
                 loss, accuracy = losses[chosen].mean().item(), is_right[chosen].mean().item()
                 rows.append(
-                    {"split": split, "digit": digit, "carry": kind, "n": n, "loss": loss, "accuracy": accuracy}
+                    {
+                        "split": split,
+                        "digit": digit,
+                        "carry": kind,
+                        "n": n,
+                        "loss": loss,
+                        "accuracy": accuracy,
+                    }
                 )
     return pd.DataFrame(rows)
 

@@ -70,7 +70,9 @@ PICTURES = {
         shows="how well the residual stream's carry can be read, along training",
         compute=along("carry_readout", "losses"),
         draw=panel(
-            lambda tables, ax: readout_curves(tables["carry_readout"], ax), steps_of="carry_readout", scale="log"
+            lambda tables, ax: readout_curves(tables["carry_readout"], ax),
+            steps_of="carry_readout",
+            scale="log",
         ),
         caption=_readout_said,
         needs=("carry_readout",),
@@ -79,7 +81,9 @@ PICTURES = {
         shows="how often a patched activation moves the answer by a carry, along training",
         compute=along("carry_patching", "losses"),
         draw=panel(
-            lambda tables, ax: patching_curves(tables["carry_patching"], ax), steps_of="carry_patching", scale="log"
+            lambda tables, ax: patching_curves(tables["carry_patching"], ax),
+            steps_of="carry_patching",
+            scale="log",
         ),
         caption=_patching_said,
         needs=("carry_patching",),
