@@ -7,10 +7,10 @@ from interp.tasks.families import family
 
 
 def digits(n_steps: int = 2000) -> Recipe:
-    """Sums of three-digit numbers, least significant digit first, of 360 rows: a transformer of one layer, width 48.
+    """Sums of three-digit numbers, least significant digit first, of 340 rows: a transformer of one layer, width 48.
 
-    Few rows, so that it memorizes before it adds (docs/digits.md): of 320 it memorizes for thousands of steps more, of
-    500 it does both at once. A higher learning rate than usual, to be short.
+    Few rows, so that it memorizes long before it adds; how long depends on them much (docs/digits.md). A higher
+    learning rate than usual, to be short.
     """
     task = family("digits").example()
     return Recipe(
