@@ -65,11 +65,12 @@ class DigitsConfig:
             raise ValueError(f"Numbers need n_digits of at least 1, got {self.n_digits}.")
         if self.base < 2:
             raise ValueError(f"Digits need a base of at least 2, got {self.base}.")
-        most = (MOST_PAIRS.bit_length() - 1) // (2 * (self.base - 1).bit_length())
-        if self.n_digits > most and self.base ** (2 * min(self.n_digits, 64)) > MOST_PAIRS:
+        most = next(n for n in range(64) if self.base ** (2 * n + 2) > MOST_PAIRS)
+        if self.n_digits > most:
+            fewer = f"at most {most} digits, or " if most else ""
             raise ValueError(
                 f"Pairs of numbers need to be at most 2^62, got n_digits={self.n_digits} in base {self.base}. "
-                f"They are drawn by number. Use at most {max(most, 1)} digits, or a smaller base."
+                f"They are drawn by number. Use {fewer}a smaller base."
             )
         check_drawn_rows(
             self, self.n_numbers**2, f"pairs of {self.n_digits}-digit numbers in base {self.base}"
