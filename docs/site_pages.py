@@ -51,6 +51,7 @@ REFERENCE = {
             "snapshots.snapshot",
             "snapshots.residues",
             "snapshots.elements",
+            "snapshots.places",
             "snapshots.of_module",
         ],
     ),

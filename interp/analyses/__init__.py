@@ -13,6 +13,7 @@ __all__ = [
     "attention",
     "clock_pizza",
     "compare",
+    "digits",
     "explain",
     "forecast",
     "fourier",

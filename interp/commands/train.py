@@ -38,14 +38,16 @@ def train(
         str | None,
         Option(
             help="Every value that no option below changes. mainline: addition mod 113 of Nanda et al. 2023; s5: "
-            "composition of permutations of Chughtai et al. 2023; parity: sparse parity of Merrill et al. 2023. "
+            "composition of permutations of Chughtai et al. 2023; parity: sparse parity of Merrill et al. 2023; "
+            "digits: sums of three-digit numbers. "
             "[default: the first of the task's family, mainline without --task]"
         ),
     ] = None,
     task: Annotated[
         str | None,
         Option(
-            help="Family of tasks: modular, groups, parity. [default: the preset's]", rich_help_panel=TASK
+            help="Family of tasks: modular, groups, parity, digits. [default: the preset's]",
+            rich_help_panel=TASK,
         ),
     ] = None,
     set: Annotated[
@@ -287,13 +289,15 @@ def next_steps(run: "Run") -> list[str]:
     """Commands that answer something about a run of this task."""
     from shlex import quote
 
-    from interp.tasks.structure import Cyclic, FiniteGroup
+    from interp.tasks.structure import Cyclic, Digits, FiniteGroup
 
     path, structure = quote(str(run.path)), run.task.structure
     if isinstance(structure, Cyclic):
         answer = f"interp analyse fourier {path}"
     elif isinstance(structure, FiniteGroup):
         answer = f"interp analyse groups {path}"
+    elif isinstance(structure, Digits):
+        answer = f"interp analyse digits {path}"
     else:
         answer = f"interp analyse weight_norms {path}"
     return [f"interp info {path}", answer]

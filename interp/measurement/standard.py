@@ -30,6 +30,14 @@ GROUPS = (
     "representation_losses",
     "coset_concentration",
 )
+# Of numbers written in digits: by name.
+DIGITS = (
+    "digit_losses",
+    "digit_attention",
+    "digit_spectrum",
+    "carry_readout",
+    "carry_patching",
+)
 # Thousands of rows a step: by name, for the steps that are looked at.
 LARGE = ("logit_components", "answer_map", "neuron_maps", "embedding_planes")
 # Hessians, sampling, many passes: seconds to minutes a step, for a chosen subset of steps.

@@ -53,7 +53,45 @@ class Bits:
     relevant: tuple[int, ...]
 
 
-Structure = Cyclic | FiniteGroup | Bits
+@dataclass(frozen=True, eq=False)
+class Digits:
+    """The answer is a number written in digits, found from two operands digit by digit with carries (or borrows).
+
+    Places count from the lowest digit, 0.
+
+    Attributes:
+        operands, answer: digits by place.
+        carry: what comes into each place of the answer, 0 or 1; none into place 0.
+        chain: how many pairs of digits just below each place hand on what comes to them.
+        place: of the answer's digit that each question asks for.
+        operand_positions: where in the row the digit of each operand and place stands.
+    """
+
+    base: int
+    operands: Int[Tensor, "example 2 n_digits"]
+    answer: Int[Tensor, "example n_places"]
+    carry: Int[Tensor, "example n_places"]
+    chain: Int[Tensor, "example n_places"]
+    place: Int[Tensor, " question"]
+    operand_positions: Int[Tensor, "2 n_digits"]
+
+    @property
+    def carry_in(self) -> Int[Tensor, " question"]:
+        """The carry into the digit that each question asks for."""
+        return self._of_questions(self.carry)
+
+    @property
+    def chain_length(self) -> Int[Tensor, " question"]:
+        """How many pairs hand it on."""
+        return self._of_questions(self.chain)
+
+    def _of_questions(self, by_place: Int[Tensor, "example n_places"]) -> Int[Tensor, " question"]:
+        # Each row asks for every place once.
+        n_places = by_place.shape[1]
+        return by_place.gather(1, self.place.view(-1, n_places)).flatten()
+
+
+Structure = Cyclic | FiniteGroup | Bits | Digits
 
 
 def carriers(names: Int[Tensor, " p"], order: int) -> Int[Tensor, " n"]:

@@ -38,6 +38,7 @@ PROMISED = {
         "generalised", "answer", "key_representations", "loss_all", "accuracy_all", "memorization", "circuit_formation",
         "cleanup", "cleanup_end", "grokking", "coset_concentration",
     },
+    "digits": {"generalised", "answer", "order_of_digits", "order_of_carries", "by_digit", "by_carry"},
     "weight_norms": {"total_l2"},
     "explain": {"lock", "theories", "n_trained"},
     "clock_pizza": {"gradient_symmetricity", "distance_irrelevance", "circularity", "verdict"},
@@ -203,7 +204,15 @@ def test_of_a_task_without_an_algebra_what_applies_is_drawn(name, tmp_path):
         ["--run", str(run.path), "--out", str(out), "--device", "cpu"], **more_of(module),
     )  # fmt: skip
     summary = json.loads((out / "summary.json").read_text())
-    needs_algebra = {"explain", "fourier", "progress_measures", "attention", "clock_pizza", "groups"}
+    needs_algebra = {
+        "explain",
+        "fourier",
+        "progress_measures",
+        "attention",
+        "clock_pizza",
+        "groups",
+        "digits",
+    }
     reasons = [r for r in summary["does_not_apply"] if operation in r]
     assert bool(reasons) == (name in needs_algebra)
     assert summary["outcome"]["said"].startswith("The run has not generalised")

@@ -50,6 +50,13 @@ def pairs(n, *names, **columns):
 
 PAIRS = pairs(3, "first", "second", logit=np.arange(9.0), probability=0.5)
 QUALITY = stacked("frequency", [2, 5], parallel_chords=RISING, parallelograms=0.05, null=0.2)
+DIGITS = stacked(
+    "digit", ["0", "1", "all"], split="test", carry="all", n=90, accuracy=RISING, loss=[2.0, 1.0, 0.1]
+)
+READOUTS = stacked(
+    "stream", ["pre", "post"], layer=0, digit=1, is_question=True, accuracy=RISING, control=0.6, majority=0.5
+)
+PATCHED = stacked("site", ["head 0", "mlp", "resid_post"], layer=0, digit=1, moved=RISING, null=0.0)
 HISTORY = along(train_loss=[2.0, 0.5, 1e-4], test_loss=[2.0, 3.0, 1e-3])
 LOSSES = pd.concat([along(split=s, loss=[2.0, 1.0, 0.1]) for s in ("train", "test", "all")])
 SPECTRUM = stacked("frequency", [1, 2, 3], fraction=RISING, fraction_explained=[0.0, 0.1, 0.4], null=0.2)
@@ -450,6 +457,9 @@ DRAWN |= {
     "neuron_map": lambda ax: figures.neuron_map(
         PAIRS.assign(neuron=7, activation=0.5, frequency=2, fraction_explained=0.9), ax
     ),
+    "digit_curves": lambda ax: figures.digit_curves(DIGITS, ax),
+    "readout_curves": lambda ax: figures.readout_curves(READOUTS, ax),
+    "patching_curves": lambda ax: figures.patching_curves(PATCHED, ax),
     "quality_curves": lambda ax: figures.quality_curves(QUALITY, ax),
     "answer_shares": lambda ax: figures.answer_shares(TESTED, ax),
     "skill_bars": lambda ax: figures.skill_bars(scores(TESTED), ax),

@@ -8,6 +8,7 @@ figures of `interp.analyses`. A new one is a value in a file's `PICTURES`; a new
 from interp.views.pictures import (
     algorithm,
     attention,
+    carries,
     circles,
     geometry,
     losses,
@@ -32,6 +33,7 @@ PICTURES: dict[str, Picture] = {
     **circles.PICTURES,
     **geometry.PICTURES,
     **representations.PICTURES,
+    **carries.PICTURES,
     **trials.PICTURES,
     **sweeps.PICTURES,
     **papers.PICTURES,
@@ -42,6 +44,7 @@ PARTS = (
     "arm_lines",
     "bracket_band",
     "bracket_text",
+    "carry_name",
     "effect_legend",
     "emergence_bands",
     "frequency_lines",

@@ -1,0 +1,38 @@
+"""Sums of numbers of several digits, from memorizing to adding."""
+
+from interp.networks.config import transformer_config
+from interp.runs.config import OptimizerConfig, Recipe
+from interp.runs.schedule import fitted_schedule
+from interp.tasks.families import family
+
+
+def digits(n_steps: int = 2000) -> Recipe:
+    """Sums of three-digit numbers, least significant digit first, of 340 rows: a transformer of one layer, width 48.
+
+    Few rows, so that it memorizes long before it adds; how long depends on them much (docs/digits.md). A higher
+    learning rate than usual, to be short.
+    """
+    task = family("digits").example()
+    return Recipe(
+        task=task,
+        model=transformer_config(
+            p=task.n_answers, n_ctx=task.n_pos, d_vocab=task.n_tokens, n_layers=1, d_model=48, n_heads=4, d_mlp=128,
+            act_fn="relu",
+        ),
+        optimizer=OptimizerConfig(
+            name="adamw",
+            lr=3e-3,
+            weight_decay=1.0,
+            betas=(0.9, 0.98),
+            eps=1e-8,
+            momentum=0.0,
+            warmup_steps=10,
+            batch_size=None,
+            batch_seed=0,
+            loss_dtype="float64",
+        ),
+        n_steps=n_steps,
+        schedule=fitted_schedule(n_steps),
+        seed=0,
+        evaluation_interval=20,
+    )  # fmt: skip
