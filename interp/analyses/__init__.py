@@ -18,6 +18,7 @@ __all__ = [
     "fourier",
     "geometry",
     "groups",
+    "parity",
     "phase_diagram",
     "progress_measures",
     "weight_norms",

@@ -18,7 +18,9 @@ PHASE_COLOURS = {
     "circuit_formation": style.SKY,
     "cleanup": style.PURPLE,
     "cleanup_end": style.BLACK,
+    "sparsification": style.BLUE,
     "grokking": style.GREEN,
+    "collapse": style.VERMILION,
 }
 
 
