@@ -53,12 +53,12 @@ def subnetwork_curves(
         column: "mean_norm", "accuracy_test", "faithfulness_test", ...; a note where the table has none.
         legend: options of the legend.
     """
-    if not len(table) or column not in table:
+    parts = {name: table[table["subnetwork"] == name] for name in SETS} if len(table) else {}
+    if not parts or column not in table:
         style.note_instead(ax)
         return ax
     for name, line in SETS.items():
-        part = table[table["subnetwork"] == name]
-        if len(part):
+        if len(part := parts[name]):
             n = int(part["n_neurons"].iloc[-1])
             ax.plot(part["step"], part[column], label=f"{name} {n}", **line)
     ax.set_ylim(bottom=0)
