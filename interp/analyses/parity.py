@@ -125,7 +125,9 @@ def summarize(tables: Tables) -> dict[str, Any]:
         "effective_sparsity": _sizes(tables["effective_sparsity"]),
         "chosen_neurons": tables["chosen_neurons"]["neuron"].tolist(),
         "subnetworks": _subnetworks(tables["subnetworks"], grokked),
-        "features": _ends(tables["feature_coordinates"], ("share", "null", "n_readers", "readers_share", "movement")),
+        "features": _ends(
+            tables["feature_coordinates"], ("share", "null", "n_readers", "readers_share", "movement")
+        ),
         "fourier_gap": _gaps(tables["fourier_gap"]),
     }
 
@@ -168,7 +170,11 @@ def _answer(tables: Tables, sparse: Transition | None, grokked: Transition | Non
         "brackets overlap": "and whether before or after it generalised, the brackets leave open",
         "not both came": "without it generalising for good",
     }[_order(sparse, grokked)]
-    begun = "from its first checkpoint on" if sparse.before is None else f"between steps {sparse.before} and {sparse.step}"
+    begun = (
+        "from its first checkpoint on"
+        if sparse.before is None
+        else f"between steps {sparse.before} and {sparse.step}"
+    )
     return f"{said} At the end {number}; it became sparse {begun}, {which}."
 
 
@@ -177,7 +183,11 @@ def _sizes(table: pd.DataFrame) -> dict[str, Any]:
         return {}
     last = table[table["step"] == table["step"].max()].set_index("rule")
     sizes: dict[str, Any] = {rule: int(n) for rule, n in last["n_neurons"].items()}
-    return {**sizes, "largest": int(of_rule(table)["n_neurons"].max()), "n_width": int(last["n_width"].iloc[0])}
+    return {
+        **sizes,
+        "largest": int(of_rule(table)["n_neurons"].max()),
+        "n_width": int(last["n_width"].iloc[0]),
+    }
 
 
 def _subnetworks(table: pd.DataFrame, grokked: Transition | None) -> dict[str, Any]:
@@ -208,7 +218,15 @@ def _gaps(table: pd.DataFrame) -> dict[str, Any]:
     """Coefficients of the first and the last checkpoint, by rows and features."""
     if not len(table):
         return {}
-    columns = ["within", "outside", "noise", "gap", "positive_fraction", "gradient_within", "gradient_outside"]
+    columns = [
+        "within",
+        "outside",
+        "noise",
+        "gap",
+        "positive_fraction",
+        "gradient_within",
+        "gradient_outside",
+    ]
     return {
         when: {
             f"{row.rows}, {row.features}": {column: float(getattr(row, column)) for column in columns}

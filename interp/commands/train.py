@@ -38,7 +38,8 @@ def train(
         str | None,
         Option(
             help="Every value that no option below changes. mainline: addition mod 113 of Nanda et al. 2023; s5: "
-            "composition of permutations of Chughtai et al. 2023; parity: sparse parity of Merrill et al. 2023. "
+            "composition of permutations of Chughtai et al. 2023; parity: sparse parity of Merrill et al. 2023; "
+            "parity-fresh: of new rows at every step, Barak et al. 2022. "
             "[default: the first of the task's family, mainline without --task]"
         ),
     ] = None,

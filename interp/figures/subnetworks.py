@@ -43,9 +43,7 @@ def effective_sparsity_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) ->
     return ax
 
 
-def subnetwork_curves(
-    table: "pd.DataFrame", ax: Axes, *, column: str = "mean_norm", **legend: Any
-) -> Axes:
+def subnetwork_curves(table: "pd.DataFrame", ax: Axes, *, column: str = "mean_norm", **legend: Any) -> Axes:
     """The chosen neurons, all others, and random sets of as many, in one of the columns.
 
     Args:
@@ -80,7 +78,9 @@ def coordinate_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
         style.note_instead(ax, "no features are known\nof which few count")
         return ax
     ax.plot(table["step"], table["share"], color=style.GREEN, label="on relevant features")
-    ax.plot(table["step"], table["readers_share"], color=style.PURPLE, ls="--", label="of neurons reading them")
+    ax.plot(
+        table["step"], table["readers_share"], color=style.PURPLE, ls="--", label="of neurons reading them"
+    )
     ax.axhline(table["null"].iloc[0], color="0.5", lw=0.8, ls=":", label="by chance")
     ax.set_ylim(0, 1.02)
     ax.set_ylabel("share of the power\nof the first layer")

@@ -30,7 +30,9 @@ class FeatureNeurons:
                 f"This probe needs a network that reads features of which some count; of {task.config.description} "
                 "none are known, or its inputs are tokens."
             )
-        self.incoming: Float[Tensor, "feature neuron"] = snapshot.weights["blocks.0.mlp.W_in"].to(snapshot.double)
+        self.incoming: Float[Tensor, "feature neuron"] = snapshot.weights["blocks.0.mlp.W_in"].to(
+            snapshot.double
+        )
         bias = snapshot.weights.get("blocks.0.mlp.b_in", torch.zeros(self.incoming.shape[1]))
         self.bias: Float[Tensor, " neuron"] = bias.to(self.incoming)
         self.relevant = list(task.structure.relevant)

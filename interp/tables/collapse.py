@@ -19,9 +19,7 @@ HELD = 0.1
 DEEP = 0.9
 
 
-def collapse(
-    table: pd.DataFrame, quantity: str, threshold: float, *, tolerated: float = SHORT
-) -> Transition:
+def collapse(table: pd.DataFrame, quantity: str, threshold: float, *, tolerated: float = SHORT) -> Transition:
     """When a quantity that had risen for long falls back below the threshold for long; the last time that it does.
 
     For long: the time below is more than `tolerated` of the time that it had held, short relapses within passed over, as

@@ -77,8 +77,9 @@ def test_an_untrained_network_needs_nearly_all_of_its_neurons():
 def test_labels_play_no_part_in_who_decides(make):
     """The null of random labels: the rule compares answers with answers."""
     task = parity_task(corrupted_fraction=1.0)
-    assert by_rule(make()).loc["every row", "n_neurons"] == (
-        by_rule(Snapshot(0, (s := make()).weights, s.network, task)).loc["every row", "n_neurons"]
+    assert (
+        by_rule(make()).loc["every row", "n_neurons"]
+        == (by_rule(Snapshot(0, (s := make()).weights, s.network, task)).loc["every row", "n_neurons"])
     )
 
 
@@ -274,7 +275,11 @@ def test_coefficients_and_gap_are_those_of_the_definition():
 
 def test_a_relu_without_bias_has_no_gap_at_an_odd_number_of_features():
     # An odd number of all features, so that no sum is 0, where the slope is neither.
-    row = fourier_gap(majority(parity_task(9, 3))).set_index(["rows", "features"]).loc[("population", "relevant")]
+    row = (
+        fourier_gap(majority(parity_task(9, 3)))
+        .set_index(["rows", "features"])
+        .loc[("population", "relevant")]
+    )
     assert row["within"] == row["outside"] == 0
 
 
@@ -329,7 +334,9 @@ def fourier_slopes(n):
 
 def test_random_features_of_a_network_that_has_learned_are_quiet():
     table = fourier_gap(counter(parity_task(12, 3))).set_index(["rows", "features"])
-    assert table.loc[("population", "relevant"), "within"] > 10 * table.loc[("population", "random"), "within"]
+    assert (
+        table.loc[("population", "relevant"), "within"] > 10 * table.loc[("population", "random"), "within"]
+    )
 
 
 def test_every_feature_counts_or_too_few_are_left():

@@ -48,7 +48,9 @@ def test_of_two_the_last_is_told():
         pytest.param([(0.1, 10), *[(1.0, 20), (0.1, 1)] * 5, (1.0, 20)], id="slingshots"),
         # Spikes that together come to more than a quarter, none of them for long.
         pytest.param([(0.1, 10), *[(1.0, 8), (0.1, 2)] * 8, (1.0, 8)], id="many slingshots"),
-        pytest.param([(0.1, 30), (1.0, 1), (0.1, 1), (1.0, 2), (0.1, 2), (1.0, 30)], id="flickers in the rise"),
+        pytest.param(
+            [(0.1, 30), (1.0, 1), (0.1, 1), (1.0, 2), (0.1, 2), (1.0, 30)], id="flickers in the rise"
+        ),
         pytest.param([(0.1, 10), (0.96, 10), (0.93, 30)], id="it hovers at the threshold"),
         pytest.param([(0.1, 10), (1.0, 1), (0.1, 30)], id="one lucky evaluation"),
         pytest.param([(0.1, 100), (1.0, 3), (0.1, 30)], id="for a moment, late"),
@@ -98,10 +100,7 @@ def slowly(table):
         if value < 0.95:
             lost += to[i] - from_[i]
             continue
-        if spells and i and values[i - 1] < 0.95 and lost > 0.25 * held:
-            spells.append([i, i])
-            lost = held = 0.0
-        elif not spells:
+        if (spells and i and values[i - 1] < 0.95 and lost > 0.25 * held) or not spells:
             spells.append([i, i])
             lost = held = 0.0
         spells[-1][1] = i

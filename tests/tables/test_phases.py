@@ -69,7 +69,14 @@ def brackets(found):
 
 def test_planted_boundaries_are_found():
     found = phases(tables())
-    assert list(found) == ["memorization", "circuit_formation", "cleanup", "cleanup_end", "grokking", "collapse"]
+    assert list(found) == [
+        "memorization",
+        "circuit_formation",
+        "cleanup",
+        "cleanup_end",
+        "grokking",
+        "collapse",
+    ]
     assert brackets(found)["memorization"] == (200, 400)
     assert brackets(found)["grokking"] == (8800, 9000)
     formation = found["circuit_formation"]

@@ -18,9 +18,7 @@ DEPENDS_ON_RUN = True
 N_RANDOM = 20
 
 
-def subnetworks(
-    snapshot: Snapshot, *, neurons: Sequence[int] | None = None, seed: int = 0
-) -> pd.DataFrame:
+def subnetworks(snapshot: Snapshot, *, neurons: Sequence[int] | None = None, seed: int = 0) -> pd.DataFrame:
     """Norm, faithfulness and accuracy of a fixed set of neurons, of all others, and of random sets of as many.
 
     The paper's account of grokking: the set that decides at the end grows in norm before test accuracy rises, while all

@@ -50,9 +50,7 @@ PICTURES = {
     "subnetwork_curves": Picture(
         shows="mean norm of the neurons that decide at the end, of all others and of random ones, along training",
         compute=along("subnetworks", "losses"),
-        draw=panel(
-            lambda tables, ax: subnetwork_curves(tables["subnetworks"], ax), steps_of="subnetworks"
-        ),
+        draw=panel(lambda tables, ax: subnetwork_curves(tables["subnetworks"], ax), steps_of="subnetworks"),
         caption=_subnetworks_said,
         needs=("subnetworks",),
     ),
