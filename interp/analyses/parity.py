@@ -1,11 +1,11 @@
 """Do few neurons come to decide what many had memorized, when, and is that when the network generalises?
 
-(a) Train and test loss. (b) Effective sparsity: the least number of neurons of largest norm that answer every train row
-as all do (and 99 % of them). (c) Mean norm of the neurons that decide at the end, of all others, and of random sets of as
-many. (d) Test accuracy of each of these alone; black: of the whole network. (e) Share of the first layer's power on the
-features that count, and what neurons hold that read them. (f) Gradient of the run's own loss on weights from features
-that count over that on the others, for train rows, and for random features in their place, with labels of their own.
-Vertical bands are brackets: of memorization, of sparsification (the effective sparsity falls for good below the
+(a) Train and test loss. (b) Effective sparsity: the least number of neurons of largest norm that answer every train
+row as all do (and 99 % of them). (c) Mean norm of the neurons that decide at the end, of all others, and of random sets
+of as many. (d) Test accuracy of each of these alone; black: of the whole network. (e) Share of the first layer's power
+on the features that count, and what neurons hold that read them. (f) Gradient of the run's own loss on weights from
+features that count over that on the others, for train rows, and for random features in their place, with labels of
+their own. Vertical bands are brackets: of memorization, of sparsification (the effective sparsity falls for good below the
 geometric mean of its largest and last value) and of grokking.
 
 The chosen neurons are those of the last checkpoint. That they are large there is how they were chosen; when they became

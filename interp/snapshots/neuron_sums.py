@@ -36,8 +36,8 @@ class NeuronSums:
         self.activations: Float[Tensor, "question neuron"] = snapshot.neurons.to(double)
         if config.normalization_type is not None:
             raise NotApplicable(
-                f"This network has normalization ({config.normalization_type}) after its neurons: its logits are no sum "
-                "over them, and what a set of neurons says alone is not defined."
+                f"This network has normalization ({config.normalization_type}) after its neurons: its logits are no "
+                "sum over them, and what a set of neurons says alone is not defined."
             )
         block = f"blocks.{config.n_layers - 1}.mlp"
         incoming, onto = weights[f"{block}.W_in"].to(double), unembedding(config, weights).to(double)

@@ -22,8 +22,8 @@ DEEP = 0.9
 def collapse(table: pd.DataFrame, quantity: str, threshold: float, *, tolerated: float = SHORT) -> Transition:
     """When a quantity that had risen for long falls back below the threshold for long; the last time that it does.
 
-    For long: the time below is more than `tolerated` of the time that it had held, short relapses within passed over, as
-    `interp.tables.transitions.transition` passes them over. Whether it comes back later plays no part.
+    For long: the time below is more than `tolerated` of the time that it had held, short relapses within passed over,
+    as `interp.tables.transitions.transition` passes them over. Whether it comes back later plays no part.
 
     Args:
         table, threshold, tolerated: as `transition`.

@@ -87,8 +87,8 @@ class Outcome:
         if self.collapse is None or self.collapse.step is None:
             return ""
         return (
-            f" It had before, had collapsed between {several(unit)} {self.collapse.before} and {self.collapse.step}, and "
-            "has come back."
+            f" It had before, had collapsed between {several(unit)} {self.collapse.before} and {self.collapse.step}, "
+            "and has come back."
         )
 
     def begun(self, steps: Sequence[int] | np.ndarray) -> dict[str, Transition]:

@@ -291,7 +291,8 @@ LACKING = {
         "does not apply, or the train pairs\nare not known",
     ),
     "effective_sparsity_curves": (
-        lambda ax: figures.effective_sparsity_curves(NOTHING, ax), "this network has no neurons\nthat can be taken apart",
+        lambda ax: figures.effective_sparsity_curves(NOTHING, ax),
+        "this network has no neurons\nthat can be taken apart",
     ),
     "subnetwork_curves": (lambda ax: figures.subnetwork_curves(NOTHING, ax), "does not apply"),
     "coordinate_curves": (

@@ -156,7 +156,8 @@ def test_a_run_that_has_come_back_is_said_to_have():
     ended = outcome({"history": curve_of((0.1, 10), (1.0, 20), (0.2, 15), (1.0, 30))})
     assert ended.generalised is True
     assert ended.said.endswith(
-        "from step 4500 on (4400 was below). It had before, had collapsed between steps 2900 and 3000, and has come back."
+        "from step 4500 on (4400 was below). It had before, had collapsed between steps 2900 and 3000, and has come "
+        "back."
     )
 
 

@@ -17,8 +17,8 @@ READS = 0.5
 def feature_coordinates(snapshot: Snapshot) -> pd.DataFrame:
     """Power of the first layer's weights on the relevant features against the others, in one row.
 
-    Progress that neither loss nor test accuracy shows: the weights on the relevant features grow from the first step on.
-    A large share says that the features are found, not that their parity is computed: a network that has learned a
+    Progress that neither loss nor test accuracy shows: weights on the relevant features grow before those do. A large
+    share says that the features are found, not that their parity is computed: a network that has learned a
     majority of the right bits has it too. Relevant features are those of the task, not those that a network could have
     found.
 

@@ -25,30 +25,31 @@ def fourier_gap(snapshot: Snapshot, *, n_drawn: int = N_DRAWN, seed: int = 0) ->
     """Fourier coefficients of the first layer's slopes that the gradient sees, on the relevant features and the others.
 
     Against labels chi_S(x), the product of the features in S, the gradient of the correlation loss -y f(x) to weight i
-    of a neuron is, up to its output weight, E[chi_S(x) x_i act'(w.x + b)]: the Fourier coefficient of the neuron's slope
-    at S without i where i is in S, and at S with i where it is not. Coefficients of larger sets are smaller, so that
+    of a neuron is, up to its output weight, E[chi_S(x) x_i act'(w.x + b)]: the Fourier coefficient of the neuron's
+    slope at S without i where i is in S, and at S with i where it is not. Coefficients of larger sets are smaller, so that
     the k relevant weights get the larger gradient: the gap, through which SGD finds S long before any loss shows it.
 
     It holds while outputs are small (a hinge loss is then the correlation loss). For a ReLU without bias the slope is
-    1/2 and an odd function: coefficients of even sets are 0, and with an odd number of relevant features there is no gap
-    at all until biases have moved. On few rows sampling is louder than any gap: see `noise`, and the random set.
+    1/2 and an odd function: coefficients of even sets are 0, and with an odd number of relevant features there is no
+    gap at all until biases have moved. On few rows sampling is louder than any gap: see `noise`, and the random set.
 
     Args:
         n_drawn: rows that stand for all rows of more than 14 features.
         seed: of those rows, and of the random set.
 
     Columns:
-        rows: "population" (all rows there are of up to 14 features, else drawn ones) and "train" (with the labels shown).
+        rows: "population" (all rows there are of up to 14 features, else drawn ones) and "train" (with the labels
+            shown).
         features: "relevant", or "random": as many others (some of them again where there are not as many), with their
             own product as labels, as null.
         n_rows: over which means are taken.
         is_exact: whether these are all rows that there are.
-        within, outside: root mean square over neurons of the coefficients at S without i, i in S, and at S with i, i not
-            in S; the mean square is that of the rows less what sampling alone adds (0 where that is more). Of train
+        within, outside: root mean square over neurons of the coefficients at S without i, i in S, and at S with i, i
+            not in S; the mean square is that of the rows less what sampling alone adds (0 where that is more). Of train
             rows nothing is taken off: this gradient is theirs.
         noise: root mean square that sampling alone gives a coefficient that is 0; 0 where `is_exact`.
-        gap: mean over neurons of the least coefficient within minus the largest outside, in absolute values: the paper's
-            gamma. Of drawn rows it is biased downwards, the largest of many being the noisiest.
+        gap: mean over neurons of the least coefficient within minus the largest outside, in absolute values: the
+            paper's gamma. Of drawn rows it is biased downwards, the largest of many being the noisiest.
         positive_fraction: share of neurons whose gap is above 0.
         gradient_within, gradient_outside: root mean square over weights of the gradient of the run's own loss (of
             cross-entropy without a run) to a weight on these features and on the others.

@@ -11,8 +11,8 @@ def _sparsity_said(tables: Tables) -> str:
     last = at_end(tables["effective_sparsity"])
     sizes = last.set_index("rule")["n_neurons"]
     return (
-        "The least number of neurons of largest norm that answer train rows as all do, every row or 99 % of them; at step "
-        f"{last['step'].iloc[0]}, {sizes['every row']} and {sizes['99 %']} of {last['n_width'].iloc[0]}. A single row "
+        "The least number of neurons of largest norm that answer train rows as all do, every row or 99 % of them; at "
+        f"step {last['step'].iloc[0]}, {sizes['every row']} and {sizes['99 %']} of {last['n_width'].iloc[0]}. A single row "
         f"decides the first. {grokking_said(tables)}"
     )
 
@@ -20,18 +20,19 @@ def _sparsity_said(tables: Tables) -> str:
 def _subnetworks_said(tables: Tables) -> str:
     last = at_end(tables["subnetworks"]).set_index("subnetwork")
     return (
-        f"Mean norm of the {last.loc['chosen', 'n_neurons']} neurons that answer every train row at the last checkpoint, "
-        "of all others, and (dotted) of 20 random sets of as many; at step "
+        f"Mean norm of the {last.loc['chosen', 'n_neurons']} neurons that answer every train row at the last "
+        "checkpoint, of all others, and (dotted) of 20 random sets of as many; at step "
         f"{last['step'].iloc[0]}: {number(float(last.loc['chosen', 'mean_norm']))} against "
-        f"{number(float(last.loc['others', 'mean_norm']))}. They were chosen for being large there. {grokking_said(tables)}"
+        f"{number(float(last.loc['others', 'mean_norm']))}. They were chosen for being large there. "
+        f"{grokking_said(tables)}"
     )
 
 
 def _coordinates_said(tables: Tables) -> str:
     last = at_end(tables["feature_coordinates"]).iloc[0]
     return (
-        "Share of the first layer's squared weights that lies on the features which count, and (dashed) that neurons hold "
-        f"with more than half of theirs there; at step {last['step']}: {number(float(last['share']))} and "
+        "Share of the first layer's squared weights that lies on the features which count, and (dashed) that neurons "
+        f"hold with more than half of theirs there; at step {last['step']}: {number(float(last['share']))} and "
         f"{number(float(last['readers_share']))}, by chance {number(float(last['null']))}. {grokking_said(tables)}"
     )
 
