@@ -5,8 +5,8 @@ row as all do (and 99 % of them). (c) Mean norm of the neurons that decide at th
 of as many. (d) Test accuracy of each of these alone; black: of the whole network. (e) Share of the first layer's power
 on the features that count, and what neurons hold that read them. (f) Gradient of the run's own loss on weights from
 features that count over that on the others, for train rows, and for random features in their place, with labels of
-their own. Vertical bands are brackets: of memorization, of sparsification (the effective sparsity falls for good below the
-geometric mean of its largest and last value) and of grokking.
+their own. Vertical bands are brackets: of memorization, of sparsification (the effective sparsity falls for good below
+the geometric mean of its largest and last value) and of grokking.
 
 The chosen neurons are those of the last checkpoint. That they are large there is how they were chosen; when they became
 so is what the figure says.

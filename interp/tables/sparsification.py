@@ -37,9 +37,10 @@ def sparsification(table: pd.DataFrame, rule: str = "every row", *, tolerated: f
     Raises:
         ValueError: as `transition`.
     """
-    counts = of_rule(table, rule).sort_values("step")
+    counts = of_rule(table, rule)
     if not len(counts):
         return Transition("n_neurons", None, None, None)
+    counts = counts.sort_values("step")
     largest, last = (max(1, int(x)) for x in (counts["n_neurons"].max(), counts["n_neurons"].iloc[-1]))
     threshold = float(np.sqrt(largest * last))
     if last > SPARSER * largest:

@@ -12,8 +12,8 @@ def _sparsity_said(tables: Tables) -> str:
     sizes = last.set_index("rule")["n_neurons"]
     return (
         "The least number of neurons of largest norm that answer train rows as all do, every row or 99 % of them; at "
-        f"step {last['step'].iloc[0]}, {sizes['every row']} and {sizes['99 %']} of {last['n_width'].iloc[0]}. A single row "
-        f"decides the first. {grokking_said(tables)}"
+        f"step {last['step'].iloc[0]}, {sizes['every row']} and {sizes['99 %']} of {last['n_width'].iloc[0]}. A single "
+        f"row decides the first. {grokking_said(tables)}"
     )
 
 
