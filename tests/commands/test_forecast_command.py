@@ -111,7 +111,10 @@ def test_of_a_run_that_has_collapsed_nothing_is_forecast(tmp_path):
     made = train(tiny_config(400), tmp_path / "r", threads=1)
     a_history(made.path, [0.1] * 5 + [1.0] * 15 + [0.2] * 20)
     said = run(made.path).output
-    assert "it had generalised and collapsed between steps 190 and 200. Nothing was learned of runs that did" in said
+    assert (
+        "it had generalised and collapsed between steps 190 and 200. Nothing was learned of runs that did"
+        in said
+    )
     assert json.loads(run(made.path, "--json").output)["collapse"] == [190, 200]
 
 
