@@ -132,8 +132,8 @@ def _lines(told: dict[str, Any]) -> list[str]:
         return [f"{head}: it has generalised, from step {told['generalised']} on."]
     if (fell := told["collapse"]) is not None:
         return [
-            f"{head}: it had generalised and collapsed between steps {fell[0]} and {fell[1]}. Nothing was learned of runs "
-            "that did, so that nothing is forecast."
+            f"{head}: it had generalised and collapsed between steps {fell[0]} and {fell[1]}. Nothing was learned of "
+            "runs that did, so that nothing is forecast."
         ]
     if told["memorization"] is None:
         return [f"{head}: it has not memorized yet; from then on there is something to forecast from."]
@@ -158,8 +158,8 @@ def _lines(told: dict[str, Any]) -> list[str]:
     )
     if told["minimises"] not in (None, "cross-entropy"):
         lines.append(
-            f"Those minimised cross-entropy, and their test loss fell to 0. This run minimises {told['minimises']}, with "
-            "which it need not: its forecast by the test loss may be far too late."
+            f"Those minimised cross-entropy, and their test loss fell to 0. This run minimises {told['minimises']}, "
+            "with which it need not: its forecast by the test loss may be far too late."
         )
     if told["came"] is not None:
         lines.append(f"What came: step {told['came']}.")

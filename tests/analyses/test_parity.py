@@ -90,10 +90,13 @@ def answer(run, out):
     return json.loads((out / "summary.json").read_text())
 
 
-def tiny(preset, n_steps=30, **changes):
+def tiny(preset, n_steps=30):
     recipe = variation(
-        named(preset, n_steps=n_steps), task={"n_bits": 6, "n_train": 20, "n_test": 20}, model={"d_mlp": 16}, evaluation_interval=5, **changes,
-    )  # fmt: skip
+        named(preset, n_steps=n_steps),
+        task={"n_bits": 6, "n_train": 20, "n_test": 20},
+        model={"d_mlp": 16},
+        evaluation_interval=5,
+    )
     return replace(recipe, schedule=replace(recipe.schedule, steps=(0, 10, 20, 30), optimizer_steps=()))
 
 

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from interp.commands.cli import app
 
 TINY = (
-    "--set", "task.n_bits=8", "--set", "task.n_train=50", "--set", "task.n_test=60", "--d-mlp", "16", "--save", "every:50",
-    "--save-optimizer", "every:50", "--threads", "1", "--steps", "100",
+    "--set", "task.n_bits=8", "--set", "task.n_train=50", "--set", "task.n_test=60", "--d-mlp", "16", "--save",
+    "every:50", "--save-optimizer", "every:50", "--threads", "1", "--steps", "100",
 )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def fourier_gap(snapshot: Snapshot, *, n_drawn: int = N_DRAWN, seed: int = 0) ->
     Against labels chi_S(x), the product of the features in S, the gradient of the correlation loss -y f(x) to weight i
     of a neuron is, up to its output weight, E[chi_S(x) x_i act'(w.x + b)]: the Fourier coefficient of the neuron's
     slope at S without i where i is in S, and at S with i where it is not. Coefficients of larger sets are smaller, so
-    that the k relevant weights get the larger gradient: the gap, through which SGD finds S long before any loss shows it.
+    that the k relevant weights get the larger gradient: the gap, through which SGD finds S before a loss shows it.
 
     It holds while outputs are small (a hinge loss is then the correlation loss). For a ReLU without bias the slope is
     1/2 and an odd function: coefficients of even sets are 0, and with an odd number of relevant features there is no
