@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Colour and dashes of each set of neurons.
-SETS = {
+SETS: dict[str, dict[str, Any]] = {
     "chosen": {"color": style.VERMILION, "ls": "-"},
     "others": {"color": style.BLUE, "ls": "--"},
     "random": {"color": "0.5", "ls": ":"},
