@@ -19,6 +19,7 @@ __all__ = [
     "fourier",
     "geometry",
     "groups",
+    "parity",
     "phase_diagram",
     "progress_measures",
     "weight_norms",

@@ -1,4 +1,4 @@
-"""When a run memorized, formed its circuit, cleaned up and grokked, asked of the run itself: `interp.phases(run)`.
+"""When a run memorized, formed its circuit, cleaned up, grokked and collapsed, asked of itself: `interp.phases(run)`.
 
 The rules are those of `interp.tables.phases` and `interp.tables.transitions`, which read tables alone. Here the tables
 are measured first where a run is given; what was measured before is kept, so that the second call takes no time.
@@ -26,7 +26,8 @@ def phases(run: Any, *, device: str = "cpu") -> dict[str, Transition]:
         run: of `interp.open_run`, or tables as `interp.tables.phases.phases` takes them.
 
     Returns:
-        memorization, circuit_formation, cleanup, cleanup_end, grokking. `before` and `step` both None: not known.
+        memorization, circuit_formation, cleanup, cleanup_end, grokking, collapse. `before` and `step` both None: not
+        known.
 
     Raises:
         ValueError: if tables that tell none of them are given, or the run has no known accuracy.

@@ -91,7 +91,11 @@ def _forecast(run: "Run", learned: "Forecaster", at: int | None, by: int | None)
     told["memorization"] = None if found.memorization is None else found.memorization.step
     told["generalised"] = None if found.grokking is None else found.grokking.step
     told["came"] = None if ended.grokking is None else ended.grokking.step
-    if told["memorization"] is None or told["generalised"] is not None:
+    fell = found.collapse
+    told["collapse"] = None if fell is None or fell.step is None else [fell.before, fell.step]
+    optimizer = run.config.optimizer
+    told["minimises"] = None if optimizer is None else optimizer.loss
+    if told["memorization"] is None or told["generalised"] is not None or told["collapse"] is not None:
         return told
     curves = curves_of(seen.assign(run=run.name), _sparsity(run, step))
     told["forecasts"] = forecasts(learned, curves, float(step)).to_dict("records")
@@ -126,6 +130,11 @@ def _lines(told: dict[str, Any]) -> list[str]:
     head = f"{told['run']}, seen up to step {told['seen']}"
     if told["generalised"] is not None:
         return [f"{head}: it has generalised, from step {told['generalised']} on."]
+    if (fell := told["collapse"]) is not None:
+        return [
+            f"{head}: it had generalised and collapsed between steps {fell[0]} and {fell[1]}. Nothing was learned of "
+            "runs that did, so that nothing is forecast."
+        ]
     if told["memorization"] is None:
         return [f"{head}: it has not memorized yet; from then on there is something to forecast from."]
     about = told["learned_from"]
@@ -147,6 +156,11 @@ def _lines(told: dict[str, Any]) -> list[str]:
         f"Learned from {number_of(int(about['n_runs']), 'run')} of {number_of(int(about['n_families']), 'setting')}, "
         f"{', '.join(map(str, about['sweeps']))}. Those that are unlike them may go otherwise."
     )
+    if told["minimises"] not in (None, "cross-entropy"):
+        lines.append(
+            f"Those minimised cross-entropy, and their test loss fell to 0. This run minimises {told['minimises']}, "
+            "with which it need not: its forecast by the test loss may be far too late."
+        )
     if told["came"] is not None:
         lines.append(f"What came: step {told['came']}.")
     return lines

@@ -39,14 +39,17 @@ def train(
         Option(
             help="Every value that no option below changes. mainline: addition mod 113 of Nanda et al. 2023; s5: "
             "composition of permutations of Chughtai et al. 2023; parity: sparse parity of Merrill et al. 2023; "
-            "digits: sums of three-digit numbers. "
+            "parity-fresh: of new rows at every step, Barak et al. 2022; digits: sums of three-digit numbers; languages: "
+            "the same addition in two languages; images: 8 x 8 digits as in Liu et al. 2023; sequences: repeated random "
+            "tokens, which induction heads continue. "
             "[default: the first of the task's family, mainline without --task]"
         ),
     ] = None,
     task: Annotated[
         str | None,
         Option(
-            help="Family of tasks: modular, groups, parity, digits. [default: the preset's]",
+            help="Family of tasks: modular, groups, parity, digits, languages, images, sequences. "
+            "[default: the preset's]",
             rich_help_panel=TASK,
         ),
     ] = None,

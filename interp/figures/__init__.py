@@ -75,6 +75,7 @@ from interp.figures.spectra import (
     sparsity_curves,
     spectrum_map,
 )
+from interp.figures.subnetworks import coordinate_curves, effective_sparsity_curves, subnetwork_curves
 from interp.figures.timeline import order_brackets
 from interp.tables.brackets_said import bracket_text
 

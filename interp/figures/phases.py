@@ -18,7 +18,9 @@ PHASE_COLOURS = {
     "circuit_formation": style.SKY,
     "cleanup": style.PURPLE,
     "cleanup_end": style.BLACK,
+    "sparsification": style.BLUE,
     "grokking": style.GREEN,
+    "collapse": style.VERMILION,
 }
 
 
@@ -61,7 +63,12 @@ def phase_patches(names: Iterable[str], *, lw: float = 1.0) -> list[Patch]:
 
 def phase_legend(figure: Figure | SubFigure, found: "Mapping[str, Transition]") -> None:
     """The legend of `phase_bands` above a figure: the colour of each phase and the bracket in which it begins."""
-    named = [name for name in PHASE_COLOURS if name in found]
+    # A collapse is the exception, and not a phase of every run: that there was none is not said.
+    named = [
+        name
+        for name in PHASE_COLOURS
+        if name in found and not (name == "collapse" and found[name].step is None)
+    ]
     if not named:
         return
     style.figure_legend(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from interp.interventions.bench import ActivationEdit, Bench, check_units
@@ -72,7 +72,7 @@ class Patch:
         names = self.hooks(bench)
         # No tensor is compared: the donor's pass needs all, and says itself which one it lacks.
         donor = bench.donor(self.donor, {}, ())
-        return self.tap_from(activations(bench.config, donor, bench.known_task.tokens, names))
+        return self.tap_from(activations(bench.config, donor, bench.known_task.inputs, names))
 
     def tap_from(self, source: Mapping[str, Tensor]) -> Tap:
         """A tap that puts these activations in the place of a pass's own."""
@@ -108,7 +108,7 @@ class Patch:
 
 
 def activations(
-    config: ModelConfig, weights: Weights, inputs: Int[Tensor, "batch pos"], names: Iterable[str]
+    config: ModelConfig, weights: Weights, inputs: Shaped[Tensor, "batch pos"], names: Iterable[str]
 ) -> dict[str, Tensor]:
     """The named activations of a pass."""
     wanted, kept = set(names), dict[str, Tensor]()
@@ -132,7 +132,7 @@ def edited_logits(
     """
     task = bench.known_task
     position = task.position * (not bench.config.is_mlp)
-    logits = plain.forward(bench.config, weights, task.tokens, chained(edit.tap(bench) for edit in edits))
+    logits = plain.forward(bench.config, weights, task.inputs, chained(edit.tap(bench) for edit in edits))
     return logits[task.example, position]
 
 

@@ -38,6 +38,13 @@ DIGITS = (
     "carry_readout",
     "carry_patching",
 )
+# Of networks on features of which few count: by name. The two of neurons serve other networks too.
+PARITY = (
+    "effective_sparsity",
+    "subnetworks",
+    "feature_coordinates",
+    "fourier_gap",
+)
 # Thousands of rows a step: by name, for the steps that are looked at.
 LARGE = ("logit_components", "answer_map", "neuron_maps", "embedding_planes")
 # Hessians, sampling, many passes: seconds to minutes a step, for a chosen subset of steps.

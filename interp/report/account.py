@@ -237,6 +237,9 @@ def moves(observed: Mapping[str, pd.DataFrame], found: Mapping[str, Transition])
         "cleanup_end": "circuit and norm settle (cleanup ends)",
     }
     begun = {text: found[name] for name, text in named_phases.items() if name in found}
+    # That a run has not collapsed is no event that it waits for.
+    if "collapse" in found and found["collapse"].step is not None:
+        begun["test accuracy falls below 0.95 for long (collapse)"] = found["collapse"]
     begun |= _below(observed, "restricted loss below 1 nat, keys of each checkpoint alone", "progress_measures",
                     measure="restricted_loss", selection="causal", split="all")  # fmt: skip
     begun |= _below(observed, "test loss below 1 nat", "losses", split="test")

@@ -89,23 +89,44 @@ def last_spell(steps: np.ndarray, holds: np.ndarray, tolerated: float) -> tuple[
     >>> last_spell(np.arange(9), holds, 0.0)
     (7, [])
     """
+    *_, (begin, _, passed) = lasting_spells(steps, holds, tolerated)
+    return begin, passed
+
+
+def lasting_spells(
+    steps: np.ndarray, holds: np.ndarray, tolerated: float
+) -> list[tuple[int, int, list[tuple[int, int]]]]:
+    """All stretches of True if short relapses do not end one, as `last_spell` tells them.
+
+    Returns:
+        index of the first True, index behind the last one, first and last index of each relapse within.
+
+    Raises:
+        ValueError: if tolerated is not in [0, 1).
+    """
     if not 0 <= tolerated < 1:
         raise ValueError(
             f"tolerated is a share of the time that a stretch has lasted, in [0, 1), got {tolerated}."
         )
-    edges = np.concatenate([steps[:1], (steps[1:] + steps[:-1]) / 2, steps[-1:]])
-    (begin, end), *later = stretches(holds)
-    held, lost = edges[end] - edges[begin], 0.0
-    passed: list[tuple[int, int]] = []
-    for next_begin, next_end in later:
-        lost += edges[next_begin] - edges[end]
-        if lost <= tolerated * held:
-            passed.append((end, next_begin - 1))
+    edges = middles(steps)
+    found: list[tuple[int, int, list[tuple[int, int]]]] = []
+    held = lost = 0.0
+    for begin, end in stretches(holds):
+        if found:
+            first, before, passed = found[-1]
+            lost += edges[begin] - edges[before]
+        if found and lost <= tolerated * held:
+            found[-1] = (first, end, [*passed, (before, begin - 1)])
         else:
-            begin, passed, held, lost = next_begin, [], 0.0, 0.0
-        end = next_end
-        held += edges[end] - edges[next_begin]
-    return begin, passed
+            found.append((begin, end, []))
+            held = lost = 0.0
+        held += edges[end] - edges[begin]
+    return found
+
+
+def middles(steps: np.ndarray) -> np.ndarray:
+    """From where to where each checkpoint speaks: half-way to its neighbours, one more than there are checkpoints."""
+    return np.concatenate([steps[:1], (steps[1:] + steps[:-1]) / 2, steps[-1:]])
 
 
 def stretches(mask: np.ndarray) -> list[tuple[int, int]]:

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from interp.ground.plain_text import several
 from interp.ground.thresholds import ACCURACY
 from interp.tables.brackets_said import relapses_said
+from interp.tables.collapse import collapse
 from interp.tables.curves import SHORT, curve
 from interp.tables.transitions import Transition, by_split, spells, transition
 
@@ -32,6 +34,8 @@ class Outcome:
         accuracy: on the rows of `grokking`, at the last step where it is known.
         step: that step.
         lost: the last spell above the threshold that a run has lost again, first and last step; None if there is none.
+        collapse: when an accuracy that had stayed at the threshold fell below it for long (`interp.tables.collapse`),
+            the last time; None where no accuracy is known.
     """
 
     memorization: Transition | None
@@ -39,6 +43,7 @@ class Outcome:
     accuracy: float | None = None
     step: int | None = None
     lost: tuple[int, int] | None = None
+    collapse: Transition | None = None
 
     @property
     def generalised(self) -> bool | None:
@@ -74,16 +79,25 @@ class Outcome:
         )
         return (
             f"The run has generalised: its {which} stays at {threshold} or above {since}"
-            f"{relapses_said(self.grokking)}."
+            f"{relapses_said(self.grokking)}.{self._collapse_told(unit)}"
+        )
+
+    def _collapse_told(self, unit: str) -> str:
+        """Of a run that ends generalised: that it had collapsed before."""
+        if self.collapse is None or self.collapse.step is None:
+            return ""
+        return (
+            f" It had before, had collapsed between {several(unit)} {self.collapse.before} and {self.collapse.step}, "
+            "and has come back."
         )
 
     def begun(self, steps: Sequence[int] | np.ndarray) -> dict[str, Transition]:
-        """Memorization and grokking, as far as they come and can be dated.
+        """Memorization, grokking and collapse, as far as they come and can be dated.
 
         Args:
             steps: of the run's checkpoints.
         """
-        found = {"memorization": self.memorization, "grokking": self.grokking}
+        found = {"memorization": self.memorization, "grokking": self.grokking, "collapse": self.collapse}
         return dated({name: t for name, t in found.items() if t is not None and t.step is not None}, steps)
 
     def summary(self) -> dict[str, Any]:
@@ -94,6 +108,7 @@ class Outcome:
             "threshold": ACCURACY if self.grokking is None else self.grokking.threshold,
             "memorization": bracket(self.memorization),
             "grokking": bracket(self.grokking),
+            "collapse": bracket(self.collapse),
         }
 
 
@@ -114,7 +129,8 @@ def outcome(tables: Tables, *, accuracy: float = ACCURACY, tolerated: float = SH
     steps, values = curve(*answered)
     held = spells(*answered, accuracy, "rise") if grokking.step is None else []
     lost = (held[-1][0].step, held[-1][1].before) if held else None
-    return Outcome(memorization, grokking, float(values[-1]), int(steps[-1]), lost)  # type: ignore[arg-type]
+    fell = collapse(*answered, accuracy, tolerated=tolerated)
+    return Outcome(memorization, grokking, float(values[-1]), int(steps[-1]), lost, fell)  # type: ignore[arg-type]
 
 
 def generalising_steps(losses: pd.DataFrame) -> list[int]:

@@ -1,4 +1,4 @@
-"""The phases of Nanda et al. 2023, from the tables of a run: memorization, circuit formation, cleanup; and grokking.
+"""The phases of Nanda et al. 2023, from a run's tables: memorization, circuit formation, cleanup; grokking; collapse.
 
 The paper gives its boundaries as epochs, without a rule. Here every boundary is a rule with its threshold, and its
 bracket says how much the curve, not only the checkpoint spacing, leaves open. docs/transitions.md shows what the rules
@@ -48,6 +48,8 @@ def phases(
     cleanup_end        after that the slopes of log restricted loss and of the Gini coefficient of W_E stay below
                        SETTLED of their largest.
     grokking           test accuracy stays at `accuracy`. Not a phase: it comes in cleanup, late in the changes.
+    collapse           test accuracy that had stayed at `accuracy` falls below it for long, the last time that it does
+                       (`interp.tables.collapse`). No phase of the paper. Short falls, as slingshots, are none.
 
     The paper gives its boundaries as epochs, without a rule, and has memorization last until the excluded loss turns,
     which here is where circuit formation begins. Neither is a theorem: read the curves beside the bands.
@@ -63,7 +65,7 @@ def phases(
         accuracy, tolerated: of memorization and grokking, as `transition`.
 
     Returns:
-        All five. `before` and `step` both None: not known, for want of tables or checkpoints. `step` None: never.
+        All six. `before` and `step` both None: not known, for want of tables or checkpoints. `step` None: never.
 
     Raises:
         ValueError: if no table can tell any of them, or progress_measures holds no key set.
@@ -75,11 +77,12 @@ def phases(
     wide = by_split(answers)
     unknown = Transition("", None, None, None)
     found = dict.fromkeys(
-        ("memorization", "circuit_formation", "cleanup", "cleanup_end", "grokking"), unknown
+        ("memorization", "circuit_formation", "cleanup", "cleanup_end", "grokking", "collapse"), unknown
     )
     ended = outcome(tables, accuracy=accuracy, tolerated=tolerated)
     found["memorization"] = ended.memorization or unknown
     found["grokking"] = ended.grokking or unknown
+    found["collapse"] = ended.collapse or unknown
     measures = tables.get("progress_measures", _NOTHING)
     if not len(measures):
         return found

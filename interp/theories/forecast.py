@@ -105,7 +105,8 @@ def curves_of(histories: pd.DataFrame, sparsity: pd.DataFrame | None = None) -> 
     """
     loss = histories.dropna(subset=["test_loss"])
     found = {TEST_LOSS: loss[["run", "step", "test_loss"]].rename(columns={"test_loss": "value"})}
-    if sparsity is not None:
+    # Of tasks without residues the probe has an empty table, without its columns.
+    if sparsity is not None and len(sparsity):
         for matrix in ("W_E", "W_L"):
             rows = sparsity[sparsity["matrix"] == matrix]
             found[f"gini_{matrix}"] = rows[["run", "step", "gini"]].rename(columns={"gini": "value"})

@@ -83,7 +83,7 @@ def check_size(run: Run) -> None:
     if run.config.task is None:
         return
     task = run.task
-    n_inputs, n_answers = len(task.tokens), task.config.n_answers
+    n_inputs, n_answers = len(task.inputs), task.config.n_answers
     check_memory(
         LOGITS_AT_ONCE * 4 * n_inputs * n_answers,
         f"A page of {n_inputs} inputs with {n_answers} answers each",

@@ -16,7 +16,7 @@ Sentence = list[str | dict[str, Any]]
 
 NAMES = {
     "memorization": "memorization", "circuit_formation": "circuit formation", "cleanup": "cleanup",
-    "cleanup_end": "end of cleanup", "grokking": "grokking",
+    "cleanup_end": "end of cleanup", "grokking": "grokking", "collapse": "collapse",
 }  # fmt: skip
 
 
@@ -56,6 +56,7 @@ def story(found: Along, unit: str = "step") -> list[Sentence]:
     """
     told: list[Sentence] = [
         _answers(found.phases, found.ended, unit),
+        *_collapse(found.phases, unit),
         *_circuit(found.phases, unit),
         *_frequencies(found, unit),
     ]
@@ -93,6 +94,13 @@ def _answers(phases: Mapping[str, Transition], ended: Outcome, unit: str) -> Sen
         *_span(grokked, unit),
         f": {_later(memorized, grokked, unit)}. ",
     ]
+
+
+def _collapse(phases: Mapping[str, Transition], unit: str) -> list[Sentence]:
+    one = phases.get("collapse")
+    if one is None or one.step is None:
+        return []
+    return [["What it had learned collapses ", *_span(one, unit), ". "]]
 
 
 def _later(memorized: Transition, grokked: Transition, unit: str) -> str:

@@ -17,7 +17,14 @@ def run(tmp_path_factory):
 
 def test_a_run_and_its_tables_give_the_same_answers(run):
     found = interp.phases(run)
-    assert set(found) == {"memorization", "circuit_formation", "cleanup", "cleanup_end", "grokking"}
+    assert set(found) == {
+        "memorization",
+        "circuit_formation",
+        "cleanup",
+        "cleanup_end",
+        "grokking",
+        "collapse",
+    }
     assert found["memorization"] == interp.memorization(run) == interp.memorization(run.history())
     assert found["memorization"].step is not None
     assert found["grokking"] == interp.grokking(run)

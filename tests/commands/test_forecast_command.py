@@ -94,3 +94,31 @@ def test_what_ships_is_what_the_published_sweeps_teach():
     from interp.theories.forecaster import read_forecaster
 
     assert read_forecaster().to_json() == json.loads(json.dumps(learned().to_json()))
+
+
+def a_history(path, test_accuracies):
+    """Give a tiny run this history of test accuracies, an evaluation every ten steps."""
+    import pandas as pd
+
+    n = len(test_accuracies)
+    table = pd.DataFrame({"step": range(0, 10 * n, 10), "train_loss": 0.1, "test_loss": 0.5})
+    table = table.assign(train_accuracy=1.0, test_accuracy=test_accuracies)
+    table.loc[0, "train_accuracy"] = 0.1
+    table.to_parquet(path / "history.parquet", index=False)
+
+
+def test_of_a_run_that_has_collapsed_nothing_is_forecast(tmp_path):
+    made = train(tiny_config(400), tmp_path / "r", threads=1)
+    a_history(made.path, [0.1] * 5 + [1.0] * 15 + [0.2] * 20)
+    said = run(made.path).output
+    assert (
+        "it had generalised and collapsed between steps 190 and 200. Nothing was learned of runs that did"
+        in said
+    )
+    assert json.loads(run(made.path, "--json").output)["collapse"] == [190, 200]
+
+
+def test_of_a_loss_that_need_not_fall_to_nothing_it_is_said(tmp_path):
+    made = train(tiny_config(20, optimizer={"loss": "hinge"}), tmp_path / "r", threads=1)
+    a_history(made.path, [0.1, 0.2, 0.3])
+    assert "This run minimises hinge, with which it need not" in run(made.path).output

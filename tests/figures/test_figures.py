@@ -157,6 +157,11 @@ SINGLE = stacked(
     selection="single",
     loss=[2.0, 1.0, 3.0],
 )
+SUBNETWORKS = stacked(
+    "subnetwork", ["chosen", "others", "random"], n_neurons=6, mean_norm=[1.0, 0.4, 0.8], accuracy_test=[0.5, 0.6, 1.0],
+)  # fmt: skip
+DECIDING = stacked("rule", ["every row", "99 %"], n_neurons=[100.0, 20.0, 6.0], n_width=100)
+COORDINATES = along(share=RISING, readers_share=RISING, null=0.075)
 COSETS = stacked("neuron", [0, 1, 2], side="left", concentration=[2.0, 1.0, 1e-9])
 BY_NAME = figures.representation_colours(["standard"])
 EFFECTS = pd.DataFrame(
@@ -207,9 +212,11 @@ DRAWN = {
     "complexity_curves": lambda ax: figures.complexity_curves(COMPLEXITY, ax),
     "concentration_curves": lambda ax: figures.concentration_curves(COSETS, ax),
     "component_map": lambda ax: figures.component_map(COMPONENTS, KEY, ax),
+    "coordinate_curves": lambda ax: figures.coordinate_curves(COORDINATES, ax),
     "direction_curves": lambda ax: figures.direction_curves(DISTANCES, ax),
     "double_curves": lambda ax: figures.double_curves(PARTS, ax, lines=K_LINES),
     "effect_intervals": lambda ax: figures.effect_intervals(EFFECTS, ax),
+    "effective_sparsity_curves": lambda ax: figures.effective_sparsity_curves(DECIDING, ax),
     "feature_curves": lambda ax: figures.feature_curves(SPARSITY, SPECTRUM, KEY, ax),
     "feature_kernel_curves": lambda ax: figures.feature_kernel_curves(KERNELS, ax),
     "formula_curves": lambda ax: figures.formula_curves(ALGORITHM, ax),
@@ -237,6 +244,7 @@ DRAWN = {
     "single_loss_curves": lambda ax: figures.single_loss_curves(SINGLE, ax, colours=BY_NAME),
     "size_curves": lambda ax: figures.size_curves(SIZES, ax),
     "sparsity_curves": lambda ax: figures.sparsity_curves(SPARSITY, ax),
+    "subnetwork_curves": lambda ax: figures.subnetwork_curves(SUBNETWORKS, ax, column="accuracy_test"),
     "spectrum_map": lambda ax: figures.spectrum_map(SPECTRUM, ax),
     "speed_curve": lambda ax: figures.speed_curve(DISTANCES, NORMS, ax),
     "tangent_kernel_curves": lambda ax: figures.tangent_kernel_curves(KERNELS, ax),
@@ -288,6 +296,14 @@ LACKING = {
     "single_loss_curves": (
         lambda ax: figures.single_loss_curves(NOTHING, ax, colours={}),
         "does not apply, or the train pairs\nare not known",
+    ),
+    "effective_sparsity_curves": (
+        lambda ax: figures.effective_sparsity_curves(NOTHING, ax),
+        "this network has no neurons\nthat can be taken apart",
+    ),
+    "subnetwork_curves": (lambda ax: figures.subnetwork_curves(NOTHING, ax), "does not apply"),
+    "coordinate_curves": (
+        lambda ax: figures.coordinate_curves(NOTHING, ax), "no features are known\nof which few count",
     ),
     "feature_kernel_curves": (lambda ax: figures.feature_kernel_curves(NOTHING, ax), "does not apply"),
     "frequency_loss_points": (

@@ -327,3 +327,20 @@ def test_patches_refuse():
         patch.tap_from({"hook_embed": x})("hook_embed", x)
     with pytest.raises(ValueError, match=r"needs units from 0 to 15, got \[16\]"):
         Patch(names=("hook_embed",), units=(16,)).tap_from({"hook_embed": x})("hook_embed", x)
+
+
+def test_networks_that_read_features_are_edited_and_patched_too():
+    """Neurons of a circuit ablated as the weights behind them would be, and the donor's hidden layer in its place."""
+    from tests.hand_built_parity import counter, truth_table
+
+    snapshot = counter(n_idle=2)
+    other = truth_table(n_idle=1)
+    weights, bench = of(snapshot, ahead=other.weights)
+    torch.testing.assert_close(edited_logits(weights, (), bench), snapshot.logits)
+    found = edited_logits(weights, [AblateNeurons(neurons=(0, 4), how="zero")], bench)
+    behind = weights["unembed.W_U"].clone()
+    behind[[0, 4]] = 0
+    expected = snapshot.activation("blocks.0.mlp.hook_post") @ behind + weights["unembed.b_U"]
+    torch.testing.assert_close(found, expected)
+    patch = Patch(names=("hook_unembed",), donor="ahead")
+    torch.testing.assert_close(edited_logits(weights, [patch], bench), other.logits)

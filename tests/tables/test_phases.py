@@ -69,7 +69,14 @@ def brackets(found):
 
 def test_planted_boundaries_are_found():
     found = phases(tables())
-    assert list(found) == ["memorization", "circuit_formation", "cleanup", "cleanup_end", "grokking"]
+    assert list(found) == [
+        "memorization",
+        "circuit_formation",
+        "cleanup",
+        "cleanup_end",
+        "grokking",
+        "collapse",
+    ]
     assert brackets(found)["memorization"] == (200, 400)
     assert brackets(found)["grokking"] == (8800, 9000)
     formation = found["circuit_formation"]
@@ -101,6 +108,7 @@ def test_a_run_without_circuit_never_leaves_memorization():
         "cleanup": (20_000, None),
         "cleanup_end": (20_000, None),
         "grokking": (20_000, None),
+        "collapse": (20_000, None),
     }
 
 
@@ -120,6 +128,7 @@ def test_a_run_that_ungroks():
     relapse = np.where((STEPS >= 9000) & (STEPS < 15_000), 1.0, 0.05)
     found = phases(tables(test_accuracy=relapse))
     assert brackets(found)["grokking"] == (20_000, None)
+    assert brackets(found)["collapse"] == (14_800, 15_000)
     assert brackets(found)["circuit_formation"][1] is not None
 
 

@@ -316,3 +316,10 @@ def test_while_a_run_trains_it_is_said_in_a_few_words(learned):
     assert told([*rows, {**rows[-1], "step": 910, "test_accuracy": 0.99}]) == ""
     # Steps that were not evaluated are none.
     assert told([*rows, {"step": 911, "train_loss": 0.1}]) == told(rows)
+
+
+def test_a_task_without_residues_has_its_test_loss_alone():
+    """Of it the probe of sparsity has an empty table."""
+    histories = pd.DataFrame({"run": "a", "step": [0, 1], "test_loss": [1.0, 0.5]})
+    empty = pd.DataFrame({"run": pd.Series(dtype=str), "step": pd.Series(dtype=int)})
+    assert set(curves_of(histories, empty)) == set(curves_of(histories)) == {"test_loss"}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from interp.runs.config import Recipe
+from interp.runs.presets.barak2022 import parity_fresh
 from interp.runs.presets.chughtai2023 import s5
 from interp.runs.presets.digits import digits
 from interp.runs.presets.merrill2023 import parity
@@ -12,12 +13,23 @@ from interp.runs.presets.varied import variation
 from interp.runs.schedule import fitted_schedule
 from interp.tasks.families import family
 
-__all__ = ["PRESETS", "digits", "mainline", "named", "parity", "s5", "variation", "with_fitted_schedule"]
+__all__ = [
+    "PRESETS",
+    "digits",
+    "mainline",
+    "named",
+    "parity",
+    "parity_fresh",
+    "s5",
+    "variation",
+    "with_fitted_schedule",
+]
 
 PRESETS: dict[str, Callable[..., Recipe]] = {
     "mainline": mainline,
     "s5": s5,
     "parity": parity,
+    "parity-fresh": parity_fresh,
     "digits": digits,
 }
 

@@ -1,0 +1,47 @@
+"""Sparse parity of fresh rows, as in Barak et al. 2022."""
+
+from dataclasses import replace
+from typing import Any
+
+from interp.networks.feature_mlps import features_mlp
+from interp.runs.config import OptimizerConfig, Recipe
+from interp.runs.schedule import fitted_schedule, make_schedule
+from interp.tasks.families import family
+
+FRESH_STEPS = 3000
+
+
+def parity_fresh(n_steps: int = FRESH_STEPS) -> Recipe:
+    """(30, 3)-parity of new rows at every step: one hidden layer of 128 ReLUs, hinge loss, SGD in batches of 32.
+
+    No row is seen twice, so that nothing can be memorized: loss and accuracy stand still for a thousand steps all the
+    same, and jump. One setting of the many of the paper, which varies n, k, width, loss and batch; chosen here for its
+    length. The 500 train rows are for evaluation only.
+
+    References: Barak et al. 2022, "Hidden progress in deep learning", section 3.
+    """
+    task: Any = family("parity").example()
+    return Recipe(
+        task=replace(task, n_bits=30, k=3, n_train=500, n_test=500),
+        model=features_mlp(n_features=30, n_outputs=2, d_mlp=128, unembed_bias=False),
+        optimizer=OptimizerConfig(
+            name="sgd",
+            lr=0.1,
+            weight_decay=0.0,
+            betas=(0.9, 0.98),
+            eps=1e-8,
+            momentum=0.0,
+            warmup_steps=0,
+            batch_size=32,
+            batch_seed=0,
+            loss_dtype="float64",
+            loss="hinge",
+            fresh=True,
+        ),
+        n_steps=n_steps,
+        schedule=make_schedule(FRESH_STEPS, ["every:50"], ["500", "1500"])
+        if n_steps == FRESH_STEPS
+        else fitted_schedule(n_steps),
+        seed=0,
+        evaluation_interval=10,
+    )
