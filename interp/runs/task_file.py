@@ -51,7 +51,8 @@ def read_task(path: Path, config: TaskConfig) -> Task:
     # Before the table is made, which has as many rows as the config says.
     if lacking := {"labels", "is_corrupted"} - stored.keys():
         raise damaged(path, f"it lacks {', '.join(sorted(lacking))}")
-    n_rows = stored["is_corrupted"].numel()
+    rows = next((stored[name] for name in ("tokens", "features") if name in stored), stored["is_corrupted"])
+    n_rows = rows.shape[:1].numel()
     if getattr(config, "n_examples", n_rows) != n_rows:
         raise _other_data(path)
     task = config.task(stored.get("is_train") if config.split == "explicit" else None)
