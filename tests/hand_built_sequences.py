@@ -30,9 +30,14 @@ def induction(scale: float = 20.0, **task_changes) -> Snapshot:
     """A previous-token head L0H1 and an induction head L1H0; the other two heads write nothing."""
     task, config, weights = _attention_only(**task_changes)
     n, length = config.d_vocab, config.n_ctx
-    token, place, previous, out = range(n), range(n, n + length), range(n + length, 2 * n + length), range(2 * n + length, 3 * n + length)
+    token, place, previous, out = (
+        range(n),
+        range(n, n + length),
+        range(n + length, 2 * n + length),
+        range(2 * n + length, 3 * n + length),
+    )
     root = config.d_head**0.5
-    weights["embed.W_E"][:, : n] = torch.eye(n)
+    weights["embed.W_E"][:, :n] = torch.eye(n)
     weights["pos_embed.W_pos"][:, place[0] : place[-1] + 1] = torch.eye(length)
     first, second = "blocks.0.attn", "blocks.1.attn"
     for i in range(length):

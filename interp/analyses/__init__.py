@@ -20,6 +20,7 @@ __all__ = [
     "groups",
     "phase_diagram",
     "progress_measures",
+    "sequences",
     "weight_norms",
 ]
 

@@ -1,7 +1,7 @@
 """When a loss fell, and whether at once: the bump of a training curve, with its brackets.
 
-A loss that goes down for long and one that stays where it is and then falls end alike. What tells them apart is how many
-times as many steps the fall took: by it a curve is sudden or gradual, on an axis of the logarithm of steps.
+A loss that goes down for long and one that stays where it is and then falls end alike. What tells them apart is how
+many times as many steps the fall took: by it a curve is sudden or gradual, on an axis of the logarithm of steps.
 
 References: Olsson et al. 2022, "In-context learning and induction heads" (the phase change and its bump); Nanda et al.
 2023, on other tasks (the steepest fall of a curve).
@@ -78,7 +78,7 @@ def fall(
     """
     if not 0 < least <= 1:
         raise ValueError(f"A fall needs least in (0, 1], got {least}.")
-    steps, values = curve(table, quantity)
+    _, values = curve(table, quantity)
     if not values[0] > floor:
         raise ValueError(
             f"A fall needs a curve that begins above its floor {floor:g}, and {quantity!r} begins at {values[0]:g}."
@@ -106,7 +106,9 @@ def steepest_fall(table: pd.DataFrame, quantity: str) -> Transition:
     steps, values = curve(table, quantity)
     steps, values = steps[steps > 0], values[steps > 0]
     if len(steps) < 2:
-        raise ValueError(f"A steepest fall needs at least two checkpoints after step 0, there are {len(steps)}.")
+        raise ValueError(
+            f"A steepest fall needs at least two checkpoints after step 0, there are {len(steps)}."
+        )
     slope = np.diff(values) / np.diff(np.log(steps))
     i = int(slope.argmin())
     name = f"steepest fall of {quantity}"

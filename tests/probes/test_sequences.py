@@ -39,7 +39,9 @@ def untrained(n_layers=2, d_mlp=0, n_heads=2, **task_changes):
 def expected_losses(task, scale):
     """What the induction head says, by looking: the mean of what followed its token before, in each row."""
     found = []
-    for example, i, label in zip(task.example.tolist(), task.position.tolist(), task.labels.tolist(), strict=True):
+    for example, i, label in zip(
+        task.example.tolist(), task.position.tolist(), task.labels.tolist(), strict=True
+    ):
         row = task.tokens[example].tolist()
         # The first token has none before it, and takes itself for that.
         previous = [row[0], *row[:i]]
@@ -160,7 +162,9 @@ def test_the_mean_is_over_the_examples_at_the_same_position(copier):
     table = head_ablations(copier)
     z = copier.network.activations(copier.weights, copier.task.questions, "blocks.1.attn.hook_z")
     z = z["blocks.1.attn.hook_z"].reshape(60, 15, 2, -1)[:, :, 0]
-    logits = (z.mean(0) @ copier.weights["blocks.1.attn.W_O"][0] @ copier.weights["unembed.W_U"]).expand(60, 15, 8)
+    logits = (z.mean(0) @ copier.weights["blocks.1.attn.W_O"][0] @ copier.weights["unembed.W_U"]).expand(
+        60, 15, 8
+    )
     expected = torch.nn.functional.cross_entropy(logits.reshape(900, 8).double(), copier.labels)
     found = the(table, heads="L1H0", patterns="free", split="all", part="all")
     assert found == pytest.approx(expected.item(), abs=FLOAT32)
@@ -190,7 +194,11 @@ def test_composition_against_its_definition_with_columns():
     """Elhage et al. write vectors as columns: scores are x^T W_Q^T W_K x, and a head adds W_O W_V x."""
     snapshot = untrained()
     table = head_composition(snapshot).set_index(["kind", "earlier_head", "head"])["score"]
-    W = {name: snapshot.weights[f"blocks.{layer}.attn.W_{name}"].double().mT for layer in (1,) for name in "QKVO"}
+    W = {
+        name: snapshot.weights[f"blocks.{layer}.attn.W_{name}"].double().mT
+        for layer in (1,)
+        for name in "QKVO"
+    }
     first = {name: snapshot.weights[f"blocks.0.attn.W_{name}"].double().mT for name in "VO"}
     for e in range(2):
         for h in range(2):

@@ -30,7 +30,9 @@ def make(**changes):
 def test_a_label_is_the_next_token_and_every_question_has_a_part(kind):
     task = make(kind=kind, length=13).task()
     assert torch.equal(task.labels, task.tokens[task.example, task.position + 1])
-    parts = torch.stack([task.parts[name] for name in ("predictable", "unpredictable", "start") if name in task.parts])
+    parts = torch.stack(
+        [task.parts[name] for name in ("predictable", "unpredictable", "start") if name in task.parts]
+    )
     assert (parts.sum(0) == 1).all() and parts.any(1).all()
     assert (task.n_train, task.n_examples) == (30, 50)
     assert len({tuple(row) for row in task.tokens.tolist()}) == 50
@@ -186,7 +188,10 @@ def test_the_floor_of_repeats_is_above_that_of_who_knows_the_places(vocabulary):
         for i in range(length - 1):
             role = "predictable" if i == b else "start" if i == b - 1 else "unpredictable"
             parts[role].append((p, best[row[: i + 1], row[i + 1]]))
-    mean = {part: np.average([x for _, x in found], weights=[p for p, _ in found]) for part, found in parts.items()}
+    mean = {
+        part: np.average([x for _, x in found], weights=[p for p, _ in found])
+        for part, found in parts.items()
+    }
     # By Gibbs: whatever is answered, the mean loss against labels that are uniform is at least ln of their number.
     assert mean["unpredictable"] > math.log(vocabulary) and 0 < mean["predictable"] < math.log(vocabulary)
     # To know where copies may begin is worth something.
@@ -208,7 +213,7 @@ def test_what_was_enumerated_is_what_is_drawn():
     expected = Counter()
     for a, b in [(0, 2), (0, 3), (1, 3)]:
         for free in itertools.product(range(2), repeat=3):
-            row = list(free[:b]) + [0, 0] + list(free[b:])
+            row = [*free[:b], 0, 0, *free[b:]]
             row[b : b + 2] = row[a : a + 2]
             expected[tuple(row)] += 30_000 / 24
     # Five standard deviations of a Poisson number.
@@ -245,13 +250,17 @@ def test_what_cannot_be_is_refused(changes, message):
 def test_too_few_different_rows_are_told():
     # Two free tokens of two kinds.
     config = make(vocabulary=2, length=4, repeated_length=2, n_copies=2)
-    with pytest.raises(ValueError, match="of 2 tokens 2 times in rows of 4 of 2 tokens 4 were found for n_train=30"):
+    with pytest.raises(
+        ValueError, match="of 2 tokens 2 times in rows of 4 of 2 tokens 4 were found for n_train=30"
+    ):
         config.task()
 
 
 def test_a_kind_that_there_is_not_is_told_with_those_there_are(annotations_off):
     with (
         annotations_off(),
-        pytest.raises(ValueError, match="kind to be one of 'repeats', 'copying', 'skip-trigrams', got 'induction'"),
+        pytest.raises(
+            ValueError, match="kind to be one of 'repeats', 'copying', 'skip-trigrams', got 'induction'"
+        ),
     ):
         make(kind="induction")

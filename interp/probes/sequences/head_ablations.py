@@ -1,6 +1,7 @@
 """What a network loses without some of its heads."""
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import pandas as pd
 import torch
@@ -18,10 +19,16 @@ from interp.snapshots.snapshot import NotApplicable, Snapshot
 VERSION = 1
 
 Heads = Iterable[tuple[int, int]]
+Patterns = Literal["free", "kept"]
 
 
 def head_ablations(
-    snapshot: Snapshot, *, sets: Mapping[str, Heads] | None = None, how: How = "mean", seed: int = 0
+    snapshot: Snapshot,
+    *,
+    sets: Mapping[str, Heads] | None = None,
+    how: How = "mean",
+    patterns: tuple[Patterns, ...] = ("free", "kept"),
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Loss of each part of the questions without each head, or without sets of them: at once, and with patterns kept.
 
@@ -36,6 +43,7 @@ def head_ablations(
     Args:
         sets: (layer, head) pairs by the name of the set; each head alone by default, named "L0H3".
         how: "mean" over the examples at the same position, "zero", or "resample" with `seed`.
+        patterns: which of the two; a pass over all examples for each set and each of them.
 
     Columns:
         heads: name of the set; "none" for the whole network.
@@ -66,15 +74,15 @@ def head_ablations(
         return x
 
     whole = _losses(snapshot, keep)
-    tables = [_table(snapshot, whole, whole, "none", patterns) for patterns in ("free", "kept")]
+    tables = [_table(snapshot, whole, whole, "none", which) for which in patterns]
     for name, heads in sets.items():
         ablated = _ablation(snapshot, heads, how, seed)
 
         def held(hook: str, x: Tensor, ablated: plain.Tap = ablated) -> Tensor:
             return ablated(hook, kept.get(hook, x))
 
-        tables.append(_table(snapshot, _losses(snapshot, ablated), whole, name, "free"))
-        tables.append(_table(snapshot, _losses(snapshot, held), whole, name, "kept"))
+        taps = {"free": ablated, "kept": held}
+        tables += [_table(snapshot, _losses(snapshot, taps[which]), whole, name, which) for which in patterns]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -102,9 +110,7 @@ def _losses(snapshot: Snapshot, tap: plain.Tap) -> Float[Tensor, " question"]:
     return objective.losses(logits[asked.example, asked.position], asked.labels, snapshot.double)
 
 
-def _table(
-    snapshot: Snapshot, losses: Tensor, whole: Tensor, heads: str, patterns: str
-) -> pd.DataFrame:
+def _table(snapshot: Snapshot, losses: Tensor, whole: Tensor, heads: str, patterns: Patterns) -> pd.DataFrame:
     rows = []
     for split, of_split in splits(snapshot).items():
         for part, of_part in parts(snapshot).items():

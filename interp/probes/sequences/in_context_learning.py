@@ -37,7 +37,9 @@ def in_context_learning(
     """
     asked = sorted(snapshot.known_task.position.unique().tolist())
     if len(asked) < 2:
-        raise NotApplicable("Learning in context needs questions at several positions of a row, this task has one.")
+        raise NotApplicable(
+            "Learning in context needs questions at several positions of a row, this task has one."
+        )
     n_pos = snapshot.known_task.inputs.shape[1]
     first = min(asked[:-1], key=lambda i: abs(i - EARLY * n_pos)) if early is None else early
     last = min(asked[1:], key=lambda i: abs(i - LATE * n_pos)) if late is None else late

@@ -32,7 +32,9 @@ def position_losses(snapshot: Snapshot) -> pd.DataFrame:
     for split, asked in splits(snapshot).items():
         where, place, n = position[asked].unique(return_inverse=True, return_counts=True)
         sums = {
-            name: torch.zeros(len(where), dtype=snapshot.double, device=place.device).index_add_(0, place, x[asked])
+            name: torch.zeros(len(where), dtype=snapshot.double, device=place.device).index_add_(
+                0, place, x[asked]
+            )
             for name, x in (("loss", snapshot.losses), ("accuracy", right))
         }
         means = {name: (x / n).cpu().numpy() for name, x in sums.items()}

@@ -21,7 +21,7 @@ def sequences(n_steps: int = SEQUENCES_STEPS) -> Recipe:
     References: Nanda et al. 2023, on other tasks, and the released code (two layers, d_model 48, four heads).
     """
     example: Any = family("sequences").example()
-    task = replace(example, vocabulary=64)
+    task = replace(example, vocabulary=64, n_train=64, n_test=64)
     return Recipe(
         task=task,
         model=transformer_config(
