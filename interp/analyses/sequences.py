@@ -29,14 +29,16 @@ from interp.tables.brackets_said import bracket_text
 from interp.tables.falls import Fall, fall
 from interp.tables.folder import Tables
 from interp.tables.outcome import bracket
-from interp.tables.transitions import Transition, precedes, transition
+from interp.tables.transitions import Transition, precedes, share_of_change, transition
 
 # Of prefix matching and of attention to the token before: a custom, of Olsson et al. for the former.
 THRESHOLD = 0.3
 INDUCTION, PREVIOUS, OTHER = "induction heads", "previous-token heads", "other heads"
 SCORES = {INDUCTION: "prefix_matching", PREVIOUS: "previous_token"}
-# Of what the fall gained, from which on heads are said to carry it.
+# Of what the fall gained, from which on heads are said to carry it; of its own way, from which on a head is there.
 HALF = 0.5
+# Checkpoints whose median is a score's last value.
+N_LAST = 3
 
 
 def compute(run, device: str) -> Tables:
@@ -218,14 +220,14 @@ def _in_context(tables: Tables) -> dict[str, Any] | None:
 
 
 def _formation(tables: Tables, kind: str) -> dict[str, Transition]:
-    """When each head of a kind came to its threshold for good."""
+    """When the score of each head of a kind had gone half of its way for good: 0.3 would date its own height."""
     heads, scores = tables["heads"], tables["induction_scores"]
     return {
-        head_name(row.layer, row.head): transition(
+        head_name(row.layer, row.head): share_of_change(
             scores[(scores["layer"] == row.layer) & (scores["head"] == row.head)],
             SCORES[kind],
-            THRESHOLD,
-            "rise",
+            HALF,
+            n_last=N_LAST,
         )
         for row in heads[heads["kind"] == kind].itertuples()
     }

@@ -35,7 +35,7 @@ def part_curves(table: "pd.DataFrame", ax: Axes, *, chance: float | None = None,
         style.note_instead(ax)
         return ax
     if chance is not None:
-        ax.axhline(chance, color="0.6", lw=0.8, zorder=0)
+        ax.axhline(chance, color="0.5", lw=0.8, zorder=0.5)
     has_test = (table["split"] == "test").any()
     for part, colour in PART_COLOURS.items():
         for split, dashes in SPLIT_DASHES.items():
@@ -73,7 +73,7 @@ def head_curves(
         style.note_instead(ax)
         return ax
     if threshold is not None:
-        ax.axhline(threshold, color="0.6", lw=0.8, zorder=0)
+        ax.axhline(threshold, color="0.5", lw=0.8, zorder=0.5)
     for i, ((layer, head), part) in enumerate(table.groupby(["layer", "head"])):
         name = head_name(layer, head)
         shown = name_of(name, i, len(lines))
@@ -100,9 +100,12 @@ def ablation_curves(table: "pd.DataFrame", ax: Axes, **legend: Any) -> Axes:
     dashes = {"free": "-", "kept": "--"}
     for i, (heads, of_set) in enumerate(table.groupby("heads", sort=False)):
         for patterns, rows in of_set.groupby("patterns", sort=False):
-            label = heads if patterns == "free" else f"{heads}, patterns kept"
-            ax.plot(rows["step"], rows["effect"], color=line_of(i)["color"], ls=dashes[patterns], label=label)
-    ax.axhline(0, color="0.6", lw=0.8, zorder=0)
+            label = heads if patterns == "free" else None
+            line = {"color": line_of(i)["color"], "ls": dashes[patterns]}
+            ax.plot(rows["step"], rows["effect"], label=label, **line)
+    if (table["patterns"] == "kept").any():
+        ax.plot([], [], color="0.3", ls=dashes["kept"], label="patterns kept")
+    ax.axhline(0, color="0.5", lw=0.8, zorder=0.5)
     ax.set_ylabel("loss without them\nminus loss (nats)")
     style.legend_above(ax, n_columns=2, **legend)
     return ax
