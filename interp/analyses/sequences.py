@@ -92,7 +92,8 @@ def kinds_of_heads(scores: pd.DataFrame) -> pd.DataFrame:
 def draw(tables: Tables) -> Figure:
     figure, axes = style.new_figure(3, 2, height=6.6, sharex=True)
     scores, parts = tables["induction_scores"], tables["part_losses"]
-    lines = head_lines(scores) if len(scores) else {}
+    named = scores if len(scores) else _single(tables)
+    lines = head_lines(named) if len(named) else {}
     chance = tables["chance"]["loss"]
     part_curves(parts, axes[0, 0], chance=chance.iloc[0] if len(chance) else None)
     for ax, column, says in (
@@ -236,7 +237,9 @@ def _formation(tables: Tables, kind: str) -> dict[str, Transition]:
 def _came_first(formed: dict[str, dict[str, Transition]]) -> bool | None:
     """Whether the first previous-token head was there before the first induction head; None where that is open."""
     first = {
-        kind: min((t for t in of_kind.values() if t.step is not None), key=lambda t: t.step, default=None)
+        kind: min(
+            (t for t in of_kind.values() if t.step is not None), key=lambda t: t.step or 0, default=None
+        )
         for kind, of_kind in formed.items()
     }
     one, other = first[PREVIOUS], first[INDUCTION]
@@ -261,7 +264,7 @@ def _ablations(tables: Tables, found: Fall | None) -> dict[str, Any]:
     rows = _followed(tables, "set_ablations")
     if not len(rows):
         return {}
-    gain = None if found is None else _gain(tables)
+    gain = _gain(tables)
     out: dict[str, Any] = {}
     for heads in dict.fromkeys(rows.loc[rows["heads"] != "none", "heads"]):
         out[heads] = {}

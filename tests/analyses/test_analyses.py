@@ -39,6 +39,7 @@ PROMISED = {
         "cleanup", "cleanup_end", "grokking", "coset_concentration",
     },
     "weight_norms": {"total_l2"},
+    "sequences": {"answer", "fall", "heads", "formation", "composition", "ablations", "losses_at_end"},
     "explain": {"lock", "theories", "n_trained"},
     "clock_pizza": {"gradient_symmetricity", "distance_irrelevance", "circularity", "verdict"},
 }  # fmt: skip

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from interp.runs.task_file import read_task, task_bytes
+from interp.runs.tensor_files import RunError
 from interp.tasks.sequences import SequencesConfig
 from interp.tasks.splits import described_split
 from interp.tasks.task import DrawsFresh
@@ -110,6 +112,17 @@ def test_random_labels_are_wrong_in_train_rows_only():
     of_train = task.split[task.example]
     assert torch.equal(task.is_corrupted, of_train) and torch.equal(task.labels != task.true_labels, of_train)
     assert task.labels.max() < 5
+
+
+@pytest.mark.parametrize("kind", ["repeats", "copying"])
+def test_what_a_run_keeps_of_it_is_read_back(kind, tmp_path):
+    """Rows are counted as rows, of which each has many questions."""
+    config = make(kind=kind, length=13)
+    (tmp_path / "task.safetensors").write_bytes(task_bytes(config.task()))
+    again = read_task(tmp_path / "task.safetensors", config)
+    assert torch.equal(again.inputs, config.task().inputs)
+    with pytest.raises(RunError, match="holds other data than the config"):
+        read_task(tmp_path / "task.safetensors", make(kind=kind, length=13, n_test=21))
 
 
 # --- the floor of the loss, by the best predictor of all

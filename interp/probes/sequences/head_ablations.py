@@ -87,7 +87,8 @@ def head_ablations(
 
 
 def _ablation(snapshot: Snapshot, heads: Heads, how: How, seed: int) -> plain.Tap:
-    bench, by_layer = Bench(snapshot.config, snapshot.known_task), {}
+    bench = Bench(snapshot.config, snapshot.known_task)
+    by_layer: dict[int, list[int]] = {}
     for layer, head in heads:
         by_layer.setdefault(layer, []).append(head)
     taps = [
