@@ -22,6 +22,7 @@ __all__ = [
     "parity",
     "phase_diagram",
     "progress_measures",
+    "sequences",
     "weight_norms",
 ]
 

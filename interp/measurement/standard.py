@@ -45,6 +45,14 @@ PARITY = (
     "feature_coordinates",
     "fourier_gap",
 )
+# Of tasks that ask at many positions of a row: by name.
+SEQUENCES = (
+    "part_losses",
+    "position_losses",
+    "in_context_learning",
+    "head_ablations",
+    "head_composition",
+)
 # Thousands of rows a step: by name, for the steps that are looked at.
 LARGE = ("logit_components", "answer_map", "neuron_maps", "embedding_planes")
 # Hessians, sampling, many passes: seconds to minutes a step, for a chosen subset of steps.

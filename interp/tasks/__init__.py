@@ -4,3 +4,4 @@ from interp.tasks.digits import DigitsConfig
 from interp.tasks.groups import GroupConfig
 from interp.tasks.modular import ModularConfig
 from interp.tasks.parity import ParityConfig
+from interp.tasks.sequences import SequencesConfig

@@ -40,6 +40,7 @@ PROMISED = {
     },
     "digits": {"generalised", "answer", "order_of_digits", "order_of_carries", "by_digit", "by_carry"},
     "weight_norms": {"total_l2"},
+    "sequences": {"answer", "fall", "heads", "formation", "composition", "ablations", "losses_at_end"},
     "explain": {"lock", "theories", "n_trained"},
     "clock_pizza": {"gradient_symmetricity", "distance_irrelevance", "circularity", "verdict"},
 }  # fmt: skip

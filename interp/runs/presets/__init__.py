@@ -7,6 +7,7 @@ from interp.runs.config import Recipe
 from interp.runs.presets.barak2022 import parity_fresh
 from interp.runs.presets.chughtai2023 import s5
 from interp.runs.presets.digits import digits
+from interp.runs.presets.induction import sequences
 from interp.runs.presets.merrill2023 import parity
 from interp.runs.presets.nanda2023 import mainline
 from interp.runs.presets.varied import variation
@@ -21,6 +22,7 @@ __all__ = [
     "parity",
     "parity_fresh",
     "s5",
+    "sequences",
     "variation",
     "with_fitted_schedule",
 ]
@@ -31,6 +33,7 @@ PRESETS: dict[str, Callable[..., Recipe]] = {
     "parity": parity,
     "parity-fresh": parity_fresh,
     "digits": digits,
+    "sequences": sequences,
 }
 
 
