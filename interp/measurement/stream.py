@@ -184,7 +184,11 @@ def steady_memory() -> Iterator[None]:
 
 def _measured(run: Run, step: int, probes: dict[str, Probe], device: str) -> Outcome:
     """The outcome of a step, its tables copied to where the snapshot was, so that none stays behind its arrays."""
-    outcome = _measure_step(run, step, probes, device)
+    try:
+        outcome = _measure_step(run, step, probes, device)
+    finally:
+        # The snapshot is gone: what was downloaded for it may go too.
+        run.release()
     with suppress(Exception):  # what cannot be copied so, as a table of open files, stays where it is
         return replace(outcome, results=pickle.loads(pickle.dumps(outcome.results)))
     return outcome
