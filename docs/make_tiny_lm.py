@@ -18,127 +18,25 @@ from pathlib import Path
 
 import torch
 
-NAMES = [
-    "ada",
-    "ben",
-    "cleo",
-    "dan",
-    "eva",
-    "finn",
-    "gus",
-    "hana",
-    "ivo",
-    "jan",
-    "kira",
-    "leo",
-    "mira",
-    "nils",
-    "ola",
-    "pia",
-]
-NOUNS = [
-    "river",
-    "stone",
-    "lamp",
-    "door",
-    "garden",
-    "boat",
-    "hill",
-    "bird",
-    "letter",
-    "bell",
-    "road",
-    "house",
-    "moon",
-    "tree",
-    "table",
-    "song",
-    "wheel",
-    "bridge",
-    "glass",
-    "ship",
-    "window",
-    "cloud",
-    "fire",
-    "field",
-    "coat",
-    "horse",
-    "mill",
-    "well",
-    "snow",
-    "star",
-    "wall",
-    "ring",
-    "book",
-    "rope",
-    "cup",
-    "key",
-    "drum",
-    "leaf",
-    "tower",
-    "candle",
-]
-VERBS = [
-    "sees",
-    "finds",
-    "keeps",
-    "loses",
-    "sells",
-    "paints",
-    "hides",
-    "brings",
-    "breaks",
-    "builds",
-    "calls",
-    "follows",
-    "hears",
-    "holds",
-    "knows",
-    "leaves",
-    "likes",
-    "makes",
-    "meets",
-    "moves",
-    "needs",
-    "opens",
-    "reads",
-    "takes",
-    "tells",
-    "turns",
-    "wants",
-    "warms",
-    "washes",
-    "watches",
-]
-QUALITIES = [
-    "old",
-    "new",
-    "small",
-    "great",
-    "red",
-    "blue",
-    "green",
-    "white",
-    "dark",
-    "bright",
-    "cold",
-    "warm",
-    "soft",
-    "hard",
-    "long",
-    "short",
-    "high",
-    "low",
-    "quiet",
-    "loud",
-    "slow",
-    "quick",
-    "round",
-    "broken",
-    "golden",
-    "empty",
-]
-SMALL = ["<unk>", ".", ",", "the", "a", "and", "of", "in", "under", "near", "with", "while"]
+
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+NAMES = words("ada ben cleo dan eva finn gus hana ivo jan kira leo mira nils ola pia")
+NOUNS = words(
+    "river stone lamp door garden boat hill bird letter bell road house moon tree table song wheel bridge glass ship "
+    "window cloud fire field coat horse mill well snow star wall ring book rope cup key drum leaf tower candle"
+)
+VERBS = words(
+    "sees finds keeps loses sells paints hides brings breaks builds calls follows hears holds knows leaves likes "
+    "makes meets moves needs opens reads takes tells turns wants warms washes watches"
+)
+QUALITIES = words(
+    "old new small great red blue green white dark bright cold warm soft hard long short high low quiet loud slow "
+    "quick round broken golden empty"
+)
+SMALL = words("<unk> . , the a and of in under near with while")
 ANY = [*NAMES, *NOUNS, *VERBS, *QUALITIES]
 WORDS = list(dict.fromkeys([*SMALL, *ANY]))
 
@@ -233,13 +131,13 @@ def main() -> None:
     model = transformers.GPTNeoXForCausalLM(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.99), weight_decay=0.01)
     number = {word: i for i, word in enumerate(WORDS)}
-    words, logged = songs(SEED), []
+    sung, logged = songs(SEED), []
     for step in range(options.steps + 1):
         if step in SAVED or step == options.steps:
             save(model, options.out / f"checkpoint-{step}", step, logged)
         if step == options.steps:
             break
-        ids = [number[word] for word in itertools.islice(words, BATCH * CONTEXT)]
+        ids = [number[word] for word in itertools.islice(sung, BATCH * CONTEXT)]
         batch = torch.tensor(ids).reshape(BATCH, CONTEXT)
         # A rise over 100 steps: without it the first ones are large and the same for all seeds.
         for group in optimizer.param_groups:
@@ -256,7 +154,7 @@ def main() -> None:
 
 
 def save(model, folder: Path, step: int, logged: list[dict]) -> None:
-    """A checkpoint as transformers' Trainer names it, in float16: half as large, and what is measured is what it holds."""
+    """A checkpoint as transformers' Trainer names it, in float16: half as large, and probes measure what it holds."""
     half = {name: w.detach().half().contiguous() for name, w in model.state_dict().items()}
     model.save_pretrained(folder, state_dict=half)
     config = json.loads((folder / "config.json").read_text("utf-8"))

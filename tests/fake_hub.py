@@ -1,4 +1,4 @@
-"""A hub of Hugging Face in a folder: what `huggingface_hub` is asked for is copied from it into a cache, as its own does."""
+"""A hub of Hugging Face in folders: what `huggingface_hub` is asked for is copied into a cache like its own."""
 
 import fnmatch
 import shutil

@@ -2,7 +2,7 @@
 
     checkpoint-500/, checkpoint-1000/, ...       a folder a step, each with config.json and weights
     models--org--name/ with refs/ and snapshots/ the hub's cache: refs/step1000 names the snapshot of that revision
-    hf://org/name@step0,step1000                 revisions on the hub, each downloaded when it is asked for; without @ all
+    hf://org/name@step0,step1000                 revisions on the hub, each downloaded on use; without @ all
 
 Weights keep the names and the dtype of Hugging Face. A checkpoint in one safetensors file is linked, not copied, where
 the file system can: a series of any size costs its index only, and a source that is changed or moved later is found
