@@ -40,7 +40,7 @@ SMALL = words("<unk> . , the a and of in under near with while")
 ANY = [*NAMES, *NOUNS, *VERBS, *QUALITIES]
 WORDS = list(dict.fromkeys([*SMALL, *ANY]))
 
-SAVED = (0, 10, 25, 50, 100, 150, 200, 250, 300, 400, 500, 600, 700, 800, 1000, 1500, 2000, 3000)
+SAVED = (0, 10, 25, 50, 100, 200, 400, 600, 700, 800, 900, 1000, 1100, 1200, 1300, 1500, 1750, 2000)
 CONTEXT = 64
 BATCH = 32
 SEED = 0
@@ -150,7 +150,7 @@ def main() -> None:
         logged.append({"step": step + 1, "loss": round(loss.item(), 4)})
         if step % 100 == 0:
             print(f"step {step}: loss {loss.item():.3f}, {time.monotonic() - began:.0f} s", flush=True)
-    print(f"{options.out}: {time.monotonic() - began:.0f} s")
+    print(f"{options.out}: {time.monotonic() - began:.0f} s, of which {time.process_time():.0f} s of CPU")
 
 
 def save(model, folder: Path, step: int, logged: list[dict]) -> None:

@@ -94,6 +94,7 @@ class HubRun(OpenedRun):
         """
         self._check_saved(step)
         revision, where = self.revisions[step], f"{self.repository} at revision {self.revisions[step].name}"
+        first = described(self.first)
         there = self._files(revision)
         folder = self._fetched(revision, ["config.json", *SAFE])
         if not has_weights(folder):
@@ -105,8 +106,7 @@ class HubRun(OpenedRun):
             )
         files = tuple(weight_files(folder))
         self._downloaded |= {file for file in files if file.resolve() not in there}
-        ours, first = described(folder), described(self.first)
-        if ours != first:
+        if (ours := described(folder)) != first:
             field = next(k for k in sorted({*first, *ours}) if first.get(k) != ours.get(k))
             raise SourceError(
                 f"{where} is another network than the first: {field} is {shown(ours.get(field))} instead of "
