@@ -21,8 +21,16 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from interp.analyses.kept_tables import kept, reasons_in
 from interp.analyses.own_options import check_own, of, typed_own
-from interp.analyses.places import BUNDLED_RUN, check_same_run, first_place, place_of, run_path
+from interp.analyses.places import (
+    BUNDLED_MODELS,
+    BUNDLED_RUN,
+    check_same_run,
+    first_place,
+    place_of,
+    run_path,
+)
 from interp.analyses.script_options import parser
 from interp.figures import style
 from interp.ground.plain_text import number_of, say, visible_lines
@@ -30,7 +38,7 @@ from interp.ground.plain_warnings import plain_warnings
 from interp.ground.provenance import versions
 from interp.ground.stated_options import STATED_OPTIONS, typed
 from interp.ground.whole_files import write_bytes
-from interp.tables.folder import Tables, read_about, read_tables, write_about, write_tables
+from interp.tables.folder import Tables, write_about, write_tables
 from interp.tables.outcome import outcome
 
 
@@ -78,7 +86,8 @@ class Analysis:
 
     @property
     def bundled(self) -> Path:
-        return BUNDLED_RUN if self.subject is None else self.subject.bundled
+        of_one = BUNDLED_RUN if self.is_of_answers else BUNDLED_MODELS
+        return of_one if self.subject is None else self.subject.bundled
 
 
 def main(
@@ -259,12 +268,6 @@ def _elsewhere(analysis: Analysis, run: str | None, out: Path) -> tuple[Tables, 
     return tables, about if path is None else {**about, "path": str(path)}
 
 
-def reasons_in(tables: Tables) -> list[str]:
-    """Why probes do not apply, each reason once."""
-    table = tables.get("does_not_apply")
-    return [] if table is None or not len(table) else list(dict.fromkeys(table["reason"]))
-
-
 def _compute(
     path: Path,
     analysis: Analysis,
@@ -324,27 +327,3 @@ def _command(program: str) -> str:
     """The whole command line, with the interpreter's name for a script and without the path of an installed one."""
     first, *_ = program.split()
     return " ".join([first, *(sys.argv if first == "python" else sys.argv[1:])])
-
-
-def kept(
-    out: Path, program: str, stated: Mapping[str, Any], own: Sequence[str] = ()
-) -> tuple[Tables, dict[str, Any]]:
-    """The tables of an earlier call.
-
-    Raises:
-        ValueError: if the folder lacks them, or they were computed under another statement.
-    """
-    about = read_about(out)
-    if about is not None and (said := [*typed(stated), *own]) and said != about.get("stated", []):
-        raise ValueError(
-            f"{out} holds tables that were computed with {', '.join(about.get('stated', [])) or 'nothing stated'}, not "
-            f"with {', '.join(said)}. Run `{program}` with these options and without --draw-only first."
-        )
-    if about is None:
-        raise ValueError(
-            f"{out} holds no tables of this analysis to draw. Run `{program}` without --draw-only first."
-        )
-    try:
-        return read_tables(out)
-    except ValueError as error:
-        raise ValueError(f"{error} Run the analysis again without --draw-only.") from error

@@ -174,32 +174,22 @@ def draw(tables: Tables) -> Figure:
     scores = tables["induction_scores"]
     _heads(scores, axes[1, 0], "prefix_matching", "prefix matching", {"induction head": PREFIX_MATCHING})
     _heads(scores, axes[1, 1], "previous_token", "attention to the token before", {})
-    repeated = tables["repetition_losses"]
-    wide = (
-        repeated.pivot(index="step", columns="copy", values="loss").reset_index()
-        if len(repeated)
-        else repeated
+    quantity_curves(
+        _wide(tables["repetition_losses"], "copy", "loss"),
+        axes[2, 0],
+        columns={"1": "first copy", "2": "second copy"},
+        label="loss on random tokens (nats)",
     )
     quantity_curves(
-        wide, axes[2, 0], columns={1: "first copy", 2: "second copy"}, label="loss on random tokens (nats)"
-    )
-    ngrams = tables["ngram_scores"]
-    wide = (
-        ngrams.pivot(index="step", columns="ngram", values="divergence").reset_index()
-        if len(ngrams)
-        else ngrams
-    )
-    quantity_curves(
-        wide, axes[2, 1], columns={"unigram": "from unigrams", "bigram": "from bigrams"},
+        _wide(tables["ngram_scores"], "ngram", "divergence"),
+        axes[2, 1],
+        columns={"unigram": "from unigrams", "bigram": "from bigrams"},
         label="divergence of the model (nats)",
-    )  # fmt: skip
-    residual = tables["residual_dimensions"]
-    wide, layers = residual, []
-    if len(residual):
-        wide = residual.pivot(index="step", columns="layer", values="dimension").reset_index()
-        layers = sorted(residual["layer"].unique())
-    names = {n: "before layer 0" if n == 0 else f"after {n - 1}" for n in layers}
-    quantity_curves(wide, axes[3, 0], columns=names, label="dimension of the stream")
+    )
+    residual = _wide(tables["residual_dimensions"], "layer", "dimension")
+    layers = [name for name in residual.columns if name.isdigit()]
+    names = {name: "before layer 0" if name == "0" else f"after {int(name) - 1}" for name in layers}
+    quantity_curves(residual, axes[3, 0], columns=names, label="dimension of the stream")
     total_norm_curve(tables["weight_norms"], axes[3, 1])
     found = induction_change(tables)
     for ax in axes.flat:
@@ -208,6 +198,14 @@ def draw(tables: Tables) -> Figure:
     style.label_panels(axes.flat)
     style.step_axes(axes, np.unique(tables["weight_norms"]["step"]))
     return figure
+
+
+def _wide(table: pd.DataFrame, by: str, values: str) -> pd.DataFrame:
+    """A row a step and a column for each of what the table is by, named by it in words."""
+    if not len(table):
+        return table
+    wide = table.pivot(index="step", columns=by, values=values).reset_index()
+    return wide.set_axis([str(name) for name in wide.columns], axis=1)
 
 
 def _heads(scores: pd.DataFrame, ax: Axes, column: str, label: str, levels: dict[str, float]) -> None:
@@ -277,7 +275,7 @@ def said(tables: Tables, found: dict[str, Transition]) -> list[str]:
     if (compared_ := _compared(tables)) is not None and compared_["changed_most"]:
         most = compared_["changed_most"][0]
         sentences.append(
-            f"Between steps {compared_['before']} and {compared_['after']} the {most['quantity']} of "
+            f"Between steps {compared_['before']} and {compared_['after']} the {most['quantity'].replace('_', ' ')} of "
             f"{most['component']} changed most for its kind: {most['ratio']:.1f} times the largest change of "
             f"{most['n_pairs']} other pairs of checkpoints as far apart."
         )

@@ -114,6 +114,10 @@ def test_a_run_of_a_task_has_nothing_to_read_a_text_with(tiny_run):
     assert windows.shape == (4, 3) and about["cut_by"].item() == "ids"
 
 
+def unused(*arguments):
+    raise AssertionError
+
+
 def _ids(file, n):
     np.save(file, np.arange(n))
     return file
@@ -132,6 +136,6 @@ def test_options_of_one_analysis_are_refused_by_the_others(tiny_run, tmp_path):
     # The script has them too.
     with pytest.raises(SystemExit, match="language_model: --before and --after need each other"):
         frame.main(
-            "language_model", "", analyses.language_model.compute, None, None,
+            "language_model", "", analyses.language_model.compute, unused, unused,
             ["--run", str(tiny_run.path), "--before", "0", "--out", str(tmp_path / "x")], is_of_answers=False,
         )  # fmt: skip
