@@ -71,7 +71,7 @@ def analyse(
         print_lines(questions())
         return
     module = named(name)
-    more = {key: getattr(module, key, None) for key in ("pages", "found", "subject")}
+    more: dict[str, Any] = {key: getattr(module, key, None) for key in ("pages", "found", "subject")}
     more["is_of_answers"] = getattr(module, "is_of_answers", True)
     analysis = Analysis(name, module.compute, module.draw, module.summarize, **more)
     program = f"interp analyse {name}"

@@ -124,9 +124,9 @@ def open_source(
     fields, rows = stated_task(task, train_indices), stated_rows(train_indices)
     stated = stated_format(format)
     whole = None if adapter else opened_remote(str(source), stated, drop_downloads)
-    if whole is None:
-        source = located(source)
-        whole = None if adapter else opened_whole(source, stated)
+    origin = Path(source) if whole is not None else located(source)
+    if whole is None and not adapter:
+        whole = opened_whole(origin, stated)
     if whole is not None:
         said = {"task": task, "model": model, "train_indices": rows, "unit": unit, "history": history}
         if unused := [name for name, value in said.items() if value is not None]:
@@ -135,12 +135,12 @@ def open_source(
                 f"residues is theirs. Leave out {', '.join(unused)}."
             )
         return whole
-    shape, splits = stated_model(model), split_files(source)
+    shape, splits = stated_model(model), split_files(origin)
     if adapter:
-        found: Adapted | Surveyed = Adapted(source, adapter, splits)
+        found: Adapted | Surveyed = Adapted(origin, adapter, splits)
     else:
-        found = Surveyed(source, stated, shape, fields, splits)
-    placed = Placed(source)
+        found = Surveyed(origin, stated, shape, fields, splits)
+    placed = Placed(origin)
     for position, place in found.survey():
         placed.add(position, place)
     config = found.network_config()
@@ -149,10 +149,10 @@ def open_source(
     record = RunRecord(
         status="opened in place", unit=unit or ("step" if placed.unit == "any" else placed.unit)
     )
-    run = OpenedRun(source, record, dataclasses.replace(NO_CONFIG, model=config), places, found.read)
+    run = OpenedRun(origin, record, dataclasses.replace(NO_CONFIG, model=config), places, found.read)
 
     recorded = found.recorded
-    learn_logs(source, unit or placed.unit, recorded, next(iter(places.values())).files[0])
+    learn_logs(origin, unit or placed.unit, recorded, next(iter(places.values())).files[0])
     recorded.list_rows(splits.listed)
     for why in splits.unreadable.values():
         warn(f"Not taken as the split: {why}")
@@ -173,7 +173,7 @@ def open_source(
         record,
         forward_path=path_for(config),
         history_is="recorded by the source, not recomputed" if has_history else None,
-        source=_record_of(source, found, placed, how),
+        source=_record_of(origin, found, placed, how),
     )
     run.describe(learned, history, recorded.others())
     return run

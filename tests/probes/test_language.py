@@ -1,6 +1,7 @@
 """Probes of language models on models whose predictions are written down, and on the series in checkpoints/tiny-lm."""
 
 import itertools
+from dataclasses import replace
 from functools import partial
 from math import log
 from pathlib import Path
@@ -22,7 +23,7 @@ from interp.probes import (
     text_losses,
 )
 from interp.probes.language.residual_dimensions import participation_ratio
-from interp.snapshots.snapshot import NotApplicable
+from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.sources.formats.huggingface.folders import read_weights
 from interp.sources.opening import open_run
 from tests.hand_built_language import Written, of_pairs, snapshot_of, that_copies, that_peeks
@@ -294,6 +295,14 @@ def test_movements_need_a_step_and_a_run(tiny):
         head_changes(snapshot_of(None))
     with pytest.raises(NotApplicable, match="needs a run to compare checkpoints of"):
         head_changes(snapshot_of(None), since=0)
+
+
+def test_edited_weights_make_another_model(tiny, measured):
+    snapshot, (_, text) = Snapshot.of(tiny, 2000), measured
+    silent = {n: w * 0 if n == "embed_out.weight" else w for n, w in snapshot.weights.items()}
+    losses = text_losses(replace(snapshot, weights=silent), windows=text[:2])
+    # All 123 logits are 0.
+    assert losses["loss"].item() == pytest.approx(log(123), abs=1e-6)
 
 
 def test_another_text_is_measured_anew_and_the_same_one_is_found_again(tiny, monkeypatch):

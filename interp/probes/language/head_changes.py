@@ -53,8 +53,9 @@ def head_changes(snapshot: Snapshot, *, since: int | None = None) -> pd.DataFram
         for part, left, right in (("QK", "W_Q", "W_K"), ("OV", "W_V", "W_O")):
             a, b = (_products(model, left, right, layer) for model in (now, then))
             rows += [(layer, head, part, *_moved(x, y)) for head, (x, y) in enumerate(zip(a, b, strict=True))]
-        if (mlps := [_mlp(model, layer) for model in (now, then)])[0] is not None:
-            rows.append((layer, -1, "MLP", *_moved(*mlps)))
+        mlp, former = _mlp(now, layer), _mlp(then, layer)
+        if mlp is not None and former is not None:
+            rows.append((layer, -1, "MLP", *_moved(mlp, former)))
     return pd.DataFrame(rows, columns=["layer", "head", "part", "change", "norm"])
 
 
