@@ -49,7 +49,13 @@ def main() -> None:
         n_bytes = make_series(Path(place) / "there", options)
         print(f"a checkpoint     {n_bytes / 1e6:.1f} MB")
         for n, drops in ((2, True), (options.steps, True), (options.steps, False)):
-            asked = {"place": place, "n": n, "drops": drops, "again": n > 2 and drops}
+            asked = {
+                "place": place,
+                "n": n,
+                "drops": drops,
+                "again": n > 2 and drops,
+                "vocabulary": options.vocabulary,
+            }
             found = child(asked)
             kind = "dropped" if drops else "kept"
             print(
@@ -99,7 +105,7 @@ def measured(asked: dict, threads: int) -> dict:
     huggingface_hub.list_repo_refs, huggingface_hub.snapshot_download = hub.refs, hub.download
     constants.HF_HUB_CACHE = str(cache)
     run = open_run("hf://org/tiny", drop_downloads=asked["drops"])
-    windows = np.random.default_rng(0).integers(0, 8192, (8, 128))
+    windows = np.random.default_rng(0).integers(0, asked["vocabulary"], (8, 128))
     chosen = {name: name for name in WITHOUT}
     chosen |= {name: partial(probes.named(name), windows=windows) for name in ON_TEXT}
     began = time.monotonic()

@@ -5,6 +5,7 @@ failure takes nothing else with it.
 """
 
 import ctypes
+import gc
 import inspect
 import math
 import os
@@ -25,6 +26,7 @@ import pyarrow as pa
 import torch
 
 from interp.ground import parent_watch
+from interp.networks.network import BuiltNetwork
 from interp.runs.run import Run
 from interp.runs.tensor_files import RunError
 from interp.snapshots.snapshot import NotApplicable, Snapshot
@@ -212,6 +214,11 @@ def _measure_step(run: Run, step: int, probes: dict[str, Probe], device: str) ->
             # Here, as an error comes back from another process without its frames.
             if place := _place(error, probe):
                 outcome.places[name] = place
+    was_built = isinstance(snapshot.network, BuiltNetwork) and "model" in vars(snapshot)
+    del snapshot
+    if was_built:
+        # A TransformerBridge refers to itself: until they are looked for, those of former steps stay.
+        gc.collect()
     return outcome
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from math import log
 from pathlib import Path
+from weakref import WeakSet
 
 import numpy as np
 import pandas as pd
@@ -246,7 +247,7 @@ def test_the_first_checkpoint_is_at_chance_and_the_last_reads_its_context(tiny, 
     tables, _ = measured
     losses = tables["text_losses"].set_index("step")["loss"]
     # 0.1: initial logits are small, not zero.
-    assert losses[0] == pytest.approx(log(123), abs=0.1)
+    assert losses[0] == pytest.approx(log(124), abs=0.1)
     assert losses[2000] < losses[1000] < losses[0] - 1
     scores = tables["in_context_score"].set_index("step")["score"]
     assert abs(scores[0]) < 0.1 and scores[2000] < -1
@@ -297,12 +298,24 @@ def test_movements_need_a_step_and_a_run(tiny):
         head_changes(snapshot_of(None), since=0)
 
 
+def test_one_model_is_in_memory_at_a_time(tiny):
+    models, most = WeakSet(), []
+
+    def watched(snapshot):
+        models.update(snapshot.model.parameters())
+        most.append(len(models))
+        return pd.DataFrame({"n": [len(list(snapshot.model.parameters()))]})
+
+    table = measure(tiny, [watched], [0, 1000, 2000], cache=False, progress=False)["watched"]
+    assert most == table["n"].tolist()
+
+
 def test_edited_weights_make_another_model(tiny, measured):
     snapshot, (_, text) = Snapshot.of(tiny, 2000), measured
     silent = {n: w * 0 if n == "embed_out.weight" else w for n, w in snapshot.weights.items()}
     losses = text_losses(replace(snapshot, weights=silent), windows=text[:2])
-    # All 123 logits are 0.
-    assert losses["loss"].item() == pytest.approx(log(123), abs=1e-6)
+    # All 124 logits are 0.
+    assert losses["loss"].item() == pytest.approx(log(124), abs=1e-6)
 
 
 def test_another_text_is_measured_anew_and_the_same_one_is_found_again(tiny, monkeypatch):
