@@ -64,6 +64,7 @@ def test_it_redraws_from_its_tables_and_knows_which_options_they_were_made_with(
     )
 
 
+@pytest.mark.slow
 def test_any_two_steps_can_be_compared(series, tmp_path):
     done = analyse(series, "--out", tmp_path, "--before", 0, "--after", 100)
     assert done.exit_code == 0, done.output
@@ -93,6 +94,7 @@ def test_a_text_that_is_none_stops_it_before_anything_is_measured(series, tmp_pa
     assert "needs some text, got none" in str(done.exception or done.output)
 
 
+@pytest.mark.slow
 def test_without_a_text_the_rest_is_answered(series, tmp_path):
     folder = tmp_path / "series"
     folder.mkdir()
