@@ -48,6 +48,7 @@ REFERENCE = {
             "networks.plain",
             "networks.objective",
             "networks.bridge",
+            "networks.texts",
             "snapshots.snapshot",
             "snapshots.residues",
             "snapshots.elements",

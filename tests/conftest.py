@@ -31,7 +31,8 @@ settings.load_profile("grokscope")
 # What the tests of these modules share takes long to make: each goes to one worker.
 TOGETHER = {
     "test_battery.py", "test_cluster.py", "test_docs.py", "test_explain.py", "test_explored.py",
-    "test_explorer.py", "test_gathered.py", "test_many_runs.py", "test_page.py", "test_sentences.py",
+    "test_explorer.py", "test_gathered.py", "test_language.py",
+    "test_language_model.py", "test_many_runs.py", "test_page.py", "test_sentences.py",
     "test_sweep.py", "test_tried.py", "test_what_if.py",
 }  # fmt: skip
 

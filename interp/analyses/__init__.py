@@ -1,9 +1,9 @@
 """Analyses, a question a file: checkpoints -> tables -> a figure and the answer in numbers.
 
 Each is a module with its question as docstring and three functions: `compute(run, device) -> tables`,
-`draw(tables) -> Figure` and `summarize(tables) -> dict`; what is asked of many runs has a `subject` too. A new one is
-a file here and its name below; then `interp analyse NAME RUN` knows it. `interp.analyses.frame` does what is the same
-for all.
+`draw(tables) -> Figure` and `summarize(tables) -> dict`; what is asked of many runs has a `subject` too, and options
+that one alone takes stand in `own_options`. A new one is a file here and its name below; then `interp analyse NAME RUN`
+knows it. `interp.analyses.frame` does what is the same for all.
 """
 
 from importlib import import_module
@@ -20,6 +20,7 @@ __all__ = [
     "geometry",
     "groups",
     "parity",
+    "language_model",
     "phase_diagram",
     "progress_measures",
     "sequences",

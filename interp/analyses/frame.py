@@ -16,11 +16,21 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from interp.analyses.places import BUNDLED_RUN, check_same_run, first_place, place_of, run_path
+from interp.analyses.kept_tables import kept, reasons_in
+from interp.analyses.own_options import check_own, of, typed_own
+from interp.analyses.places import (
+    BUNDLED_MODELS,
+    BUNDLED_RUN,
+    check_same_run,
+    first_place,
+    place_of,
+    run_path,
+)
 from interp.analyses.script_options import parser
 from interp.figures import style
 from interp.ground.plain_text import number_of, say, visible_lines
@@ -28,7 +38,7 @@ from interp.ground.plain_warnings import plain_warnings
 from interp.ground.provenance import versions
 from interp.ground.stated_options import STATED_OPTIONS, typed
 from interp.ground.whole_files import write_bytes
-from interp.tables.folder import Tables, read_about, read_tables, write_about, write_tables
+from interp.tables.folder import Tables, write_about, write_tables
 from interp.tables.outcome import outcome
 
 
@@ -47,6 +57,7 @@ class Subject:
     opened: Callable[[str, Sequence[str]], tuple[Any, dict[str, Any]]]
 
 
+EMPTY: Mapping[str, Any] = MappingProxyType({})
 Pages = Callable[[Tables, Mapping[str, Any]], tuple[Iterable[tuple[str, bytes]], dict[str, Any]]]
 Found = Callable[[Path | None], tuple[Tables, dict[str, Any]] | None]
 
@@ -61,25 +72,28 @@ class Analysis:
         found: the path of a run, or None -> tables that lie elsewhere than in the output folder, and what they are of;
             None where there are none. Without torch.
         subject: what `compute` takes; None: a run.
+        is_of_answers: whether its runs have a task, by whose test accuracy they are judged; not of language models.
     """
 
     name: str
-    compute: Callable[[Any, str], Tables]
+    compute: Callable[..., Tables]
     draw: Callable[[Tables], Figure]
     summarize: Callable[[Tables], dict[str, Any]]
     pages: Pages | None = None
     found: Found | None = None
     subject: Subject | None = None
+    is_of_answers: bool = True
 
     @property
     def bundled(self) -> Path:
-        return BUNDLED_RUN if self.subject is None else self.subject.bundled
+        of_one = BUNDLED_RUN if self.is_of_answers else BUNDLED_MODELS
+        return of_one if self.subject is None else self.subject.bundled
 
 
 def main(
     name: str,
     description: str | None,
-    compute: Callable[[Any, str], Tables],
+    compute: Callable[..., Tables],
     draw: Callable[[Tables], Figure],
     summarize: Callable[[Tables], dict[str, Any]],
     arguments: list[str] | None = None,
@@ -87,9 +101,10 @@ def main(
     pages: Pages | None = None,
     found: Found | None = None,
     subject: Subject | None = None,
+    is_of_answers: bool = True,
 ) -> None:
     """Run a script of analyses/; errors end with one line on stderr and exit code 1."""
-    analysis = Analysis(name, compute, draw, summarize, pages, found, subject)
+    analysis = Analysis(name, compute, draw, summarize, pages, found, subject, is_of_answers)
     options = parser(analysis.name, description, analysis.bundled, is_of_many=subject is not None).parse_args(
         arguments
     )
@@ -105,6 +120,8 @@ def main(
                 device=options.device,
                 program=f"python analyses/{name}.py",
                 stated={option.name: getattr(options, option.name) for option in STATED_OPTIONS},
+                own={o.name: x for o in of(name) if (x := getattr(options, o.name)) is not None},
+                drop_downloads=options.drop_downloads,
             )
         )
     except (ValueError, OSError) as error:
@@ -121,6 +138,8 @@ def answer(
     program: str,
     stated: Mapping[str, Any],
     others: Sequence[str] = (),
+    own: Mapping[str, Any] = EMPTY,
+    drop_downloads: bool = False,
 ) -> str:
     """Compute, draw and summarize, or with `draw_only` the last two; one line that says what was written.
 
@@ -130,21 +149,27 @@ def answer(
         program: what the user typed to get here, as "interp analyse fourier"; for messages and the record.
         stated: what the checkpoints do not say, by the names of `interp.ground.stated_options`.
         others: runs or folders to be put beside it, of an analysis of many.
+        own: options of this analysis alone, by the names of `interp.analyses.own_options`.
+        drop_downloads: of a series on the hub, delete the weights of a step once it was measured.
 
     Raises:
         ValueError: if there is no such run, device or table, or the question does not apply to this run.
     """
     name = analysis.name
     check_asked(analysis, stated, others)
+    check_own(name, own)
     if out is None:
         out = folder_of(analysis, run, others, name)
     if draw_only and (there := _elsewhere(analysis, run, out)) is not None:
         tables, about = there
         write_tables(out, tables, about)
     elif draw_only:
-        tables, about = kept(out, program, stated)
+        tables, about = kept(out, program, stated, typed_own(name, own))
     else:
-        tables, about = computed(analysis, run, others, device=device, program=program, stated=stated)
+        tables, about = computed(
+            analysis, run, others, device=device, program=program, stated=stated, own=own,
+            drop_downloads=drop_downloads,
+        )  # fmt: skip
         write_tables(out, tables, about)
     try:
         summary = _written(analysis, tables, about, out)
@@ -157,7 +182,7 @@ def answer(
     reasons = reasons_in(tables)
     summary = {"does_not_apply": reasons, **summary}
     said = summary.get("said", [])
-    if analysis.subject is None:
+    if analysis.subject is None and analysis.is_of_answers:
         ended = outcome(tables)
         summary, said = {"outcome": ended.summary(), **summary}, [ended.said]
     write_about(out, {**about, **summary}, file="summary.json")
@@ -200,11 +225,13 @@ def computed(
     device: str,
     program: str,
     stated: Mapping[str, Any],
+    own: Mapping[str, Any] = EMPTY,
+    drop_downloads: bool = False,
 ) -> tuple[Tables, dict[str, Any]]:
     """The tables of an analysis, and what they are of; arguments as of `answer`."""
     path = run_path(run, analysis.name, analysis.bundled)
     if analysis.subject is None:
-        return _compute(path, analysis, device, program, stated)
+        return _compute(path, analysis, device, program, stated, own, drop_downloads)
     first = first_place(run, path)
     tables, about = _compute_of_many(first, others, analysis, analysis.subject, device, program)
     return tables, {**about, "path": place_of(run, path, others)}
@@ -219,7 +246,8 @@ def _written(analysis: Analysis, tables: Tables, about: Mapping[str, Any], out: 
         return summary
     figure, summary = analysis.draw(tables), analysis.summarize(tables)
     notes = []
-    if analysis.subject is None and not (ended := outcome(tables)).generalised:
+    is_judged = analysis.subject is None and analysis.is_of_answers
+    if is_judged and not (ended := outcome(tables)).generalised:
         notes = [ended.said]
     style.note_below(figure, [*notes, *(f"Not drawn: {reason}" for reason in reasons_in(tables))])
     style.name_unit(figure, about.get("unit", "step"))
@@ -240,30 +268,31 @@ def _elsewhere(analysis: Analysis, run: str | None, out: Path) -> tuple[Tables, 
     return tables, about if path is None else {**about, "path": str(path)}
 
 
-def reasons_in(tables: Tables) -> list[str]:
-    """Why probes do not apply, each reason once."""
-    table = tables.get("does_not_apply")
-    return [] if table is None or not len(table) else list(dict.fromkeys(table["reason"]))
-
-
 def _compute(
-    path: Path, analysis: Analysis, device: str, program: str, stated: Mapping[str, Any]
+    path: Path,
+    analysis: Analysis,
+    device: str,
+    program: str,
+    stated: Mapping[str, Any],
+    own: Mapping[str, Any],
+    drop_downloads: bool,
 ) -> tuple[Tables, dict[str, Any]]:
     # None of it with --draw-only.
     import torch
 
-    from interp.measurement.answers import with_answers
+    from interp.measurement.answers import with_answers, with_reasons
     from interp.measurement.stream import MeasureError
     from interp.networks.devices import named_device
     from interp.runs.config import config_to_json
     from interp.sources.opening import open_stated
 
-    run = open_stated(path, stated)
+    run = open_stated(path, stated, drop_downloads=drop_downloads)
     if not run.steps:
         raise ValueError(f"Run {run.name!r} has no checkpoints to analyse yet.")
     device = named_device(device)
     try:
-        tables = with_answers(run, analysis.compute(run, device), device)
+        tables = analysis.compute(run, device, **own)
+        tables = with_answers(run, tables, device) if analysis.is_of_answers else with_reasons(tables)
     except MeasureError as error:
         # What a caller of `measure` could do to go on past it, an analysis cannot.
         raise MeasureError(error.failed, error.kept) from error
@@ -279,7 +308,7 @@ def _compute(
         "device": device,
         "threads": torch.get_num_threads(),
         "versions": versions(),
-        "stated": typed(stated),
+        "stated": [*typed(stated), *typed_own(analysis.name, own)],
         "command": _command(program),
     }
     return tables, about
@@ -298,25 +327,3 @@ def _command(program: str) -> str:
     """The whole command line, with the interpreter's name for a script and without the path of an installed one."""
     first, *_ = program.split()
     return " ".join([first, *(sys.argv if first == "python" else sys.argv[1:])])
-
-
-def kept(out: Path, program: str, stated: Mapping[str, Any]) -> tuple[Tables, dict[str, Any]]:
-    """The tables of an earlier call.
-
-    Raises:
-        ValueError: if the folder lacks them, or they were computed under another statement.
-    """
-    about = read_about(out)
-    if about is not None and (said := typed(stated)) and said != about.get("stated", []):
-        raise ValueError(
-            f"{out} holds tables that were computed with {', '.join(about.get('stated', [])) or 'nothing stated'}, not "
-            f"with {', '.join(said)}. Run `{program}` with these options and without --draw-only first."
-        )
-    if about is None:
-        raise ValueError(
-            f"{out} holds no tables of this analysis to draw. Run `{program}` without --draw-only first."
-        )
-    try:
-        return read_tables(out)
-    except ValueError as error:
-        raise ValueError(f"{error} Run the analysis again without --draw-only.") from error

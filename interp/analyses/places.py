@@ -7,6 +7,8 @@ from pathlib import Path
 from interp.tables.folder import read_about
 
 BUNDLED_RUN = Path(__file__).parents[2] / "checkpoints" / "mainline"
+# What is asked of language models is asked of this series where nothing is named.
+BUNDLED_MODELS = BUNDLED_RUN.with_name("tiny-lm")
 
 
 def run_path(run: str | None, name: str, bundled: Path = BUNDLED_RUN) -> Path:

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from interp.analyses.own_options import of
 from interp.ground.stated_options import STATED_OPTIONS
 
 
@@ -46,7 +47,15 @@ def parser(name: str, description: str | None, bundled: Path, *, is_of_many: boo
         default="auto",
         help="where probes compute; auto is cuda where there is one, otherwise cpu",
     )
+    for option in of(name):
+        parser.add_argument(option.flag, type=option.kind, metavar=option.metavar, help=option.help)
+    parser.set_defaults(drop_downloads=False)
     if not is_of_many:
+        parser.add_argument(
+            "--drop-downloads",
+            action="store_true",
+            help="of hf://org/name, delete the weights of a step once it was measured",
+        )
         _add_statements(parser)
     else:
         parser.set_defaults(**{option.name: None for option in STATED_OPTIONS})

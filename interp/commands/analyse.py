@@ -5,8 +5,15 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from interp.analyses.own_options import OWN_OPTIONS
 from interp.commands.stated import takes_statements
 from interp.ground.plain_text import say
+
+
+def own(name: str) -> Any:
+    """An option that some analyses take, by its name in `interp.analyses.own_options`."""
+    ((of, option),) = ((of, o) for of, options in OWN_OPTIONS.items() for o in options if o.name == name)
+    return Option(metavar=option.metavar, help=f"Of {of}: {option.help}")
 
 
 @takes_statements
@@ -34,6 +41,15 @@ def analyse(
             help="Of phase_diagram, compare and forecast: a further run or folder; repeatable.",
         ),
     ] = None,
+    text: Annotated[str | None, own("text")] = None,
+    before: Annotated[int | None, own("before")] = None,
+    after: Annotated[int | None, own("after")] = None,
+    drop_downloads: Annotated[
+        bool,
+        Option(
+            "--drop-downloads", help="Of hf://org/name: delete the weights of a step once it was measured."
+        ),
+    ] = False,
     *,
     stated: dict[str, Any],
 ) -> None:
@@ -44,6 +60,8 @@ def analyse(
     interp analyse fourier checkpoints/mainline
 
     interp analyse phase_diagram sweeps/decay
+
+    interp analyse language_model checkpoints/tiny-lm --text book.txt
     """
     from interp.analyses import named, questions
     from interp.analyses.frame import Analysis, answer
@@ -53,8 +71,11 @@ def analyse(
         print_lines(questions())
         return
     module = named(name)
-    more = {key: getattr(module, key, None) for key in ("pages", "found", "subject")}
+    more: dict[str, Any] = {key: getattr(module, key, None) for key in ("pages", "found", "subject")}
+    more["is_of_answers"] = getattr(module, "is_of_answers", True)
     analysis = Analysis(name, module.compute, module.draw, module.summarize, **more)
     program = f"interp analyse {name}"
     asked: dict[str, Any] = {"draw_only": draw_only, "device": device, "program": program, "stated": stated}
-    say(answer(analysis, run, out, **asked, others=others or ()))
+    given = {"text": text, "before": before, "after": after}
+    asked["own"] = {key: value for key, value in given.items() if value is not None}
+    say(answer(analysis, run, out, **asked, others=others or (), drop_downloads=drop_downloads))

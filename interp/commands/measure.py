@@ -64,6 +64,13 @@ def measure(
             "place, in the user's cache folder."
         ),
     ] = True,
+    drop_downloads: Annotated[
+        bool,
+        Option(
+            "--drop-downloads",
+            help="Of hf://org/name: delete the weights of a step once it was measured; those that were there stay.",
+        ),
+    ] = False,
     *,
     stated: dict[str, Any],
 ) -> None:
@@ -93,7 +100,7 @@ def measure(
     from interp.tables.folder import write_tables
 
     own = probes_of_files(probe or [])
-    opened = open_stated(run, stated)
+    opened = open_stated(run, stated, drop_downloads=drop_downloads)
     options: dict[str, Any] = {
         "n_jobs": jobs,
         "device": named_device(device),

@@ -59,6 +59,7 @@ from interp.figures.phase_diagrams import (
     survival_curves,
 )
 from interp.figures.phases import bracket_band, phase_bands, phase_legend, phase_patches
+from interp.figures.quantities import quantity_curves
 from interp.figures.representations import (
     concentration_curves,
     hidden_curves,

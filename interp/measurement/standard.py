@@ -53,6 +53,15 @@ SEQUENCES = (
     "head_ablations",
     "head_composition",
 )
+# Of language models: by name, those of a text with functools.partial; `interp analyse language_model` gives them one.
+LANGUAGE = (
+    "text_losses",
+    "in_context_score",
+    "ngram_scores",
+    "repetition_losses",
+    "residual_dimensions",
+    "head_changes",
+)
 # Thousands of rows a step: by name, for the steps that are looked at.
 LARGE = ("logit_components", "answer_map", "neuron_maps", "embedding_planes")
 # Hessians, sampling, many passes: seconds to minutes a step, for a chosen subset of steps.

@@ -5,6 +5,7 @@ failure takes nothing else with it.
 """
 
 import ctypes
+import gc
 import inspect
 import math
 import os
@@ -25,6 +26,7 @@ import pyarrow as pa
 import torch
 
 from interp.ground import parent_watch
+from interp.networks.network import BuiltNetwork
 from interp.runs.run import Run
 from interp.runs.tensor_files import RunError
 from interp.snapshots.snapshot import NotApplicable, Snapshot
@@ -184,7 +186,11 @@ def steady_memory() -> Iterator[None]:
 
 def _measured(run: Run, step: int, probes: dict[str, Probe], device: str) -> Outcome:
     """The outcome of a step, its tables copied to where the snapshot was, so that none stays behind its arrays."""
-    outcome = _measure_step(run, step, probes, device)
+    try:
+        outcome = _measure_step(run, step, probes, device)
+    finally:
+        # The snapshot is gone: what was downloaded for it may go too.
+        run.release()
     with suppress(Exception):  # what cannot be copied so, as a table of open files, stays where it is
         return replace(outcome, results=pickle.loads(pickle.dumps(outcome.results)))
     return outcome
@@ -208,6 +214,11 @@ def _measure_step(run: Run, step: int, probes: dict[str, Probe], device: str) ->
             # Here, as an error comes back from another process without its frames.
             if place := _place(error, probe):
                 outcome.places[name] = place
+    was_built = isinstance(snapshot.network, BuiltNetwork) and "model" in vars(snapshot)
+    del snapshot
+    if was_built:
+        # A TransformerBridge refers to itself: until they are looked for, those of former steps stay.
+        gc.collect()
     return outcome
 
 

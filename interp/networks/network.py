@@ -162,10 +162,10 @@ class BuiltNetwork:
     """A network that grokscope does not describe but can build, as one of Hugging Face.
 
     Attributes:
-        build: makes the hooked model.
+        build: makes the hooked model of weights on the CPU.
     """
 
-    build: Callable[[], Any] = field(repr=False)
+    build: Callable[[Weights], Any] = field(repr=False)
     patterns: Sequence[str] = ()
     neurons: Sequence[str] = ()
     config: None = None
@@ -176,6 +176,7 @@ class BuiltNetwork:
         )
 
     def model(self, weights: Weights) -> Any:
-        model, device = self.build(), next(iter(weights.values())).device
+        device = next(iter(weights.values())).device
+        model = self.build({name: w.cpu() for name, w in weights.items()})
         # A bridge that is moved prints where to.
         return model if device.type == "cpu" else model.to(device)

@@ -236,14 +236,26 @@ class Run:
         from interp.networks.hooked import build_model  # transformer_lens takes seconds to load
 
         if self.huggingface:
-            from interp.networks.bridge import bridge
-
-            return bridge(self.huggingface, self.step_weights(step), f"Step {step} of run {self.name!r}")
+            return self.bridge(step, self.step_weights(step))
         if self.config.model is None:
             raise RunError(
                 f"Run {self.name!r} has no model config: read its tensors with run.step_weights(step)."
             )
         return build_model(self.config.model, self.step_weights(step))
+
+    def bridge(self, step: int, weights: Weights) -> Any:
+        """The `TransformerBridge` of these weights, as they were read or edited, of a run of Hugging Face.
+
+        Raises:
+            ValueError: as `interp.networks.bridge.bridge`.
+        """
+        from interp.networks.bridge import bridge
+
+        assert self.huggingface is not None
+        return bridge(self.huggingface, weights, f"Step {step} of run {self.name!r}")
+
+    def release(self) -> None:
+        """Let go of what was fetched to read checkpoints; a run on disk has nothing to let go of."""
 
     def weight_name(self, name: str) -> str:
         """The full name of a weight given by its last part ("W_E") or in full.

@@ -7,7 +7,7 @@ algebra are made of a snapshot by `once`: `snapshot.once(Residues)`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -82,7 +82,8 @@ class Snapshot:
         if run.config.model is not None:
             network: Network = DescribedNetwork(run.config.model)
         else:
-            network = BuiltNetwork(lambda: run.model(step)) if run.huggingface else MeasuredNetwork({})
+            is_built = run.huggingface is not None
+            network = BuiltNetwork(partial(run.bridge, step)) if is_built else MeasuredNetwork({})
         return cls(step, weights, network, run.task if run.config.task else None, run)
 
     @property

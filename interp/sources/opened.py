@@ -122,11 +122,11 @@ class OpenedRun(Run):
         Raises:
             RunError: if there is no such step, or its file is gone, was changed or is damaged.
         """
-        weights = self._read(self._place(step))
+        place = self.place(step)
+        weights = self._read(place)
         if bad := [name for name, w in weights.items() if not bool(torch.isfinite(w).all())]:
             self.not_finite[step] = bad
-            where = self.places[step].where
-            text = f"{where} holds NaN or infinity in {', '.join(bad[:3])}. It is taken as it is."
+            text = f"{place.where} holds NaN or infinity in {', '.join(bad[:3])}. It is taken as it is."
             warnings.warn(text, SourceWarning, stacklevel=2)
         return weights
 
@@ -147,9 +147,14 @@ class OpenedRun(Run):
         """
         name = self.weight_name(name)
         # Not by `step_weights`: where nothing is converted, the other tensors stay unread.
-        return self._read(self._place(step))[name]
+        return self._read(self.place(step))[name]
 
-    def _place(self, step: int) -> Place:
+    def place(self, step: int) -> Place:
+        """Where the checkpoint of a step lies.
+
+        Raises:
+            RunError: if there is no such step.
+        """
         if step not in self.places:
             self._check_saved(step)
         return self.places[step]
@@ -159,7 +164,7 @@ class OpenedRun(Run):
 
     @cached_property
     def _names(self) -> list[str]:
-        return list(self._read(self.places[self.steps[0]]))
+        return list(self._read(self.place(self.steps[0])))
 
 
 class _Checksums(UserDict[int, dict[str, Any]]):

@@ -22,7 +22,7 @@ from interp.sources.files.reading import warn
 from interp.sources.learned import find_task
 from interp.sources.opened import NO_CONFIG, OpenedRun
 from interp.sources.placed import Placed
-from interp.sources.recognition import located, opened_whole, stated_format
+from interp.sources.recognition import located, opened_remote, opened_whole, stated_format
 from interp.sources.records.logs import learn_logs
 from interp.sources.records.recorded import jsonable
 from interp.sources.records.splits import split_files
@@ -45,6 +45,7 @@ def open_run(
     unit: str | None = None,
     history: "pd.DataFrame | None" = None,
     override_split: bool = False,
+    drop_downloads: bool = False,
 ) -> Run:
     """The run in a directory, or a file or folder of someone else's checkpoints as a run, in place.
 
@@ -56,6 +57,8 @@ def open_run(
         path: a run, a file or folder of checkpoints, or hf://org/name of the hub.
         format, task, model, train_indices, adapter, unit, history, override_split: for someone else's checkpoints, as
             `import_run`.
+        drop_downloads: of hf://org/name, delete the weights of a step once it was measured; those that were in the
+            hub's cache before stay.
 
     Raises:
         RunError: if there is nothing, or a run's run.json is damaged or of a newer format.
@@ -69,6 +72,11 @@ def open_run(
     }  # fmt: skip
     stated = {name: value for name, value in stated.items() if value is not None}
     place = Path(path).expanduser()
+    if drop_downloads and not str(path).startswith("hf:"):
+        raise ValueError(
+            f"drop_downloads (--drop-downloads) needs a repository of the hub, hf://org/name, got {path}. Nothing of "
+            "what lies on this disk is deleted: leave it out."
+        )
     if is_beginning(place):
         # Which refuses it, and says why.
         return open_own_run(place)
@@ -81,7 +89,7 @@ def open_run(
     if (place / "index.json").is_file() and (place / "steps").is_dir():
         raise RunError(f"{place} is a run whose run.json is missing. Restore it from a copy.")
     try:
-        return open_source(path, **stated)
+        return open_source(path, **stated, drop_downloads=drop_downloads)
     except (ValueError, OSError):
         # A trainer of ours may have begun there meanwhile, and its first files been taken for someone's.
         if stated or not (is_beginning(place) or (place / "run.json").is_file()):
@@ -89,14 +97,14 @@ def open_run(
         return open_own_run(place)
 
 
-def open_stated(path: str | os.PathLike, options: Mapping[str, Any]) -> Run:
+def open_stated(path: str | os.PathLike, options: Mapping[str, Any], *, drop_downloads: bool = False) -> Run:
     """`open_run` with what was stated on a command line, by the names of `interp.ground.stated_options`.
 
     Raises:
         ValueError: as `open_run`; of a run, naming the options.
     """
     check_no_run(path, (Path(path).expanduser() / "run.json").is_file(), options)
-    return open_run(path, **stated_arguments(options))
+    return open_run(path, **stated_arguments(options), drop_downloads=drop_downloads)
 
 
 def open_source(
@@ -110,11 +118,16 @@ def open_source(
     unit: str | None = None,
     history: "pd.DataFrame | None" = None,
     override_split: bool = False,
+    drop_downloads: bool = False,
 ) -> OpenedRun:
-    """A file or folder of someone else's checkpoints as a run, in place. Arguments and errors as `import_run`."""
+    """A file or folder of someone else's checkpoints as a run, in place. Arguments and errors as `open_run`."""
     fields, rows = stated_task(task, train_indices), stated_rows(train_indices)
-    source, stated = located(source), stated_format(format)
-    if not adapter and (whole := opened_whole(source, stated)) is not None:
+    stated = stated_format(format)
+    whole = None if adapter else opened_remote(str(source), stated, drop_downloads)
+    origin = Path(source) if whole is not None else located(source)
+    if whole is None and not adapter:
+        whole = opened_whole(origin, stated)
+    if whole is not None:
         said = {"task": task, "model": model, "train_indices": rows, "unit": unit, "history": history}
         if unused := [name for name, value in said.items() if value is not None]:
             raise ValueError(
@@ -122,12 +135,12 @@ def open_source(
                 f"residues is theirs. Leave out {', '.join(unused)}."
             )
         return whole
-    shape, splits = stated_model(model), split_files(source)
+    shape, splits = stated_model(model), split_files(origin)
     if adapter:
-        found: Adapted | Surveyed = Adapted(source, adapter, splits)
+        found: Adapted | Surveyed = Adapted(origin, adapter, splits)
     else:
-        found = Surveyed(source, stated, shape, fields, splits)
-    placed = Placed(source)
+        found = Surveyed(origin, stated, shape, fields, splits)
+    placed = Placed(origin)
     for position, place in found.survey():
         placed.add(position, place)
     config = found.network_config()
@@ -136,10 +149,10 @@ def open_source(
     record = RunRecord(
         status="opened in place", unit=unit or ("step" if placed.unit == "any" else placed.unit)
     )
-    run = OpenedRun(source, record, dataclasses.replace(NO_CONFIG, model=config), places, found.read)
+    run = OpenedRun(origin, record, dataclasses.replace(NO_CONFIG, model=config), places, found.read)
 
     recorded = found.recorded
-    learn_logs(source, unit or placed.unit, recorded, next(iter(places.values())).files[0])
+    learn_logs(origin, unit or placed.unit, recorded, next(iter(places.values())).files[0])
     recorded.list_rows(splits.listed)
     for why in splits.unreadable.values():
         warn(f"Not taken as the split: {why}")
@@ -160,7 +173,7 @@ def open_source(
         record,
         forward_path=path_for(config),
         history_is="recorded by the source, not recomputed" if has_history else None,
-        source=_record_of(source, found, placed, how),
+        source=_record_of(origin, found, placed, how),
     )
     run.describe(learned, history, recorded.others())
     return run

@@ -50,6 +50,14 @@ def opened_whole(source: Path, stated: Format | None) -> OpenedRun | None:
     return None
 
 
+def opened_remote(name: str, stated: Format | None, drop_downloads: bool) -> OpenedRun | None:
+    """The run of a name that a format knows, as a repository of the hub, or None where none does."""
+    for format in candidates(stated):
+        if format.whole_source and (run := format.whole_source.remote(name, drop_downloads)) is not None:
+            return run
+    return None
+
+
 def opened_as_whole(run: OpenedRun) -> WholeSource | None:
     """How a format opened this run as a whole, or None where it was opened a state dict at a time."""
     name = (run.record.source or {}).get("format")

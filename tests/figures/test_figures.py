@@ -235,6 +235,14 @@ DRAWN = {
     "periodicity_curves": lambda ax: figures.periodicity_curves(PERIODICITY, ax, lines=HEADS),
     "progress_curves": lambda ax: figures.progress_curves(MEASURES, ax),
     "qk_bars": lambda ax: figures.qk_bars(CIRCUITS, ax, lines=HEADS),
+    "quantity_curves": lambda ax: figures.quantity_curves(
+        HISTORY,
+        ax,
+        columns={"train_loss": "train"},
+        label="loss (nats)",
+        levels={"chance": 1.5},
+        band="test_loss",
+    ),
     "rank_curves": lambda ax: figures.rank_curves(RANKS, ax, lines=LINES),
     "share_curves": lambda ax: figures.share_curves(
         SHARES, ax, parts={"left_embedding": "-", "unembedding": "--"}, colours=BY_NAME
@@ -270,6 +278,9 @@ LACKING = {
     "logit_map": (lambda ax: figures.logit_map(NOTHING, ax), "does not apply"),
     "neuron_map": (lambda ax: figures.neuron_map(NOTHING, ax), "does not apply"),
     "quality_curves": (lambda ax: figures.quality_curves(NOTHING, ax), "does not apply"),
+    "quantity_curves": (
+        lambda ax: figures.quantity_curves(NOTHING, ax, columns={}, label="loss"), "does not apply",
+    ),
     "overlaid_curves": (
         lambda ax: figures.overlaid_curves(
             CURVES[:0], ax, quantity="test_accuracy", colours={"g": "C0"}, relative=False

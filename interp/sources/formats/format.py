@@ -60,6 +60,8 @@ class WholeSource:
 
     Attributes:
         fetched: where the source of this name lies once it was fetched, or None for what is no such name.
+        remote: the run of such a name, opened without what is large, and whether that is dropped once it was used; or
+            None for what is no such name.
         series: the folder of each step, ascending, or None where the source is of another format.
         weights: of one of these folders.
         opened: the run, in place, or None where the source is of another format.
@@ -67,6 +69,7 @@ class WholeSource:
     """
 
     fetched: Callable[[str], Path | None]
+    remote: Callable[[str, bool], OpenedRun | None]
     series: Callable[[Path], Mapping[Position, Path] | None]
     weights: Callable[[Path], Weights]
     opened: Callable[[Path], OpenedRun | None]

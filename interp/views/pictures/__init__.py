@@ -57,6 +57,7 @@ PARTS = (
     "phase_legend",
     "phase_patch_legend",
     "phase_patches",
+    "quantity_curves",
     "representation_colours",
     "verdict_legend",
 )

@@ -19,7 +19,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from interp.analyses import frame
+from interp.analyses import frame, kept_tables
 from interp.analyses.places import run_path
 from interp.figures import presets, style
 from interp.ground.plain_text import number_of
@@ -113,7 +113,7 @@ def make(
     )
     was_kept = draw_only or (key is not None and (read_about(out) or {}).get("made_from") == key)
     if draw_only:
-        tables, about = frame.kept(out, program, stated)
+        tables, about = kept_tables.kept(out, program, stated)
         if (other := about.get("figure")) != name:
             raise ValueError(
                 f"{out} holds the tables of {other or 'an analysis'}, not of {name}. Name that, or another folder."
@@ -172,7 +172,7 @@ def check_seen(name: str, picture: Picture, tables: Tables, about: Mapping[str, 
     """
     if not picture.needs or any(len(tables.get(table, ())) for table in picture.needs):
         return
-    reasons = " ".join(frame.reasons_in(tables)) or f"its table {picture.needs[0]} has no rows."
+    reasons = " ".join(kept_tables.reasons_in(tables)) or f"its table {picture.needs[0]} has no rows."
     raise ValueError(
         f"{name} shows nothing of run {about['run']!r}: {reasons.rstrip('.')}. `interp figure --list` says what there "
         "is to see."
@@ -219,7 +219,7 @@ def _written(
     write_about(out, {**about, **summary}, file="summary.json")
     return Made(
         name=name, folder=out, files=files, n_tables=len(tables), caption=caption, was_kept=was_kept,
-        said=(*said, *frame.reasons_in(tables)),
+        said=(*said, *kept_tables.reasons_in(tables)),
     )  # fmt: skip
 
 

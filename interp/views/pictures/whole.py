@@ -3,13 +3,15 @@
 import re
 
 from interp import analyses
+from interp.analyses import own_options
 from interp.tables.folder import Tables
 from interp.tables.outcome import outcome
 from interp.views.pictures.picture import Picture
 
 # Its answer is a page; its figure is the picture `verdict_grid`.
 A_PAGE = "explain"
-NAMES = tuple(name for name in analyses.__all__ if name != A_PAGE)
+# Nor is one that takes more than a run, as a text: its own command draws it.
+NAMES = tuple(name for name in analyses.__all__ if name != A_PAGE and not own_options.of(name))
 
 
 def of_analysis(name: str) -> Picture:

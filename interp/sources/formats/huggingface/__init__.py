@@ -2,7 +2,7 @@
 
     checkpoint-500/, checkpoint-1000/, ...       a folder a step, each with config.json and weights
     models--org--name/ with refs/ and snapshots/ the hub's cache: refs/step1000 names the snapshot of that revision
-    hf://org/name@step0,step1000                 downloaded into the hub's cache first; without @ all step revisions
+    hf://org/name@step0,step1000                 revisions on the hub, each downloaded on use; without @ all
 
 Weights keep the names and the dtype of Hugging Face. A checkpoint in one safetensors file is linked, not copied, where
 the file system can: a series of any size costs its index only, and a source that is changed or moved later is found
@@ -18,6 +18,7 @@ from interp.sources.files.reading import SourceError
 from interp.sources.formats.format import Format, Found, WholeSource
 from interp.sources.formats.huggingface.folders import find_series, read_weights
 from interp.sources.formats.huggingface.hub import fetched
+from interp.sources.formats.huggingface.hub_run import open_on_hub
 from interp.sources.formats.huggingface.opened_series import open_series
 from interp.sources.formats.huggingface.saved_series import save_series
 from interp.sources.formats.network import Network
@@ -40,6 +41,11 @@ HUGGINGFACE = Format(
     recognizes=_never,
     network=_refused,
     whole_source=WholeSource(
-        fetched=fetched, series=find_series, weights=read_weights, opened=open_series, save=save_series
+        fetched=fetched,
+        remote=open_on_hub,
+        series=find_series,
+        weights=read_weights,
+        opened=open_series,
+        save=save_series,
     ),
 )

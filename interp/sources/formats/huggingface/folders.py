@@ -1,8 +1,9 @@
 """Which folders of a source are checkpoints of Hugging Face, of which step each is, and the weights in it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from interp.ground.plain_text import listed
 from interp.networks.config import Weights
 from interp.sources.files import reading, steps
 from interp.sources.files.errors import SourceError
@@ -22,8 +23,12 @@ def is_checkpoint(folder: Path) -> bool:
         config = reading.read_json(file)
     except SourceError:
         return False
-    has_weights = any((folder / name).is_file() for name in _SINGLE) or any(folder.glob("*.index.json"))
-    return isinstance(config, dict) and isinstance(config.get("model_type"), str) and has_weights
+    return isinstance(config, dict) and isinstance(config.get("model_type"), str) and has_weights(folder)
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether a folder holds the weights of a checkpoint, in one file or in shards."""
+    return any((folder / name).is_file() for name in _SINGLE) or any(folder.glob("*.index.json"))
 
 
 def find_series(source: Path) -> dict[Position, Path] | None:
@@ -35,13 +40,22 @@ def find_series(source: Path) -> dict[Position, Path] | None:
     return series_and_notes(source)[0]
 
 
-def series_and_notes(source: Path) -> tuple[dict[Position, Path] | None, list[str]]:
-    """The series, and what was left out or assumed to find it."""
+def series_and_notes(
+    source: Path, only: Collection[str] | None = None
+) -> tuple[dict[Position, Path] | None, list[str]]:
+    """The series, and what was left out or assumed to find it.
+
+    Args:
+        only: names of the folders or revisions that are meant; all without.
+    """
     if not source.is_dir():
         return None, []
     assumed = "{} does not say of which step it is: it becomes step 0."
     candidates = list(_revisions(source)) or [(f.name, f) for f in source.iterdir() if f.is_dir()]
+    if only is not None:
+        candidates = [(name, folder) for name, folder in candidates if name in only]
     named = [(name, folder) for name, folder in candidates if is_checkpoint(folder)]
+    holes = sorted((name for name, folder in candidates if _is_hole(folder, name)), key=steps.natural)
     found: dict[Position, Path] = {}
     for name, folder in sorted(named, key=lambda pair: steps.natural(pair[0])):
         position = _position(folder, name)
@@ -71,7 +85,16 @@ def series_and_notes(source: Path) -> tuple[dict[Position, Path] | None, list[st
     notes = (
         [f"The weights in {source} itself are left out: its folders are the checkpoints."] if itself else []
     )
+    if holes and found:
+        notes.append(f"The series in {source} has holes, folders without weights: {listed(holes)}.")
     return dict(sorted(found.items())) or None, notes
+
+
+def _is_hole(folder: Path, name: str) -> bool:
+    """Whether a folder is named as a step and says of which network it is, and its weights are missing."""
+    return (
+        steps.from_name(name) is not None and (folder / "config.json").is_file() and not has_weights(folder)
+    )
 
 
 def _revisions(source: Path) -> Iterator[tuple[str, Path]]:

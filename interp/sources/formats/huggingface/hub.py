@@ -1,6 +1,7 @@
 """Repositories of the hub, downloaded into its cache on disk."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from interp.sources.files import steps
@@ -13,7 +14,9 @@ TOKENIZER = (
     "vocab.json",
     "merges.txt",
 )
-_PATTERNS = ["config.json", "*.safetensors", "*.safetensors.index.json", "pytorch_model*", *TOKENIZER]
+SAFE = ("*.safetensors", "*.safetensors.index.json")
+LOOSE = ("pytorch_model*",)
+_PATTERNS = ["config.json", *SAFE, *LOOSE, *TOKENIZER]
 
 
 def fetched(source: str) -> Path | None:
@@ -38,9 +41,10 @@ def download(name: str, cache: Path | None = None) -> Path:
     """
     import huggingface_hub
 
-    repository, _, chosen = _hub_name(name).partition("@")
-    revisions: Iterable[str] = [part.strip() for part in chosen.split(",") if part.strip()]
-    try:
+    repository, chosen = repository_and_revisions(name)
+    revisions: Iterable[str] = chosen
+    folder = ""
+    with hub_errors(repository or name):
         if not revisions:
             branches = [ref.name for ref in huggingface_hub.list_repo_refs(repository).branches]
             revisions = sorted((b for b in branches if steps.from_name(b)), key=steps.natural)
@@ -48,19 +52,48 @@ def download(name: str, cache: Path | None = None) -> Path:
             raise SourceError(
                 f"{repository} has no revisions named after steps on the hub; name some: {repository}@main."
             )
-        folder = ""
         for revision in revisions:
             folder = huggingface_hub.snapshot_download(
                 repository, revision=revision, allow_patterns=_PATTERNS, cache_dir=cache
             )
+    return Path(folder).parent.parent
+
+
+@contextmanager
+def hub_errors(repository: str) -> Iterator[None]:
+    """What goes wrong with the hub as one sentence.
+
+    Raises:
+        SourceError: with the first line of what huggingface_hub says.
+    """
+    import huggingface_hub
+
+    try:
+        yield
     except (OSError, ValueError, huggingface_hub.errors.HfHubHTTPError) as error:
         if isinstance(error, SourceError):
             raise
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise SourceError(
-            f"{repository or name} cannot be had from the hub: {first} Without a network, name a folder on disk."
+            f"{repository} cannot be had from the hub: {first} Without a network, name a folder on disk."
         ) from error
-    return Path(folder).parent.parent
+
+
+def cache_folder(repository: str, cache: Path | None = None) -> Path:
+    """Where the hub's cache keeps a repository, whether it is there or not."""
+    from huggingface_hub import constants
+
+    return Path(cache or constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+
+
+def repository_and_revisions(source: str) -> tuple[str, list[str]]:
+    """What a name of the hub says: org/name, and the revisions behind the @, none where all are meant.
+
+    >>> repository_and_revisions("hf://EleutherAI/pythia-14m@step0,step1000")
+    ('EleutherAI/pythia-14m', ['step0', 'step1000'])
+    """
+    repository, _, chosen = _hub_name(source).partition("@")
+    return repository, [part.strip() for part in chosen.split(",") if part.strip()]
 
 
 def is_hub_name(source: str) -> bool:

@@ -1,6 +1,7 @@
 """A series of Hugging Face checkpoints as a run, in place."""
 
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _PASSING = ("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache", "auto_map")
 
 
-def open_series(source: Path) -> OpenedRun | None:
+def open_series(source: Path, only: Collection[str] | None = None) -> OpenedRun | None:
     """A series of Hugging Face checkpoints as a run, in place; None where the source is none.
 
     Its config is empty (there is no modular task, and no `ModelConfig` describes the network), its `run.model(step)` a
@@ -32,20 +33,20 @@ def open_series(source: Path) -> OpenedRun | None:
     Raises:
         SourceError: if two folders claim one step, a shard is missing, or the checkpoints are of different networks.
     """
-    series, notes = series_and_notes(source)
+    series, notes = series_and_notes(source, only)
     if series is None:
         return None
     for note in notes:
         warnings.warn(note, SourceWarning, stacklevel=3)
     first = next(iter(series.values()))
-    described = _described(first)
+    network = described(first)
     places = {}
     for position, folder in counted(series.items(), len(series), f"look into {source.name}"):
-        if (ours := _described(folder)) != described:
-            field = next(k for k in sorted({*described, *ours}) if described.get(k) != ours.get(k))
+        if (ours := described(folder)) != network:
+            field = next(k for k in sorted({*network, *ours}) if network.get(k) != ours.get(k))
             raise SourceError(
                 f"{folder} is another network than {first}: {field} is {shown(ours.get(field))} instead of "
-                f"{shown(described.get(field))}. Different networks are different runs: import them one by one."
+                f"{shown(network.get(field))}. Different networks are different runs: import them one by one."
             )
         places[position.step] = Place(tuple(weight_files(folder)), folder.name).found(str(folder))
     about = {
@@ -70,7 +71,7 @@ def read_unchanged(place: Place) -> Weights:
     return read_files(place.files)
 
 
-def _described(folder: Path) -> dict[str, Any]:
+def described(folder: Path) -> dict[str, Any]:
     """What config.json says of the network."""
     return {k: v for k, v in reading.read_json(folder / "config.json").items() if k not in _PASSING}
 

@@ -1,0 +1,88 @@
+"""A hub of Hugging Face in folders: what `huggingface_hub` is asked for is copied into a cache like its own."""
+
+import fnmatch
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import huggingface_hub
+import xxhash
+from huggingface_hub import constants
+
+
+@dataclass
+class FakeHub:
+    """Repository org/tiny, whose revisions are folders; and the cache that it fills.
+
+    Attributes:
+        folders: by the name of a revision.
+        asked: (revision, patterns) of each download.
+        largest: bytes of weights that the cache held at most, looked at after each download.
+        is_down: whether it answers nothing.
+    """
+
+    folders: dict[str, Path]
+    cache: Path
+    asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    largest: int = 0
+    is_down: bool = False
+
+    def install(self, monkeypatch) -> "FakeHub":
+        monkeypatch.setattr(huggingface_hub, "list_repo_refs", self.refs)
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", self.download)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(self.cache))
+        return self
+
+    @property
+    def place(self) -> Path:
+        return self.cache / "models--org--tiny"
+
+    def refs(self, repository):
+        self._answer(repository)
+        branches = [
+            type("Ref", (), {"name": name, "target_commit": commit(folder)})()
+            for name, folder in self.folders.items()
+        ]
+        return type("Refs", (), {"branches": branches, "tags": []})()
+
+    def download(self, repository, *, revision, allow_patterns, cache_dir=None):
+        self._answer(repository)
+        self.asked.append((revision, tuple(allow_patterns)))
+        source = self.folders[revision]
+        snapshot = self.place / "snapshots" / commit(source)
+        for file in sorted(source.iterdir()):
+            if any(fnmatch.fnmatch(file.name, pattern) for pattern in allow_patterns):
+                self._link(file, snapshot / file.name)
+        snapshot.mkdir(parents=True, exist_ok=True)
+        (self.place / "refs").mkdir(exist_ok=True)
+        (self.place / "refs" / revision).write_text(snapshot.name)
+        self.largest = max(self.largest, self.weights_on_disk())
+        return str(snapshot)
+
+    def weights_on_disk(self) -> int:
+        """Bytes of blobs that are as large as weights."""
+        blobs = self.place / "blobs"
+        return (
+            sum(f.stat().st_size for f in blobs.iterdir() if f.stat().st_size > 4000) if blobs.is_dir() else 0
+        )
+
+    def _link(self, file: Path, target: Path) -> None:
+        blob = self.place / "blobs" / xxhash.xxh3_128(file.read_bytes()).hexdigest()
+        for folder in (blob.parent, target.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        if not blob.exists():
+            shutil.copy(file, blob)
+        if not target.is_symlink():
+            target.symlink_to(blob)
+
+    def _answer(self, repository):
+        if self.is_down:
+            raise ConnectionError("We couldn't connect to 'https://huggingface.co'.\nCheck your connection.")
+        if repository != "org/tiny":
+            raise ValueError(f"401 Client Error: Repository Not Found for {repository}.")
+
+
+def commit(folder: Path) -> str:
+    """40 hex digits that change with the content of a folder."""
+    files = sorted(p for p in folder.iterdir() if p.is_file())
+    return xxhash.xxh3_128(b"".join(f.read_bytes() for f in files)).hexdigest() + "0" * 8
