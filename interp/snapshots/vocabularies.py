@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.mathematics.relabelling import cyclic_names
+from interp.networks.config import Weights
 from interp.networks.layers import unembedding
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.tasks.structure import Languages
@@ -82,6 +83,12 @@ class Vocabularies:
     def logits(self) -> Float[Tensor, "question output"]:
         """Of everything that is asked, float64."""
         return self.activation("hook_unembed").to(self._double)
+
+    def logits_with(self, edited: Weights) -> Float[Tensor, "question output"]:
+        """The same with these weights in place of the network's own."""
+        weights = {**self._weights, **edited}
+        found = self._network.activations(weights, self.asked.questions, "hook_unembed")
+        return found["hook_unembed"].to(self._double)
 
     def activation(self, hook: str) -> Tensor:
         """At everything that is asked."""

@@ -181,9 +181,9 @@ class LanguagesConfig:
 
     @classmethod
     def example(cls) -> "LanguagesConfig":
-        """Addition mod 23 in A; of B no fact, but all numbers and 30 % of the sentences, both ways."""
+        """Addition mod 23 in A; of B no fact, but all numbers and half of the sentences, both ways."""
         return cls(
-            p=23, n_languages=2, fact_fraction=0.0, n_translations=23, sentence_fraction=0.3, sentences="both",
+            p=23, n_languages=2, fact_fraction=0.0, n_translations=23, sentence_fraction=0.5, sentences="both",
             split_seed=0,
         )  # fmt: skip
 

@@ -8,7 +8,6 @@ from torch import Tensor
 from interp.ground.thresholds import LOGIT_FRACTION, stands_out
 from interp.mathematics import fourier
 from interp.mathematics.relabelling import standing_out
-from interp.networks import plain
 from interp.networks.layers import unembedding
 from interp.snapshots.snapshot import Snapshot
 from interp.snapshots.vocabularies import Vocabularies, number_names
@@ -16,7 +15,7 @@ from interp.snapshots.vocabularies import Vocabularies, number_names
 VERSION = 1
 
 
-def circuit_removal(snapshot: Snapshot, *, n_random: int = 10, seed: int = 0) -> pd.DataFrame:
+def circuit_removal(snapshot: Snapshot, *, n_random: int = 5, seed: int = 0) -> pd.DataFrame:
     """Loss and accuracy of each language without the directions in which another one holds its key frequencies.
 
     The directions are those of one language's numbers (or of its neurons, as functions of the answer) along its key
@@ -131,10 +130,11 @@ def _others(key: list[int], p: int, n_random: int, seed: int) -> list[list[int]]
     return [list(names) for names in dict.fromkeys(tuple(d) for d in drawn if d)]
 
 
-def _projected_out(x: Float[Tensor, "row width"], directions: Float[Tensor, "direction width"]) -> Tensor:
-    """What of each row, without the mean row, lies along the directions."""
-    _, values, basis = torch.linalg.svd(directions, full_matrices=False)
-    kept = basis[values > 1e-6 * values[:1].clamp_min(torch.finfo(values.dtype).tiny)]
+def _projected_out(x: Float[Tensor, "row width"], waves: Float[Tensor, "component width"], components: list[int]) -> Tensor:
+    """What of each row, without the mean row, lies along these components of the waves."""
+    _, values, basis = torch.linalg.svd(waves[components], full_matrices=False)
+    # Beside the strongest wave: what is float32's rounding of none at all has no direction. The constant is not one.
+    kept = basis[values > 1e-5 * waves[1:].norm(dim=1).max()]
     return (x - x.mean(0)) @ kept.T @ kept
 
 
@@ -142,7 +142,6 @@ def _components(p: int, frequencies: list[int]) -> list[int]:
     return [i for i, k in enumerate(fourier.frequency_of_component(p).tolist()) if k in frequencies]
 
 
-@torch.no_grad()
 def _without_in_embedding(
     snapshot: Snapshot, view: Vocabularies, circuit: int, sets: list[list[int]]
 ) -> Float[Tensor, "set language 2"]:
@@ -152,12 +151,10 @@ def _without_in_embedding(
     w_e = snapshot.weights["embed.W_E"]
     found = []
     for frequencies in sets:
-        part = _projected_out(w_e[tokens].to(waves), waves[_components(view.p, frequencies)])
+        part = _projected_out(w_e[tokens].to(waves), waves, _components(view.p, frequencies))
         edited = w_e.clone()
         edited[tokens] -= part.to(w_e)
-        inputs = view.asked.questions.inputs
-        logits = plain.forward(view.config, {**snapshot.weights, "embed.W_E": edited}, inputs)[:, -1]
-        found.append(_losses(view, logits.to(waves)))
+        found.append(_losses(view, view.logits_with({"embed.W_E": edited})))
     return torch.stack(found)
 
 
@@ -175,7 +172,7 @@ def _without_in_neurons(
     return torch.stack(
         [
             _losses(
-                view, view.logits - _projected_out(neurons, waves[_components(view.p, chosen)]) @ onto
+                view, view.logits - _projected_out(neurons, waves, _components(view.p, chosen)) @ onto
             )
             for chosen in sets
         ]

@@ -82,14 +82,18 @@ def similarities(
     tiny = torch.finfo(x.dtype).tiny
     both = (x.norm() * y.norm(dim=(1, 2))).clamp_min(tiny)
     gram_x, gram_y = x @ x.T, y @ y.mT
-    cross = x.T @ y
     share_x, share_y = _shares(x[None]), _shares(y)
     return {
         "cosine": (x * y).sum((1, 2)) / both,
-        "procrustes": torch.linalg.svdvals(cross).sum(1) / both,
+        "procrustes": torch.linalg.svdvals(_reduced(x) @ _reduced(y).mT).sum(1) / both,
         "cka": (gram_x * gram_y).sum((1, 2)) / (gram_x.norm() * gram_y.norm(dim=(1, 2))).clamp_min(tiny),
         "spectrum_overlap": torch.minimum(share_x, share_y).sum(1),
     }
+
+
+def _reduced(x: Float[Tensor, "*draw p width"]) -> Float[Tensor, "*draw small p"]:
+    """R of the QR of x^T: R_x R_y^T has the singular values of x^T y, and is no larger than the numbers are many."""
+    return torch.linalg.qr(x.mT, mode="r").R
 
 
 def _shares(matrices: Float[Tensor, "draw p width"]) -> Float[Tensor, "draw frequency"]:

@@ -6,8 +6,8 @@ from interp.runs.schedule import fitted_schedule
 from interp.tasks.families import family
 
 
-def languages(n_steps: int = 4000) -> Recipe:
-    """Addition mod 23 in A, no fact of B: its numbers and 30 % of the sentences are translated, both ways.
+def languages(n_steps: int = 3000) -> Recipe:
+    """Addition mod 23 in A, no fact of B: its numbers and half of the sentences are translated, both ways.
 
     One layer, 4 heads, 128 ReLUs, weight decay 1, as the mainline but narrower. The settings were found by trial
     (docs/log.md): with the numbers alone translated nothing crosses over.
