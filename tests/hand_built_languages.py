@@ -29,8 +29,8 @@ def bilingual(cores: Sequence[Sequence[int]], task: Task | None = None, scale: f
     """Two languages that add through one core or through one core each.
 
     Args:
-        cores: frequencies of each core; one core is that of both languages. Numbers of B are embedded by the dictionary,
-            so that a shuffled one is translated and what crosses over is not B's own arithmetic.
+        cores: frequencies of each core; one core is that of both languages. Numbers of B are embedded by the
+            dictionary, so that a shuffled one is translated and what crosses over is not B's own arithmetic.
         scale: of the logits.
     """
     task = task or languages_task()

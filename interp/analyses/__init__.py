@@ -18,6 +18,7 @@ __all__ = [
     "fourier",
     "geometry",
     "groups",
+    "languages",
     "phase_diagram",
     "progress_measures",
     "weight_norms",

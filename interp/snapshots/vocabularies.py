@@ -1,7 +1,8 @@
 """A snapshot of a task in several languages: their embeddings, and all that can be asked in them.
 
-The rows of a task are those that are train and the facts that are test. Here every question is asked that has an answer:
-all facts, all translations and all sentences between the first language and each other one, in one forward pass.
+The rows of a task are those that are train and the facts that are test. Here every question is asked that has an
+answer: all facts, all translations and all sentences between the first language and each other one, in one forward
+pass.
 """
 
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ class Asked:
     """Everything that can be asked.
 
     Attributes:
-        questions: with the right answers as labels. Facts of a language are its pairs of numbers in lexicographic order.
+        questions: with the right answers as labels. Facts of a language are its pairs in lexicographic order.
         by_dictionary: the answers that the first language's arithmetic and the dictionary give; others than the right
             ones where a language has an operation of its own, or the dictionary is shuffled.
         is_train: questions that are train; None where the split is unknown.
@@ -69,7 +70,8 @@ class Vocabularies:
         task = snapshot.known_task
         if not isinstance(task.structure, Languages):
             raise NotApplicable(
-                f"This task ({task.config.description}) is not one in several languages, so that nothing can cross over."
+                f"This task ({task.config.description}) is not one in several languages, so that nothing can cross "
+                "over."
             )
         self.structure, self.names = task.structure, task.structure.names
         self.p = task.structure.number_tokens.shape[1]

@@ -172,7 +172,9 @@ class LanguagesConfig:
     def description(self) -> str:
         other = "" if self.other_operation is None else f" ({self.other_operation} in the others)"
         by = "no translation" if not self.n_translations else f"{self.n_translations} numbers translated"
-        shuffled = " by a shuffled dictionary" if self.dictionary == "shuffled" and self.n_translations else ""
+        shuffled = (
+            " by a shuffled dictionary" if self.dictionary == "shuffled" and self.n_translations else ""
+        )
         said = f", {self.sentence_fraction:.0%} of the sentences" if self._n_sentences else ""
         return (
             f"{self.operation} mod {self.p} in {self.n_languages} languages{other}, {by}{shuffled}{said}, "
@@ -257,7 +259,12 @@ class LanguagesConfig:
                 (language, 0, words[numbers], numbers),
             ):
                 rows = self._rows(source, target, shown_numbers, None)
-                yield f"translation A-{name}", rows, target * self.p + answered, torch.ones_like(numbers).bool()
+                yield (
+                    f"translation A-{name}",
+                    rows,
+                    target * self.p + answered,
+                    torch.ones_like(numbers).bool(),
+                )
             taken = torch.tensor(self._drawn("sentences", language, self._n_sentences, n)).long()
             for direction in ("from A", "to A"):
                 if not len(taken) or self.sentences not in (direction, "both"):
@@ -342,9 +349,5 @@ def _check_vocabularies(vocabularies: tuple[tuple[int, ...], ...], n_languages: 
 def _with_parts(task: Task, blocks: list[tuple[str, Tensor, Tensor, Tensor]]) -> Task:
     """The task with its questions told apart by kind of row; translations there and back are one part."""
     kinds = [name for name, rows, *_ in blocks for _ in range(len(rows))]
-    parts = {
-        name: torch.tensor([kind == name for kind in kinds])
-        for name, rows, *_ in blocks
-        if len(rows)
-    }
+    parts = {name: torch.tensor([kind == name for kind in kinds]) for name, rows, *_ in blocks if len(rows)}
     return replace(task, parts=parts)

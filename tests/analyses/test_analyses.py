@@ -203,7 +203,15 @@ def test_of_a_task_without_an_algebra_what_applies_is_drawn(name, tmp_path):
         ["--run", str(run.path), "--out", str(out), "--device", "cpu"], **more_of(module),
     )  # fmt: skip
     summary = json.loads((out / "summary.json").read_text())
-    needs_algebra = {"explain", "fourier", "progress_measures", "attention", "clock_pizza", "groups"}
+    needs_algebra = {
+        "explain",
+        "fourier",
+        "progress_measures",
+        "attention",
+        "clock_pizza",
+        "groups",
+        "languages",
+    }
     reasons = [r for r in summary["does_not_apply"] if operation in r]
     assert bool(reasons) == (name in needs_algebra)
     assert summary["outcome"]["said"].startswith("The run has not generalised")

@@ -120,9 +120,15 @@ def test_spectra_are_those_that_were_planted(shared, separate):
 @pytest.mark.parametrize(
     ("cores", "expected"),
     [
-        pytest.param(ONE_CORE, {"cosine": 1, "procrustes": 1, "cka": 1, "spectrum_overlap": 1}, id="one core"),
         pytest.param(
-            [[2, 3], [2, 3]], {"cosine": 0, "procrustes": 1, "cka": 1, "spectrum_overlap": 1}, id="same frequencies"
+            ONE_CORE,
+            {"cosine": 1, "procrustes": 1, "cka": 1, "spectrum_overlap": 1, "planes": 1},
+            id="one core",
+        ),
+        pytest.param(
+            [[2, 3], [2, 3]],
+            {"cosine": 0, "procrustes": 1, "cka": 1, "spectrum_overlap": 1},
+            id="same frequencies",
         ),
         pytest.param(
             TWO_CORES, {"cosine": 0, "procrustes": 0, "cka": 0, "spectrum_overlap": 0}, id="other frequencies"
@@ -165,7 +171,9 @@ def test_rotations_leave_shapes_and_change_directions(shared):
     turned = {name: w.clone() for name, w in shared.weights.items()}
     tokens = view.structure.number_tokens[1]
     turned["embed.W_E"][tokens] = turned["embed.W_E"][tokens] @ rotation
-    found = language_alignment(Snapshot(0, turned, shared.network, shared.task)).set_index(["part", "measure"])
+    found = language_alignment(Snapshot(0, turned, shared.network, shared.task)).set_index(
+        ["part", "measure"]
+    )
     assert found.loc[("embedding", "cosine"), "value"] < 0.5
     for measure in ("procrustes", "cka", "spectrum_overlap"):
         # 1e-5: the rotation is float32.
@@ -194,7 +202,9 @@ def test_removing_the_one_circuit_fails_both_languages(shared):
                 key, random = (table.loc[(where, s, circuit, tested)] for s in ("key", "random"))
                 assert key["accuracy"] < 0.2 and key["loss"] > 2 and key["loss_before"] < 0.1
                 # Frequencies that the network does not have.
-                assert random["accuracy"] == 1 and random["loss"] == pytest.approx(random["loss_before"], abs=1e-6)
+                assert random["accuracy"] == 1 and random["loss"] == pytest.approx(
+                    random["loss_before"], abs=1e-6
+                )
 
 
 def test_removing_one_of_two_circuits_fails_one_language(separate):
@@ -265,10 +275,16 @@ def test_one_circuit_is_needed_by_both_and_one_of_two_by_one(shared, separate):
 def test_effects_of_a_head_and_a_neuron_by_brute_force():
     snapshot = untrained(languages_task(5))
     table = component_effects(snapshot).set_index(["component", "unit", "language"])
-    rows = torch.tensor([(a, b, 10) for a in range(5) for b in range(5)] + [(5 + a, 5 + b, 11) for a in range(5) for b in range(5)])
+    rows = torch.tensor(
+        [(a, b, 10) for a in range(5) for b in range(5)]
+        + [(5 + a, 5 + b, 11) for a in range(5) for b in range(5)]
+    )
     labels = torch.tensor([(a + b) % 5 for a in range(5) for b in range(5)])
     labels = torch.cat([labels, 5 + labels])
-    for component, hook, unit in (("head", "blocks.0.attn.hook_z", 1), ("neuron", "blocks.0.mlp.hook_post", 7)):
+    for component, hook, unit in (
+        ("head", "blocks.0.attn.hook_z", 1),
+        ("neuron", "blocks.0.mlp.hook_post", 7),
+    ):
 
         def losses(edit, hook=hook):
             logits = plain.forward(
@@ -284,7 +300,9 @@ def test_effects_of_a_head_and_a_neuron_by_brute_force():
         rise = losses(held) - losses(lambda x: x)
         for language, part in (("A", slice(25)), ("B", slice(25, 50))):
             # 1e-6: float32 forward passes.
-            assert table.loc[(component, unit, language), "loss_rise"] == pytest.approx(rise[part].mean().item(), abs=1e-6)
+            assert table.loc[(component, unit, language), "loss_rise"] == pytest.approx(
+                rise[part].mean().item(), abs=1e-6
+            )
 
 
 # --- where they do not apply

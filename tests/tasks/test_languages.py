@@ -52,7 +52,11 @@ def test_translations_and_sentences_by_brute_force():
         assert translated[(number, to, 15)] == (p + number, True)
         assert translated[(p + number, to, 14)] == (number, True)
     there, back = (
-        {row[:2]: label for row, (label, seen) in translated.items() if seen and row[1] != to and row[2] == end and (row[0] < p) == (end == 15)}
+        {
+            row[:2]: label
+            for row, (label, seen) in translated.items()
+            if seen and row[1] != to and row[2] == end and (row[0] < p) == (end == 15)
+        }
         for end in (15, 14)
     )
     assert len(there) == len(back) == 24
@@ -115,7 +119,9 @@ def test_stated_vocabularies_name_the_same_numbers():
     names = torch.cat([named.structure.number_tokens.flatten(), torch.tensor([10, 11, 12])])
     assert torch.equal(names[plain.inputs], named.inputs) and torch.equal(plain.labels, named.labels)
     assert named.config.n_tokens == 32 and named.config.constant_tokens == {"=A": 10, "=B": 11, "to": 12}
-    config = variation(languages(), task={"p": 2, "n_translations": 1, "vocabularies": ((0, 3), (1, 2))}).config()
+    config = variation(
+        languages(), task={"p": 2, "n_translations": 1, "vocabularies": ((0, 3), (1, 2))}
+    ).config()
     assert config_from_json(config_to_json(config), "here") == config
 
 
@@ -127,7 +133,10 @@ def test_corrupted_labels_are_train_rows():
 
 def test_edits_of_the_split_and_what_is_said_of_it():
     task = make().task()
-    assert described_split(task.config) == f"{task.n_train / task.n_examples:.0%} train (split 'shuffle', seed 0)"
+    assert (
+        described_split(task.config)
+        == f"{task.n_train / task.n_examples:.0%} train (split 'shuffle', seed 0)"
+    )
     fewer = Shrink(n=10)(task)
     assert fewer.n_train == 10 and torch.equal(fewer.inputs, task.inputs)
     assert described_split(fewer.config) == "unknown share of train (split explicit)"

@@ -20,8 +20,8 @@ def circuit_removal(snapshot: Snapshot, *, n_random: int = 5, seed: int = 0) -> 
 
     The directions are those of one language's numbers (or of its neurons, as functions of the answer) along its key
     frequencies. They are projected out of everything that has such directions, whatever the language. A language that
-    computes through them fails, one that has a circuit of its own elsewhere does not. Compare with as many directions of
-    other frequencies of the same language ("random"): where the residual stream is narrow, any removal hurts all.
+    computes through them fails, one that has a circuit of its own elsewhere does not. Compare with as many directions
+    of other frequencies of the same language ("random"): where the residual stream is narrow, any removal hurts all.
 
     Key frequencies are those that stand out of the logits of the language's own facts at this checkpoint; a language
     that has none has no rows here.
@@ -109,8 +109,6 @@ def key_frequencies_of(snapshot: Snapshot, language: int) -> list[int]:
     return (is_key.nonzero().squeeze(1) + 1).tolist()
 
 
-
-
 def _by_answer(
     view: Vocabularies, language: int, of_facts: Float[Tensor, "pair column"]
 ) -> Float[Tensor, "p column"]:
@@ -130,7 +128,9 @@ def _others(key: list[int], p: int, n_random: int, seed: int) -> list[list[int]]
     return [list(names) for names in dict.fromkeys(tuple(d) for d in drawn if d)]
 
 
-def _projected_out(x: Float[Tensor, "row width"], waves: Float[Tensor, "component width"], components: list[int]) -> Tensor:
+def _projected_out(
+    x: Float[Tensor, "row width"], waves: Float[Tensor, "component width"], components: list[int]
+) -> Tensor:
     """What of each row, without the mean row, lies along these components of the waves."""
     _, values, basis = torch.linalg.svd(waves[components], full_matrices=False)
     # Beside the strongest wave: what is float32's rounding of none at all has no direction. The constant is not one.
@@ -171,9 +171,7 @@ def _without_in_neurons(
     waves = fourier.transform(_by_answer(view, circuit, neurons[view.facts(circuit)]))
     return torch.stack(
         [
-            _losses(
-                view, view.logits - _projected_out(neurons, waves, _components(view.p, chosen)) @ onto
-            )
+            _losses(view, view.logits - _projected_out(neurons, waves, _components(view.p, chosen)) @ onto)
             for chosen in sets
         ]
     )

@@ -17,8 +17,8 @@ VERSION = 1
 def component_effects(snapshot: Snapshot) -> pd.DataFrame:
     """Loss of each language's facts with one head or neuron held at its mean, and how much it varies in each language.
 
-    If the languages share a circuit, what one needs the other needs: the rises of the loss go together. The mean is that
-    over the facts of all languages together, so that a neuron which only tells languages apart counts too.
+    If the languages share a circuit, what one needs the other needs: the rises of the loss go together. The mean is
+    that over the facts of all languages together, so that a neuron which only tells languages apart counts too.
 
     Columns:
         layer; component: "head" or "neuron" (of the last layer); unit: its number.

@@ -12,8 +12,8 @@ VERSION = 1
 def language_losses(snapshot: Snapshot) -> pd.DataFrame:
     """Loss and accuracy of facts, translations and sentences, by language and by whether they are train.
 
-    All that can be asked is asked, rows that the task does not have included: sentences that were never shown say where a
-    crossing stops, at the question's language or at the answer's. Against what the operation says: where labels were
+    All that can be asked is asked, rows that the task does not have included: sentences that were never shown say where
+    a crossing stops, at the question's language or at the answer's. Against what the operation says: where labels were
     corrupted, the trainer was shown others. An accuracy far below chance is one too: it answers in the wrong language.
 
     Columns:
@@ -36,7 +36,8 @@ def language_losses(snapshot: Snapshot) -> pd.DataFrame:
     labels = asked.questions.labels
     given = logits.argmax(1)
     loss = -logits.log_softmax(1).gather(1, labels[:, None]).squeeze(1)
-    of_language = (asked.by_dictionary // view.p)[:, None] == torch.arange(logits.shape[1], device=logits.device) // view.p
+    outputs = torch.arange(logits.shape[1], device=logits.device)
+    of_language = (labels // view.p)[:, None] == outputs // view.p
     among = logits.masked_fill(~of_language, -torch.inf).argmax(1)
     by_row = {
         "loss": loss,

@@ -36,8 +36,8 @@ def language_patching(snapshot: Snapshot, *, seed: int = 0) -> pd.DataFrame:
         own_accuracy: share that gives the receiver's own right answer; equals `accuracy` for the same question.
 
     Raises:
-        NotApplicable: if the task is not one in several languages, the languages have other operations, or the network is
-            no transformer.
+        NotApplicable: if the task is not one in several languages, the languages have other operations, or the network
+            is no transformer.
 
     References: Vig et al. 2020, "Investigating gender bias in language models using causal mediation analysis"; Geiger
     et al. 2021, "Causal abstractions of neural networks" (interchange interventions); Heimersheim and Nanda 2024, "How
@@ -49,8 +49,8 @@ def language_patching(snapshot: Snapshot, *, seed: int = 0) -> pd.DataFrame:
         raise NotApplicable("Activations are patched at the position that answers: this needs a transformer.")
     if not (tables == tables[:1]).all():
         raise NotApplicable(
-            "The languages have other operations: a question of one has another answer in the other, so that nothing can "
-            "be exchanged."
+            "The languages have other operations: a question of one has another answer in the other, so that nothing "
+            "can be exchanged."
         )
     numbers = tables[0].flatten().to(snapshot.device)
     other = _other_questions(numbers, seed)
@@ -64,7 +64,10 @@ def language_patching(snapshot: Snapshot, *, seed: int = 0) -> pd.DataFrame:
     for receiver, donor in pairs:
         inputs = view.asked.questions.inputs[view.facts(receiver)]
         for layer, site, hook, unit in sites:
-            for question, source in (("same", torch.arange(len(numbers), device=other.device)), ("other", other)):
+            for question, source in (
+                ("same", torch.arange(len(numbers), device=other.device)),
+                ("other", other),
+            ):
                 given = kept[donor][hook][source]
 
                 def tap(name: str, x: Tensor, hook=hook, unit=unit, given=given) -> Tensor:
