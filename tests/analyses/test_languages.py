@@ -87,14 +87,21 @@ def answer(run, out):
     "changes",
     [
         pytest.param({}, id="as the preset"),
-        pytest.param({"task": {"n_languages": 3, "dictionary": "shuffled"}}, id="three, shuffled"),
+        pytest.param(
+            {"task": {"n_languages": 3, "dictionary": "shuffled"}},
+            id="three, shuffled",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             {"task": {"other_operation": "subtract", "n_translations": 0, "sentence_fraction": 0.0}},
             id="unrelated",
+            marks=pytest.mark.slow,
         ),
         pytest.param({"task": {"operation": "x2+y2"}}, id="without frequencies", marks=pytest.mark.slow),
         pytest.param({"model": {"d_mlp": 0}}, id="attention only", marks=pytest.mark.slow),
-        pytest.param({"model": {"n_heads": 0, "positions": "none", "d_head": 0}}, id="an MLP", marks=pytest.mark.slow),
+        pytest.param(
+            {"model": {"n_heads": 0, "positions": "none", "d_head": 0}}, id="an MLP", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_every_network_and_task_has_a_figure(changes, tmp_path):

@@ -127,11 +127,13 @@ def test_spectra_are_those_that_were_planted(shared, separate):
         ),
         pytest.param(
             [[2, 3], [2, 3]],
-            {"cosine": 0, "procrustes": 1, "cka": 1, "spectrum_overlap": 1},
+            {"cosine": 0, "planes": 0, "procrustes": 1, "cka": 1, "spectrum_overlap": 1},
             id="same frequencies",
         ),
         pytest.param(
-            TWO_CORES, {"cosine": 0, "procrustes": 0, "cka": 0, "spectrum_overlap": 0}, id="other frequencies"
+            TWO_CORES,
+            {"cosine": 0, "planes": 0, "procrustes": 0, "cka": 0, "spectrum_overlap": 0},
+            id="other frequencies",
         ),
     ],
 )
@@ -184,6 +186,21 @@ def test_an_untrained_network_is_aligned_by_chance_alone():
     table = language_alignment(untrained(languages_task(13)))
     # 8 measures at a level of 1 %: this seed exceeds none.
     assert (table["value"] <= table["null"]).all()
+
+
+def test_planes_stay_where_numbers_are_turned_within_them(shared):
+    """B's waves turned by a quarter in each plane: other directions number by number, the same planes."""
+    tokens = shared.once(Vocabularies).structure.number_tokens[1]
+    turned = {name: w.clone() for name, w in shared.weights.items()}
+    for cos in (0, 2):
+        cosine, sine = shared.weights["embed.W_E"][tokens, cos], shared.weights["embed.W_E"][tokens, cos + 1]
+        turned["embed.W_E"][tokens, cos], turned["embed.W_E"][tokens, cos + 1] = -sine, cosine
+    found = language_alignment(Snapshot(0, turned, shared.network, shared.task)).set_index(
+        ["part", "measure"]
+    )
+    # 1e-6: waves are float32.
+    assert found.loc[("embedding", "cosine"), "value"] == pytest.approx(0, abs=1e-6)
+    assert found.loc[("embedding", "planes"), "value"] == pytest.approx(1, abs=1e-6)
 
 
 # --- one circuit or two

@@ -20,9 +20,9 @@ def language_alignment(snapshot: Snapshot, *, n_draws: int = N_DRAWS, seed: int 
 
     Measures from the strictest to the loosest; rows are centred over the numbers. The cosine asks for the same
     directions, number by number; planes ask that each frequency lies in the same plane, however turned in it;
-    Procrustes and CKA for the same shape in whatever directions, the overlap of spectra for the same frequencies alone. With few
-    numbers and a wide residual stream Procrustes and CKA of two random matrices are large (docs/probes/
-    language_alignment.md): read them beside their null only.
+    Procrustes and CKA ask for the same shape in whatever directions, the overlap of spectra for the same frequencies
+    alone. With few numbers and a wide residual stream Procrustes and CKA of two random matrices are large: read them
+    beside their null only.
 
     Args:
         n_draws: random names of the further language's numbers.
