@@ -187,3 +187,54 @@ def variance_points(effects: "pd.DataFrame", ax: Axes, *, first: str, language: 
     ax.set_ylabel(f"variance over facts\nof {language} (of the largest)")
     style.legend_above(ax, n_columns=2, **legend)
     return ax
+
+
+# What is translated: colour and line of each kind of run, by number translations and share of sentences.
+TRANSLATED = {
+    (False, False): (style.BLACK, ":", "nothing translated"),
+    (True, False): (style.BLUE, "-", "numbers"),
+    (False, True): (style.ORANGE, "-.", "sentences"),
+    (True, True): (style.VERMILION, "-", "numbers and sentences"),
+}
+
+
+def crossing_points(runs: "pd.DataFrame", ax: Axes, *, quantity: str, **legend: Any) -> Axes:
+    """How much of a language's unseen facts is answered, or from which step on, against the share that was train.
+
+    A point a run, lines through the means; runs that did not cross over stand hollow at their last step, and a line
+    ends where one of its runs did not.
+
+    Args:
+        runs: a row a run: fact_fraction, n_translations, sentence_fraction, accuracy, step, n_steps.
+        quantity: "accuracy" or "step".
+        legend: options of the legend.
+    """
+    for (has_numbers, has_sentences), (colour, line, label) in TRANSLATED.items():
+        rows = runs[
+            (runs["n_translations"] > 0).eq(has_numbers) & (runs["sentence_fraction"] > 0).eq(has_sentences)
+        ]
+        if not len(rows):
+            continue
+        came = rows[quantity].notna()
+        ax.scatter(rows["fact_fraction"][came], rows[quantity][came], s=12, color=colour, lw=0, zorder=3)
+        never = rows[~came]
+        ax.scatter(
+            never["fact_fraction"],
+            never["n_steps"],
+            s=14,
+            facecolor="none",
+            edgecolor=colour,
+            lw=0.8,
+            zorder=3,
+        )
+        mean = rows.groupby("fact_fraction")[quantity].apply(lambda x: x.mean(skipna=False))
+        ax.plot(mean.index, mean, color=colour, ls=line, label=label)
+    ax.set_xlabel("share of the other language's facts in train")
+    if quantity == "accuracy":
+        ax.set_ylim(-0.02, 1.02)
+        ax.set_ylabel("accuracy of its unseen facts")
+    else:
+        ax.set_ylim(0, 1.08 * runs["n_steps"].max())
+        ax.set_ylabel("step from which on it is 0.95\n(hollow: not by the end)")
+    style.legend_above(ax, n_columns=2, **legend)
+    return ax

@@ -1,6 +1,7 @@
 """How much crosses over, by share of facts, number translations and sentences: `crossings.csv`, a row a run.
 
     python analyses/evidence/languages/make_crossings.py --seeds 0 1
+    python analyses/evidence/languages/make_crossings.py --draw docs/crossings.png
 
 Goes on where it was stopped. Runs are those of the preset with a higher learning rate, so that they are short.
 """
@@ -70,11 +71,31 @@ def row(values: tuple, seed: int) -> dict:
     }
 
 
+def draw(table: pd.DataFrame, file: Path) -> None:
+    """Runs with the true dictionary and one operation, and either all numbers or none translated."""
+    from interp.figures import style
+    from interp.figures.crossings import crossing_points
+
+    is_drawn = (table["dictionary"] == "true") & table["other_operation"].isna()
+    is_drawn &= table["n_translations"].isin([0, N]) & table["sentence_fraction"].isin([0, 0.5])
+    figure, axes = style.new_figure(1, 2, height=2.9)
+    for ax, quantity in zip(axes.flat, ("accuracy", "step"), strict=True):
+        crossing_points(table[is_drawn], ax, quantity=quantity)
+    style.label_panels(axes.flat)
+    style.save_figure(figure, file.with_suffix(""), ["png"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "crossings.csv")
+    parser.add_argument(
+        "--draw", type=Path, metavar="FILE.png", help="Draw the table that is there, and train nothing."
+    )
     options = parser.parse_args()
+    if options.draw:
+        draw(pd.read_csv(options.out), options.draw)
+        return
     for seed in options.seeds:
         for values in ROWS:
             table = pd.read_csv(options.out) if options.out.exists() else pd.DataFrame(columns=FIELDS)
