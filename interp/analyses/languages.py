@@ -101,7 +101,7 @@ def summarize(tables: Tables) -> dict[str, Any]:
         return {
             "generalised": outcome(tables).generalised,
             "answer": "The task is not one in several languages.",
-            "languages": {},
+            "further_languages": {},
         }
     first = first_language(losses)
     found = {language: _of_language(tables, first, language) for language in languages}
@@ -109,7 +109,7 @@ def summarize(tables: Tables) -> dict[str, Any]:
         "generalised": outcome(tables).generalised,
         "answer": " ".join(_said(first, language, one) for language, one in found.items()),
         "first_language": first,
-        "languages": found,
+        "further_languages": found,
         "accuracy_threshold": ACCURACY,
     }
 

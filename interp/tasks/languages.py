@@ -28,13 +28,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from interp.ground.choices import check_choices, check_seed
 from interp.ground.plain_text import shown
 from interp.tasks.modular import LARGEST_MODULUS, OPERATIONS
-from interp.tasks.splits import Split, corrupted_labels
+from interp.tasks.splits import Split, corrupted_labels, drawn_split
 from interp.tasks.structure import Languages
 from interp.tasks.task import OMITTED, Task, one_question_each, relabelled
 
@@ -224,7 +224,10 @@ class LanguagesConfig:
         blocks = list(self._blocks())
         rows, answers = (torch.cat([block[i] for block in blocks]) for i in (1, 2))
         drawn = torch.cat([block[3] for block in blocks])
-        is_train = self._split(drawn, is_train)
+        if self.split == "shuffle" and is_train is None:
+            is_train = drawn
+        else:
+            is_train = drawn_split(self.split, None, self.split_seed, rows[:, :2], is_train)
         structure = Languages(
             names=self.names,
             order=self.p if OPERATIONS[self.operation].algebra in ("sum", "difference") else None,
@@ -294,18 +297,6 @@ class LanguagesConfig:
         between = torch.full_like(first, constants["to"]) if second is None else words[second]
         ends = torch.full_like(first, constants[f"={self.names[target]}"])
         return torch.stack([words[first], between, ends], 1)
-
-    def _split(self, drawn: Bool[Tensor, " row"], recorded: Tensor | None) -> Bool[Tensor, " row"] | None:
-        if self.split == "explicit":
-            if recorded is None or recorded.shape != drawn.shape or recorded.dtype != torch.bool:
-                raise ValueError(
-                    f"An explicit split needs one boolean for each of the {len(drawn)} rows, got "
-                    f"{'nothing' if recorded is None else f'{tuple(recorded.shape)} of {recorded.dtype}'}."
-                )
-            return recorded
-        if recorded is not None:
-            raise ValueError(f"A recorded split goes with split='explicit' only, got split={self.split!r}.")
-        return drawn if self.split == "shuffle" else None
 
 
 def _share(fraction: float, n: int) -> int:

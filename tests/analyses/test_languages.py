@@ -36,7 +36,7 @@ def tables_of(snapshots):
 def test_one_core_crosses_over_and_is_one_circuit():
     one = bilingual([[2, 3]])
     summary = languages.summarize(tables_of({0: untrained(), 10: one, 20: one}))
-    of_b = summary["languages"]["B"]
+    of_b = summary["further_languages"]["B"]
     assert (of_b["crossing"]["before"], of_b["crossing"]["step"]) == (0, 10)
     assert of_b["circuits"] == {"embedding": "one circuit", "neurons": "one circuit"}
     assert of_b["sentences"] == {"A-B": 1, "B-A": 1}
@@ -50,7 +50,7 @@ def test_one_core_crosses_over_and_is_one_circuit():
 
 
 def test_two_cores_are_two_circuits():
-    of_b = languages.summarize(tables_of({0: bilingual([[2, 3], [1, 4]])}))["languages"]["B"]
+    of_b = languages.summarize(tables_of({0: bilingual([[2, 3], [1, 4]])}))["further_languages"]["B"]
     assert of_b["circuits"] == {"embedding": "two circuits", "neurons": "two circuits"}
     assert of_b["patching"]["A into B"]["neurons"]["number_in_its_language"] < 0.2
     assert of_b["shared_components"]["neuron"]["variance_rank_correlation"] < 0
@@ -60,7 +60,7 @@ def test_two_cores_are_two_circuits():
 def test_a_shuffled_dictionary_is_what_crosses_over():
     snapshot = bilingual([[2, 3]], languages_task(dictionary="shuffled"))
     summary = languages.summarize(tables_of({0: snapshot, 10: snapshot}))
-    of_b = summary["languages"]["B"]
+    of_b = summary["further_languages"]["B"]
     assert of_b["crossing"]["step"] is None and of_b["dictionary_accuracy"] == 1
     assert {row["numbering"] for row in of_b["alignment"]} == {"dictionary"}
     assert "has not crossed over to B by step 10" in summary["answer"]
@@ -69,7 +69,7 @@ def test_a_shuffled_dictionary_is_what_crosses_over():
 
 def test_an_untrained_network_has_no_circuit():
     summary = languages.summarize(tables_of({0: untrained()}))
-    assert summary["languages"]["B"]["circuits"] == {"embedding": None, "neurons": None}
+    assert summary["further_languages"]["B"]["circuits"] == {"embedding": None, "neurons": None}
     assert summary["answer"].endswith(
         "One circuit or two cannot be told: a language without key frequencies has none."
     )
@@ -114,7 +114,9 @@ def test_every_network_and_task_has_a_figure(changes, tmp_path):
     recipe = replace(recipe, schedule=replace(recipe.schedule, steps=(0, 20), optimizer_steps=()))
     summary = answer(train(recipe, tmp_path / "run", threads=1), tmp_path / "out")
     assert summary["generalised"] is False
-    assert set(summary["languages"]) == ({"B", "C"} if changes.get("task", {}).get("n_languages") else {"B"})
+    assert set(summary["further_languages"]) == (
+        {"B", "C"} if changes.get("task", {}).get("n_languages") else {"B"}
+    )
     assert "has not crossed over to B by step 20" in summary["answer"]
 
 

@@ -82,10 +82,12 @@ def test_a_shuffled_dictionary_is_a_bijection_and_leaves_facts_as_they_are():
 
 
 def test_sentences_of_a_shuffled_dictionary_carry_the_arithmetic_of_a():
-    task = make(dictionary="shuffled", sentence_fraction=1.0, sentences="to A").task()
-    inverse = task.structure.dictionaries[1].argsort()
+    task = make(dictionary="shuffled", sentence_fraction=1.0, sentences="both").task()
+    words = task.structure.dictionaries[1]
+    inverse = words.argsort()
     rows = rows_of(task)
     for a, b in product(range(7), repeat=2):
+        assert rows[(a, b, 15)][0] == 7 + words[(a + b) % 7]
         assert rows[(7 + a, 7 + b, 14)][0] == (inverse[a] + inverse[b]) % 7
 
 

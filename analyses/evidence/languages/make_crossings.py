@@ -71,6 +71,11 @@ def row(values: tuple, seed: int) -> dict:
     }
 
 
+def read(file: Path) -> pd.DataFrame:
+    # Left to itself pandas reads "true" as a boolean.
+    return pd.read_csv(file, dtype={"dictionary": str})
+
+
 def draw(table: pd.DataFrame, file: Path) -> None:
     """Runs with the true dictionary and one operation, and either all numbers or none translated."""
     from interp.figures import style
@@ -94,11 +99,11 @@ def main() -> None:
     )
     options = parser.parse_args()
     if options.draw:
-        draw(pd.read_csv(options.out), options.draw)
+        draw(read(options.out), options.draw)
         return
     for seed in options.seeds:
         for values in ROWS:
-            table = pd.read_csv(options.out) if options.out.exists() else pd.DataFrame(columns=FIELDS)
+            table = read(options.out) if options.out.exists() else pd.DataFrame(columns=FIELDS)
             done = {tuple(r) for r in table[FIELDS].fillna("").astype(str).itertuples(index=False)}
             if tuple(str("" if v is None else v) for v in (*values, seed)) in done:
                 continue
