@@ -209,18 +209,19 @@ def crossing_points(runs: "pd.DataFrame", ax: Axes, *, quantity: str, **legend: 
         quantity: "accuracy" or "step".
         legend: options of the legend.
     """
-    for (has_numbers, has_sentences), (colour, line, label) in TRANSLATED.items():
+    # Beside each other, so that runs of one share do not hide each other.
+    apart = 0.012 * max(runs["fact_fraction"].max(), 0.1)
+    for i, ((has_numbers, has_sentences), (colour, line, label)) in enumerate(TRANSLATED.items()):
         rows = runs[
             (runs["n_translations"] > 0).eq(has_numbers) & (runs["sentence_fraction"] > 0).eq(has_sentences)
         ]
         if not len(rows):
             continue
-        came = rows[quantity].notna()
-        ax.scatter(rows["fact_fraction"][came], rows[quantity][came], s=12, color=colour, lw=0, zorder=3)
-        never = rows[~came]
+        came, at = rows[quantity].notna(), rows["fact_fraction"] + (i - 1.5) * apart
+        ax.scatter(at[came], rows[quantity][came], s=12, color=colour, lw=0, zorder=3)
         ax.scatter(
-            never["fact_fraction"],
-            never["n_steps"],
+            at[~came],
+            rows["n_steps"][~came],
             s=14,
             facecolor="none",
             edgecolor=colour,

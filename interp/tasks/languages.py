@@ -222,7 +222,7 @@ class LanguagesConfig:
         ([[1, 8, 7], [4, 8, 6]], [4, 1], 11)
         """
         blocks = list(self._blocks())
-        rows, answers = (torch.cat([block[i] for block in blocks]) for i in (1, 2))
+        rows, answers = torch.cat([block[1] for block in blocks]), torch.cat([block[2] for block in blocks])
         drawn = torch.cat([block[3] for block in blocks])
         if self.split == "shuffle" and is_train is None:
             is_train = drawn

@@ -1,6 +1,7 @@
 """How much crosses over, by share of facts, number translations and sentences: `crossings.csv`, a row a run.
 
     python analyses/evidence/languages/make_crossings.py --seeds 0 1
+    python analyses/evidence/languages/make_crossings.py --seeds 2 --with-sentences
     python analyses/evidence/languages/make_crossings.py --draw docs/crossings.png
 
 Goes on where it was stopped. Runs are those of the preset with a higher learning rate, so that they are short.
@@ -93,6 +94,7 @@ def draw(table: pd.DataFrame, file: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--with-sentences", action="store_true", help="Those rows alone that no control is.")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "crossings.csv")
     parser.add_argument(
         "--draw", type=Path, metavar="FILE.png", help="Draw the table that is there, and train nothing."
@@ -103,6 +105,8 @@ def main() -> None:
         return
     for seed in options.seeds:
         for values in ROWS:
+            if options.with_sentences and not (values[2] > 0 and values[3:] == ("true", None)):
+                continue
             table = read(options.out) if options.out.exists() else pd.DataFrame(columns=FIELDS)
             done = {tuple(r) for r in table[FIELDS].fillna("").astype(str).itertuples(index=False)}
             if tuple(str("" if v is None else v) for v in (*values, seed)) in done:
