@@ -10,7 +10,7 @@ def languages(n_steps: int = 3000) -> Recipe:
     """Addition mod 23 in A, no fact of B: its numbers and half of the sentences are translated, both ways.
 
     One layer, 4 heads, 128 ReLUs, weight decay 1, as the mainline but narrower. The settings were found by trial
-    (docs/log.md): with the numbers alone translated nothing crosses over.
+    (docs/log.md): with the numbers alone translated nothing crosses over, and with other seeds less does.
     """
     task = family("languages").example()
     return Recipe(
