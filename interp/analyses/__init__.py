@@ -21,6 +21,7 @@ __all__ = [
     "groups",
     "parity",
     "language_model",
+    "languages",
     "phase_diagram",
     "progress_measures",
     "sequences",

@@ -62,6 +62,15 @@ LANGUAGE = (
     "residual_dimensions",
     "head_changes",
 )
+# Of tasks in several languages: by name.
+LANGUAGES = (
+    "language_losses",
+    "language_spectra",
+    "language_alignment",
+    "circuit_removal",
+    "language_patching",
+    "component_effects",
+)
 # Thousands of rows a step: by name, for the steps that are looked at.
 LARGE = ("logit_components", "answer_map", "neuron_maps", "embedding_planes")
 # Hessians, sampling, many passes: seconds to minutes a step, for a chosen subset of steps.

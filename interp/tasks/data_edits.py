@@ -4,9 +4,10 @@ What trains a network is decided by which examples it sees; so the same checkpoi
 ones. All rows stay in the task, and those that are no longer train are test.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import pydantic
 import torch
@@ -95,8 +96,10 @@ def with_split(task: Task, is_train: Bool[Tensor, " example"]) -> Task:
         raise ValueError(
             f"A task needs train and test examples, and this edit leaves {n_train} of {n} in train. Take fewer or more."
         )
-    is_counted = hasattr(task.config, "n_train")
-    shares = {"n_train": n_train, "n_test": n - n_train} if is_counted else {"train_fraction": n_train / n}
+    known: dict[str, Any] = {"n_train": n_train, "n_test": n - n_train, "train_fraction": n_train / n}
+    # A family whose train rows are of several kinds has a share of each, and none of all of them.
+    fields = {field.name for field in dataclasses.fields(cast(Any, task.config))}
+    shares = {name: value for name, value in known.items() if name in fields}
     config: Any = replace(task.config, split="explicit", **shares)  # type: ignore[type-var]
     return config.task(is_train)
 

@@ -91,7 +91,33 @@ class Digits:
         return by_place.gather(1, self.place.view(-1, n_places)).flatten()
 
 
-Structure = Cyclic | FiniteGroup | Bits | Digits
+@dataclass(frozen=True, eq=False)
+class Languages:
+    """The same numbers under the tokens of several languages, of which the first teaches.
+
+    A question is a row of three tokens: two numbers, or a number and the translating token, and the "=" of the language
+    in which the answer is due.
+
+    Attributes:
+        names: of the languages.
+        order: p where the first language's answers are sums or differences mod p, so that numbers have frequencies.
+        number_tokens, answers: input token and output of each number in each language.
+        equals_tokens: "=" of each language.
+        tables: answers of each language's own operation.
+        dictionaries: which number of a language its dictionary has for each number of the first.
+    """
+
+    names: tuple[str, ...]
+    order: int | None
+    number_tokens: Int[Tensor, "language p"]
+    answers: Int[Tensor, "language p"]
+    equals_tokens: Int[Tensor, " language"]
+    translating_token: int
+    tables: Int[Tensor, "language p p"]
+    dictionaries: Int[Tensor, "language p"]
+
+
+Structure = Cyclic | FiniteGroup | Bits | Digits | Languages
 
 
 def carriers(names: Int[Tensor, " p"], order: int) -> Int[Tensor, " n"]:

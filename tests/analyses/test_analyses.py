@@ -218,6 +218,7 @@ def test_of_a_task_without_an_algebra_what_applies_is_drawn(name, tmp_path):
         "clock_pizza",
         "groups",
         "digits",
+        "languages",
     }
     reasons = [r for r in summary["does_not_apply"] if operation in r]
     assert bool(reasons) == (name in needs_algebra)

@@ -8,6 +8,7 @@ from interp.runs.presets.barak2022 import parity_fresh
 from interp.runs.presets.chughtai2023 import s5
 from interp.runs.presets.digits import digits
 from interp.runs.presets.induction import sequences
+from interp.runs.presets.languages import languages
 from interp.runs.presets.merrill2023 import parity
 from interp.runs.presets.nanda2023 import mainline
 from interp.runs.presets.varied import variation
@@ -17,6 +18,7 @@ from interp.tasks.families import family
 __all__ = [
     "PRESETS",
     "digits",
+    "languages",
     "mainline",
     "named",
     "parity",
@@ -33,6 +35,7 @@ PRESETS: dict[str, Callable[..., Recipe]] = {
     "parity": parity,
     "parity-fresh": parity_fresh,
     "digits": digits,
+    "languages": languages,
     "sequences": sequences,
 }
 

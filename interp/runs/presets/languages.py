@@ -1,0 +1,38 @@
+"""The same addition in two languages, of which one is only translated."""
+
+from interp.networks.config import transformer_config
+from interp.runs.config import OptimizerConfig, Recipe
+from interp.runs.schedule import fitted_schedule
+from interp.tasks.families import family
+
+
+def languages(n_steps: int = 3000) -> Recipe:
+    """Addition mod 23 in A, no fact of B: its numbers and half of the sentences are translated, both ways.
+
+    One layer, 4 heads, 128 ReLUs, weight decay 1, as the mainline but narrower. The settings were found by trial
+    (docs/log.md): with the numbers alone translated nothing crosses over, and with other seeds less does.
+    """
+    task = family("languages").example()
+    return Recipe(
+        task=task,
+        model=transformer_config(
+            p=task.n_answers, n_ctx=task.n_pos, d_vocab=task.n_tokens, n_layers=1, d_model=64, n_heads=4, d_mlp=128,
+            act_fn="relu",
+        ),
+        optimizer=OptimizerConfig(
+            name="adamw",
+            lr=1e-3,
+            weight_decay=1.0,
+            betas=(0.9, 0.98),
+            eps=1e-8,
+            momentum=0.0,
+            warmup_steps=10,
+            batch_size=None,
+            batch_seed=0,
+            loss_dtype="float64",
+        ),
+        n_steps=n_steps,
+        schedule=fitted_schedule(n_steps),
+        seed=0,
+        evaluation_interval=10,
+    )  # fmt: skip

@@ -1,0 +1,141 @@
+"""What of a first language's arithmetic another one has, when it came, and whether both compute it in one circuit."""
+
+import pandas as pd
+
+from interp.ground.thresholds import ACCURACY
+from interp.tables.transitions import Transition, transition
+
+# Of what removing its own circuit takes from a language, the share that removing another's takes: from the one on it is
+# one circuit, up to the other it is two.
+SHARED, SEPARATE = 0.8, 0.2
+
+
+def further_languages(language_losses: pd.DataFrame) -> list[str]:
+    """All languages but the first, in order."""
+    if not len(language_losses):
+        return []
+    facts = language_losses[language_losses["kind"] == "fact"]
+    return list(dict.fromkeys(facts["asked"]))[1:]
+
+
+def first_language(language_losses: pd.DataFrame) -> str:
+    return str(language_losses[language_losses["kind"] == "fact"]["asked"].iloc[0])
+
+
+def answers_along(
+    language_losses: pd.DataFrame, kind: str, asked: str, answered: str, *, is_seen: bool = False
+) -> pd.DataFrame:
+    """The rows of one kind of question along the steps: unseen ones, or all where the split is unknown."""
+    t = language_losses
+    t = t[(t["kind"] == kind) & (t["asked"] == asked) & (t["answered"] == answered)]
+    return t[t["split"].isin(["train" if is_seen else "unseen", "all"])]
+
+
+def crossing(language_losses: pd.DataFrame, language: str, quantity: str = "accuracy") -> Transition:
+    """When the unseen facts of a language are answered for good, at ACCURACY.
+
+    Args:
+        quantity: "accuracy", or "dictionary_accuracy": what the first language's arithmetic would say.
+    """
+    return transition(answers_along(language_losses, "fact", language, language), quantity, ACCURACY, "rise")
+
+
+def removal_shares(circuit_removal: pd.DataFrame) -> pd.DataFrame:
+    """What removing one language's circuit takes from another, as a share of what removing its own takes.
+
+    Drops of accuracy at the last checkpoint, each beyond what as many other frequencies take. Missing where a language
+    answers less than half of its facts to begin with, or its own circuit takes less than a tenth of its accuracy: of
+    such a language nothing can be told.
+
+    Columns:
+        circuit, tested, where: as of `circuit_removal`.
+        share: of 1, all.
+        accuracy_before, accuracy, random_accuracy: of the tested language.
+    """
+    columns = ["circuit", "tested", "where", "share", "accuracy_before", "accuracy", "random_accuracy"]
+    if not len(circuit_removal):
+        return pd.DataFrame(columns=columns)
+    last = circuit_removal[circuit_removal["step"] == circuit_removal["step"].max()]
+    index = ["where", "circuit", "tested"]
+    key = last[last["selection"] == "key"].set_index(index)
+    others = last[last["selection"] == "random"].set_index(index)["accuracy"]
+    rows = []
+    for where, circuit, tested in key.index:
+        before = key.loc[(where, circuit, tested), "accuracy_before"]
+        random = others.get((where, circuit, tested), before)
+        dropped = random - key.loc[(where, circuit, tested), "accuracy"]
+        own = (where, tested, tested)
+        own_drop = (others.get(own, before) - key.loc[own, "accuracy"]) if own in key.index else 0.0
+        can_be_told = before >= 0.5 and own_drop >= 0.1
+        rows.append(
+            {
+                "circuit": circuit,
+                "tested": tested,
+                "where": where,
+                "share": dropped / own_drop if can_be_told else float("nan"),
+                "accuracy_before": before,
+                "accuracy": key.loc[(where, circuit, tested), "accuracy"],
+                "random_accuracy": random,
+            }
+        )
+    return pd.DataFrame(rows, columns=columns)
+
+
+def one_or_two(shares: pd.DataFrame, where: str, first: str, language: str) -> str | None:
+    """ "one circuit", "two circuits", "partly shared", or None where it cannot be told.
+
+    Args:
+        shares: of `removal_shares`. Both ways count: what either removal takes from the other language.
+    """
+    between = shares[(shares["where"] == where) & (shares["circuit"] != shares["tested"])]
+    between = between[between["circuit"].isin([first, language]) & between["tested"].isin([first, language])]
+    found = between["share"].dropna()
+    if len(found) < 2:
+        return None
+    if (found >= SHARED).all():
+        return "one circuit"
+    return "two circuits" if (found <= SEPARATE).all() else "partly shared"
+
+
+def by_language(component_effects: pd.DataFrame, component: str, column: str) -> pd.DataFrame:
+    """A column of `component_effects` for each unit at the last checkpoint, a column a language."""
+    if not len(component_effects):
+        return pd.DataFrame()
+    last = component_effects[component_effects["step"] == component_effects["step"].max()]
+    rows = last[last["component"] == component]
+    return rows.pivot(index=["layer", "unit"], columns="language", values=column)
+
+
+def shared_components(
+    component_effects: pd.DataFrame, first: str, language: str
+) -> dict[str, dict[str, float | int]]:
+    """Rank correlations over neurons, and over heads, of what two languages need and of where they vary.
+
+    A language that answers surely loses next to nothing without one neuron: where losses hardly rise, look at the
+    variances.
+    """
+    found: dict[str, dict[str, float | int]] = {}
+    for component in ("neuron", "head"):
+        tables = {c: by_language(component_effects, component, c) for c in ("loss_rise", "variance")}
+        if len(tables["variance"]) < 3:
+            continue
+        ranks = {column: table.rank() for column, table in tables.items()}
+        found[component] = {"n": len(tables["variance"])} | {
+            f"{column}_rank_correlation": float(table[first].corr(table[language]))
+            for column, table in ranks.items()
+        }
+    return found
+
+
+def carried(language_patching: pd.DataFrame, receiver: str, donor: str, site: str) -> dict[str, float] | None:
+    """How often another question's number is carried along at the last checkpoint, in any and in the right language."""
+    if not len(language_patching):
+        return None
+    t = language_patching[language_patching["step"] == language_patching["step"].max()]
+    t = t[
+        (t["receiver"] == receiver) & (t["donor"] == donor) & (t["site"] == site) & (t["question"] == "other")
+    ]
+    if not len(t):
+        return None
+    row = t.iloc[-1]
+    return {"number": float(row["number_accuracy"]), "number_in_its_language": float(row["accuracy"])}

@@ -1,0 +1,129 @@
+"""The analysis of several languages: crossing, dictionary, one circuit or two, on networks whose answer is known."""
+
+import json
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from interp.analyses import frame, languages
+from interp.probes.answers.losses import losses
+from interp.probes.languages.circuit_removal import circuit_removal
+from interp.probes.languages.component_effects import component_effects
+from interp.probes.languages.language_alignment import language_alignment
+from interp.probes.languages.language_losses import language_losses
+from interp.probes.languages.language_patching import language_patching
+from interp.probes.languages.language_spectra import language_spectra
+from interp.runs.presets import languages as preset
+from interp.runs.presets import variation
+from tests.hand_built_languages import bilingual, languages_task, untrained
+
+ALONG = (losses, language_losses, language_alignment, language_spectra)
+AT_END = (circuit_removal, language_patching, component_effects)
+
+
+def tables_of(snapshots):
+    """What `compute` gives, of snapshots by step instead of a run."""
+
+    def along(probe, steps):
+        return pd.concat([probe(snapshots[step]).assign(step=step) for step in steps], ignore_index=True)
+
+    tables = {probe.__name__: along(probe, snapshots) for probe in ALONG}
+    tables |= {probe.__name__: along(probe, [max(snapshots)]) for probe in AT_END}
+    return {**tables, "history": pd.DataFrame()}
+
+
+def test_one_core_crosses_over_and_is_one_circuit():
+    one = bilingual([[2, 3]])
+    summary = languages.summarize(tables_of({0: untrained(), 10: one, 20: one}))
+    of_b = summary["further_languages"]["B"]
+    assert (of_b["crossing"]["before"], of_b["crossing"]["step"]) == (0, 10)
+    assert of_b["circuits"] == {"embedding": "one circuit", "neurons": "one circuit"}
+    assert of_b["sentences"] == {"A-B": 1, "B-A": 1}
+    assert of_b["patching"]["A into B"]["heads"] == {"number": 1, "number_in_its_language": 1}
+    assert of_b["shared_components"]["neuron"]["variance_rank_correlation"] == pytest.approx(1)
+    assert all(row["beyond_null"] for row in of_b["alignment"])
+    assert summary["answer"] == (
+        "What A was taught crosses over to B: its unseen facts stay at 0.95 or above from step 10 on (0 was below). By "
+        "removal: one circuit in the embedding, one circuit in the neurons."
+    )
+
+
+def test_two_cores_are_two_circuits():
+    of_b = languages.summarize(tables_of({0: bilingual([[2, 3], [1, 4]])}))["further_languages"]["B"]
+    assert of_b["circuits"] == {"embedding": "two circuits", "neurons": "two circuits"}
+    assert of_b["patching"]["A into B"]["neurons"]["number_in_its_language"] < 0.2
+    assert of_b["shared_components"]["neuron"]["variance_rank_correlation"] < 0
+    assert not any(row["beyond_null"] for row in of_b["alignment"] if row["part"] == "embedding")
+
+
+def test_a_shuffled_dictionary_is_what_crosses_over():
+    snapshot = bilingual([[2, 3]], languages_task(dictionary="shuffled"))
+    summary = languages.summarize(tables_of({0: snapshot, 10: snapshot}))
+    of_b = summary["further_languages"]["B"]
+    assert of_b["crossing"]["step"] is None and of_b["dictionary_accuracy"] == 1
+    assert {row["numbering"] for row in of_b["alignment"]} == {"dictionary"}
+    assert "has not crossed over to B by step 10" in summary["answer"]
+    assert "B answers as the dictionary has it instead." in summary["answer"]
+
+
+def test_an_untrained_network_has_no_circuit():
+    summary = languages.summarize(tables_of({0: untrained()}))
+    assert summary["further_languages"]["B"]["circuits"] == {"embedding": None, "neurons": None}
+    assert summary["answer"].endswith(
+        "One circuit or two cannot be told: a language without key frequencies has none."
+    )
+
+
+def answer(run, out):
+    frame.main(
+        "languages", "", languages.compute, languages.draw, languages.summarize,
+        ["--run", str(run.path), "--out", str(out), "--device", "cpu"],
+    )  # fmt: skip
+    return json.loads((out / "summary.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="as the preset"),
+        pytest.param(
+            {"task": {"n_languages": 3, "dictionary": "shuffled"}},
+            id="three, shuffled",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {"task": {"other_operation": "subtract", "n_translations": 0, "sentence_fraction": 0.0}},
+            id="unrelated",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param({"task": {"operation": "x2+y2"}}, id="without frequencies", marks=pytest.mark.slow),
+        pytest.param({"model": {"d_mlp": 0}}, id="attention only", marks=pytest.mark.slow),
+        pytest.param(
+            {"model": {"n_heads": 0, "positions": "none", "d_head": 0}}, id="an MLP", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_every_network_and_task_has_a_figure(changes, tmp_path):
+    from interp.training.train import train
+
+    base = variation(
+        preset(20), task={"p": 7, "n_translations": 5}, model={"d_model": 8, "n_heads": 2, "d_mlp": 8}
+    )
+    recipe = variation(base, **changes)
+    recipe = replace(recipe, schedule=replace(recipe.schedule, steps=(0, 20), optimizer_steps=()))
+    summary = answer(train(recipe, tmp_path / "run", threads=1), tmp_path / "out")
+    assert summary["generalised"] is False
+    assert set(summary["further_languages"]) == (
+        {"B", "C"} if changes.get("task", {}).get("n_languages") else {"B"}
+    )
+    assert "has not crossed over to B by step 20" in summary["answer"]
+
+
+def test_of_one_language_it_is_said_that_there_is_one(tmp_path):
+    from interp.training.train import train
+    from tests.tiny import tiny_config
+
+    summary = answer(train(tiny_config(5), tmp_path / "run", threads=1), tmp_path / "out")
+    assert summary["answer"] == "The task is not one in several languages."
+    assert len(summary["does_not_apply"]) == 1 and "nothing can cross over" in summary["does_not_apply"][0]

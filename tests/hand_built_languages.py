@@ -1,0 +1,89 @@
+"""Networks that add in two languages, whose circuits are known by construction.
+
+`bilingual` multiplies waves as `tests.hand_built.clock` does. With one core the numbers of both languages are embedded
+as the same waves, and one set of neurons serves both; with two cores each language has its own directions, its own
+neurons and its own way to its outputs. The "=" of a language lifts the language's outputs.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from interp.networks.config import initial_weights, parameter_shapes, transformer_config
+from interp.networks.network import DescribedNetwork
+from interp.snapshots.snapshot import Snapshot
+from interp.tasks.languages import LanguagesConfig
+from interp.tasks.task import Task
+
+# Above all sums of waves: an output of the wrong language is never the largest.
+LIFT = 20.0
+
+
+def languages_task(p: int = 11, **changes) -> Task:
+    """A small task; any field by name."""
+    fields = {"n_languages": 2, "fact_fraction": 0.2, "n_translations": p, "split_seed": 0}
+    return LanguagesConfig(p=p, **fields | changes).task()
+
+
+def bilingual(cores: Sequence[Sequence[int]], task: Task | None = None, scale: float = 4.0) -> Snapshot:
+    """Two languages that add through one core or through one core each.
+
+    Args:
+        cores: frequencies of each core; one core is that of both languages. Numbers of B are embedded by the
+            dictionary, so that a shuffled one is translated and what crosses over is not B's own arithmetic.
+        scale: of the logits.
+    """
+    task = task or languages_task()
+    p, s = task.config.p, task.structure
+    starts = [2 * sum(map(len, cores[:i])) for i in range(len(cores) + 1)]
+    width = starts[-1]
+    first, second, out = (range(i * width, (i + 1) * width) for i in (1, 2, 3))
+    flags, tags = range(4 * width, 4 * width + 3), range(4 * width + 3, 4 * width + 5)
+    d_model = 4 * width + 5 + (4 * width + 5) % 2
+    config = transformer_config(
+        p=2 * p, n_ctx=3, d_vocab=task.config.n_tokens, n_layers=1, d_model=d_model, n_heads=2, d_mlp=4 * width,
+        act_fn="quadratic",
+    )  # fmt: skip
+    weights = {name: torch.zeros(shape) for name, shape in parameter_shapes(config).items()}
+    for pos, flag in enumerate(flags):
+        weights["pos_embed.W_pos"][pos, flag] = 1.0
+    for head, target in enumerate((first, second)):
+        # The score is 40 * 40 / sqrt(d_head) at position `head`, 0 elsewhere: the softmax is one-hot in float32.
+        weights["blocks.0.attn.W_Q"][head, flags[-1], 0] = 40.0
+        weights["blocks.0.attn.W_K"][head, flags[head], 0] = 40.0
+        for i in range(width):
+            weights["blocks.0.attn.W_V"][head, i, i] = 1.0
+            weights["blocks.0.attn.W_O"][head, i, target[i]] = 1.0
+    angle = 2 * torch.pi * torch.arange(p, dtype=torch.float64) / p
+    for core, frequencies in enumerate(cores):
+        languages = range(2) if len(cores) == 1 else [core]
+        for i, k in enumerate(frequencies):
+            wave = torch.stack([torch.cos(k * angle), torch.sin(k * angle)]).float()
+            cos = starts[core] + 2 * i
+            sin = cos + 1
+            for language in languages:
+                words = s.dictionaries[language]
+                weights["embed.W_E"][s.number_tokens[language, words], cos : cos + 2] = wave.T
+                weights["unembed.W_U"][out[cos] : out[sin] + 1, s.answers[language, words]] = scale * wave
+            # The translating token adds nothing: it is the number 0.
+            weights["embed.W_E"][s.translating_token, cos] = 1.0
+            products = [(cos, cos, cos, 1), (sin, sin, cos, -1), (sin, cos, sin, 1), (cos, sin, sin, 1)]
+            for j, (x, y, target, sign) in enumerate(products):
+                for half, plus in enumerate((1.0, -1.0)):
+                    neuron = 8 * (starts[core] // 2 + i) + 2 * j + half
+                    weights["blocks.0.mlp.W_in"][first[x], neuron] = 1.0
+                    weights["blocks.0.mlp.W_in"][second[y], neuron] = plus
+                    weights["blocks.0.mlp.W_out"][neuron, out[target]] = sign * plus / 4
+    for language, tag in enumerate(tags):
+        weights["embed.W_E"][s.equals_tokens[language], tag] = 1.0
+        weights["unembed.W_U"][tag, s.answers[language]] = LIFT * scale
+    return Snapshot(0, weights, DescribedNetwork(config), task)
+
+
+def untrained(task: Task | None = None, seed: int = 0) -> Snapshot:
+    task = task or languages_task()
+    config = transformer_config(
+        p=task.config.n_answers, n_ctx=3, d_vocab=task.config.n_tokens, n_layers=1, d_model=16, n_heads=2, d_mlp=24,
+        act_fn="relu",
+    )  # fmt: skip
+    return Snapshot(0, initial_weights(config, seed), DescribedNetwork(config), task)

@@ -1,0 +1,357 @@
+"""Probes of several languages tell one circuit from two, and a crossing from a dictionary."""
+
+import numpy as np
+import pytest
+import torch
+
+from interp.networks import plain
+from interp.probes.languages.circuit_removal import circuit_removal, key_frequencies_of
+from interp.probes.languages.component_effects import component_effects
+from interp.probes.languages.language_alignment import language_alignment
+from interp.probes.languages.language_losses import language_losses
+from interp.probes.languages.language_patching import language_patching
+from interp.probes.languages.language_spectra import language_spectra
+from interp.snapshots.snapshot import NotApplicable, Snapshot
+from interp.snapshots.vocabularies import Vocabularies
+from tests import hand_built
+from tests.hand_built_languages import bilingual, languages_task, untrained
+
+ONE_CORE, TWO_CORES = [[2, 3]], [[2, 3], [1, 4]]
+
+
+@pytest.fixture(scope="module")
+def shared():
+    return bilingual(ONE_CORE)
+
+
+@pytest.fixture(scope="module")
+def separate():
+    return bilingual(TWO_CORES)
+
+
+def test_both_networks_answer_all_facts(shared, separate):
+    for snapshot in (shared, separate):
+        facts = language_losses(snapshot).query("kind == 'fact'")
+        assert (facts["accuracy"] == 1).all() and (facts["loss"] < 0.1).all()
+        assert facts[["asked", "split", "n"]].values.tolist() == [
+            ["A", "train", 121],
+            ["B", "train", 24],
+            ["B", "unseen", 97],
+        ]
+
+
+def test_only_one_core_translates(shared, separate):
+    def accuracies(snapshot):
+        table = language_losses(snapshot)
+        return table[table["kind"] != "fact"]["accuracy"]
+
+    assert (accuracies(shared) == 1).all()
+    assert (accuracies(separate) < 0.2).all()
+
+
+def test_losses_by_brute_force():
+    snapshot = untrained(languages_task(5, sentence_fraction=0.4, n_translations=3))
+    task, s = snapshot.task, snapshot.task.structure
+    train = {tuple(row) for row in task.inputs[task.is_train].tolist()}
+    table = language_losses(snapshot).set_index(["kind", "asked", "answered", "split"])
+    asked = {}
+    for a in range(5):
+        asked["translation", "A", "B", a] = ((a, 12, 11), 5 + a)
+        asked["translation", "B", "A", a] = ((5 + a, 12, 10), a)
+        for b in range(5):
+            c = (a + b) % 5
+            asked["fact", "A", "A", a, b] = ((a, b, 10), c)
+            asked["fact", "B", "B", a, b] = ((5 + a, 5 + b, 11), 5 + c)
+            asked["sentence", "A", "B", a, b] = ((a, b, 11), 5 + c)
+            asked["sentence", "B", "A", a, b] = ((5 + a, 5 + b, 10), c)
+    assert s.translating_token == 12
+    found = {}
+    for key, (row, label) in asked.items():
+        logits = plain.forward(snapshot.config, snapshot.weights, torch.tensor([row]))[0, -1].double()
+        loss = -logits.log_softmax(0)[label].item()
+        right = int(logits.argmax()) == label
+        own = logits[5 * (label // 5) : 5 * (label // 5) + 5]
+        split = "train" if row in train else "unseen"
+        found.setdefault((*key[:3], split), []).append((loss, right, int(own.argmax()) == label % 5))
+    assert set(found) == set(table.index)
+    for key, values in found.items():
+        loss, accuracy, number_accuracy = np.mean(values, axis=0)
+        assert table.loc[key, "n"] == len(values)
+        # 1e-6: two float32 forward passes, by one row and by all.
+        assert table.loc[key, "loss"] == pytest.approx(loss, abs=1e-6)
+        assert table.loc[key, "accuracy"] == pytest.approx(accuracy)
+        assert table.loc[key, "number_accuracy"] == pytest.approx(number_accuracy)
+
+
+def test_without_a_split_all_is_one_part():
+    table = language_losses(untrained(languages_task(5, split="unknown")))
+    assert set(table["split"]) == {"all"}
+
+
+def test_what_a_shuffled_dictionary_carries_over_is_not_the_arithmetic():
+    snapshot = bilingual(ONE_CORE, languages_task(dictionary="shuffled"))
+    table = language_losses(snapshot)
+    facts = table[(table["kind"] == "fact") & (table["asked"] == "B")]
+    assert (facts["dictionary_accuracy"] == 1).all() and (facts["accuracy"] < 0.3).all()
+    assert (table[table["kind"] == "translation"]["accuracy"] == 1).all()
+    found = language_alignment(snapshot).set_index(["part", "numbering", "measure"])
+    for part in ("embedding", "unembedding"):
+        for measure in ("cosine", "procrustes", "cka", "spectrum_overlap"):
+            dictionary = found.loc[(part, "dictionary", measure)]
+            assert dictionary["value"] == pytest.approx(1, abs=1e-6) and dictionary["null"] < 0.99
+            own = found.loc[(part, "own", measure)]
+            assert own["value"] <= own["null"]
+
+
+# --- embeddings
+
+
+def test_spectra_are_those_that_were_planted(shared, separate):
+    for snapshot, of_b in ((shared, [2, 3]), (separate, [1, 4])):
+        table = language_spectra(snapshot)
+        for (_, language), rows in table.groupby(["part", "language"]):
+            planted = [2, 3] if language == "A" else of_b
+            shares = rows.set_index("frequency")["fraction"]
+            # 1e-6: waves are float32.
+            assert shares[planted].to_numpy() == pytest.approx([0.5, 0.5], abs=1e-6)
+            assert (rows["null"] < 0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("cores", "expected"),
+    [
+        pytest.param(
+            ONE_CORE,
+            {"cosine": 1, "procrustes": 1, "cka": 1, "spectrum_overlap": 1, "planes": 1},
+            id="one core",
+        ),
+        pytest.param(
+            [[2, 3], [2, 3]],
+            {"cosine": 0, "planes": 0, "procrustes": 1, "cka": 1, "spectrum_overlap": 1},
+            id="same frequencies",
+        ),
+        pytest.param(
+            TWO_CORES,
+            {"cosine": 0, "planes": 0, "procrustes": 0, "cka": 0, "spectrum_overlap": 0},
+            id="other frequencies",
+        ),
+    ],
+)
+def test_alignment_of_known_embeddings(cores, expected):
+    table = language_alignment(bilingual(cores))
+    for measure, value in expected.items():
+        rows = table[(table["part"] == "embedding") & (table["measure"] == measure)]
+        # 1e-6: waves are float32.
+        assert rows["value"].to_numpy() == pytest.approx([value], abs=1e-6)
+        assert ((rows["value"] > rows["null"]) == (value == 1)).all()
+
+
+def test_alignment_by_another_road():
+    """Procrustes by scipy, CKA as a correlation of Gram matrices, on random matrices."""
+    from scipy.linalg import orthogonal_procrustes
+
+    snapshot = untrained(languages_task(9))
+    view = snapshot.once(Vocabularies)
+    x, y = (view.embedding(i).numpy() for i in range(2))
+    x, y = x - x.mean(0), y - y.mean(0)
+    rotation, total = orthogonal_procrustes(y, x)
+    found = language_alignment(snapshot).set_index(["part", "measure"])["value"]
+    norms = np.linalg.norm(x) * np.linalg.norm(y)
+    # 1e-9: all is float64 from here.
+    assert found["embedding", "procrustes"] == pytest.approx(total / norms, abs=1e-9)
+    assert found["embedding", "procrustes"] == pytest.approx(np.sum(x * (y @ rotation)) / norms, abs=1e-9)
+    grams = [(m @ m.T).ravel() for m in (x, y)]
+    cka = grams[0] @ grams[1] / np.linalg.norm(grams[0]) / np.linalg.norm(grams[1])
+    assert found["embedding", "cka"] == pytest.approx(cka, abs=1e-9)
+    assert found["embedding", "cosine"] == pytest.approx(np.sum(x * y) / norms, abs=1e-9)
+
+
+def test_rotations_leave_shapes_and_change_directions(shared):
+    view = shared.once(Vocabularies)
+    width = view.embedding(1).shape[1]
+    rotation = torch.linalg.qr(torch.randn(width, width, generator=torch.Generator().manual_seed(0))).Q
+    turned = {name: w.clone() for name, w in shared.weights.items()}
+    tokens = view.structure.number_tokens[1]
+    turned["embed.W_E"][tokens] = turned["embed.W_E"][tokens] @ rotation
+    found = language_alignment(Snapshot(0, turned, shared.network, shared.task)).set_index(
+        ["part", "measure"]
+    )
+    assert found.loc[("embedding", "cosine"), "value"] < 0.5
+    for measure in ("procrustes", "cka", "spectrum_overlap"):
+        # 1e-5: the rotation is float32.
+        assert found.loc[("embedding", measure), "value"] == pytest.approx(1, abs=1e-5)
+
+
+def test_an_untrained_network_is_aligned_by_chance_alone():
+    table = language_alignment(untrained(languages_task(13)))
+    # 8 measures at a level of 1 %: this seed exceeds none.
+    assert (table["value"] <= table["null"]).all()
+
+
+def test_planes_stay_where_numbers_are_turned_within_them(shared):
+    """B's waves turned by a quarter in each plane: other directions number by number, the same planes."""
+    tokens = shared.once(Vocabularies).structure.number_tokens[1]
+    turned = {name: w.clone() for name, w in shared.weights.items()}
+    for cos in (0, 2):
+        cosine, sine = shared.weights["embed.W_E"][tokens, cos], shared.weights["embed.W_E"][tokens, cos + 1]
+        turned["embed.W_E"][tokens, cos], turned["embed.W_E"][tokens, cos + 1] = -sine, cosine
+    found = language_alignment(Snapshot(0, turned, shared.network, shared.task)).set_index(
+        ["part", "measure"]
+    )
+    # 1e-6: waves are float32.
+    assert found.loc[("embedding", "cosine"), "value"] == pytest.approx(0, abs=1e-6)
+    assert found.loc[("embedding", "planes"), "value"] == pytest.approx(1, abs=1e-6)
+
+
+# --- one circuit or two
+
+
+def removal(snapshot):
+    return circuit_removal(snapshot).set_index(["where", "selection", "circuit", "tested"])
+
+
+def test_removing_the_one_circuit_fails_both_languages(shared):
+    table = removal(shared)
+    assert set(table["frequencies"]) == {"2 3", ""}
+    for where in ("embedding", "neurons"):
+        for circuit in "AB":
+            for tested in "AB":
+                key, random = (table.loc[(where, s, circuit, tested)] for s in ("key", "random"))
+                assert key["accuracy"] < 0.2 and key["loss"] > 2 and key["loss_before"] < 0.1
+                # Frequencies that the network does not have.
+                assert random["accuracy"] == 1 and random["loss"] == pytest.approx(
+                    random["loss_before"], abs=1e-6
+                )
+
+
+def test_removing_one_of_two_circuits_fails_one_language(separate):
+    table = removal(separate)
+    assert table.loc[("embedding", "key", "A", "A"), "frequencies"] == "2 3"
+    assert table.loc[("embedding", "key", "B", "B"), "frequencies"] == "1 4"
+    for where in ("embedding", "neurons"):
+        for circuit, other in ("AB", "BA"):
+            assert table.loc[(where, "key", circuit, circuit), "accuracy"] < 0.2
+            spared = table.loc[(where, "key", circuit, other)]
+            assert spared["accuracy"] == 1
+            assert spared["loss"] == pytest.approx(spared["loss_before"], abs=1e-5)
+
+
+def test_an_untrained_network_has_no_circuit_to_remove():
+    snapshot = untrained(languages_task(13))
+    assert key_frequencies_of(snapshot, 0) == key_frequencies_of(snapshot, 1) == []
+    assert len(circuit_removal(snapshot)) == 0
+
+
+def patched(snapshot):
+    return language_patching(snapshot).set_index(["receiver", "donor", "site", "question"])
+
+
+def test_patches_of_one_circuit_carry_the_donors_answer(shared):
+    table = patched(shared)
+    for receiver, donor in ("AB", "BA", "AA", "BB"):
+        for site in ("heads", "neurons"):
+            assert table.loc[(receiver, donor, site, "same"), "accuracy"] == 1
+            other = table.loc[(receiver, donor, site, "other")]
+            assert other["accuracy"] == 1 and other["own_accuracy"] == 0
+
+
+def test_patches_between_two_circuits_carry_nothing(separate):
+    table = patched(separate)
+    for receiver, donor in ("AB", "BA"):
+        for site in ("heads", "neurons"):
+            for question in ("same", "other"):
+                assert table.loc[(receiver, donor, site, question), "accuracy"] < 0.2
+    assert table.loc[("A", "A", "neurons", "other"), "accuracy"] == 1
+
+
+def test_one_head_carries_one_operand(shared):
+    """Patched from another question, head 0 brings its first operand: the answer is a' + b."""
+    table = patched(shared)
+    for head in ("head 0", "head 1"):
+        same, other = (table.loc[("B", "A", head, question)] for question in ("same", "other"))
+        assert same["accuracy"] == 1 and other["accuracy"] < 0.3 and other["own_accuracy"] < 0.3
+
+
+def test_one_circuit_is_needed_by_both_and_one_of_two_by_one(shared, separate):
+    for snapshot, is_shared in ((shared, True), (separate, False)):
+        table = component_effects(snapshot)
+        neurons = table[table["component"] == "neuron"].pivot(
+            index="unit", columns="language", values=["loss_rise", "variance"]
+        )
+        rises, variances = neurons["loss_rise"], neurons["variance"]
+        if is_shared:
+            # 1e-6: float32 forward passes.
+            np.testing.assert_allclose(rises["A"], rises["B"], atol=1e-6)
+            np.testing.assert_allclose(variances["A"], variances["B"], rtol=1e-5)
+        else:
+            assert (variances["A"][:16] > 0.01).all() and (variances["B"][16:] > 0.01).all()
+            assert variances["A"][16:].max() < 1e-9 and variances["B"][:16].max() < 1e-9
+            assert (rises["A"][:16].abs() > 1e-5).all() and (rises["B"][16:].abs() > 1e-5).all()
+
+
+def test_effects_of_a_head_and_a_neuron_by_brute_force():
+    snapshot = untrained(languages_task(5))
+    table = component_effects(snapshot).set_index(["component", "unit", "language"])
+    rows = torch.tensor(
+        [(a, b, 10) for a in range(5) for b in range(5)]
+        + [(5 + a, 5 + b, 11) for a in range(5) for b in range(5)]
+    )
+    labels = torch.tensor([(a + b) % 5 for a in range(5) for b in range(5)])
+    labels = torch.cat([labels, 5 + labels])
+    for component, hook, unit in (
+        ("head", "blocks.0.attn.hook_z", 1),
+        ("neuron", "blocks.0.mlp.hook_post", 7),
+    ):
+
+        def losses(edit, hook=hook):
+            logits = plain.forward(
+                snapshot.config, snapshot.weights, rows, lambda name, x: edit(x) if name == hook else x
+            )[:, -1].double()
+            return torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+
+        def held(x, unit=unit):
+            x = x.clone()
+            x[:, -1, unit] = x[:, -1, unit].mean(0)
+            return x
+
+        rise = losses(held) - losses(lambda x: x)
+        for language, part in (("A", slice(25)), ("B", slice(25, 50))):
+            # 1e-6: float32 forward passes.
+            assert table.loc[(component, unit, language), "loss_rise"] == pytest.approx(
+                rise[part].mean().item(), abs=1e-6
+            )
+
+
+# --- where they do not apply
+
+PROBES = [
+    circuit_removal, component_effects, language_alignment, language_losses, language_patching, language_spectra,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_one_language_has_nothing_to_cross_over_to(probe):
+    with pytest.raises(NotApplicable, match="not one in several languages, so that nothing can cross over"):
+        probe(hand_built.clock([1]))
+
+
+def test_without_sums_there_are_no_frequencies():
+    snapshot = untrained(languages_task(7, operation="x2+y2"))
+    for probe in (circuit_removal, language_spectra):
+        with pytest.raises(NotApplicable, match="no sums or differences"):
+            probe(snapshot)
+    assert "spectrum_overlap" not in set(language_alignment(snapshot)["measure"])
+
+
+def test_other_operations_cannot_be_exchanged():
+    with pytest.raises(NotApplicable, match="The languages have other operations"):
+        language_patching(untrained(languages_task(7, other_operation="subtract")))
+
+
+def test_three_languages_are_measured_against_the_first():
+    snapshot = untrained(languages_task(7, n_languages=3))
+    assert set(language_alignment(snapshot)["language"]) == {"B", "C"}
+    table = language_patching(snapshot)
+    pairs = set(zip(table["receiver"], table["donor"], strict=True))
+    assert pairs == {("A", "A"), ("B", "A"), ("A", "B"), ("B", "B"), ("C", "A"), ("A", "C"), ("C", "C")}
+    assert set(component_effects(snapshot)["language"]) == {"A", "B", "C"}

@@ -1,0 +1,114 @@
+"""Crossings, and shares of a removal, read off tables by hand."""
+
+import pandas as pd
+import pytest
+
+from interp.tables.crossings import (
+    answers_along,
+    carried,
+    crossing,
+    first_language,
+    further_languages,
+    one_or_two,
+    removal_shares,
+    shared_components,
+)
+
+
+def losses(accuracies, split="unseen"):
+    rows = [
+        {"step": 10 * i, "kind": "fact", "asked": asked, "answered": asked, "split": part, "accuracy": a}
+        for i, accuracy in enumerate(accuracies)
+        for asked, part, a in (("A", "train", 1.0), ("B", "train", 1.0), ("B", split, accuracy))
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_a_crossing_is_that_of_unseen_facts_and_lasts():
+    table = losses([0.1, 0.99, 0.5, 0.96, 1.0])
+    found = crossing(table, "B")
+    assert (found.before, found.step) == (20, 30)
+    assert first_language(table) == "A" and further_languages(table) == ["B"]
+    assert answers_along(table, "fact", "B", "B", is_seen=True)["accuracy"].eq(1).all()
+    assert crossing(losses([0.1, 0.9]), "B").step is None
+    assert further_languages(pd.DataFrame()) == []
+
+
+def removal(drops, random=0.9, before=1.0):
+    """Accuracies after a removal in the embedding, by circuit and tested language."""
+    rows = []
+    for (circuit, tested), accuracy in drops.items():
+        for selection, value in (("key", accuracy), ("random", random)):
+            rows.append(
+                {
+                    "step": 0, "circuit": circuit, "tested": tested, "where": "embedding", "selection": selection,
+                    "accuracy": value, "accuracy_before": before,
+                }
+            )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("drops", "share", "verdict"),
+    [
+        ({("A", "A"): 0.1, ("B", "B"): 0.1, ("A", "B"): 0.1, ("B", "A"): 0.1}, 1.0, "one circuit"),
+        ({("A", "A"): 0.1, ("B", "B"): 0.1, ("A", "B"): 0.9, ("B", "A"): 0.9}, 0.0, "two circuits"),
+        ({("A", "A"): 0.1, ("B", "B"): 0.1, ("A", "B"): 0.5, ("B", "A"): 0.9}, 0.5, "partly shared"),
+        # Its own removal takes nothing: then nothing can be told.
+        ({("A", "A"): 0.1, ("B", "B"): 0.9, ("A", "B"): 0.1, ("B", "A"): 0.1}, None, None),
+        ({("A", "A"): 0.1, ("A", "B"): 0.1}, None, None),
+    ],
+)
+def test_one_circuit_or_two(drops, share, verdict):
+    shares = removal_shares(removal(drops))
+    found = shares.set_index(["circuit", "tested"])["share"]
+    if share is None:
+        assert pd.isna(found["A", "B"])
+    else:
+        assert found["A", "B"] == pytest.approx(share)
+    assert one_or_two(shares, "embedding", "A", "B") == verdict
+    assert one_or_two(shares, "neurons", "A", "B") is None
+
+
+def test_of_a_language_that_answers_nothing_nothing_is_told():
+    drops = {("A", "A"): 0.1, ("B", "B"): 0.1, ("A", "B"): 0.1, ("B", "A"): 0.1}
+    assert removal_shares(removal(drops, before=0.4))["share"].isna().all()
+    assert len(removal_shares(pd.DataFrame())) == 0
+
+
+def test_ranks_of_effects_and_what_a_patch_carries():
+    rows = [
+        {
+            "step": 5,
+            "layer": 0,
+            "component": "neuron",
+            "unit": unit,
+            "language": name,
+            "loss_rise": rise,
+            "variance": v,
+        }
+        for unit, (a, b) in enumerate([(0.1, 3.0), (0.2, 5.0), (9.0, 6.0)])
+        for name, rise, v in (("A", a, a), ("B", b, -b))
+    ]
+    found = shared_components(pd.DataFrame(rows), "A", "B")
+    assert found == {
+        "neuron": {
+            "n": 3, "loss_rise_rank_correlation": pytest.approx(1), "variance_rank_correlation": pytest.approx(-1)
+        }
+    }  # fmt: skip
+    assert shared_components(pd.DataFrame(), "A", "B") == {}
+    patched = pd.DataFrame(
+        [
+            {
+                "step": 5,
+                "receiver": "B",
+                "donor": "A",
+                "site": "heads",
+                "question": "other",
+                "accuracy": 0.1,
+                "number_accuracy": 0.9,
+            }
+        ]
+    )
+    assert carried(patched, "B", "A", "heads") == {"number": 0.9, "number_in_its_language": 0.1}
+    assert carried(patched, "A", "B", "heads") is None and carried(pd.DataFrame(), "A", "B", "heads") is None
