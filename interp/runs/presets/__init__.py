@@ -7,13 +7,14 @@ from interp.runs.config import Recipe
 from interp.runs.presets.chughtai2023 import s5
 from interp.runs.presets.merrill2023 import parity
 from interp.runs.presets.nanda2023 import mainline
+from interp.runs.presets.omnigrok import images
 from interp.runs.presets.varied import variation
 from interp.runs.schedule import fitted_schedule
 from interp.tasks.families import family
 
-__all__ = ["PRESETS", "mainline", "named", "parity", "s5", "variation", "with_fitted_schedule"]
+__all__ = ["PRESETS", "images", "mainline", "named", "parity", "s5", "variation", "with_fitted_schedule"]
 
-PRESETS: dict[str, Callable[..., Recipe]] = {"mainline": mainline, "s5": s5, "parity": parity}
+PRESETS: dict[str, Callable[..., Recipe]] = {"mainline": mainline, "s5": s5, "parity": parity, "images": images}
 
 
 def named(name: str | None, family_name: str | None = None, n_steps: int | None = None) -> Recipe:
