@@ -41,4 +41,5 @@ SLOW = (
     "compressibility",
     "learning_coefficient",
     "representation_quality",
+    "norm_slice",
 )

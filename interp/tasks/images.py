@@ -66,8 +66,8 @@ class ImagesConfig:
 
     @classmethod
     def example(cls) -> "ImagesConfig":
-        """1000 train images, as Liu et al. 2023 have of MNIST, and the others as test."""
-        return cls(n_train=1000, n_test=797, split_seed=0)
+        """500 train images, and the other 1297 as test."""
+        return cls(n_train=500, n_test=1297, split_seed=0)
 
     def task(self, is_train: Tensor | None = None) -> Task:
         """The data.

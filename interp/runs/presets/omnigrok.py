@@ -6,7 +6,7 @@ from interp.runs.schedule import fitted_schedule
 from interp.tasks.families import family
 
 
-def images(n_steps: int = 10_000) -> Recipe:
+def images(n_steps: int = 6_000) -> Recipe:
     """1000 images, two hidden layers of 200 ReLUs that start several times too large, squared error, AdamW.
 
     References: Liu et al. 2023, section 3.2 and the released code (1000 images of MNIST, alpha 8, batches of 200).
@@ -19,8 +19,8 @@ def images(n_steps: int = 10_000) -> Recipe:
         ),
         optimizer=OptimizerConfig(
             name="adamw",
-            lr=1e-3,
-            weight_decay=1.0,
+            lr=3e-3,
+            weight_decay=0.1,
             betas=(0.9, 0.999),
             eps=1e-8,
             momentum=0.0,
