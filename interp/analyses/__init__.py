@@ -13,6 +13,7 @@ __all__ = [
     "attention",
     "clock_pizza",
     "compare",
+    "double_descent",
     "explain",
     "forecast",
     "fourier",

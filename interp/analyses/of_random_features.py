@@ -9,10 +9,10 @@ import pandas as pd
 from interp.tables.interpolation import MODEL, SAMPLE
 
 NAME = "random features"
-N_TRAIN, N_TEST, N_INPUTS, N_FEATURES, BANDWIDTH = 100, 1000, 20, 100, 5.0
+N_TRAIN, N_TEST, N_INPUTS, N_FEATURES, BANDWIDTH = 100, 500, 20, 100, 5.0
 NOISES, DRAWS = (0.0, 0.15), 6
-WIDTHS = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100, 105, 110, 120, 140, 170, 200, 300, 500, 1000, 2000)
-ROWS = (10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 100, 105, 110, 120, 140, 170, 200, 300, 500, 1000)
+WIDTHS = (5, 10, 20, 30, 40, 60, 80, 90, 95, 100, 105, 110, 130, 170, 250, 500, 1000, 2000)
+ROWS = (10, 20, 40, 60, 80, 90, 95, 100, 105, 110, 130, 170, 250, 500, 1000)
 # Sizes whose descent is followed, and its steps: of the rate 1 / (largest singular value)^2.
 FOLLOWED, STEPS = (40, 100, 2000), tuple(float(round(10 ** (i / 4))) for i in range(0, 33))
 PENALTIES = tuple(10.0**e for e in range(-5, 3))
