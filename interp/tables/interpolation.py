@@ -174,7 +174,7 @@ def epoch_descents(along: pd.DataFrame) -> pd.DataFrame:
 
 def shown_sizes(along: pd.DataFrame, thresholds: pd.DataFrame) -> list[float]:
     """Of the sizes of one curve: the smallest in half, the one at the threshold, the largest; those that there are."""
-    sizes = sorted(along["size"].unique())
+    sizes = sorted(float(size) for size in along["size"].unique())
     inside = thresholds["inside"].dropna()
     at = float(inside.iloc[0]) if len(inside) else sizes[len(sizes) // 2]
     below = [size for size in sizes if size < at]
