@@ -257,7 +257,9 @@ def _size_name(rows: pd.DataFrame) -> str:
     first = rows.iloc[0]
     if first["experiment"] == of_random_features.NAME:
         return "features" if first["axis"] == MODEL else "train rows"
-    return field_name(first["field"]) if "field" in rows and isinstance(first["field"], str) else first["axis"]
+    return (
+        field_name(first["field"]) if "field" in rows and isinstance(first["field"], str) else first["axis"]
+    )
 
 
 def _size_band(band: Any, tables: Tables, parts: list[Any], found: pd.DataFrame) -> None:
@@ -351,7 +353,9 @@ def _said(one: dict[str, Any]) -> str:
     ends = one["threshold"]
     where = "not on the grid"
     if not np.isnan(ends["inside"]):
-        where = f"at {ends['inside']:g}" + ("" if np.isnan(ends["outside"]) else f" (not at {ends['outside']:g})")
+        where = f"at {ends['inside']:g}" + (
+            "" if np.isnan(ends["outside"]) else f" (not at {ends['outside']:g})"
+        )
     bump = (
         f"test error {one['valley_before']:.3f}, {one['peak']:.3f} at {one['peak_at']:g}, then {one['valley_after']:.3f}"
         if one["height"] > 0

@@ -14,7 +14,7 @@ NOISES, DRAWS = (0.0, 0.15), 6
 WIDTHS = (5, 10, 20, 30, 40, 60, 80, 90, 95, 100, 105, 110, 130, 170, 250, 500, 1000, 2000)
 ROWS = (10, 20, 40, 60, 80, 90, 95, 100, 105, 110, 130, 170, 250, 500, 1000)
 # Sizes whose descent is followed, and its steps: of the rate 1 / (largest singular value)^2.
-FOLLOWED, STEPS = (40, 100, 2000), tuple(float(round(10 ** (i / 4))) for i in range(0, 33))
+FOLLOWED, STEPS = (40, 100, 2000), tuple(float(round(10 ** (i / 4))) for i in range(33))
 PENALTIES = tuple(10.0**e for e in range(-5, 3))
 # Mean squared train error below which labels of size 1 are fitted: rounding leaves 1e-8 where the matrix is worst.
 FITTED = 1e-6
@@ -37,7 +37,13 @@ def random_features() -> tuple[pd.DataFrame, pd.DataFrame]:
         ]
     )
     along = pd.DataFrame(
-        [row for noise in NOISES for width in FOLLOWED for draw in range(DRAWS) for row in _steps(width, noise, draw)]
+        [
+            row
+            for noise in NOISES
+            for width in FOLLOWED
+            for draw in range(DRAWS)
+            for row in _steps(width, noise, draw)
+        ]
     )
     return runs, along
 

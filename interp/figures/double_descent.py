@@ -102,7 +102,7 @@ def beside_curves(table: "pd.DataFrame", ax: Axes, *, quantity: str) -> Axes:
         table: columns experiment, relative_size and the quantity.
         quantity: effective_rank, norm (drawn as a share of that of the largest size) or margin.
     """
-    table = known(table, "relative_size", quantity) if quantity in table else table.iloc[:0]
+    table = known(table, "relative_size", quantity)
     if not len(table):
         style.note_instead(ax, "not measured")
         return ax
@@ -157,7 +157,7 @@ def slice_curves(table: "pd.DataFrame", ax: Axes, *, quantity: str = "loss") -> 
         table: of the probe `norm_slice`, one checkpoint.
         quantity: loss, squared_error or accuracy.
     """
-    if not len(known(table, quantity)) or quantity not in table:
+    if not len(known(table, quantity)):
         style.note_instead(ax)
         return ax
     for split, colour in (("train", style.TRAIN), ("test", style.TEST)):

@@ -14,6 +14,7 @@ CURVE = ["experiment", "axis", "setting", "noise"]
 MODEL, SAMPLE, EPOCH = "model size", "train rows", "steps"
 # A bump lower than this many standard errors of the difference of two means is what one of noise makes.
 STANDARD_ERRORS = 3.0
+FOUND = ["peak_at", "peak", "valley_before", "valley_after", "height", "needed", "shows"]
 # Steps are looked at in this many bins a decade: a single evaluation that is off is no descent.
 BINS = 4
 
@@ -30,9 +31,7 @@ def by_size(runs: pd.DataFrame) -> pd.DataFrame:
     Columns: those of `CURVE`, size, n (runs), n_interpolating, then every number of `runs` by its name (mean over runs
     in which it is known), test_error_low and test_error_high (the least and the largest).
     """
-    numbers = [
-        c for c in runs.select_dtypes("number") if c not in (*CURVE, "size")
-    ]
+    numbers = [c for c in runs.select_dtypes("number") if c not in (*CURVE, "size")]
     rows = []
     for curve, part in curves(runs):
         for size, of_size in part.groupby("size"):
@@ -48,7 +47,8 @@ def by_size(runs: pd.DataFrame) -> pd.DataFrame:
                     "test_error_high": error.max(),
                 }
             )
-    return pd.DataFrame(rows)
+    spread = ["test_error_low", "test_error_high"]
+    return pd.DataFrame(rows, columns=[*CURVE, "size", "n", "n_interpolating", *numbers, *spread])
 
 
 def thresholds(runs: pd.DataFrame) -> pd.DataFrame:
@@ -88,7 +88,7 @@ def descents(runs: pd.DataFrame, quantity: str = "test_error") -> pd.DataFrame:
             index="size", columns="draw", values=quantity
         )
         rows.append({**curve, **second_descent(draws)})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[*CURVE, *FOUND])
 
 
 def second_descent(draws: pd.DataFrame) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def second_descent(draws: pd.DataFrame) -> dict[str, Any]:
     """
     mean = draws.mean(axis=1)
     y, at = mean.to_numpy(), mean.index.to_numpy(dtype=float)
-    nothing = {name: np.nan for name in ("peak_at", "peak", "valley_before", "valley_after")}
+    nothing = dict.fromkeys(FOUND[:4], np.nan)
     needed = _needed(draws)
     if len(y) < 3:
         return {**nothing, "height": 0.0, "needed": needed, "shows": False}
@@ -169,7 +169,7 @@ def epoch_descents(along: pd.DataFrame) -> pd.DataFrame:
         for size, of_size in part.groupby("size"):
             draws = of_size.pivot_table(index="step", columns="run", values="test_error", observed=True)
             rows.append({**curve, "axis": EPOCH, "size": size, **second_descent(draws.dropna())})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[*CURVE, "size", *FOUND])
 
 
 def shown_sizes(along: pd.DataFrame, thresholds: pd.DataFrame) -> list[float]:
@@ -178,4 +178,4 @@ def shown_sizes(along: pd.DataFrame, thresholds: pd.DataFrame) -> list[float]:
     inside = thresholds["inside"].dropna()
     at = float(inside.iloc[0]) if len(inside) else sizes[len(sizes) // 2]
     below = [size for size in sizes if size < at]
-    return sorted({*( [below[len(below) // 2]] if below else []), at, sizes[-1]})
+    return sorted({*([below[len(below) // 2]] if below else []), at, sizes[-1]})

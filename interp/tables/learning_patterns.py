@@ -29,7 +29,11 @@ def patterns(losses: pd.DataFrame) -> pd.DataFrame:
     of = losses[losses["split"].isin(PATTERNS)]
     table = of.groupby(["split", "step"], observed=True, sort=True)["accuracy"].mean().reset_index()
     return pd.DataFrame(
-        {"pattern": table["split"].astype(str).map(PATTERNS), "step": table["step"], "accuracy": table["accuracy"]}
+        {
+            "pattern": table["split"].astype(str).map(PATTERNS),
+            "step": table["step"],
+            "accuracy": table["accuracy"],
+        }
     )
 
 

@@ -84,7 +84,9 @@ def _mnist1d() -> tuple[np.ndarray, np.ndarray]:
         ) from error
     with _generators_restored():
         made = make_dataset(get_dataset_args())
-    return np.concatenate([made["x"], made["x_test"]]), np.concatenate([made["y"], made["y_test"]]).astype(int)
+    return np.concatenate([made["x"], made["x_test"]]), np.concatenate([made["y"], made["y_test"]]).astype(
+        int
+    )
 
 
 @contextmanager

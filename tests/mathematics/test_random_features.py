@@ -21,7 +21,9 @@ N_TRAIN, WIDTHS = 30, (8, 30, 90)
 
 def setting(n_features, corrupted_fraction=0.0, seed=0, n_test=400):
     p = problem(n_train=N_TRAIN, n_test=n_test, n_inputs=10, corrupted_fraction=corrupted_fraction, seed=seed)
-    features = [fourier_features(x, n_features, bandwidth=4.0, seed=seed) for x in (p.train_inputs, p.test_inputs)]
+    features = [
+        fourier_features(x, n_features, bandwidth=4.0, seed=seed) for x in (p.train_inputs, p.test_inputs)
+    ]
     return p, *features
 
 

@@ -64,7 +64,13 @@ def test_without_biases_no_answer_changes_and_with_them_some_do():
         weights = initial_weights(config, 0)
         return weights | {"unembed.b_U": torch.linspace(0, 1, 10)}
 
-    assert norm_slice(of_images(mlp_bias=True, weights=biased)).groupby("split")["accuracy"].nunique().gt(1).all()
+    assert (
+        norm_slice(of_images(mlp_bias=True, weights=biased))
+        .groupby("split")["accuracy"]
+        .nunique()
+        .gt(1)
+        .all()
+    )
 
 
 def test_the_slice_of_a_scaled_network_is_the_slice_scaled():
@@ -76,7 +82,9 @@ def test_the_slice_of_a_scaled_network_is_the_slice_scaled():
 
 
 def test_a_memorizer_is_a_u_of_cross_entropy_on_test_rows_alone():
-    table = norm_slice(hand_built.memorizer(7), factors=(0.5, 1.0, 2.0)).pivot(index="factor", columns="split", values="loss")
+    table = norm_slice(hand_built.memorizer(7), factors=(0.5, 1.0, 2.0)).pivot(
+        index="factor", columns="split", values="loss"
+    )
     # The surer it is the better on its rows, the worse on others.
     assert table["train"].is_monotonic_decreasing
     assert table.loc[2.0, "test"] > table.loc[0.5, "test"]

@@ -50,7 +50,9 @@ def test_the_threshold_is_the_first_size_that_fits_for_good():
     (row,) = thresholds(planted(bump, lambda size, _: size >= 8)).to_dict("records")
     assert (row["outside"], row["inside"]) == (4, 8)
     # A size that fits by luck and one run that does not fit: neither is for good.
-    (row,) = thresholds(planted(bump, lambda size, draw: size == 2 or size > 8 or (size == 8 and draw))).to_dict("records")
+    (row,) = thresholds(
+        planted(bump, lambda size, draw: size == 2 or size > 8 or (size == 8 and draw))
+    ).to_dict("records")
     assert (row["outside"], row["inside"]) == (8, 16)
 
 
@@ -78,7 +80,9 @@ def test_a_planted_bump_is_found_where_it_is():
     assert row["needed"] == pytest.approx(3 * 0.005 * np.sqrt(2 / 4), rel=0.6)
 
 
-@pytest.mark.parametrize("error", [lambda s: 0.9 - 0.02 * s, lambda s: 0.1 + 0.02 * s, lambda s: abs(s - 8) / 40 + 0.1])
+@pytest.mark.parametrize(
+    "error", [lambda s: 0.9 - 0.02 * s, lambda s: 0.1 + 0.02 * s, lambda s: abs(s - 8) / 40 + 0.1]
+)
 def test_curves_that_fall_rise_or_are_a_u_have_no_second_descent(error):
     (row,) = descents(planted(error, lambda *_: False, spread=0.0)).to_dict("records")
     assert not row["shows"] and row["height"] == 0 and np.isnan(row["peak_at"])
@@ -86,7 +90,8 @@ def test_curves_that_fall_rise_or_are_a_u_have_no_second_descent(error):
 
 def test_noise_alone_has_a_bump_and_no_descent():
     found = [
-        descents(planted(lambda _: 0.3, lambda *_: False, spread=0.02, seed=seed)).iloc[0] for seed in range(40)
+        descents(planted(lambda _: 0.3, lambda *_: False, spread=0.02, seed=seed)).iloc[0]
+        for seed in range(40)
     ]
     assert np.mean([row["height"] > 0 for row in found]) > 0.9
     # The highest of four bumps, beyond three standard errors: rarely (2 of 40 would be one in twenty).
@@ -100,9 +105,13 @@ def test_one_run_a_size_shows_nothing():
 
 
 def test_means_by_size_and_shares_that_fit():
-    table = by_size(planted(bump, lambda size, draw: size > 8 or draw == 0, n=2, spread=0.0)).set_index("size")
+    table = by_size(planted(bump, lambda size, draw: size > 8 or draw == 0, n=2, spread=0.0)).set_index(
+        "size"
+    )
     assert table.loc[8, "n_interpolating"] == 1 and table.loc[16, "n_interpolating"] == 2
-    assert table.loc[8, "train_error"] == pytest.approx(0.05) and table.loc[8, "test_error"] == pytest.approx(0.6)
+    assert table.loc[8, "train_error"] == pytest.approx(0.05) and table.loc[8, "test_error"] == pytest.approx(
+        0.6
+    )
     assert table.loc[8, "n"] == 2 and table.loc[8, "test_error_low"] == table.loc[8, "test_error_high"]
 
 

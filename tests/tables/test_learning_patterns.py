@@ -35,8 +35,14 @@ def test_planted_speeds_are_found_again():
     assert set(table["pattern"]) == {"right labels", "wrong labels", "new rows"}
     found = speeds(table).set_index("pattern")
     # The curve itself, up to the tolerance of the fit.
-    for name, gamma, alpha, half in (("right labels", 0.9, 2, 10), ("wrong labels", 0.8, 3, 300), ("new rows", 0.7, 2, 50)):
-        assert found.loc[name, ["gamma", "alpha", "half_step"]].tolist() == pytest.approx([gamma, alpha, half], rel=1e-3)
+    for name, gamma, alpha, half in (
+        ("right labels", 0.9, 2, 10),
+        ("wrong labels", 0.8, 3, 300),
+        ("new rows", 0.7, 2, 50),
+    ):
+        assert found.loc[name, ["gamma", "alpha", "half_step"]].tolist() == pytest.approx(
+            [gamma, alpha, half], rel=1e-3
+        )
         assert found.loc[name, "residual"] < 1e-4 and found.loc[name, "floor"] == pytest.approx(0.1)
 
 

@@ -109,7 +109,9 @@ def test_a_changed_file_is_noticed(fresh_sources, monkeypatch, tmp_path):
     changed = tmp_path / "digits.csv.gz"
     changed.write_bytes(gzip.compress(b"0,1\n"))
     monkeypatch.setattr(image_sources, "DIGITS", changed)
-    with pytest.raises(ValueError, match=r"needs the SHA-256 09f66e6debde\.\.\., got .*It was changed: install"):
+    with pytest.raises(
+        ValueError, match=r"needs the SHA-256 09f66e6debde\.\.\., got .*It was changed: install"
+    ):
         make().task()
 
 

@@ -44,7 +44,9 @@ def norm_slice(snapshot: Snapshot, *, factors: Sequence[float] = FACTORS) -> pd.
     mechanism, of reduced losses).
     """
     if not factors or not all(factor > 0 for factor in factors):
-        raise ValueError(f"norm_slice needs factors above 0, got {list(factors)}. At 0 there is no network left.")
+        raise ValueError(
+            f"norm_slice needs factors above 0, got {list(factors)}. At 0 there is no network left."
+        )
     norm = torch.stack([w.double().square().sum() for w in snapshot.weights.values()]).sum().sqrt().item()
     rows = []
     for split in ("train", "test"):

@@ -14,7 +14,12 @@ from interp.tasks.families import family
 
 __all__ = ["PRESETS", "images", "mainline", "named", "parity", "s5", "variation", "with_fitted_schedule"]
 
-PRESETS: dict[str, Callable[..., Recipe]] = {"mainline": mainline, "s5": s5, "parity": parity, "images": images}
+PRESETS: dict[str, Callable[..., Recipe]] = {
+    "mainline": mainline,
+    "s5": s5,
+    "parity": parity,
+    "images": images,
+}
 
 
 def named(name: str | None, family_name: str | None = None, n_steps: int | None = None) -> Recipe:
