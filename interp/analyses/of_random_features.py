@@ -53,7 +53,7 @@ def _draws(axis: str, n_train: int, width: int, noise: float) -> list[dict[str, 
 
     found, ridged = [], []
     for draw in range(DRAWS):
-        of, train, test, labels = _problem(n_train, width, noise, draw)
+        train, test, labels = _problem(n_train, width, noise, draw)
         split = decomposed(train, labels[0])
         solution = minimum_norm(split)
         answers = train @ solution
@@ -80,7 +80,7 @@ def _draws(axis: str, n_train: int, width: int, noise: float) -> list[dict[str, 
 def _steps(width: int, noise: float, draw: int) -> Iterator[dict[str, Any]]:
     from interp.mathematics.random_features import decomposed, descended
 
-    _, train, test, labels = _problem(N_TRAIN, width, noise, draw)
+    train, test, labels = _problem(N_TRAIN, width, noise, draw)
     split = decomposed(train, labels[0])
     for step in STEPS:
         solution = descended(split, step, 1 / float(split.values[0]) ** 2)
@@ -101,7 +101,7 @@ def _problem(n_train: int, width: int, noise: float, draw: int) -> tuple[Any, ..
     train, test = (
         fourier_features(x, width, bandwidth=BANDWIDTH, seed=draw) for x in (of.train_inputs, of.test_inputs)
     )
-    return of, train, test, (of.train_labels, of.test_labels)
+    return train, test, (of.train_labels, of.test_labels)
 
 
 def _error(answers: np.ndarray, labels: np.ndarray) -> float:

@@ -40,8 +40,8 @@ def patterns(losses: pd.DataFrame) -> pd.DataFrame:
 def speeds(table: pd.DataFrame) -> pd.DataFrame:
     """The sigmoid of each pattern: accuracy = floor + (gamma - floor) / (1 + exp(-alpha (ln step - b))).
 
-    The floor is the accuracy at step 0, where nothing has been learned. Read `residual` first: what is learned, lost and
-    learned again is no sigmoid.
+    The floor is the accuracy at step 0, where nothing has been learned. Read `residual` first: what is learned, lost
+    and learned again is no sigmoid.
 
     Args:
         table: of `patterns`.

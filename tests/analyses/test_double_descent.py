@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interp.analyses import double_descent, frame, of_random_features
+from interp.analyses import double_descent, frame, of_random_features, of_sizes
 from interp.sweeps.gathered import Gathered
 from interp.sweeps.opened import NotMeasured
 from interp.tables.folder import clean
@@ -33,7 +33,7 @@ def planted(
         for size in SIZES
         for noise in (0.0, 0.15)
         for seed in (0, 1)
-    ]
+    ]  # fmt: skip
     runs = pd.DataFrame(rows)
 
     def histories():
@@ -199,7 +199,7 @@ def test_a_folder_of_published_sweeps_is_opened_as_what_lies_in_it(tmp_path, mon
         (tmp_path / name).mkdir()
         (tmp_path / name / HISTORIES).touch()
     monkeypatch.setattr(
-        double_descent.many_runs, "opened", lambda path, others: (planted(name=path.rpartition("/")[2]), {})
+        of_sizes.many_runs, "opened", lambda path, others: (planted(name=path.rpartition("/")[2]), {})
     )
     what, about = double_descent.opened(str(tmp_path), ())
     assert [one.name for one in what.sweeps] == ["one", "other"]
