@@ -57,8 +57,8 @@ trains in 20 s. `make gallery` draws this page from the tables in `docs/gallery/
 
 def source_of(name: str) -> str:
     """What the figure of this name shows here, as it is typed."""
-    if named(name).subject is not None:
-        return "analyses/evidence/boundary"
+    if (subject := named(name).subject) is not None:
+        return subject.bundled.relative_to(ROOT).as_posix()
     return "runs/s4" if name in OF_A_GROUP else "checkpoints/mainline"
 
 

@@ -38,14 +38,15 @@ def train(
         str | None,
         Option(
             help="Every value that no option below changes. mainline: addition mod 113 of Nanda et al. 2023; s5: "
-            "composition of permutations of Chughtai et al. 2023; parity: sparse parity of Merrill et al. 2023. "
+            "composition of permutations of Chughtai et al. 2023; parity: sparse parity of Merrill et al. 2023; "
+            "images: Omnigrok's grokking on images. "
             "[default: the first of the task's family, mainline without --task]"
         ),
     ] = None,
     task: Annotated[
         str | None,
         Option(
-            help="Family of tasks: modular, groups, parity. [default: the preset's]", rich_help_panel=TASK
+            help="Family of tasks: modular, groups, parity, images. [default: the preset's]", rich_help_panel=TASK
         ),
     ] = None,
     set: Annotated[
