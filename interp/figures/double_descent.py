@@ -55,7 +55,8 @@ def descent_curves(table: "pd.DataFrame", thresholds: "pd.DataFrame", ax: Axes, 
     _size_axis(ax, table["size"])
     ax.set_xlabel(name)
     ax.set_ylabel("error")
-    ax.set_ylim(bottom=-0.02)
+    # Shares: panels beside each other have one axis, whichever was drawn first.
+    ax.set_ylim(-0.02, 1.02)
     style.show_lone_points(ax)
     return ax
 
@@ -90,7 +91,8 @@ def epoch_curves(along: "pd.DataFrame", ax: Axes, *, name: str) -> Axes:
     ax.set_xscale("log")
     ax.set_xlabel("training step")
     ax.set_ylabel("error")
-    ax.set_ylim(bottom=-0.02)
+    # Shares: panels beside each other have one axis, whichever was drawn first.
+    ax.set_ylim(-0.02, 1.02)
     style.legend_above(ax, n_columns=4, title=name)
     return ax
 
