@@ -238,7 +238,7 @@ def _place(one: dict[str, Any]) -> str:
 
 def _said(one: dict[str, Any]) -> str:
     ends = one["threshold"]
-    where = "not on the grid"
+    where = "at no size of the grid"
     if not np.isnan(ends["inside"]):
         where = f"at {ends['inside']:g}" + (
             "" if np.isnan(ends["outside"]) else f" (not at {ends['outside']:g})"

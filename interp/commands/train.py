@@ -46,7 +46,8 @@ def train(
     task: Annotated[
         str | None,
         Option(
-            help="Family of tasks: modular, groups, parity, images. [default: the preset's]", rich_help_panel=TASK
+            help="Family of tasks: modular, groups, parity, images. [default: the preset's]",
+            rich_help_panel=TASK,
         ),
     ] = None,
     set: Annotated[
