@@ -44,6 +44,7 @@ from interp.tables.interpolation import (
     CURVE,
     EPOCH,
     MODEL,
+    ONE_SETTING,
     SAMPLE,
     binned,
     by_size,
@@ -131,7 +132,7 @@ def _settings(table: pd.DataFrame, axis: str) -> Iterator[tuple[str, pd.DataFram
     """Title and rows of each experiment and setting over this axis, all shares of wrong labels together."""
     of_axis = table[table["axis"] == axis]
     for (experiment, setting), rows in of_axis.groupby(["experiment", "setting"], sort=False):
-        yield "\n".join(filter(None, (str(experiment), str(setting)))), rows
+        yield experiment if setting == ONE_SETTING else f"{experiment}\n{setting}", rows
 
 
 def _same(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
@@ -231,7 +232,7 @@ def _bracket(table: pd.DataFrame, curve: dict[str, Any]) -> dict[str, Any]:
 
 
 def _place(one: dict[str, Any]) -> str:
-    setting = f", {one['setting']}" if one["setting"] else ""
+    setting = f", {one['setting']}" if one["setting"] != ONE_SETTING else ""
     size = f" at size {one['size']:g}" if one["axis"] == EPOCH else ""
     return f"{one['experiment']}{setting}, {one['noise']:.0%} wrong labels{size}"
 

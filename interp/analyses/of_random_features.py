@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interp.tables.interpolation import MODEL, SAMPLE
+from interp.tables.interpolation import MODEL, ONE_SETTING, SAMPLE
 
 NAME = "random features"
 N_TRAIN, N_TEST, N_INPUTS, N_FEATURES, BANDWIDTH = 100, 500, 20, 100, 5.0
@@ -110,4 +110,4 @@ def _error(answers: np.ndarray, labels: np.ndarray) -> float:
 
 
 def _curve(axis: str, noise: float) -> dict[str, Any]:
-    return {"experiment": NAME, "axis": axis, "setting": "", "noise": noise}
+    return {"experiment": NAME, "axis": axis, "setting": ONE_SETTING, "noise": noise}

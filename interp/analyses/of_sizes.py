@@ -9,7 +9,7 @@ import pandas as pd
 
 from interp.analyses import many_runs
 from interp.tables import learning_patterns
-from interp.tables.interpolation import CURVE, MODEL, SAMPLE
+from interp.tables.interpolation import CURVE, MODEL, ONE_SETTING, SAMPLE
 from interp.tables.shares import is_numeric
 from interp.tables.wording import setting_text
 
@@ -78,7 +78,7 @@ def size_runs(gathered: Any) -> pd.DataFrame:
             {
                 "experiment": gathered.name,
                 "axis": SAMPLE if field in ROWS else MODEL,
-                "setting": setting_text({name: row[name] for name in others}) if others else "",
+                "setting": setting_text({name: row[name] for name in others}) if others else ONE_SETTING,
                 "noise": float(row.get(NOISE) or 0.0),
                 "size": float(row[field]),
                 "field": field,

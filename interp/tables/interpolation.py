@@ -12,6 +12,8 @@ import pandas as pd
 
 CURVE = ["experiment", "axis", "setting", "noise"]
 MODEL, SAMPLE, EPOCH = "model size", "train rows", "steps"
+# What a curve's setting is called where nothing else differs: a cell without text is read back as a missing one.
+ONE_SETTING = "one setting"
 # A bump lower than this many standard errors of the difference of two means is what one of noise makes.
 STANDARD_ERRORS = 3.0
 FOUND = ["peak_at", "peak", "valley_before", "valley_after", "height", "needed", "shows"]

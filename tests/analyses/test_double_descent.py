@@ -10,7 +10,7 @@ import pytest
 from interp.analyses import double_descent, frame, of_random_features, of_sizes
 from interp.sweeps.gathered import Gathered
 from interp.sweeps.opened import NotMeasured
-from interp.tables.folder import clean
+from interp.tables.folder import clean, read_tables, write_tables
 
 SIZES = (2, 4, 8, 16, 32)
 STEPS = np.array([0, 1, 3, 10, 30, 100, 300, 1000])
@@ -190,6 +190,14 @@ def test_noise_around_one_error_is_no_descent():
     flat = {size: 0.3 + 0.002 * rng.standard_normal() for size in SIZES}
     row = found(double_descent.compute(planted(errors=(flat, flat)), "cpu"), noise=0.15)
     assert not row["shows"] and row["height"] < row["needed"]
+
+
+def test_what_is_written_is_read_back_the_same(tmp_path, few_features):
+    tables = double_descent.compute(double_descent.SideBySide((planted(),)), "cpu")
+    write_tables(tmp_path, tables, {"run": "planted"})
+    again, _ = read_tables(tmp_path)
+    assert double_descent.summarize(again)["said"] == double_descent.summarize(tables)["said"]
+    double_descent.draw(again)
 
 
 def test_a_folder_of_published_sweeps_is_opened_as_what_lies_in_it(tmp_path, monkeypatch):
