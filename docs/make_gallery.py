@@ -87,6 +87,8 @@ def source_of(name: str) -> str:
         return "runs/digits"
     if name in OF_PARITY:
         return "runs/parity"
+    if (subject := named(name).subject) is not None:
+        return subject.bundled.relative_to(ROOT).as_posix()
     return "runs/s4" if name in OF_A_GROUP else "checkpoints/mainline"
 
 

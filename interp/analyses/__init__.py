@@ -14,6 +14,7 @@ __all__ = [
     "clock_pizza",
     "compare",
     "digits",
+    "double_descent",
     "explain",
     "forecast",
     "fourier",

@@ -27,6 +27,14 @@ from interp.figures.branches import arm_lines, branch_curves
 from interp.figures.carries import carry_name, digit_curves, patching_curves, readout_curves
 from interp.figures.circles import embedding_circles, logit_map, neuron_map, quality_curves
 from interp.figures.colours import frequency_lines, head_lines, head_name
+from interp.figures.double_descent import (
+    beside_curves,
+    descent_curves,
+    descent_legend,
+    epoch_curves,
+    pattern_curves,
+    slice_curves,
+)
 from interp.figures.forecasts import answer_shares, error_curves, forecast_points, skill_bars
 from interp.figures.geometry import (
     coefficient_curve,

@@ -82,4 +82,5 @@ SLOW = (
     "compressibility",
     "learning_coefficient",
     "representation_quality",
+    "norm_slice",
 )

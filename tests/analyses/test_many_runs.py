@@ -26,6 +26,7 @@ NAMES = sorted(set(analyses.__all__) - set(OF_A_RUN))
 PROMISED = {
     "phase_diagram": {"phases", "power_laws", "critical", "n_runs"},
     "compare": {"compared"},
+    "double_descent": {"descents", "epoch_descents", "speeds"},
     "forecast": {"scores"},
 }
 

@@ -491,6 +491,35 @@ DRAWN |= {
     "answer_shares": lambda ax: figures.answer_shares(TESTED, ax),
     "skill_bars": lambda ax: figures.skill_bars(scores(TESTED), ax),
 }
+SIZES = pd.DataFrame(
+    {
+        "experiment": "planted", "noise": [0.0] * 3 + [0.15] * 3, "size": [2.0, 8.0, 32.0] * 2, "relative_size": 1.0,
+        "train_error": [0.3, 0.1, 0.0] * 2, "test_error": [0.4, 0.5, 0.2] * 2, "test_error_low": 0.1,
+        "test_error_high": 0.6, "ridge_error": [0.3, 0.2, 0.1] * 2, "norm": [1.0, 9.0, 3.0] * 2,
+        "effective_rank": [1.0, 4.0, 5.0] * 2, "margin": [-1.0, 0.0, 1.0] * 2,
+    }
+)  # fmt: skip
+THRESHOLDS = pd.DataFrame({"noise": [0.0, 0.15], "outside": [2.0, 8.0], "inside": [8.0, 32.0]})
+EPOCHS = pd.concat(
+    [along(size=s, run="a", train_error=[0.9, 0.5, 0.1], test_error=RISING) for s in (2.0, 8.0)]
+)
+PATTERN = pd.concat([along(pattern=p, accuracy=RISING) for p in ("right labels", "wrong labels", "new rows")])
+SPEEDS = pd.DataFrame(
+    {"pattern": ["right labels", "new rows"], "floor": 0.1, "gamma": 0.9, "alpha": 2.0, "half_step": 20.0}
+)
+SLICE = pd.DataFrame(
+    {
+        "factor": [0.5, 1.0, 2.0] * 2, "split": ["train"] * 3 + ["test"] * 3, "loss": [2.0, 1.0, 0.5] * 2,
+        "squared_error": [0.9, 0.1, 4.0] * 2, "accuracy": RISING * 2,
+    }
+)  # fmt: skip
+DRAWN |= {
+    "descent_curves": lambda ax: figures.descent_curves(SIZES, THRESHOLDS, ax, name="neurons"),
+    "epoch_curves": lambda ax: figures.epoch_curves(EPOCHS, ax, name="neurons"),
+    "beside_curves": lambda ax: figures.beside_curves(SIZES, ax, quantity="norm"),
+    "pattern_curves": lambda ax: figures.pattern_curves(PATTERN, SPEEDS, ax),
+    "slice_curves": lambda ax: figures.slice_curves(SLICE, ax),
+}
 
 
 NOT_ALONG_STEPS = {
@@ -506,6 +535,7 @@ NOT_ALONG_STEPS = {
     *("neuron_histogram", "neuron_map", "order_brackets", "qk_bars", "values_by_arm", "verdict_grid"),
     *("answer_shares", "critical_brackets", "delay_points", "error_curves", "exponent_intervals"),
     *("forecast_points", "phase_cells", "skill_bars", "survival_curves"),
+    *("beside_curves", "descent_curves", "epoch_curves", "pattern_curves", "slice_curves"),
 }
 ALONG_STEPS = sorted(set(DRAWN) - NOT_ALONG_STEPS)
 
@@ -543,6 +573,39 @@ def test_a_forecast_of_what_never_came_is_within_the_axes_however_early_it_is(ax
     early = TESTED.assign(step=TESTED["step"].where(TESTED["event"].notna(), 5.0))
     figures.forecast_points(early, ax, colours={"x": "C0", "y": "C1"}, of="family")
     assert ax.get_ylim()[0] < 5 and ax.get_xlim()[0] < 5
+
+
+NO_SIZES = SIZES[:0]
+
+
+@pytest.mark.parametrize(
+    ("draw", "words"),
+    [
+        (lambda ax: figures.descent_curves(NO_SIZES, THRESHOLDS, ax, name="x"), "no size was swept"),
+        (lambda ax: figures.epoch_curves(EPOCHS[:0], ax, name="x"), "no evaluations along training"),
+        (lambda ax: figures.beside_curves(NO_SIZES, ax, quantity="norm"), "not measured"),
+        (
+            lambda ax: figures.beside_curves(SIZES.assign(margin=np.nan), ax, quantity="margin"),
+            "not measured",
+        ),
+        (lambda ax: figures.pattern_curves(PATTERN[:0], SPEEDS, ax), "no run with wrong labels was measured"),
+        (lambda ax: figures.slice_curves(SLICE[:0], ax), "does not apply"),
+    ],
+)
+def test_what_a_sweep_lacks_is_said_in_the_picture(draw, words, ax):
+    assert draw(ax) is ax and [text.get_text() for text in ax.texts] == [words]
+
+
+def test_a_threshold_is_a_band_of_its_bracket_and_one_without_an_end_is_none(ax):
+    figures.descent_curves(SIZES, THRESHOLDS.assign(outside=[2.0, np.nan]), ax, name="neurons")
+    assert [(p.get_x(), p.get_x() + p.get_width()) for p in ax.patches] == [(2, 8)]
+    solid, dashed, dotted = (line.get_ydata().tolist() for line in ax.lines[:3])
+    assert (solid, dashed, dotted) == ([0.4, 0.5, 0.2], [0.3, 0.1, 0.0], [0.3, 0.2, 0.1])
+
+
+def test_the_norm_is_a_share_of_that_of_the_largest_size(ax):
+    figures.beside_curves(SIZES[:3].assign(relative_size=[0.25, 1.0, 4.0]), ax, quantity="norm")
+    assert ax.lines[0].get_ydata().tolist() == pytest.approx([1 / 3, 3, 1])
 
 
 def n_artists(ax):

@@ -11,6 +11,7 @@ from interp.runs.presets.induction import sequences
 from interp.runs.presets.languages import languages
 from interp.runs.presets.merrill2023 import parity
 from interp.runs.presets.nanda2023 import mainline
+from interp.runs.presets.omnigrok import images
 from interp.runs.presets.varied import variation
 from interp.runs.schedule import fitted_schedule
 from interp.tasks.families import family
@@ -18,6 +19,7 @@ from interp.tasks.families import family
 __all__ = [
     "PRESETS",
     "digits",
+    "images",
     "languages",
     "mainline",
     "named",
@@ -36,6 +38,7 @@ PRESETS: dict[str, Callable[..., Recipe]] = {
     "parity-fresh": parity_fresh,
     "digits": digits,
     "languages": languages,
+    "images": images,
     "sequences": sequences,
 }
 

@@ -44,21 +44,27 @@ PICTURES: dict[str, Picture] = {
 # Functions of `interp.figures` that draw no picture: colours, names, legends, and what lies over another picture.
 PARTS = (
     "arm_lines",
+    "beside_curves",
     "bracket_band",
     "bracket_text",
     "carry_name",
+    "descent_curves",
+    "descent_legend",
     "effect_legend",
     "emergence_bands",
+    "epoch_curves",
     "frequency_lines",
     "head_lines",
     "head_name",
     "matrix_lines",
+    "pattern_curves",
     "phase_bands",
     "phase_legend",
     "phase_patch_legend",
     "phase_patches",
     "quantity_curves",
     "representation_colours",
+    "slice_curves",
     "verdict_legend",
 )
 

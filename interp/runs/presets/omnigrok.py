@@ -1,0 +1,37 @@
+"""Grokking on images as in Liu, Michaud and Tegmark 2023 ("Omnigrok")."""
+
+from interp.networks.feature_mlps import features_mlp
+from interp.runs.config import OptimizerConfig, Recipe
+from interp.runs.schedule import fitted_schedule
+from interp.tasks.families import family
+
+
+def images(n_steps: int = 6_000) -> Recipe:
+    """1000 images, two hidden layers of 200 ReLUs that start several times too large, squared error, AdamW.
+
+    References: Liu et al. 2023, section 3.2 and the released code (1000 images of MNIST, alpha 8, batches of 200).
+    """
+    task = family("images").example()
+    return Recipe(
+        task=task,
+        model=features_mlp(
+            n_features=task.n_pos, n_outputs=task.n_answers, d_mlp=200, n_layers=2, init_scale=4.6
+        ),
+        optimizer=OptimizerConfig(
+            name="adamw",
+            lr=3e-3,
+            weight_decay=0.1,
+            betas=(0.9, 0.999),
+            eps=1e-8,
+            momentum=0.0,
+            warmup_steps=0,
+            batch_size=200,
+            batch_seed=0,
+            loss_dtype="float32",
+            loss="squared-error",
+        ),
+        n_steps=n_steps,
+        schedule=fitted_schedule(n_steps),
+        seed=0,
+        evaluation_interval=50,
+    )

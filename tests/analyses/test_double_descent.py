@@ -1,0 +1,226 @@
+"""The analysis of double descent: what was planted in a sweep is what it says, beside random features or alone."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from interp.analyses import double_descent, frame, of_random_features, of_sizes
+from interp.sweeps.gathered import Gathered
+from interp.sweeps.opened import NotMeasured
+from interp.tables.folder import clean, read_tables, write_tables
+
+SIZES = (2, 4, 8, 16, 32)
+STEPS = np.array([0, 1, 3, 10, 30, 100, 300, 1000])
+CLEAN = {2: 0.4, 4: 0.3, 8: 0.25, 16: 0.2, 32: 0.15}
+BUMP = {2: 0.5, 4: 0.35, 8: 0.6, 16: 0.4, 32: 0.2}
+
+
+def planted(
+    field="model.d_mlp", name="planted", has_measured=True, errors=(CLEAN, BUMP), statuses="complete"
+):
+    """Runs over sizes, without and with wrong labels: a bump at 8 with them, every label fitted from 8 on."""
+    rows = [
+        {
+            "run": f"{size}-{noise}-{seed}",
+            "status": statuses,
+            field: size,
+            "task.corrupted_fraction": noise,
+            "seed": seed,
+        }
+        for size in SIZES
+        for noise in (0.0, 0.15)
+        for seed in (0, 1)
+    ]  # fmt: skip
+    runs = pd.DataFrame(rows)
+
+    def histories():
+        parts = []
+        for row in rows:
+            end = errors[row["task.corrupted_fraction"] > 0][row[field]] + 0.01 * (row["seed"] - 0.5)
+            test = np.where(STEPS < 100, 0.9 - 0.1 * np.log10(STEPS + 1), end)
+            fits = row[field] >= 8 if field.startswith("model.") else row[field] <= 8
+            train = np.where(STEPS < 100, 0.5, 0.0 if fits else 0.1)
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "run": row["run"], "step": STEPS, "train_accuracy": 1 - train, "test_accuracy": 1 - test,
+                        "train_loss": 1.0, "test_loss": 2.0,
+                    }
+                )
+            )  # fmt: skip
+        return pd.concat(parts, ignore_index=True)
+
+    def measured(probe):
+        if not has_measured:
+            raise NotMeasured("none was measured")
+        names = [row["run"] for row in rows]
+        if probe == "weight_norms":
+            return pd.DataFrame(
+                {"run": names, "step": 1000, "matrix": "total", "l2": np.arange(len(names), dtype=float)}
+            )
+        if probe == "weight_spectra":
+            return pd.DataFrame(
+                {"run": names, "step": 1000, "matrix": "blocks.0.mlp.W_in", "effective_rank": 3.0}
+            )
+        halves = {"train": 10, "corrupted": 300, "test": 30}
+        return pd.concat(
+            pd.DataFrame(
+                {"run": run, "step": STEPS, "split": split, "margin_min": -1.0 if split == "corrupted" else 2.0,
+                 "accuracy": 0.1 + 0.8 / (1 + (half / np.maximum(STEPS, 1e-3)) ** 2)}
+            )
+            for run in names
+            for split, half in halves.items()
+        )  # fmt: skip
+
+    return Gathered(name, (field, "task.corrupted_fraction"), runs, histories, measured)
+
+
+@pytest.fixture
+def few_features(monkeypatch):
+    """The closed form in a tenth of a second."""
+    for name, value in (
+        ("WIDTHS", (10, 20, 90, 100, 110, 500)), ("ROWS", (50, 100, 200)), ("DRAWS", 3), ("N_TEST", 200),
+        ("FOLLOWED", (20, 100)), ("STEPS", (1.0, 10.0, 100.0)), ("PENALTIES", (0.1, 1.0)),
+    ):  # fmt: skip
+        monkeypatch.setattr(of_random_features, name, value)
+
+
+def found(tables, **wanted):
+    (row,) = [
+        row
+        for row in double_descent.summarize(tables)["descents"]
+        if all(row[name] == value for name, value in wanted.items())
+    ]
+    return row
+
+
+def test_the_planted_bump_its_threshold_and_what_lies_beside_it():
+    tables = double_descent.compute(planted(), "cpu")
+    noisy, clean_one = (found(tables, noise=noise) for noise in (0.15, 0.0))
+    assert noisy["shows"] and (noisy["peak_at"], noisy["axis"]) == (8, "model size")
+    assert noisy["height"] == pytest.approx(0.25) and noisy["threshold"] == {"outside": 4, "inside": 8}
+    assert not clean_one["shows"] and clean_one["height"] == 0
+    sizes = tables["sizes"].query("noise == 0.15").set_index("size")
+    # The smallest margin is that of a row with a wrong label, the norm the mean of the runs' own.
+    assert (sizes["margin"] == -1).all() and (sizes["effective_rank"] == 3).all()
+    assert sizes.loc[2, "norm"] == 2.5
+    said = double_descent.summarize(tables)["said"]
+    assert said[1].startswith(
+        "planted, 15% wrong labels, over model size: a second descent: test error 0.350, 0.600 at 8, then 0.200"
+    )
+    assert said[1].endswith("every label is fitted at 8 (not at 4).")
+    assert said[2] == "Along steps 0 of 10 sizes descend a second time."
+
+
+def test_patterns_are_those_of_the_largest_network_with_wrong_labels():
+    tables = double_descent.compute(planted(), "cpu")
+    halves = tables["speeds"].set_index("pattern")["half_step"]
+    assert halves.to_dict() == pytest.approx(
+        {"right labels": 10, "wrong labels": 300, "new rows": 30}, rel=1e-3
+    )
+    # By rows of the train set there is no largest network.
+    assert double_descent.compute(planted("task.n_train"), "cpu")["patterns"].empty
+
+
+def test_over_train_rows_the_threshold_is_the_last_that_fits():
+    row = found(double_descent.compute(planted("task.n_train"), "cpu"), noise=0.15)
+    assert row["axis"] == "train rows" and row["threshold"] == {"outside": 16, "inside": 8}
+
+
+def test_other_fields_are_settings_of_their_own():
+    both = planted()
+    two = pd.concat([both.runs.assign(**{"optimizer.lr": lr}) for lr in (0.1, 1.0)], ignore_index=True)
+    two["run"] = [f"{run}-{i}" for i, run in enumerate(two["run"])]
+
+    def histories():
+        by_run = dict(iter(both.histories().groupby("run")))
+        return pd.concat(by_run[run.rpartition("-")[0]].assign(run=run) for run in two["run"])
+
+    gathered = dataclasses.replace(
+        planted(has_measured=False), fields=(*both.fields, "optimizer.lr"), runs=two, histories=histories
+    )
+    tables = double_descent.compute(gathered, "cpu")
+    assert set(tables["descents"]["setting"]) == {"learning rate = 0.1", "learning rate = 1"}
+    double_descent.draw(tables)
+
+
+def test_random_features_stand_beside_sweeps_of_a_folder(few_features):
+    tables = double_descent.compute(
+        double_descent.SideBySide((planted(), planted("task.n_train", "rows"))), "cpu"
+    )
+    assert tables["descents"]["experiment"].unique().tolist() == ["random features", "planted", "rows"]
+    own = found(tables, experiment="random features", axis="model size", noise=0.15)
+    assert own["threshold"] == {"outside": 90, "inside": 100} and own["peak_at"] == 100
+    ridged = tables["sizes"].query(
+        "experiment == 'random features' and noise == 0.15 and axis == 'model size'"
+    )
+    at_peak = ridged.set_index("size").loc[100]
+    assert at_peak["ridge_error"] < at_peak["test_error"] - 0.05
+    figure = double_descent.draw(tables)
+    texts = {text.get_text() for text in figure.findobj(match=lambda a: hasattr(a, "get_text"))}
+    assert {
+        "random features",
+        "planted",
+        "neurons",
+        "effective rank",
+        "smallest train margin",
+        "wrong labels",
+    } <= texts
+    assert json.dumps(clean(double_descent.summarize(tables)))
+
+
+def test_runs_that_are_not_done_and_sweeps_of_no_size_say_nothing():
+    for gathered in (
+        planted(statuses="running"),
+        planted("optimizer.weight_decay"),
+        Gathered("seeds", (), planted().runs, planted().histories, planted().measured),
+    ):
+        tables = double_descent.compute(gathered, "cpu")
+        double_descent.draw(tables)
+        assert double_descent.summarize(tables)["said"] == [
+            "No size was swept: neither of the model nor of its train rows."
+        ]
+
+
+def test_noise_around_one_error_is_no_descent():
+    rng = np.random.default_rng(0)
+    flat = {size: 0.3 + 0.002 * rng.standard_normal() for size in SIZES}
+    row = found(double_descent.compute(planted(errors=(flat, flat)), "cpu"), noise=0.15)
+    assert not row["shows"] and row["height"] < row["needed"]
+
+
+def test_what_is_written_is_read_back_the_same(tmp_path, few_features):
+    tables = double_descent.compute(double_descent.SideBySide((planted(),)), "cpu")
+    write_tables(tmp_path, tables, {"run": "planted"})
+    again, _ = read_tables(tmp_path)
+    assert double_descent.summarize(again)["said"] == double_descent.summarize(tables)["said"]
+    double_descent.draw(again)
+
+
+def test_a_folder_of_published_sweeps_is_opened_as_what_lies_in_it(tmp_path, monkeypatch):
+    from interp.sweeps.gathered import HISTORIES
+
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / HISTORIES).touch()
+    monkeypatch.setattr(
+        of_sizes.many_runs, "opened", lambda path, others: (planted(name=path.rpartition("/")[2]), {})
+    )
+    what, about = double_descent.opened(str(tmp_path), ())
+    assert [one.name for one in what.sweeps] == ["one", "other"]
+    assert about == {
+        "run": tmp_path.name, "n_runs": 40, "fields": ["model.d_mlp", "task.corrupted_fraction"],
+    }  # fmt: skip
+    single, _ = double_descent.opened(str(tmp_path / "one"), ())
+    assert isinstance(single, Gathered)
+
+
+def test_a_folder_without_sweeps_is_refused(tmp_path):
+    with pytest.raises(SystemExit, match="double_descent: .* holds no runs to compare"):
+        frame.main(
+            "double_descent", "", double_descent.compute, double_descent.draw, double_descent.summarize,
+            ["--run", str(tmp_path), "--out", str(tmp_path / "out")], subject=double_descent.subject,
+        )  # fmt: skip

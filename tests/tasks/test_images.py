@@ -1,0 +1,157 @@
+"""Real images: they are the ones that they are called, the same from one config, and labels belong to their images."""
+
+import csv
+import gzip
+import random
+import re
+import sys
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from interp.runs.presets import images
+from interp.runs.settings import with_settings
+from interp.tasks import image_sources
+from interp.tasks.data_edits import Shrink, with_split
+from interp.tasks.images import ImagesConfig
+
+
+def make(**changes):
+    return ImagesConfig(**{"n_train": 300, "n_test": 200, "split_seed": 0} | changes)
+
+
+def table():
+    """The file, read another way: whole numbers, row by row."""
+    with gzip.open(image_sources.DIGITS, "rt") as file:
+        return [[int(float(x)) for x in row] for row in csv.reader(file)]
+
+
+def test_rows_are_those_of_the_file_in_the_order_drawn():
+    rows, task = table(), make().task()
+    order = random.Random(0).sample(range(1797), 500)
+    pixels = [x for row in rows for x in row[:-1]]
+    mean, std = np.mean(pixels), np.std(pixels)
+    expected = (np.array([rows[i][:-1] for i in order]) - mean) / std
+    # float32 has 24 bits: numbers up to 2 to within 2e-7.
+    torch.testing.assert_close(task.inputs.double(), torch.from_numpy(expected), rtol=0, atol=3e-7)
+    assert task.labels.tolist() == [rows[i][-1] for i in order]
+    assert task.n_train == 300 and task.is_train[:300].all() and task.questions.is_last
+    assert len(set(order)) == 500 and task.structure is None
+
+
+def test_the_whole_source_has_the_published_counts_mean_and_spread():
+    features, digits = image_sources.labelled_images("digits")
+    # As scikit-learn documents them: 1797 rows, about 180 of each digit, pixels 0 .. 16.
+    assert digits.bincount().tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    # Sums of 115,008 numbers in float32's 24 bits.
+    assert features.double().mean().abs() < 1e-6 and abs(features.double().std(correction=0) - 1) < 1e-6
+    assert len(features.unique(dim=0)) == 1797
+
+
+def nearest_neighbour_accuracy(task):
+    train, test = (task.of_split(split) for split in ("train", "test"))
+    nearest = torch.cdist(test.inputs, train.inputs).argmin(1)
+    return (train.labels[nearest] == test.labels).double().mean().item()
+
+
+def test_labels_belong_to_their_images_and_random_ones_do_not():
+    # One nearest neighbour of 300 is right on 19 of 20 digits, and by chance on one of ten: 200 rows, so +- 0.06.
+    assert nearest_neighbour_accuracy(make().task()) > 0.9
+    assert nearest_neighbour_accuracy(make(corrupted_fraction=1.0).task()) < 0.1
+
+
+def test_label_noise_is_in_train_alone_and_always_wrong():
+    task = make(corrupted_fraction=0.15).task()
+    assert int(task.is_corrupted.sum()) == 45 and not task.is_corrupted[300:].any()
+    assert torch.equal(task.labels != task.true_labels, task.is_corrupted)
+    assert torch.equal(task.true_labels, make().task().labels)
+
+
+def test_the_seed_decides_the_rows_and_edits_keep_them():
+    assert torch.equal(make().task().inputs, make().task().inputs)
+    assert not torch.equal(make().task().inputs, make(split_seed=1).task().inputs)
+    task = make().task()
+    smaller = Shrink(n=10)(task)
+    assert (smaller.n_train, smaller.n_examples) == (10, 500)
+    again = with_split(task, ~task.split)
+    assert torch.equal(again.inputs, task.inputs) and torch.equal(again.split, ~task.split)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n_train": 1700}, "there are 1,797 of images of 'digits': got n_train=1,700 and n_test=200, 1,900 in all"),
+        ({"n_test": 0}, "n_test of at least 1, got 0"),
+        ({"split": "shuffle"}, "they need split 'drawn', got 'shuffle'"),
+        ({"corrupted_fraction": -0.1}, "corrupted_fraction in [0, 1], got -0.1"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused(changes, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make(**changes)
+
+
+def test_a_source_that_there_is_none_of_is_refused_as_typed():
+    with pytest.raises(ValueError, match="--source: Input should be 'digits' or 'mnist1d'"):
+        with_settings(images(), {"task.source": "mnist"}, {"task.source": "--source"})
+
+
+@pytest.fixture
+def fresh_sources():
+    image_sources.labelled_images.cache_clear()
+    yield
+    image_sources.labelled_images.cache_clear()
+
+
+def test_a_changed_file_is_noticed(fresh_sources, monkeypatch, tmp_path):
+    changed = tmp_path / "digits.csv.gz"
+    changed.write_bytes(gzip.compress(b"0,1\n"))
+    monkeypatch.setattr(image_sources, "DIGITS", changed)
+    with pytest.raises(
+        ValueError, match=r"needs the SHA-256 09f66e6debde\.\.\., got .*It was changed: install"
+    ):
+        make().task()
+
+
+def test_a_source_whose_package_is_missing_says_how_to_install_it(fresh_sources, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mnist1d.data", None)
+    with pytest.raises(ValueError, match=r"need the package mnist1d, .*pip install 'grokscope\[mnist1d\]'"):
+        make(source="mnist1d").task()
+
+
+def stand_in(monkeypatch, n_rows):
+    """A package that seeds every generator, as the real one does, and makes rows of its label."""
+
+    def make_dataset(args):
+        for seeded in (random.seed, np.random.seed, torch.manual_seed):
+            seeded(args["seed"])
+        digits = np.arange(n_rows) % 10
+        features = digits[:, None] + 0.0 * np.random.standard_normal((n_rows, 40))
+        n = n_rows * 4 // 5
+        return {"x": features[:n], "x_test": features[n:], "y": digits[:n], "y_test": digits[n:]}
+
+    data = ModuleType("mnist1d.data")
+    data.get_dataset_args, data.make_dataset = lambda: {"seed": 42}, make_dataset
+    monkeypatch.setitem(sys.modules, "mnist1d", ModuleType("mnist1d"))
+    monkeypatch.setitem(sys.modules, "mnist1d.data", data)
+
+
+def test_rows_of_the_other_package_keep_their_labels_and_leave_generators_alone(fresh_sources, monkeypatch):
+    stand_in(monkeypatch, 5000)
+    # Python's own is restored too, but types are checked here with draws from it.
+    before = np.random.get_state()[1].copy(), torch.random.get_rng_state()
+    task = make(source="mnist1d").task()
+    assert task.inputs.shape == (500, 40)
+    # One mean and one spread of the source as a whole: the digits 0 .. 9 in equal shares, 4.5 and their own.
+    expected = (task.labels.double() - 4.5) / np.std(range(10))
+    torch.testing.assert_close(task.inputs[:, 7].double(), expected, rtol=0, atol=3e-7)
+    assert (np.random.get_state()[1] == before[0]).all()
+    assert torch.equal(torch.random.get_rng_state(), before[1])
+
+
+def test_another_version_of_the_other_package_is_noticed(fresh_sources, monkeypatch):
+    stand_in(monkeypatch, 4000)
+    with pytest.raises(ValueError, match="are 5000 rows of 40 features, got .4000, 40.*Another version"):
+        make(source="mnist1d").task()
