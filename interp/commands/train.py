@@ -39,9 +39,9 @@ def train(
         Option(
             help="Every value that no option below changes. mainline: addition mod 113 of Nanda et al. 2023; s5: "
             "composition of permutations of Chughtai et al. 2023; parity: sparse parity of Merrill et al. 2023; "
-            "parity-fresh: of new rows at every step, Barak et al. 2022; digits: sums of three-digit numbers; languages: "
-            "the same addition in two languages; images: 8 x 8 digits as in Liu et al. 2023; sequences: repeated random "
-            "tokens, which induction heads continue. "
+            "parity-fresh: of new rows at every step, Barak et al. 2022; digits: sums of three-digit numbers; "
+            "languages: the same addition in two languages; images: 8 x 8 pixels as in Liu et al. 2023; sequences: "
+            "repeated random tokens, which induction heads continue. "
             "[default: the first of the task's family, mainline without --task]"
         ),
     ] = None,
@@ -292,18 +292,15 @@ def next_steps(run: "Run") -> list[str]:
     """Commands that answer something about a run of this task."""
     from shlex import quote
 
-    from interp.tasks.structure import Cyclic, Digits, FiniteGroup
+    from interp import analyses
+    from interp.tasks.structure import Cyclic
 
-    path, structure = quote(str(run.path)), run.task.structure
-    if isinstance(structure, Cyclic):
-        answer = f"interp analyse fourier {path}"
-    elif isinstance(structure, FiniteGroup):
-        answer = f"interp analyse groups {path}"
-    elif isinstance(structure, Digits):
-        answer = f"interp analyse digits {path}"
+    path, family = quote(str(run.path)), run.task.config.family
+    if isinstance(run.task.structure, Cyclic):
+        question = "fourier"
     else:
-        answer = f"interp analyse weight_norms {path}"
-    return [f"interp info {path}", answer]
+        question = family if family in analyses.__all__ else "weight_norms"
+    return [f"interp info {path}", f"interp analyse {question} {path}"]
 
 
 def resume(
