@@ -142,6 +142,8 @@ class Vocabularies:
 
 def everything_asked(task: Task, device: torch.device) -> Asked:
     """All facts, and the translations and sentences between the first language and each other one."""
+    # What makes the view has refused every other task.
+    assert isinstance(task.structure, Languages)
     blocks, rows, labels, by_dictionary = [], [], [], []
     n = 0
     for kind, asked, answered, inputs, right, carried in _kinds(task.structure):
