@@ -112,7 +112,9 @@ def _known(value: Mapping[str, Any], parts: list[str], place: Any, name: str) ->
             family for family, kind in FAMILIES.items() if name in {f.name for f in dataclasses.fields(kind)}
         ]
         if families:
-            return f"A task of family {value['task']['family']!r} has none; use --task {families[0]}."
+            return (
+                f"A task of family {value['task']['family']!r} has none; use --task {' or '.join(families)}."
+            )
     return f"Its {'.'.join(parts)} has {', '.join(place)}."
 
 

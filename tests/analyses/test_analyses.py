@@ -195,7 +195,11 @@ def test_fourier_of_a_network_without_neurons(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "geometry" else name for name in OF_A_RUN]
+    "name",
+    [
+        name if name in ("explain", "fourier", "digits") else pytest.param(name, marks=pytest.mark.slow)
+        for name in OF_A_RUN
+    ],
 )
 def test_of_a_task_without_an_algebra_what_applies_is_drawn(name, tmp_path):
     operation = ("random", "x2+y2")[OF_A_RUN.index(name) % 2]
@@ -219,10 +223,12 @@ def test_of_a_task_without_an_algebra_what_applies_is_drawn(name, tmp_path):
         "groups",
         "digits",
         "languages",
+        "parity",
     }
     reasons = [r for r in summary["does_not_apply"] if operation in r]
     assert bool(reasons) == (name in needs_algebra)
-    assert summary["outcome"]["said"].startswith("The run has not generalised")
+    if getattr(module, "is_of_answers", True):
+        assert summary["outcome"]["said"].startswith("The run has not generalised")
     if name == "attention":
         assert summary["heads"][0]["attention_sd"]["0"] > 0
         maps = pd.read_csv(out / "patterns_at_end.csv")

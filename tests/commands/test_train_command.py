@@ -85,7 +85,7 @@ def test_a_group_from_its_cayley_table_needs_no_file_afterwards(tmp_path):
     [
         (["--set", "task.p"], "--set task.p: needs FIELD=VALUE"),
         (["--group", "S3"], "--group: .*use --task groups"),
-        (["--task", "groups", "--p", "7"], "--p: .*use --task modular"),
+        (["--task", "groups", "--p", "7"], "--p: .*use --task languages or modular"),
         (["--heads", "3"], "--d-model divisible by --heads, got --d-model 128 and --heads 3"),
         (["--warmup-steps", "-1"], "Warm-up needs --warmup-steps of at least 0, got -1"),
         (["--set", "n_steps=0"], "--set n_steps=0: a run needs a number of steps"),

@@ -109,5 +109,7 @@ def test_presets_by_name_family_and_length():
     assert mixed.task.family == "groups" and mixed.model.n_heads == 4
     with pytest.raises(ValueError, match="no preset 'nothing'. There are: mainline"):
         presets.named("nothing")
-    with pytest.raises(ValueError, match="no task family 'nothing'. There are: groups, modular"):
+    with pytest.raises(
+        ValueError, match="no task family 'nothing'. There are: digits, groups, images, languages, modular"
+    ):
         presets.named(None, "nothing")
