@@ -48,26 +48,26 @@ class FakeHub:
     def download(self, repository, *, revision, allow_patterns, cache_dir=None):
         self._answer(repository)
         self.asked.append((revision, tuple(allow_patterns)))
-        source = self.folders[revision]
-        snapshot = self.place / "snapshots" / commit(source)
-        for file in sorted(source.iterdir()):
-            if any(fnmatch.fnmatch(file.name, pattern) for pattern in allow_patterns):
-                self._link(file, snapshot / file.name)
+        source, place = self.folders[revision], Path(cache_dir or self.cache) / self.place.name
+        snapshot = place / "snapshots" / commit(source)
+        for file in sorted(path for path in source.rglob("*") if path.is_file()):
+            name = file.relative_to(source).as_posix()
+            # As the hub's own: a star is any path.
+            if any(fnmatch.fnmatch(name, pattern) for pattern in allow_patterns):
+                self._link(file, snapshot / name, place / "blobs")
         snapshot.mkdir(parents=True, exist_ok=True)
-        (self.place / "refs").mkdir(exist_ok=True)
-        (self.place / "refs" / revision).write_text(snapshot.name)
+        (place / "refs").mkdir(exist_ok=True)
+        (place / "refs" / revision).write_text(snapshot.name)
         self.largest = max(self.largest, self.weights_on_disk())
         return str(snapshot)
 
     def weights_on_disk(self) -> int:
-        """Bytes of blobs that are as large as weights."""
-        blobs = self.place / "blobs"
-        return (
-            sum(f.stat().st_size for f in blobs.iterdir() if f.stat().st_size > 4000) if blobs.is_dir() else 0
-        )
+        """Bytes of blobs that are as large as weights, in the cache and in folders of processes."""
+        sizes = [f.stat().st_size for f in self.cache.rglob("blobs/*")] if self.cache.is_dir() else []
+        return sum(size for size in sizes if size > 4000)
 
-    def _link(self, file: Path, target: Path) -> None:
-        blob = self.place / "blobs" / xxhash.xxh3_128(file.read_bytes()).hexdigest()
+    def _link(self, file: Path, target: Path, blobs: Path) -> None:
+        blob = blobs / xxhash.xxh3_128(file.read_bytes()).hexdigest()
         for folder in (blob.parent, target.parent):
             folder.mkdir(parents=True, exist_ok=True)
         if not blob.exists():

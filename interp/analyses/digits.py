@@ -29,12 +29,20 @@ from interp.figures import (
     readout_curves,
     style,
 )
-from interp.tables.digit_order import carry_transitions, digit_transitions, half_losses, judged, parts, ranked
+from interp.tables.digit_order import (
+    LEAST_QUESTIONS,
+    carry_transitions,
+    digit_transitions,
+    half_losses,
+    judged,
+    parts,
+    ranked,
+)
 from interp.tables.folder import Tables
 from interp.tables.outcome import bracket, outcome
 from interp.tables.transitions import Transition, transition
 
-# Of the answers that could move by a carry, above those that donors with the same carry move.
+# Of all pairs, above those that donors with the same carry move; at most those that are answered right (`both_right`).
 MOVES = 0.5
 
 
@@ -88,6 +96,10 @@ def _answer(
 ) -> str:
     said = outcome(tables).said
     if not digits:
+        if len(tables["digit_losses"]):
+            return (
+                f"{said} No digit is asked by enough test questions ({LEAST_QUESTIONS}) to say when it came."
+            )
         return f"{said} Its answers are no numbers in digits."
     order = "; then ".join(" and ".join(group) for group in ranked(digits))
     never = [name for name, t in digits.items() if t.step is None]
@@ -128,10 +140,15 @@ def _end(table: pd.DataFrame, by: str, name: str) -> dict[str, Any]:
 
 
 def _moved(table: pd.DataFrame) -> dict[str, Any] | None:
-    """The head or layer whose activation moves most answers at the end, and since when it moves half of them."""
+    """The head or layer whose activation moves most answers at the end, and since when it moves half of them.
+
+    Over the digits below the highest, where there are any: the highest digit of a sum is its carry.
+    """
     rows = table[~table["site"].str.startswith("resid")] if len(table) else table
     if not len(rows):
         return None
+    lower = rows[rows["digit"] < rows["digit"].max()]
+    rows = lower if len(lower) else rows
     means = (
         rows.groupby(["layer", "site", "step"], sort=False)[["moved", "null", "both_right"]]
         .mean()

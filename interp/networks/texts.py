@@ -1,7 +1,8 @@
 """A text as windows of token ids: cut by the model's own tokenizer, one row as long as the model's context.
 
 A tokenizer is a `tokenizer.json` beside the weights; nothing in it is code. A folder without any tokenizer takes bytes,
-and any model takes ids: a .npy file of whole numbers. No token is put in front of a text or of a window.
+if its vocabulary is one of bytes, and any model takes ids: a .npy file of whole numbers. No token is put in front of a
+text or of a window.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from interp.networks.huggingface_config import network_fields
 LONGEST = 2048
 # Tokens of a text that are read: all checkpoints of a series are run on each.
 MOST_TOKENS = 2**17
+# A vocabulary of bytes and some tokens beside, rounded up as vocabularies are.
+MOST_BYTES = 512
 _CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
 _OTHER_TOKENIZERS = ("vocab.json", "merges.txt", "tokenizer.model", "vocab.txt", "spiece.model")
 
@@ -56,7 +59,7 @@ def read_text(file: Path, model: "Path | Mapping[str, int]", *, most: int = MOST
     """
     n_ctx, d_vocab = _sizes(model)
     folder = model if isinstance(model, Path) else None
-    ids, cut_by, unknown = _ids(file, folder)
+    ids, cut_by, unknown = _ids(file, folder, d_vocab)
     if not len(ids):
         raise ValueError(f"{file} needs some text, got none: it has no tokens. Name another file.")
     if ids.min() < 0 or ids.max() >= d_vocab:
@@ -108,7 +111,7 @@ def _sizes(model: "Path | Mapping[str, int]") -> tuple[int, int]:
     return n_ctx, d_vocab
 
 
-def _ids(file: Path, folder: Path | None) -> tuple[Int[np.ndarray, " token"], str, int | None]:
+def _ids(file: Path, folder: Path | None, d_vocab: int) -> tuple[Int[np.ndarray, " token"], str, int | None]:
     """The tokens of a file, by what they were cut, and the id that stands for what is unknown."""
     if file.suffix == ".npy":
         return _given_ids(file), "ids", None
@@ -120,6 +123,11 @@ def _ids(file: Path, folder: Path | None) -> tuple[Int[np.ndarray, " token"], st
             raise ValueError(
                 f"{folder} needs a tokenizer.json, got {', '.join(others)}. With transformers: "
                 "AutoTokenizer.from_pretrained(folder).save_pretrained(folder) writes one; or name a .npy file of ids."
+            )
+        if d_vocab > MOST_BYTES:
+            raise ValueError(
+                f"{folder or file} needs a tokenizer.json, got none, and a vocabulary of {d_vocab:,} is not one of "
+                "bytes. Put the tokenizer of the model there, or name a .npy file of ids."
             )
         return np.frombuffer(data, np.uint8).astype(np.int64), "bytes", None
     try:

@@ -115,6 +115,15 @@ class RunConfig:
                     f"and at least {self.task.n_answers} logits, got n_ctx={found[0]}, d_vocab={found[1]} and "
                     f"{self.model.d_vocab_out} logits."
                 )
+        if self.task and self.model and getattr(self.task, "shows_answers", False):
+            sees_all = self.model.is_mlp or self.model.attention_dir == "bidirectional"
+            if sees_all:
+                what = "an attention-free MLP" if self.model.is_mlp else "bidirectional attention"
+                raise ValueError(
+                    f"The rows of the task ({self.task.description}) hold their answers behind each question, and "
+                    f"{what} would read them there. It needs causal attention (attention_dir='causal', n_heads of at "
+                    "least 1)."
+                )
         for name in ("n_steps", "evaluation_interval"):
             value = getattr(self, name)
             if value is not None and not 1 <= value <= LARGEST_STEP:

@@ -58,7 +58,7 @@ class Places:
 
     @property
     def n_rows(self) -> int:
-        """How many of the task's rows, the first of train and test alike, `stream` has."""
+        """How many of the task's rows `stream` has."""
         return len(self.rows)
 
     @cached_property

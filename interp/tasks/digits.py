@@ -93,6 +93,11 @@ class DigitsConfig:
         return 2 * self.n_digits + 2 + self.n_answer_digits - 1
 
     @property
+    def shows_answers(self) -> bool:
+        """The digits of the answer are inputs too."""
+        return True
+
+    @property
     def n_tokens(self) -> int:
         return self.base + 2 + self.padding
 

@@ -15,6 +15,8 @@ from interp.tasks.splits import Split
 
 # Beyond it a table of rows fits in no memory, and the number is a slip of the hand.
 MOST_ROWS = 10**8
+# The length of a range is a machine's integer.
+MOST_NUMBERED = 2**62
 
 
 @runtime_checkable
@@ -50,6 +52,10 @@ def check_drawn_rows(config: DrawnRows, n_possible: int, what: str) -> None:
     """
     check_choices(config)
     check_seed("split_seed", config.split_seed)
+    if n_possible > MOST_NUMBERED:
+        raise ValueError(
+            f"Rows are drawn by number, of at most 2^62 different ones, and of {what} there are more."
+        )
     if config.split not in ("drawn", "explicit", "unknown"):
         raise ValueError(
             f"Rows of {what} are drawn: they need split 'drawn', got {config.split!r}. How many are train says n_train."

@@ -104,6 +104,11 @@ class LanguagesConfig:
             )
         if not 0 < self.first_fraction <= 1:
             raise ValueError(f"Languages need first_fraction in (0, 1], got {self.first_fraction}.")
+        if not _share(self.first_fraction, self.p**2):
+            raise ValueError(
+                f"Languages need a fact of A in train, and first_fraction={self.first_fraction} of {self.p**2} leaves "
+                "none."
+            )
         if not 0 <= self.fact_fraction < 1:
             raise ValueError(
                 f"Languages need fact_fraction in [0, 1), got {self.fact_fraction}. With all facts in train none is "

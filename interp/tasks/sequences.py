@@ -126,6 +126,11 @@ class SequencesConfig:
         return self.length
 
     @property
+    def shows_answers(self) -> bool:
+        """Each label is the next token of the row."""
+        return True
+
+    @property
     def n_tokens(self) -> int:
         return self.vocabulary + (self.kind == "copying")
 

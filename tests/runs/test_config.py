@@ -65,6 +65,24 @@ def test_what_is_known_of_an_imported_run_must_fit_together():
         dataclasses.replace(config, model=dataclasses.replace(config.model, d_vocab=11))
 
 
+@pytest.mark.parametrize("name", ["digits", "sequences"])
+@pytest.mark.parametrize(
+    ("model", "what"),
+    [
+        ({"attention_dir": "bidirectional"}, "bidirectional attention"),
+        ({"n_heads": 0, "d_mlp": 8}, "an attention-free MLP"),
+    ],
+)
+def test_a_network_that_sees_the_answers_is_refused(name, model, what):
+    from interp.runs.presets import named
+
+    changes = {"n_layers": 1} | model
+    with pytest.raises(
+        ValueError, match=f"hold their answers behind each question, and {what} would read them"
+    ):
+        variation(named(name, n_steps=10), model=changes)
+
+
 def test_presets_give_and_take_recipes():
     assert open_run(BUNDLED).config.recipe() == mainline()
     changed = variation(mainline(), task={"p": 11}, model={"d_model": 16}, optimizer={"lr": 0.1}, seed=3)

@@ -88,7 +88,8 @@ class _Pairs:
 
 
 def _pairs(places: Places, config: object, n_pairs: int, seed: int) -> _Pairs:
-    assert isinstance(config, DigitsConfig)
+    if not isinstance(config, DigitsConfig):
+        raise NotApplicable("Rows with other digits below a place are made by the family of digits alone.")
     structure, draws = places.structure, np.random.default_rng(seed)
     a, b = structure.operands.unbind(1)
     hands_on = a + b == structure.base - 1 if config.operation == "add" else a == b

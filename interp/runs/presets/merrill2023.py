@@ -7,7 +7,7 @@ from interp.tasks.families import family
 
 # 300 epochs of 32 mini-batches.
 PARITY_STEPS = 9600
-# Of five seeds test accuracy is at 0.95 by 3300 to 4100 (docs/parity.md).
+# Of five seeds test accuracy is at 0.95 by 2950 to 3800 (docs/parity.md).
 PARITY_SAVE = ("0-5000:100", "5200-9600:400")
 
 

@@ -2,15 +2,18 @@
 
 What the hub says of each revision (its commit) is known without its weights, so that what was measured is found again
 without a download. With `drop_downloads` the weights of a step are deleted once it was measured: of a series of any
-length the disk then holds one checkpoint. Only files that this process downloaded are; what was in the cache stays.
+length the disk then holds one checkpoint. They are downloaded into a folder of this process, so that nothing in the
+hub's cache is deleted; weights that lie there already are read from it.
 """
 
+import shutil
 import warnings
+import weakref
 from collections.abc import Mapping, MutableMapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from interp.ground.plain_text import listed, shown
@@ -49,7 +52,7 @@ class HubRun(OpenedRun):
     Attributes:
         repository: "org/name".
         revisions: by step, ascending.
-        drop_downloads: whether `release` deletes the weights that this process downloaded.
+        drop_downloads: whether weights are downloaded beside the hub's cache, and deleted by `release`.
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class HubRun(OpenedRun):
     ):
         self.repository, self.revisions = repository, dict(sorted(revisions.items()))
         self.drop_downloads, self._cache = drop_downloads, cache
-        self._downloaded: set[Path] = set()
+        self._own: Path | None = None
         super().__init__(cache_folder(repository, cache), record, NO_CONFIG, {}, read_unchanged)
 
     @cached_property
@@ -74,7 +77,7 @@ class HubRun(OpenedRun):
     def first(self) -> Path:
         """The folder of the first revision, with its config.json and tokenizer and, perhaps, its weights."""
         revision = next(iter(self.revisions.values()))
-        folder = self._fetched(revision, ["config.json", *TOKENIZER])
+        folder = self._fetched(revision, ["config.json", *TOKENIZER], self._cache)
         if not (folder / "config.json").is_file():
             raise SourceError(
                 f"{self.repository} at revision {revision.name} has no config.json on the hub: it is no model of "
@@ -95,17 +98,14 @@ class HubRun(OpenedRun):
         self._check_saved(step)
         revision, where = self.revisions[step], f"{self.repository} at revision {self.revisions[step].name}"
         first = described(self.first)
-        there = self._files(revision)
-        folder = self._fetched(revision, ["config.json", *SAFE])
-        if not has_weights(folder):
-            folder = self._fetched(revision, ["config.json", *LOOSE])
+        folder = self._with_weights(revision)
         if not has_weights(folder):
             raise SourceError(
-                f"{where} holds no weights on the hub: the series has a hole at {self.unit} {step}. Measure the other "
-                "steps, or go on past it with --keep-going (on_error='skip')."
+                f"{where} holds no weights on the hub: the series has a hole at {self.unit} {step}. Leave it out "
+                "(--steps, or name the revisions that are meant behind an @); interp measure goes on past it with "
+                "--keep-going, interp.measure with on_error='skip'."
             )
         files = tuple(weight_files(folder))
-        self._downloaded |= {file for file in files if file.resolve() not in there}
         if (ours := described(folder)) != first:
             field = next(k for k in sorted({*first, *ours}) if first.get(k) != ours.get(k))
             raise SourceError(
@@ -115,32 +115,67 @@ class HubRun(OpenedRun):
         return Place(files, revision.name).found(where)
 
     def release(self) -> None:
-        """Delete the weights that this process downloaded, where that was asked for; the rest of the cache stays."""
-        if not self.drop_downloads:
-            return
-        for file in sorted(self._downloaded):
-            # Of Windows, which deletes no file that is still read: the next time.
-            with suppress(OSError):
-                file.resolve().unlink(missing_ok=True)
-                file.unlink(missing_ok=True)
-                self._downloaded.discard(file)
+        """Delete what was downloaded to be dropped; nothing of it lies in the hub's cache."""
+        if self._own is not None:
+            # Of Windows, which deletes no file that is still read: what cannot be removed stays.
+            shutil.rmtree(self._own, ignore_errors=True)
+            self._own = None
 
-    def _fetched(self, revision: Revision, patterns: list[str]) -> Path:
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process has a folder of its own, and deletes no other's.
+        return {**self.__dict__, "_own": None}
+
+    def _with_weights(self, revision: Revision) -> Path:
+        """The folder of a revision with its weights, if it has any; of the hub's cache where they lie there."""
+        cached = self.path / "snapshots" / revision.commit
+        if not self.drop_downloads:
+            place = self._cache
+        elif _is_whole(cached):
+            return cached
+        else:
+            place = self._own_folder()
+        for patterns in (SAFE, LOOSE):
+            folder = self._fetched(revision, ["config.json", *patterns], place)
+            if _is_whole(folder):
+                break
+        return folder
+
+    def _own_folder(self) -> Path:
+        """A folder of this process alone, on the disk of the hub's cache, gone at the latest with the process."""
+        from huggingface_hub import constants
+
+        if self._own is None:
+            root = Path(self._cache or constants.HF_HUB_CACHE)
+            root.mkdir(parents=True, exist_ok=True)
+            self._own = Path(mkdtemp(prefix="grokscope-", dir=root))
+            # What nobody has released by then.
+            weakref.finalize(self, shutil.rmtree, self._own, ignore_errors=True)
+        return self._own
+
+    def _fetched(self, revision: Revision, patterns: list[str], cache: Path | None) -> Path:
         import huggingface_hub
 
         with hub_errors(self.repository):
-            return Path(
+            folder = Path(
                 huggingface_hub.snapshot_download(
-                    self.repository, revision=revision.name, allow_patterns=patterns, cache_dir=self._cache
+                    self.repository, revision=revision.name, allow_patterns=patterns, cache_dir=cache
                 )
             )
+        if folder.name != revision.commit:
+            # Else tables of the new weights would be kept as those of the old ones.
+            raise SourceError(
+                f"{self.repository} at revision {revision.name} was changed on the hub since it was opened: it is "
+                f"commit {shown(folder.name)} now, and was {revision.commit}. Open it again."
+            )
+        return folder
 
-    def _files(self, revision: Revision) -> set[Path]:
-        """What the cache holds of this repository that may be weights of this revision."""
-        folders = self.path / "blobs", self.path / "snapshots" / revision.commit
-        return {
-            f.resolve() for folder in folders if folder.is_dir() for f in folder.rglob("*") if f.is_file()
-        }
+
+def _is_whole(folder: Path) -> bool:
+    """Whether all weights of a checkpoint are there, each shard that its index names."""
+    try:
+        return has_weights(folder) and all(file.is_file() for file in weight_files(folder))
+    except SourceError:
+        return False
 
 
 def open_on_hub(name: str, drop_downloads: bool, cache: Path | None = None) -> OpenedRun | None:
