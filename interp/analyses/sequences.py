@@ -31,7 +31,7 @@ from interp.tables.folder import Tables
 from interp.tables.outcome import bracket
 from interp.tables.transitions import Transition, precedes, share_of_change, transition
 
-# Of prefix matching and of attention to the token before: a custom, of Olsson et al. for the former.
+# Of prefix matching and of attention to the token before: a custom; Olsson et al. 2022 have no threshold.
 THRESHOLD = 0.3
 INDUCTION, PREVIOUS, OTHER = "induction heads", "previous-token heads", "other heads"
 SCORES = {INDUCTION: "prefix_matching", PREVIOUS: "previous_token"}

@@ -56,11 +56,17 @@ def sweep(
     ] = None,
     preset: Annotated[
         str | None,
-        Option(help="Every value that is not set: mainline, s5. [default: mainline]", rich_help_panel=GRID),
+        Option(
+            help="Every value that is not set, a recipe that `interp train --help` lists. [default: mainline]",
+            rich_help_panel=GRID,
+        ),
     ] = None,
     task: Annotated[
         str | None,
-        Option(help="Family of tasks: modular, groups. [default: the preset's]", rich_help_panel=GRID),
+        Option(
+            help="Family of tasks, as `interp train --help` lists them. [default: the preset's]",
+            rich_help_panel=GRID,
+        ),
     ] = None,
     set: Annotated[
         list[str] | None,

@@ -48,7 +48,7 @@ def carry_patching(snapshot: Snapshot, *, n_pairs: int = 32, seed: int = 0) -> p
         NotApplicable: if the answers are not written in digits, or the network has no residual stream.
         ValueError: if n_pairs is below 1.
 
-    References: Heimersheim and Nanda 2024, "How to use and interpret activation patching"; Wang et al. 2023,
+    References: Heimersheim and Nanda 2024, "How to use and interpret activation patching"; Wang et al. 2022,
     "Interpretability in the wild" (rows that differ in one respect).
     """
     if n_pairs < 1:
