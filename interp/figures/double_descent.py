@@ -11,7 +11,6 @@ from interp.figures import style
 from interp.figures.colours import line_of
 from interp.figures.given_tables import known
 from interp.figures.phase_diagrams import shades
-from interp.tables.learning_patterns import PATTERNS, sigmoid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,6 +114,9 @@ def beside_curves(table: "pd.DataFrame", ax: Axes, *, quantity: str) -> Axes:
     ax.axvline(1, color="0.6", lw=0.6, ls=":", zorder=0)
     if quantity != "margin":
         ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if quantity == "effective_rank" else (1,)))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
     else:
         ax.axhline(0, color="0.8", lw=0.6, zorder=0)
         ax.set_yscale("symlog", linthresh=1)
@@ -132,6 +134,9 @@ def pattern_curves(table: "pd.DataFrame", fits: "pd.DataFrame", ax: Axes) -> Axe
         table: of `interp.tables.learning_patterns.patterns`.
         fits: of `interp.tables.learning_patterns.speeds`.
     """
+    # It loads pandas, which a figure that is only imported does without.
+    from interp.tables.learning_patterns import PATTERNS, sigmoid
+
     table = known(table, "accuracy")
     later = table[table["step"] > 0] if len(table) else table
     if not len(later):

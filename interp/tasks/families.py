@@ -34,12 +34,23 @@ def family(name: Any) -> Any:
 
 
 def families_with(fields: Mapping[str, Any]) -> list[Any]:
-    """The config classes that have all these fields; of one family, where `family` is among them.
+    """The config classes that have all these fields, of families that are recognised behind networks of other programs.
+
+    Args:
+        fields: what is stated or shown of a task; with `family` of that one alone.
 
     Raises:
-        ValueError: if none has.
+        ValueError: if none has, or the family is not recognised.
     """
     kinds: list[Any] = [family(fields["family"])] if "family" in fields else list(FAMILIES.values())
+    recognised = [kind for kind in kinds if hasattr(kind, "fitted")]
+    if not recognised:
+        there = ", ".join(name for name, kind in FAMILIES.items() if hasattr(kind, "fitted"))
+        raise ValueError(
+            f"A task of family {fields['family']!r} is trained and opened here, but not found behind the checkpoints "
+            f"of other programs; tasks of {there} are. Leave the task out: probes of weights do without."
+        )
+    kinds = recognised
     has = {kind: {field.name for field in dataclasses.fields(kind)} for kind in kinds}
     found = [kind for kind in kinds if set(fields) <= has[kind]]
     if not found:

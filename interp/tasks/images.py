@@ -77,7 +77,7 @@ class ImagesConfig:
 
         >>> task = ImagesConfig(n_train=3, n_test=1, split_seed=0).task()
         >>> tuple(task.inputs.shape), task.labels.tolist()
-        ((4, 64), [9, 8, 1, 2])
+        ((4, 64), [3, 2, 7, 1])
         """
         is_train = is_train_of(self, is_train)
         features, digits = labelled_images(self.source)

@@ -84,7 +84,7 @@ class ParityConfig:
 
         >>> task = ParityConfig(n_bits=5, k=2, n_train=3, n_test=1, split_seed=0).task()
         >>> task.inputs[0].tolist(), task.labels.tolist()
-        ([-1.0, -1.0, 1.0, 1.0, -1.0], [0, 1, 1, 0])
+        ([1.0, 1.0, 1.0, -1.0, -1.0], [0, 1, 1, 0])
         """
         is_train = is_train_of(self, is_train)
         numbers = row_numbers(self, 2**self.n_bits)

@@ -167,9 +167,9 @@ class SequencesConfig:
         >>> task = SequencesConfig(kind="copying", vocabulary=4, length=7, repeated_length=0, n_copies=0, n_trigrams=0,
         ...                        n_train=1, n_test=1, split_seed=0).task()
         >>> task.inputs[0].tolist()
-        [3, 2, 2, 4, 3, 2, 2]
+        [2, 3, 3, 4, 2, 3, 3]
         >>> task.labels[task.example == 0].tolist()
-        [2, 2, 3, 2, 2]
+        [3, 3, 2, 3, 3]
         """
         is_train = is_train_of(self, is_train)
         tokens, role = self._different_rows()

@@ -169,6 +169,7 @@ def test_the_forecast_is_tested_on_what_was_left_out():
     )
 
 
+@pytest.mark.slow
 def test_few_runs_are_drawn_one_by_one(small):
     from interp.sweeps.gathered import gathered
 

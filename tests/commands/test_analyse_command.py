@@ -24,7 +24,7 @@ def test_without_a_name_every_analysis_is_listed_with_its_question():
 
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(
-        ValueError, match=r"There is no analysis 'furier'. There are: attention, clock_pizza, compare, exp"
+        ValueError, match=r"There is no analysis 'furier'. There are: attention, clock_pizza, compare, digits"
     ):
         call("furier", "checkpoints/mainline")
     # A function of the package is no analysis.

@@ -491,7 +491,7 @@ DRAWN |= {
     "answer_shares": lambda ax: figures.answer_shares(TESTED, ax),
     "skill_bars": lambda ax: figures.skill_bars(scores(TESTED), ax),
 }
-SIZES = pd.DataFrame(
+BY_SIZE = pd.DataFrame(
     {
         "experiment": "planted", "noise": [0.0] * 3 + [0.15] * 3, "size": [2.0, 8.0, 32.0] * 2, "relative_size": 1.0,
         "train_error": [0.3, 0.1, 0.0] * 2, "test_error": [0.4, 0.5, 0.2] * 2, "test_error_low": 0.1,
@@ -514,9 +514,9 @@ SLICE = pd.DataFrame(
     }
 )  # fmt: skip
 DRAWN |= {
-    "descent_curves": lambda ax: figures.descent_curves(SIZES, THRESHOLDS, ax, name="neurons"),
+    "descent_curves": lambda ax: figures.descent_curves(BY_SIZE, THRESHOLDS, ax, name="neurons"),
     "epoch_curves": lambda ax: figures.epoch_curves(EPOCHS, ax, name="neurons"),
-    "beside_curves": lambda ax: figures.beside_curves(SIZES, ax, quantity="norm"),
+    "beside_curves": lambda ax: figures.beside_curves(BY_SIZE, ax, quantity="norm"),
     "pattern_curves": lambda ax: figures.pattern_curves(PATTERN, SPEEDS, ax),
     "slice_curves": lambda ax: figures.slice_curves(SLICE, ax),
 }
@@ -575,17 +575,17 @@ def test_a_forecast_of_what_never_came_is_within_the_axes_however_early_it_is(ax
     assert ax.get_ylim()[0] < 5 and ax.get_xlim()[0] < 5
 
 
-NO_SIZES = SIZES[:0]
+NO_BY_SIZE = BY_SIZE[:0]
 
 
 @pytest.mark.parametrize(
     ("draw", "words"),
     [
-        (lambda ax: figures.descent_curves(NO_SIZES, THRESHOLDS, ax, name="x"), "no size was swept"),
+        (lambda ax: figures.descent_curves(NO_BY_SIZE, THRESHOLDS, ax, name="x"), "no size was swept"),
         (lambda ax: figures.epoch_curves(EPOCHS[:0], ax, name="x"), "no evaluations along training"),
-        (lambda ax: figures.beside_curves(NO_SIZES, ax, quantity="norm"), "not measured"),
+        (lambda ax: figures.beside_curves(NO_BY_SIZE, ax, quantity="norm"), "not measured"),
         (
-            lambda ax: figures.beside_curves(SIZES.assign(margin=np.nan), ax, quantity="margin"),
+            lambda ax: figures.beside_curves(BY_SIZE.assign(margin=np.nan), ax, quantity="margin"),
             "not measured",
         ),
         (lambda ax: figures.pattern_curves(PATTERN[:0], SPEEDS, ax), "no run with wrong labels was measured"),
@@ -597,14 +597,14 @@ def test_what_a_sweep_lacks_is_said_in_the_picture(draw, words, ax):
 
 
 def test_a_threshold_is_a_band_of_its_bracket_and_one_without_an_end_is_none(ax):
-    figures.descent_curves(SIZES, THRESHOLDS.assign(outside=[2.0, np.nan]), ax, name="neurons")
+    figures.descent_curves(BY_SIZE, THRESHOLDS.assign(outside=[2.0, np.nan]), ax, name="neurons")
     assert [(p.get_x(), p.get_x() + p.get_width()) for p in ax.patches] == [(2, 8)]
     solid, dashed, dotted = (line.get_ydata().tolist() for line in ax.lines[:3])
     assert (solid, dashed, dotted) == ([0.4, 0.5, 0.2], [0.3, 0.1, 0.0], [0.3, 0.2, 0.1])
 
 
 def test_the_norm_is_a_share_of_that_of_the_largest_size(ax):
-    figures.beside_curves(SIZES[:3].assign(relative_size=[0.25, 1.0, 4.0]), ax, quantity="norm")
+    figures.beside_curves(BY_SIZE[:3].assign(relative_size=[0.25, 1.0, 4.0]), ax, quantity="norm")
     assert ax.lines[0].get_ydata().tolist() == pytest.approx([1 / 3, 3, 1])
 
 

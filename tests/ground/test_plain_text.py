@@ -113,14 +113,14 @@ def test_no_memory_is_a_sentence(monkeypatch, capsys):
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 8000 bytes"),
     ):
 
-        def fails(path, error=error):
+        def fails(path, error=error, **options):
             raise error
 
         monkeypatch.setattr(opening, "open_run", fails)
         code, text = run_command(monkeypatch, capsys, "info", "x")
         assert code == 1 and "interp: this needs more memory than there is" in text
 
-    def other(path):
+    def other(path, **options):
         raise RuntimeError("another")
 
     monkeypatch.setattr(opening, "open_run", other)

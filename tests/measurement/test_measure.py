@@ -570,6 +570,7 @@ def test_a_column_of_one_kind_at_some_steps_and_of_another_at_others_is_told(run
     assert not calls
 
 
+@pytest.mark.slow
 def test_a_failure_says_where_in_the_probes_own_file(run):
     """Also where the error is raised deeper, and comes from another process."""
     line = next(

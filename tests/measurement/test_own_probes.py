@@ -103,7 +103,7 @@ def test_a_new_process_with_the_same_code_finds_the_table(measured, tmp_path):
         ),
         pytest.param("[0.0, 1.0]", "[0.0, 2.0]", id="array", marks=pytest.mark.slow),
         pytest.param("digits=3", "digits=1", id="default", marks=pytest.mark.slow),
-        pytest.param("float(w.norm())", "float(w.abs().sum())", id="body"),
+        pytest.param("float(w.norm())", "float(w.abs().sum())", id="body", marks=pytest.mark.slow),
     ],
 )
 def test_what_has_changed_is_measured_anew(measured, tmp_path, old, new):

@@ -384,6 +384,7 @@ def test_a_run_without_key_frequencies_names_none(page, data):
     at(page, keys="leak-free")
 
 
+@pytest.mark.slow
 def test_a_head_is_named_with_its_layer(page):
     page.locator("#attention-0 button.head").nth(1).click()
     page.evaluate("Explorer.flush(true)")

@@ -209,6 +209,7 @@ def test_two_arms_of_which_neither_is_the_reference_have_a_line_of_their_own(nor
     assert "keys-back over others-back" not in text
 
 
+@pytest.mark.slow
 def test_what_another_event_says_goes_with_a_decided_row(tmp_path):
     arms = worlds.norm_world(6, 0.08, 1, "jitter")
     late = (arms["event"] == "test_loss") & (arms["arm"] == "norm-at-margin") & (arms["dose"] == 1.15)

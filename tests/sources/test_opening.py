@@ -182,6 +182,7 @@ def test_tables_are_kept_in_the_users_cache_and_only_for_the_weights_they_are_of
     assert list(tables.attrs["failed"]) == [150] and tables["step"].unique().tolist() == [200]
 
 
+@pytest.mark.slow
 def test_several_processes_measure_an_opened_run(tiny_run, tmp_path):
     source = one_file(tiny_run, tmp_path / "theirs")
     alone = measure(interp.open_run(source), ["losses"], cache=False)["losses"]

@@ -38,7 +38,7 @@ def source(tmp_path_factory):
         ({"task": {"p": 11.5}}, "A task's p is a whole number, not 11.5"),
         ({"task": {"train_fraction": "0.5"}}, "A task's train_fraction is a number, not '0.5'"),
         ({"task": {"group": "x", "cayley_table": 3}}, "A task's cayley_table is a list of rows, not 3"),
-        ({"task": {"family": ["groups"]}}, r"no task family \['groups'\]. There are: groups, modular"),
+        ({"task": {"family": ["groups"]}}, r"no task family \['groups'\]. There are: digits, groups, images"),
         ({"task": {"family": "groups"}}, "of family 'groups' needs its group, .*group='S5' or --group S5"),
         ({"task": {"foo": 1}}, "no field foo: .*of family 'groups' .*cayley_table.*; of family 'modular' .*operation"),
         ({"task": {"operation": "add", "group": "S3"}}, "No family has all of these fields: stated are group, operat"),

@@ -131,6 +131,7 @@ def test_what_is_kept_and_measured_is_that_of_a_folder(tmp_path, url, keep, prob
         sweep(url, BASE, over, scratch=tmp_path / "a", probes=probes, **HERE)
 
 
+@pytest.mark.slow
 def test_two_processes_work_on_a_store_of_files(tmp_path, whole):
     url = (tmp_path / "store").as_uri()
     found = sweep(url, BASE, OVER, scratch=tmp_path / "a", n_processes=2, stack=1)

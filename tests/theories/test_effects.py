@@ -258,6 +258,7 @@ def test_swapping_arm_and_reference_mirrors(pairs):
                 assert other["ratio"] == pytest.approx(np.float64(1) / one["ratio"], rel=1e-9)
 
 
+@pytest.mark.slow
 @FEW
 @given(brackets, st.randoms(use_true_random=False))
 def test_names_of_pairs_and_the_order_of_rows_do_not_matter(pairs, random):

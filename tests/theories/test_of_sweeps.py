@@ -117,6 +117,7 @@ def test_a_sweep_says_which_runs_are_of_the_recipe(tmp_path):
     assert table["early_activity"].isna().all()
 
 
+@pytest.mark.slow
 def test_what_was_locked_without_a_measure_is_judged_once_there_is_one():
     """The committed lock of p = 59 was written when nothing measured it; the sweep is in the tables beside it."""
     tables, _ = explain.found(None, trial=Path("analyses/evidence/p59"))

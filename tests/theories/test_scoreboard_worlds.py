@@ -97,6 +97,7 @@ def test_in_the_null_world_nothing_stands():
         assert found["margin_recovers_the_delay"] == "not evaluable"
 
 
+@pytest.mark.slow
 def test_false_support_in_the_null_world_is_rare():
     # benchmarks/null_scoreboard.py has it in 1 % of 200 such draws: 3 or more of 20 would have probability .001.
     wrong = 0

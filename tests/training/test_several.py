@@ -39,6 +39,7 @@ def job(path, **arguments):
     return Job(path=path, train=train_one, arguments=arguments, goes_on=go_on)
 
 
+@pytest.mark.slow
 def test_jobs_are_trained_and_equal_those_trained_alone(tmp_path):
     jobs = [job(tmp_path / str(i), seed=i) for i in range(3)]
     ends = train_jobs(jobs, 2)

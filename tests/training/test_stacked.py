@@ -282,7 +282,7 @@ def begun_branches(parent, control, folder, arms):
 ON_THE_LOSS = {"scale-logits", "match-margin", "zero-sum", "spectral-entropy", "random-penalty"}
 
 
-@pytest.mark.parametrize("on_the_loss", [False, True])
+@pytest.mark.parametrize("on_the_loss", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_each_rule_acts_on_its_member_as_it_does_on_a_run_alone(tmp_path, parent, control, on_the_loss):
     rules = [rule for rule in ACTIVE if (rule.kind in ON_THE_LOSS) == on_the_loss]
     arms = [Arm(name="control"), *(Arm(name=f"rule-{i}", rules=(rule,)) for i, rule in enumerate(rules))]
@@ -320,6 +320,7 @@ def test_arms_in_a_stack_are_ordinary_branches(tmp_path, parent, control):
     assert longer.config.n_steps == 90 and len(longer.history()) == 31
 
 
+@pytest.mark.slow
 def test_an_arm_that_has_shown_its_event_leaves_and_the_others_go_on(tmp_path):
     config = tiny_config(200, task={"train_fraction": 0.7}, schedule=make_schedule(200, [20], [20]))
     run = train(config, tmp_path / "parent", threads=1)

@@ -131,6 +131,7 @@ def test_a_bad_option_of_the_command_leaves_the_place_free(tmp_path, option):
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.slow
 def test_what_the_system_refuses_names_the_file(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     code, told = command("train", tmp_path / "file" / "run", *ARGUMENTS)

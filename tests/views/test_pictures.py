@@ -366,6 +366,7 @@ def test_the_list_has_a_line_each():
     assert next(line for line in listed if line.startswith("qk_bars")).endswith(PICTURES["qk_bars"].shows)
 
 
+@pytest.mark.slow
 def test_kept_tables_are_drawn_without_torch_while_the_run_is_the_same(tiny_run_copy, tmp_path):
     run, out = tiny_run_copy.path, tmp_path / "out"
     first = figure_of(run, "spectrum_map", "--out", out, "--as", "pdf,png,svg", "--caption")
@@ -436,6 +437,7 @@ def test_a_step_is_that_of_a_picture_of_one_checkpoint(tiny_run, tmp_path, monke
         making.make("loss_curves", str(tiny_run.path), step=150)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_drawn_is_said(tiny_run, tmp_path):
     def make(name, **asked):
         return making.make(name, str(tiny_run.path), tmp_path / "out", device="cpu", **asked)

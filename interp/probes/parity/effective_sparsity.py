@@ -80,7 +80,7 @@ def rows_by_split(snapshot: Snapshot) -> dict[str, Int[Tensor, " row"]]:
 def bisected(agreement: Float[Tensor, " size"], share: float) -> int:
     """The least size with this agreement as halving finds it: right where agreement grows with the size.
 
-    >>> bisected(torch.tensor([0.5, 0.6, 0.995, 0.7, 0.8, 1.0]), 0.99)
+    >>> bisected(torch.tensor([0.5, 0.995, 0.6, 0.7, 0.8, 1.0]), 0.99)
     5
     """
     low, high = 0, len(agreement) - 1

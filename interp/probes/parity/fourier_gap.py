@@ -14,6 +14,8 @@ from interp.snapshots.snapshot import Snapshot
 from interp.tasks.task import Questions
 
 VERSION = 1
+# The loss that is minimised is the run's.
+DEPENDS_ON_RUN = True
 
 # So many features are enumerated: 16,384 rows.
 ENUMERATED = 14

@@ -195,7 +195,7 @@ def open_on_hub(name: str, drop_downloads: bool, cache: Path | None = None) -> O
 
     repository, asked = repository_and_revisions(name)
     try:
-        with hub_errors(repository):
+        with hub_errors(repository or name):
             refs = huggingface_hub.list_repo_refs(repository)
     except SourceError:
         if (run := _in_cache(cache_folder(repository, cache), asked)) is None:
