@@ -30,6 +30,7 @@ from interp.figures import (
     qk_bars,
     style,
 )
+from interp.tables.curves import at_end
 from interp.tables.folder import Tables
 from interp.tables.outcome import outcome
 
@@ -206,7 +207,7 @@ def _said(periodicity: pd.DataFrame, name: str) -> str:
 
 
 def summarize(tables: Tables) -> dict[str, Any]:
-    attended, periodicity = _at_end(tables["attention_patterns"]), _at_end(tables["attention_periodicity"])
+    attended, periodicity = at_end(tables["attention_patterns"]), at_end(tables["attention_periodicity"])
     qk = tables["attention_circuits"]
     qk = qk[(qk["circuit"] == "qk") & (qk["position"] == 0)] if len(qk) else qk
     heads = []
@@ -233,7 +234,3 @@ def summarize(tables: Tables) -> dict[str, Any]:
             }
         heads.append(about)
     return {"heads": heads}
-
-
-def _at_end(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["step"] == table["step"].max()] if len(table) else table

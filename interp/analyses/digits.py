@@ -29,6 +29,7 @@ from interp.figures import (
     readout_curves,
     style,
 )
+from interp.tables.curves import at_end
 from interp.tables.digit_order import (
     LEAST_QUESTIONS,
     carry_transitions,
@@ -129,13 +130,9 @@ def _brackets(tables: Tables) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["what", "before", "step"]).astype({"before": float, "step": float})
 
 
-def _at_end(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["step"] == table["step"].max()] if len(table) else table
-
-
 def _end(table: pd.DataFrame, by: str, name: str) -> dict[str, Any]:
     """Accuracy and loss of a part at the last checkpoint, and of how many questions."""
-    last = parts(_at_end(judged(table)), by)[name].iloc[0]
+    last = parts(at_end(judged(table)), by)[name].iloc[0]
     return {"accuracy": float(last["accuracy"]), "loss": float(last["loss"]), "n": int(last["n"])}
 
 
@@ -155,7 +152,7 @@ def _moved(table: pd.DataFrame) -> dict[str, Any] | None:
         .reset_index()
     )
     means["above_null"] = means["moved"] - means["null"]
-    last = _at_end(means)
+    last = at_end(means)
     best = last.loc[last["above_null"].idxmax()]
     curve = means[(means["layer"] == best["layer"]) & (means["site"] == best["site"])]
     return {
@@ -173,7 +170,7 @@ def _read(table: pd.DataFrame) -> list[dict[str, Any]]:
     rows = table[table["is_question"].astype(bool)] if len(table) else table
     found = []
     for digit, part in rows.groupby("digit") if len(rows) else ():
-        last = _at_end(part)
+        last = at_end(part)
         best = last.loc[last["accuracy"].idxmax()]
         same = part[(part["layer"] == best["layer"]) & (part["stream"] == best["stream"])]
         first = same[same["step"] == same["step"].min()].iloc[0]
@@ -194,7 +191,7 @@ def _read(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _heads(table: pd.DataFrame) -> list[dict[str, Any]]:
     """For each digit the head that looks most at its own pair and at the pair below, at the end."""
-    last, found = _at_end(table), []
+    last, found = at_end(table), []
     if not len(last):
         return []
     for (digit, group), rows in last[last["group"].isin(["own", "below"])].groupby(
@@ -216,7 +213,7 @@ def _heads(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _spectrum(table: pd.DataFrame) -> dict[str, Any] | None:
     """The strongest frequency of the digits' embedding at the end."""
-    last = _at_end(table)
+    last = at_end(table)
     if not len(last):
         return None
     best = last.loc[last["fraction"].idxmax()]

@@ -28,6 +28,7 @@ from interp.figures import (
     style,
 )
 from interp.ground.thresholds import ACCURACY, LOGIT_FRACTION, NEURON_FRACTION
+from interp.tables.curves import at_end
 from interp.tables.folder import Tables
 from interp.tables.key_frequencies import emergence, followed_frequencies, run_key_frequencies
 from interp.tables.outcome import accuracy_name
@@ -86,10 +87,10 @@ def _strongest(tables: Tables) -> pd.DataFrame:
 
 def summarize(tables: Tables) -> dict[str, Any]:
     key = _key(tables)
-    spectrum = _at_end(tables["logit_spectrum"])
-    answers = _at_end(tables["losses"])
+    spectrum = at_end(tables["logit_spectrum"])
+    answers = at_end(tables["losses"])
     accuracy = answers.set_index("split")["accuracy"] if len(answers) else pd.Series(dtype=float)
-    neurons, sparsity = tables["neuron_frequencies"], _at_end(tables["fourier_sparsity"])
+    neurons, sparsity = tables["neuron_frequencies"], at_end(tables["fourier_sparsity"])
     gini = sparsity.set_index("matrix") if len(sparsity) else pd.DataFrame(columns=["gini", "gini_null"])
     found = tables["key_frequencies"]
     selections = found.groupby("selection")["frequency"] if len(found) else ()
@@ -146,7 +147,3 @@ def _strongest_share(spectrum: pd.DataFrame) -> dict[str, Any] | None:
         return None
     row = spectrum.loc[spectrum["fraction_explained"].idxmax()]
     return {"frequency": int(row["frequency"]), "share": row["fraction_explained"], "null": row["null"]}
-
-
-def _at_end(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["step"] == table["step"].max()] if len(table) else table

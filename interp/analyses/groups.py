@@ -39,6 +39,7 @@ from interp.figures import (
     total_norm_curve,
 )
 from interp.ground.thresholds import LOGIT_FRACTION
+from interp.tables.curves import at_end
 from interp.tables.folder import Tables
 from interp.tables.key_representations import (
     embedding_shares,
@@ -102,7 +103,7 @@ def draw(tables: Tables) -> Figure:
 
 
 def summarize(tables: Tables) -> dict[str, Any]:
-    answers = _at_end(tables["losses"])
+    answers = at_end(tables["losses"])
     answers = answers.set_index("split") if len(answers) else pd.DataFrame(columns=["accuracy", "loss"])
     are_key = has_key(tables)
     order = _order(tables) if are_key else []
@@ -122,7 +123,7 @@ def summarize(tables: Tables) -> dict[str, Any]:
         **{name: bracket(begins) for name, begins in _phases(tables).items()},
         "key_set": _of_key_set(tables) if are_key else None,
         "followed_set": _of_key_set(tables),
-        "logit_fraction_explained": _at_end(similarity)["fraction_explained"].sum()
+        "logit_fraction_explained": at_end(similarity)["fraction_explained"].sum()
         if len(similarity)
         else None,
         "hidden_share_of_key_representations": _hidden_shares(tables) if are_key else None,
@@ -197,16 +198,12 @@ def _order(tables: Tables) -> list[str]:
     return sorted(steps, key=steps.__getitem__)
 
 
-def _at_end(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["step"] == table["step"].max()] if len(table) else table
-
-
 def _of_each(tables: Tables) -> list[dict[str, Any]]:
     """Each followed representation at the last checkpoint."""
     if not followed(tables):
         return []
-    logits = _at_end(tables["character_similarity"]).set_index("representation")
-    single = _at_end(one_level(tables))
+    logits = at_end(tables["character_similarity"]).set_index("representation")
+    single = at_end(one_level(tables))
     single = single[single["selection"] == "single"]
     # Of a run without key representations a step would date nothing.
     emergence = _emergence(tables) if has_key(tables) else {}
@@ -227,7 +224,7 @@ def _of_each(tables: Tables) -> list[dict[str, Any]]:
 
 
 def _embedding_share(tables: Tables, name: str) -> float | None:
-    spectrum = _at_end(tables["representation_spectrum"])
+    spectrum = at_end(tables["representation_spectrum"])
     shares = embedding_shares(spectrum) if len(spectrum) else pd.DataFrame()
     return shares[name].iloc[-1] if len(shares) else None
 
@@ -241,7 +238,7 @@ def _loss(rows: pd.DataFrame, measure: str, split: str, name: str = "", column: 
 
 def _of_key_set(tables: Tables) -> dict[str, Any] | None:
     """Losses of the followed set and of the random sets at the last checkpoint."""
-    last = _at_end(one_level(tables))
+    last = at_end(one_level(tables))
     if not len(last):
         return None
     key, random = (last[last["selection"] == selection] for selection in ("key", "random"))
@@ -271,7 +268,7 @@ def _of_key_set(tables: Tables) -> dict[str, Any] | None:
 
 
 def _hidden_shares(tables: Tables) -> dict[str, float]:
-    spectrum = _at_end(tables["representation_spectrum"])
+    spectrum = at_end(tables["representation_spectrum"])
     key = spectrum[spectrum["representation"].isin(followed(tables))] if len(spectrum) else spectrum
     parts = ("hidden_left", "hidden_right", "hidden_product")
     return {part: key[key["part"] == part]["share"].sum() for part in parts if len(key)}
@@ -279,7 +276,7 @@ def _hidden_shares(tables: Tables) -> dict[str, float]:
 
 def _cosets(tables: Tables) -> dict[str, Any] | None:
     """Coset concentration over neurons and sides at the last checkpoint; None where it does not apply."""
-    last = _at_end(tables["coset_concentration"])
+    last = at_end(tables["coset_concentration"])
     if not len(last):
         return None
     live = last.dropna(subset=["concentration"])

@@ -26,6 +26,7 @@ from interp.figures import bracket_band, head_lines, head_name, style
 from interp.figures.in_context import ablation_curves, head_curves, part_curves
 from interp.ground.plain_text import listed
 from interp.tables.brackets_said import bracket_text
+from interp.tables.curves import at_end
 from interp.tables.falls import Fall, fall
 from interp.tables.folder import Tables
 from interp.tables.outcome import bracket
@@ -75,7 +76,7 @@ def kinds_of_heads(scores: pd.DataFrame) -> pd.DataFrame:
     """
     if not len(scores):
         return pd.DataFrame({"kind": [], "layer": [], "head": [], "score": []})
-    last = _at_end(scores).sort_values(["layer", "head"])
+    last = at_end(scores).sort_values(["layer", "head"])
     rows = []
     for kind in (INDUCTION, PREVIOUS, OTHER):
         for row in last.itertuples():
@@ -129,7 +130,7 @@ def summarize(tables: Tables) -> dict[str, Any]:
         "answer": _answer(tables, found),
         "followed_part": followed_part(tables),
         "fall": None if found is None else found.summary(),
-        "losses_at_end": _losses_at_end(tables),
+        "losses_at_end": _lossesat_end(tables),
         "chance": tables["chance"]["loss"].tolist()[:1],
         "in_context_learning": _in_context(tables),
         "heads": [
@@ -192,12 +193,8 @@ def _composition(tables: Tables) -> pd.DataFrame:
     return means.rename(columns={"earlier_layer": "layer", "earlier_head": "head"})
 
 
-def _at_end(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["step"] == table["step"].max()] if len(table) else table
-
-
-def _losses_at_end(tables: Tables) -> dict[str, dict[str, float]]:
-    last = _at_end(tables["part_losses"])
+def _lossesat_end(tables: Tables) -> dict[str, dict[str, float]]:
+    last = at_end(tables["part_losses"])
     if not len(last):
         return {}
     return {
@@ -255,7 +252,7 @@ def _composed(tables: Tables) -> list[dict[str, Any]]:
             "null": row.null,
             "is_above": row.score > row.null,
         }
-        for row in _at_end(_composition(tables)).itertuples()
+        for row in at_end(_composition(tables)).itertuples()
     ]
 
 

@@ -21,6 +21,11 @@ SHORT = 0.25
 GRID = 200  # points at most between which change points are searched: the time grows with the square
 
 
+def at_end(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table's last checkpoint."""
+    return table[table["step"] == table["step"].max()] if len(table) else table
+
+
 def curve(table: pd.DataFrame, quantity: str) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values, by step, without those that were not measured (NaN).
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from interp.ground.thresholds import ACCURACY, LOGIT_FRACTION, stands_out
+from interp.tables.curves import at_end
 from interp.tables.outcome import accuracy_name, generalising_steps
 from interp.tables.transitions import transition
 from interp.tables.wording import set_name
@@ -53,7 +54,7 @@ def followed_frequencies(tables: Mapping[str, pd.DataFrame]) -> tuple[list[int],
             frequencies,
             f"standing out of the logits at a checkpoint with {accuracy} {ACCURACY} or more",
         )
-    strongest = _at_end(tables["logit_spectrum"]).nlargest(N_STRONGEST, "fraction_explained")["frequency"]
+    strongest = at_end(tables["logit_spectrum"]).nlargest(N_STRONGEST, "fraction_explained")["frequency"]
     reason = (
         "no frequency stands out of the logits"
         if generalising_steps(tables["losses"])
@@ -88,13 +89,13 @@ def emergence(spectrum: pd.DataFrame, frequencies: Sequence[int]) -> pd.DataFram
     """
     if not frequencies:
         return pd.DataFrame(columns=["frequency", "fraction_explained", "null", "before", "step", "relapses"])
-    at_end = _at_end(spectrum).set_index("frequency")
+    last = at_end(spectrum).set_index("frequency")
     level = spectrum["null"].clip(lower=LOGIT_FRACTION)
     over = spectrum.assign(over_null=spectrum["fraction_explained"] / level)
     rows = []
     for k in frequencies:
         rise = transition(over[over["frequency"] == k], "over_null", 1.0, "rise")
-        end = at_end.loc[k]
+        end = last.loc[k]
         rows.append(
             {
                 "frequency": int(k),
@@ -112,8 +113,4 @@ def emergence(spectrum: pd.DataFrame, frequencies: Sequence[int]) -> pd.DataFram
 
 def by_strength(parts: pd.DataFrame) -> list[int]:
     """The frequencies of an `algorithm_by_frequency` table, the one that explains most of the last logits first."""
-    return _at_end(parts).sort_values("fraction", ascending=False)["frequency"].tolist()
-
-
-def _at_end(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["step"] == table["step"].max()]
+    return at_end(parts).sort_values("fraction", ascending=False)["frequency"].tolist()

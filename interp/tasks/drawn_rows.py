@@ -11,7 +11,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from interp.ground.choices import check_choices, check_seed
-from interp.tasks.splits import Split
+from interp.tasks.splits import Split, recorded_split
 
 # Beyond it a table of rows fits in no memory, and the number is a slip of the hand.
 MOST_ROWS = 10**8
@@ -85,13 +85,6 @@ def is_train_of(config: DrawnRows, recorded: Tensor | None) -> Bool[Tensor, " ex
         ValueError: if an explicit split is missing, has another length, or is given where it is not explicit.
     """
     n = config.n_train + config.n_test
-    if config.split == "explicit":
-        if recorded is None or recorded.shape != (n,) or recorded.dtype != torch.bool:
-            raise ValueError(
-                f"An explicit split needs one boolean for each of the {n} rows, got "
-                f"{'nothing' if recorded is None else f'{tuple(recorded.shape)} of {recorded.dtype}'}."
-            )
-        return recorded
-    if recorded is not None:
-        raise ValueError(f"A recorded split goes with split='explicit' only, got split={config.split!r}.")
+    if (found := recorded_split(config.split, n, recorded)) is not None:
+        return found
     return None if config.split == "unknown" else torch.arange(n) < config.n_train

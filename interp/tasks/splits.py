@@ -52,15 +52,8 @@ def drawn_split(
             fraction leaves train or test empty.
     """
     n = len(pairs)
-    if split == "explicit":
-        if recorded is None or recorded.shape != (n,) or recorded.dtype != torch.bool:
-            raise ValueError(
-                f"An explicit split needs one boolean for each of the {n} rows, got "
-                f"{'nothing' if recorded is None else f'{tuple(recorded.shape)} of {recorded.dtype}'}."
-            )
-        return recorded
-    if recorded is not None:
-        raise ValueError(f"A recorded split goes with split='explicit' only, got split={split!r}.")
+    if (found := recorded_split(split, n, recorded)) is not None:
+        return found
     if split == "unknown":
         return None
     assert fraction is not None
@@ -71,13 +64,32 @@ def drawn_split(
             "p or group, or another fraction."
         )
     is_train = torch.zeros(n, dtype=torch.bool)
-    # What check_split refuses.
+    # What check_split refuses, and what was recorded.
     assert split != "drawn"
+    assert split != "explicit"
     if split == "unordered":
         is_train[_whole_unordered_pairs(pairs, n_train, seed)] = True
     else:
         is_train[split_order(split, seed, n)[:n_train]] = True
     return is_train
+
+
+def recorded_split(split: Split, n: int, recorded: Tensor | None) -> Bool[Tensor, " example"] | None:
+    """The recorded train examples of an explicit split of n rows; None of any other split.
+
+    Raises:
+        ValueError: if an explicit split is missing or has another length, or one is given where it is not explicit.
+    """
+    if split == "explicit":
+        if recorded is None or recorded.shape != (n,) or recorded.dtype != torch.bool:
+            raise ValueError(
+                f"An explicit split needs one boolean for each of the {n} rows, got "
+                f"{'nothing' if recorded is None else f'{tuple(recorded.shape)} of {recorded.dtype}'}."
+            )
+        return recorded
+    if recorded is not None:
+        raise ValueError(f"A recorded split goes with split='explicit' only, got split={split!r}.")
+    return None
 
 
 def split_order(split: Literal["shuffle", "torch"], seed: int, n: int) -> Int[Tensor, " n"]:

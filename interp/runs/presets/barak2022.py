@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from interp.networks.feature_mlps import features_mlp
-from interp.runs.config import OptimizerConfig, Recipe
+from interp.runs.config import Recipe
+from interp.runs.presets.optimizers import SGD
 from interp.runs.schedule import fitted_schedule, make_schedule
 from interp.tasks.families import family
 
@@ -24,20 +25,7 @@ def parity_fresh(n_steps: int = FRESH_STEPS) -> Recipe:
     return Recipe(
         task=replace(task, n_bits=30, k=3, n_train=500, n_test=500),
         model=features_mlp(n_features=30, n_outputs=2, d_mlp=128, unembed_bias=False),
-        optimizer=OptimizerConfig(
-            name="sgd",
-            lr=0.1,
-            weight_decay=0.0,
-            betas=(0.9, 0.98),
-            eps=1e-8,
-            momentum=0.0,
-            warmup_steps=0,
-            batch_size=32,
-            batch_seed=0,
-            loss_dtype="float64",
-            loss="hinge",
-            fresh=True,
-        ),
+        optimizer=replace(SGD, weight_decay=0.0, fresh=True),
         n_steps=n_steps,
         schedule=make_schedule(FRESH_STEPS, ["every:50"], ["500", "1500"])
         if n_steps == FRESH_STEPS

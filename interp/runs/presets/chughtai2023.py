@@ -1,7 +1,10 @@
 """Composition in S5 as in Chughtai et al. 2023."""
 
+from dataclasses import replace
+
 from interp.networks.config import transformer_config
-from interp.runs.config import OptimizerConfig, Recipe
+from interp.runs.config import Recipe
+from interp.runs.presets.optimizers import ADAMW
 from interp.runs.schedule import fitted_schedule, make_schedule
 from interp.tasks.families import family
 
@@ -27,18 +30,7 @@ def s5(n_steps: int = S5_STEPS) -> Recipe:
             p=task.n_answers, n_ctx=task.n_pos, d_vocab=task.n_tokens, n_layers=1, d_model=256, n_heads=0, d_mlp=128,
             act_fn="relu", mlp_bias=False,
         ),
-        optimizer=OptimizerConfig(
-            name="adamw",
-            lr=1e-3,
-            weight_decay=1.0,
-            betas=(0.9, 0.98),
-            eps=1e-8,
-            momentum=0.0,
-            warmup_steps=0,
-            batch_size=None,
-            batch_seed=0,
-            loss_dtype="float64",
-        ),
+        optimizer=replace(ADAMW, warmup_steps=0),
         n_steps=n_steps,
         schedule=own if n_steps == S5_STEPS else fitted_schedule(n_steps),
         seed=0,

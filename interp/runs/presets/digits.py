@@ -1,7 +1,10 @@
 """Sums of numbers of several digits, from memorizing to adding."""
 
+from dataclasses import replace
+
 from interp.networks.config import transformer_config
-from interp.runs.config import OptimizerConfig, Recipe
+from interp.runs.config import Recipe
+from interp.runs.presets.optimizers import ADAMW
 from interp.runs.schedule import fitted_schedule
 from interp.tasks.families import family
 
@@ -19,18 +22,7 @@ def digits(n_steps: int = 2000) -> Recipe:
             p=task.n_answers, n_ctx=task.n_pos, d_vocab=task.n_tokens, n_layers=1, d_model=48, n_heads=4, d_mlp=128,
             act_fn="relu",
         ),
-        optimizer=OptimizerConfig(
-            name="adamw",
-            lr=3e-3,
-            weight_decay=1.0,
-            betas=(0.9, 0.98),
-            eps=1e-8,
-            momentum=0.0,
-            warmup_steps=10,
-            batch_size=None,
-            batch_seed=0,
-            loss_dtype="float64",
-        ),
+        optimizer=replace(ADAMW, lr=3e-3),
         n_steps=n_steps,
         schedule=fitted_schedule(n_steps),
         seed=0,

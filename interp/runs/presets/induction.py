@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from interp.networks.config import transformer_config
-from interp.runs.config import OptimizerConfig, Recipe
+from interp.runs.config import Recipe
+from interp.runs.presets.optimizers import ADAMW
 from interp.runs.schedule import fitted_schedule
 from interp.tasks.families import family
 
@@ -27,19 +28,7 @@ def sequences(n_steps: int = SEQUENCES_STEPS) -> Recipe:
             p=task.n_answers, n_ctx=task.n_pos, d_vocab=task.n_tokens, n_layers=2, d_model=48, n_heads=4, d_mlp=0,
             act_fn="relu",
         ),
-        optimizer=OptimizerConfig(
-            name="adamw",
-            lr=4e-3,
-            weight_decay=0.1,
-            betas=(0.9, 0.98),
-            eps=1e-8,
-            momentum=0.0,
-            warmup_steps=10,
-            batch_size=32,
-            batch_seed=0,
-            loss_dtype="float64",
-            fresh=True,
-        ),
+        optimizer=replace(ADAMW, lr=4e-3, weight_decay=0.1, batch_size=32, fresh=True),
         n_steps=n_steps,
         schedule=fitted_schedule(n_steps),
         seed=0,

@@ -1,7 +1,8 @@
 """The same addition in two languages, of which one is only translated."""
 
 from interp.networks.config import transformer_config
-from interp.runs.config import OptimizerConfig, Recipe
+from interp.runs.config import Recipe
+from interp.runs.presets.optimizers import ADAMW
 from interp.runs.schedule import fitted_schedule
 from interp.tasks.families import family
 
@@ -19,18 +20,7 @@ def languages(n_steps: int = 3000) -> Recipe:
             p=task.n_answers, n_ctx=task.n_pos, d_vocab=task.n_tokens, n_layers=1, d_model=64, n_heads=4, d_mlp=128,
             act_fn="relu",
         ),
-        optimizer=OptimizerConfig(
-            name="adamw",
-            lr=1e-3,
-            weight_decay=1.0,
-            betas=(0.9, 0.98),
-            eps=1e-8,
-            momentum=0.0,
-            warmup_steps=10,
-            batch_size=None,
-            batch_seed=0,
-            loss_dtype="float64",
-        ),
+        optimizer=ADAMW,
         n_steps=n_steps,
         schedule=fitted_schedule(n_steps),
         seed=0,

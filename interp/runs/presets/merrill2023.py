@@ -1,7 +1,8 @@
 """Sparse parity as in Merrill et al. 2023."""
 
 from interp.networks.feature_mlps import features_mlp
-from interp.runs.config import OptimizerConfig, Recipe
+from interp.runs.config import Recipe
+from interp.runs.presets.optimizers import SGD
 from interp.runs.schedule import fitted_schedule, make_schedule
 from interp.tasks.families import family
 
@@ -25,19 +26,7 @@ def parity(n_steps: int = PARITY_STEPS) -> Recipe:
     return Recipe(
         task=family("parity").example(),
         model=features_mlp(n_features=40, n_outputs=2, d_mlp=1000, unembed_bias=False, init_scale=3**-0.5),
-        optimizer=OptimizerConfig(
-            name="sgd",
-            lr=0.1,
-            weight_decay=0.01,
-            betas=(0.9, 0.98),
-            eps=1e-8,
-            momentum=0.0,
-            warmup_steps=0,
-            batch_size=32,
-            batch_seed=0,
-            loss_dtype="float64",
-            loss="hinge",
-        ),
+        optimizer=SGD,
         n_steps=n_steps,
         schedule=own if n_steps == PARITY_STEPS else fitted_schedule(n_steps),
         seed=0,

@@ -1,7 +1,8 @@
 """Modular addition as in Nanda et al. 2023."""
 
 from interp.networks.config import transformer_config
-from interp.runs.config import OptimizerConfig, Recipe
+from interp.runs.config import Recipe
+from interp.runs.presets.optimizers import ADAMW
 from interp.runs.schedule import fitted_schedule, make_schedule
 from interp.tasks.families import family
 
@@ -28,18 +29,7 @@ def mainline(n_steps: int = MAINLINE_STEPS) -> Recipe:
         model=transformer_config(
             p=113, n_ctx=3, d_vocab=114, n_layers=1, d_model=128, n_heads=4, d_mlp=512, act_fn="relu"
         ),
-        optimizer=OptimizerConfig(
-            name="adamw",
-            lr=1e-3,
-            weight_decay=1.0,
-            betas=(0.9, 0.98),
-            eps=1e-8,
-            momentum=0.0,
-            warmup_steps=10,
-            batch_size=None,
-            batch_seed=0,
-            loss_dtype="float64",
-        ),
+        optimizer=ADAMW,
         n_steps=n_steps,
         schedule=own if n_steps == MAINLINE_STEPS else fitted_schedule(n_steps),
         seed=0,

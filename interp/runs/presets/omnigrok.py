@@ -1,7 +1,10 @@
 """Grokking on images as in Liu, Michaud and Tegmark 2023 ("Omnigrok")."""
 
+from dataclasses import replace
+
 from interp.networks.feature_mlps import features_mlp
-from interp.runs.config import OptimizerConfig, Recipe
+from interp.runs.config import Recipe
+from interp.runs.presets.optimizers import ADAMW
 from interp.runs.schedule import fitted_schedule
 from interp.tasks.families import family
 
@@ -19,16 +22,13 @@ def images(n_steps: int = 6_000) -> Recipe:
         model=features_mlp(
             n_features=task.n_pos, n_outputs=task.n_answers, d_mlp=200, n_layers=2, init_scale=4.6
         ),
-        optimizer=OptimizerConfig(
-            name="adamw",
+        optimizer=replace(
+            ADAMW,
             lr=3e-3,
             weight_decay=0.1,
             betas=(0.9, 0.999),
-            eps=1e-8,
-            momentum=0.0,
             warmup_steps=0,
             batch_size=200,
-            batch_seed=0,
             loss_dtype="float32",
             loss="squared-error",
         ),

@@ -8,6 +8,7 @@ import pandas as pd
 
 from interp.figures import style
 from interp.ground.plain_text import number_of
+from interp.tables.curves import at_end as at_end
 from interp.tables.folder import Tables
 from interp.tables.outcome import outcome, relapses_said
 from interp.views.pictures.picture import Picture
@@ -88,11 +89,6 @@ def latex_figure(file: str, caption: str, label: str) -> str:
         r"\end{figure}",
     ]
     return "\n".join(lines)
-
-
-def at_end(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a table's last checkpoint."""
-    return table[table["step"] == table["step"].max()] if len(table) else table
 
 
 def number(value: Any) -> str:
