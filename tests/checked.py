@@ -34,16 +34,22 @@ def _decorated(fn: Any, typechecker: Callable) -> Any:
         return fn
     if not inspect.isfunction(fn):
         return _jaxtyped(fn, typechecker=typechecker)
-    hints = {name: _resolved(hint, fn) for name, hint in fn.__annotations__.items()}
-    if any(_has_shape(hint) for hint in hints.values()):
-        return _jaxtyped(fn, typechecker=typechecker)
-    written, fn.__annotations__ = fn.__annotations__, hints
-    typed = beartype(fn, conf=_CONF)
-    fn.__annotations__ = written
+
+    # At the first call: of 4,000 functions a worker calls a part.
+    @functools.cache
+    def typed() -> Callable:
+        hints = {name: _resolved(hint, fn) for name, hint in fn.__annotations__.items()}
+        if any(_has_shape(hint) for hint in hints.values()):
+            return _jaxtyped(fn, typechecker=typechecker)
+        written, fn.__annotations__ = fn.__annotations__, hints
+        try:
+            return beartype(fn, conf=_CONF)
+        finally:
+            fn.__annotations__ = written
 
     @functools.wraps(fn)
     def checked(*args: Any, **options: Any) -> Any:
-        return (fn if jaxtyping.config.jaxtyping_disable else typed)(*args, **options)
+        return (fn if jaxtyping.config.jaxtyping_disable else typed())(*args, **options)
 
     return checked
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import torch
 
 from interp.networks.devices import check_device
 from interp.runs.config import Recipe
@@ -291,7 +292,8 @@ def _workers(n_processes: int | None, device: str) -> tuple[int, int]:
         raise ValueError(f"A sweep needs at least 1 worker, got {n_processes}.")
     # One process fills a GPU: its stack is made as large as is quickest.
     n = n_processes or (1 if device.startswith("cuda") else n_cores)
-    return n, max(n_cores // n, 1)
+    # What torch would take, as `interp train` does: OMP_NUM_THREADS holds for a sweep too.
+    return n, max(torch.get_num_threads() // n, 1)
 
 
 def _bytes(recipe: Recipe, keep: Keep) -> int:

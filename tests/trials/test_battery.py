@@ -60,7 +60,7 @@ def run(tmp_path_factory):
 def trial(run, tmp_path_factory):
     out = tmp_path_factory.mktemp("trial")
     predict(run, out, at=AT, n_pairs=2, steps=40)
-    planned = plan([run], out, theories=["weight_norm", "naive_loss_minimisation"], n_processes=2)
+    planned = plan([run], out, theories=["weight_norm", "naive_loss_minimisation"], n_processes=1)
     ends = train_plan([run], out, planned)
     lock = locked(out, [run])
     tables = gather(out, about_lock(lock), kind_of(lock))
