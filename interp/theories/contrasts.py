@@ -4,7 +4,8 @@ References: Kalbfleisch and Prentice 2002, "The statistical analysis of failure 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,33 @@ class Evidence:
     levels: pd.DataFrame | None
     observed: Mapping[str, pd.DataFrame]
     branch_steps: tuple[int, ...] = ()
+    # Some hundred predictions ask for the same few arms again and again.
+    _durations: dict[tuple[Any, ...], pd.DataFrame] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def arms_by_name(self) -> dict[str, pd.DataFrame]:
+        return _by_name(self.arms)
+
+    @cached_property
+    def levels_by_name(self) -> dict[str, pd.DataFrame]:
+        return _by_name(self.levels)
+
+    @cached_property
+    def events(self) -> list[tuple[str, float]]:
+        """Events and thresholds of the table of arms."""
+        pairs = self.arms[["event", "threshold"]].drop_duplicates()
+        return list(pairs.itertuples(index=False, name=None))
+
+    @cached_property
+    def kinds(self) -> list[str]:
+        """Kinds of pairs in the tables."""
+        return sorted(
+            {kind for t in (self.arms, self.levels) if t is not None for kind in t["kind"].unique()}
+        )
+
+
+def _by_name(table: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
+    return {} if table is None else {str(arm): rows for arm, rows in table.groupby("arm", sort=False)}
 
 
 @dataclass(frozen=True)
@@ -59,7 +87,16 @@ def durations(
         NotTestable: if the arm was not trained, or not with this event.
         NotEvaluable: if none of its rows passed its checks.
     """
-    rows = rows_of(evidence.arms, arm, dose)
+    asked = (arm, dose, event, threshold, branch_step)
+    if asked not in evidence._durations:
+        evidence._durations[asked] = _durations(evidence, *asked)
+    return evidence._durations[asked]
+
+
+def _durations(
+    evidence: Evidence, arm: str, dose: float | None, event: str, threshold: float, branch_step: int
+) -> pd.DataFrame:
+    rows = rows_of(evidence.arms_by_name, arm, dose)
     rows = rows[rows["branch_step"] == branch_step]
     rows = rows[(rows["event"] == event) & np.isclose(rows["threshold"], threshold)]
     if not len(rows):
@@ -74,13 +111,15 @@ def durations(
     return pd.DataFrame({"low": low, "high": high}, index=rows["pair"].to_numpy())
 
 
-def rows_of(table: pd.DataFrame | None, arm: str, dose: float | None) -> pd.DataFrame:
-    """The rows of an arm at a dose; NotTestable without any."""
-    if table is None or not len(table):
+def rows_of(by_name: Mapping[str, pd.DataFrame], arm: str, dose: float | None) -> pd.DataFrame:
+    """The rows of an arm at a dose, of a table by arms; NotTestable without any."""
+    if not by_name:
         raise NotTestable(f"{named(arm, dose)} was not trained: there is no table of arms or levels")
-    rows = table[table["arm"] == arm]
-    rows = rows[rows["dose"].isna()] if dose is None else rows[np.isclose(rows["dose"].astype(float), dose)]
-    if not len(rows):
+    rows = by_name.get(arm)
+    if rows is not None:
+        doses = rows["dose"].to_numpy(float)
+        rows = rows[np.isnan(doses) if dose is None else np.isclose(doses, dose)]
+    if rows is None or not len(rows):
         raise NotTestable(f"{named(arm, dose)} was not trained")
     return rows
 
@@ -102,17 +141,17 @@ def branch_of(evidence: Evidence, arms: Sequence[str]) -> int:
     Raises:
         NotTestable: if one was not trained, or they share none.
     """
-    steps = [set(any_dose(evidence.arms, arm)["branch_step"].astype(int)) for arm in arms]
+    steps = [set(any_dose(evidence, arm)["branch_step"].astype(int)) for arm in arms]
     common = set.intersection(*steps)
     if not common:
         raise NotTestable(f"{', '.join(arms)} have no branch step in common")
     return next((step for step in evidence.branch_steps if step in common), min(common))
 
 
-def any_dose(table: pd.DataFrame | None, arm: str) -> pd.DataFrame:
+def any_dose(evidence: Evidence, arm: str) -> pd.DataFrame:
     """The rows of an arm at all doses; NotTestable without any."""
-    rows = None if table is None else table[table["arm"] == arm]
-    if rows is None or not len(rows):
+    rows = evidence.arms_by_name.get(arm)
+    if rows is None:
         raise NotTestable(f"{arm} was not trained")
     return rows
 

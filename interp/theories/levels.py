@@ -38,7 +38,7 @@ def level_by_pair(evidence: Evidence, arm: str, dose: float | None, quantity: st
         NotEvaluable: if no row passed its checks, or there is no value in some of the pairs: those that have one are no
             fair sample of all.
     """
-    rows = rows_of(evidence.levels, arm, dose)
+    rows = rows_of(evidence.levels_by_name, arm, dose)
     rows = rows[rows["quantity"] == quantity]
     if not len(rows):
         raise NotTestable(f"{named(arm, dose)} has no level {quantity!r}")

@@ -118,9 +118,9 @@ def _of_checkpoints(found: Seen) -> Measured:
 
 def _slope_terms(statistic: DoseTrend, evidence: Evidence) -> list[Term]:
     """The least-squares slope against ln dose, as a contrast."""
-    doses = sorted(set(any_dose(evidence.arms, statistic.arm)["dose"].dropna().astype(float)))
+    doses = sorted(set(any_dose(evidence, statistic.arm)["dose"].dropna().astype(float)))
     if statistic.over is not None:
-        doses = [dose for dose in doses if dose in set(any_dose(evidence.arms, statistic.over)["dose"])]
+        doses = [dose for dose in doses if dose in set(any_dose(evidence, statistic.over)["dose"])]
     if len(doses) < FEWEST_DOSES:
         raise NotTestable(f"{statistic.arm} needs {FEWEST_DOSES} doses for a trend, it has {len(doses)}")
     if doses[0] <= 0:
@@ -198,7 +198,7 @@ def _share_lost(statistic: ShareLost, evidence: Evidence) -> Measured:
 def _growth(statistic: Growth, evidence: Evidence) -> Measured:
     """Welch's interval of the difference of two means; pairs of two branch points have nothing in common."""
     arms = [statistic.arm, statistic.over]
-    steps = sorted(set.intersection(*[set(any_dose(evidence.arms, arm)["branch_step"]) for arm in arms]))
+    steps = sorted(set.intersection(*[set(any_dose(evidence, arm)["branch_step"]) for arm in arms]))
     if len(steps) < 2:
         raise NotTestable(f"{statistic.arm} needs two branch points, it has {len(steps)}")
     early, late = (

@@ -6,12 +6,13 @@ import pandas as pd
 
 from interp.theories.arms_table import BRANCH, check_arms
 from interp.theories.branch_points import aligned_steps
+from interp.theories.contrasts import Evidence
 from interp.theories.in_words import NOT_TESTABLE
 from interp.theories.lock import Lock
 from interp.theories.locked_part import arms_under_lock, begun_before, levels_under_lock
 from interp.theories.prediction import Prediction
 from interp.theories.statistic import Spread, arms_of
-from interp.theories.verdict import COLUMNS, STATUS, Verdict, Verdicts, corrected, judged
+from interp.theories.verdict import COLUMNS, STATUS, Verdict, Verdicts, corrected, judged_by
 
 _Tables = tuple[pd.DataFrame | None, pd.DataFrame | None]
 LEVELS = [
@@ -86,16 +87,13 @@ def verdicts(
     kinds = [kind for kind in STATUS if any(t is not None and (t["kind"] == kind).any() for t in whole)]
     rows: list[Verdict] = []
     for i, kind in enumerate(kinds or [""]):
+        evidence = {
+            id(tables): Evidence(*(_of_kind(table, kind) for table in tables), observed, tuple(steps))
+            for tables in (promised, whole)
+        }
         found = [
-            judged(
-                prediction,
-                _of_kind(of_arms, kind),
-                _of_kind(of_levels, kind),
-                observed,
-                branch_steps=steps,
-                is_locked=is_locked,
-            )
-            for prediction, (of_arms, of_levels), is_locked in asked
+            judged_by(prediction, evidence[id(tables)], is_locked=is_locked)
+            for prediction, tables, is_locked in asked
         ]
         n = sum(is_locked for _, _, is_locked in asked)
         found = [*corrected(found[:n]), *corrected(found[n:])]

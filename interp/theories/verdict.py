@@ -164,8 +164,12 @@ def judged(
     Raises:
         ValueError: if the tables hold pairs of both kinds.
     """
-    status = _status(prediction, arms, levels, is_locked)
-    evidence = Evidence(arms, levels, observed, tuple(branch_steps))
+    return judged_by(prediction, Evidence(arms, levels, observed, tuple(branch_steps)), is_locked=is_locked)
+
+
+def judged_by(prediction: Prediction, evidence: Evidence, *, is_locked: bool) -> Verdict:
+    """As `judged`, by evidence that serves several predictions."""
+    status = _status(prediction, evidence, is_locked)
     try:
         found = measured(prediction, evidence)
         for guard in prediction.guards:
@@ -195,11 +199,11 @@ def _change(row: Verdict, alpha: float) -> str:
 
 def _by_other_events(prediction: Prediction, evidence: Evidence) -> tuple[Elsewhere, ...]:
     """The verdict by each event and threshold of the arms table that is not the prediction's own."""
-    statistic, arms = prediction.statistic, evidence.arms
-    if arms is None or not isinstance(statistic, Timed):
+    statistic = prediction.statistic
+    if evidence.arms is None or not isinstance(statistic, Timed):
         return ()
     out = []
-    for event, threshold in arms[["event", "threshold"]].drop_duplicates().itertuples(index=False):
+    for event, threshold in evidence.events:
         if (event, threshold) == (statistic.event, statistic.threshold):
             continue
         other = replace(statistic, event=event, threshold=float(threshold))
@@ -237,12 +241,8 @@ def _check(prediction: Prediction, evidence: Evidence, guard: Guard) -> None:
         raise NotEvaluable(f"{guard.says} ({described(guard.statistic)} is {low:.3g} to {high:.3g})")
 
 
-def _status(
-    prediction: Prediction, arms: pd.DataFrame | None, levels: pd.DataFrame | None, is_locked: bool
-) -> str:
-    kinds = sorted(
-        {kind for table in (arms, levels) if table is not None and len(table) for kind in table["kind"]}
-    )
+def _status(prediction: Prediction, evidence: Evidence, is_locked: bool) -> str:
+    kinds = evidence.kinds
     if len(kinds) > 1:
         raise ValueError(
             "A verdict needs pairs of one kind, got jitter and seed. They answer different questions, about this run "
