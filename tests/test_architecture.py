@@ -1,6 +1,7 @@
 """The floors: a module imports only from lower floors of its own wing, and the light doors stay light."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -46,7 +47,13 @@ def module_name(path: Path, root: Path) -> str:
 
 def imports(path: Path, root: Path) -> set[str]:
     """Modules that a file imports anywhere, also in functions, but not for annotations only."""
-    tree = ast.parse(path.read_text("utf-8"))
+    return set(_imports(path, root, path.read_text("utf-8")))
+
+
+# Each rule asks for those of every file.
+@functools.cache
+def _imports(path: Path, root: Path, text: str) -> frozenset[str]:
+    tree = ast.parse(text)
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             node.body = []
@@ -63,7 +70,7 @@ def imports(path: Path, root: Path) -> set[str]:
                 inner = root / Path(*source.split("."), alias.name)
                 is_module = inner.with_suffix(".py").exists() or inner.is_dir()
                 found.add(f"{source}.{alias.name}" if is_module else source)
-    return found
+    return frozenset(found)
 
 
 def place(module: str) -> tuple[str, int] | None:

@@ -69,6 +69,7 @@ class Loaded(HTMLParser):
             self.loaded += [of[name] for name in ("src", "href", "srcset", "data", "poster") if of.get(name)]
 
 
+@pytest.mark.slow
 def test_no_page_loads_anything_from_elsewhere(site):
     pages = list(site.rglob("*.html"))
     assert len(pages) > 80
@@ -85,6 +86,7 @@ def anchors(site, page):
     return Loaded((site / page).read_text("utf-8")).anchors
 
 
+@pytest.mark.slow
 def test_everything_has_its_place_in_the_reference(site):
     assert {f"interp-{name}" for name in COMMANDS} <= anchors(site, "reference/commands.html")
     called = {f"{interp._HOME[name]}.{name}" for name in interp.__all__}
@@ -104,6 +106,7 @@ def is_ours(name, value):
     return callable(value) and home.startswith("interp.figures.") and not name.startswith("_")
 
 
+@pytest.mark.slow
 def test_docstrings_are_laid_out(site):
     text = (site / "probes" / "weight_norms.html").read_text("utf-8")
     # The docstring's columns are a list of names, and the sentence before it is no list.

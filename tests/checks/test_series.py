@@ -1,5 +1,6 @@
 """Series of weights: what is wrong is found and named, what is right stays silent."""
 
+import itertools
 import pickle
 import weakref
 
@@ -12,6 +13,7 @@ from interp.checks.findings import listed
 from interp.checks.series import SeriesCheck, missing_steps
 from interp.runs.schedule import make_schedule
 from interp.training.train import train
+from tests.thinned import of_several
 from tests.tiny import tiny_config
 
 
@@ -192,16 +194,29 @@ def test_the_schedule_of_pythia_has_no_gap_until_one_is_made():
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        {},
-        {"optimizer": {"lr": 0.1}},  # unstable: the loss spikes
-        {"optimizer": {"name": "sgd", "lr": 0.02, "momentum": 0.9, "weight_decay": 0.0, "batch_size": 8}},
-        {"optimizer": {"batch_size": 8}},
-        {"model": {"n_heads": 0}},
-    ],
+    ("change", "save"),
+    of_several(
+        itertools.product(
+            [
+                {},
+                {"optimizer": {"lr": 0.1}},  # unstable: the loss spikes
+                {
+                    "optimizer": {
+                        "name": "sgd",
+                        "lr": 0.02,
+                        "momentum": 0.9,
+                        "weight_decay": 0.0,
+                        "batch_size": 8,
+                    }
+                },
+                {"optimizer": {"batch_size": 8}},
+                {"model": {"n_heads": 0}},
+            ],
+            [["every:10"], ["log:60"]],
+        ),
+        3,
+    ),
 )
-@pytest.mark.parametrize("save", [["every:10"], ["log:60"]])
 def test_no_alarm_on_real_training(tmp_path, change, save):
     run = train(
         tiny_config(200, schedule=make_schedule(200, save, []), **change), tmp_path / "run", threads=1

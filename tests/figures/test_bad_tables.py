@@ -12,6 +12,7 @@ from interp.figures import style
 from tests.figures import test_figures
 from tests.figures.legibility import overlaps
 from tests.figures.test_figures import ALONG_STEPS, DRAWN, KEY, pairs, step_of
+from tests.thinned import thinned
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def measured(table):
 @pytest.mark.parametrize(
     "bad", ["nan", pytest.param("inf", marks=pytest.mark.slow), pytest.param("-inf", marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize("name", sorted(set(DRAWN) - MADE))
+@pytest.mark.parametrize("name", thinned(sorted(set(DRAWN) - MADE), 3))
 def test_a_table_without_one_number_is_no_broken_picture(name, bad, ax, monkeypatch):
     change(monkeypatch, lambda table: table.assign(**dict.fromkeys(measured(table), BAD[bad])))
     assert DRAWN[name](ax) is ax
@@ -122,7 +123,7 @@ def values_at(ax, x):
     return [float(y) for part in places for at, y in part if at == x and np.isfinite(y)]
 
 
-@pytest.mark.parametrize("name", ALONG_STEPS)
+@pytest.mark.parametrize("name", thinned(ALONG_STEPS, 3))
 def test_a_number_that_is_missing_leaves_a_gap(name, ax, monkeypatch):
     def with_a_gap(table):
         if (column := step_of(table)) is None:

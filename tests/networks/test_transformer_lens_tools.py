@@ -1,5 +1,6 @@
 """TransformerLens' own tools on our models give what they give on its bridge with the same weights."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from transformer_lens import ActivationCache, patching
 from interp.networks.config import initial_weights
 from interp.networks.hooked import build_model
 from tests.networks.test_hooked import all_tokens, close, config, network
+from tests.thinned import of_several
 
 PATCHES = sorted(name for name in vars(patching) if name.startswith("get_act_patch_"))
 # They fork the input of every head into three, which only the bridge can.
@@ -32,8 +34,10 @@ def metric(logits):
     return logits[:, -1, 2].mean() - logits[:, -1, 1].mean()
 
 
-@pytest.mark.parametrize("name", sorted(set(PATCHES) - DIRECT_PATHS))
-@pytest.mark.parametrize("normalization_type", [None, "LN"])
+@pytest.mark.parametrize(
+    ("name", "normalization_type"),
+    of_several(itertools.product(sorted(set(PATCHES) - DIRECT_PATHS), [None, "LN"]), 3),
+)
 def test_every_activation_patch_gives_what_it_gives_on_the_bridge(name, normalization_type, capfd):
     model, bridge, clean = both(normalization_type=normalization_type)
     corrupted = (clean + 1) % 8

@@ -16,6 +16,7 @@ from interp.sources import SourceError, SourceWarning, import_run, memorized
 from interp.sources.records.splits import split_files
 from interp.training.train import train
 from tests.hand_built import clock, memorizer, random_network
+from tests.thinned import thinned
 from tests.tiny import tiny_config
 
 pytestmark = pytest.mark.filterwarnings("ignore::interp.sources.files.reading.SourceWarning")
@@ -79,7 +80,7 @@ FORMS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", thinned(FORMS, 3))
 def test_every_form_gives_the_split_and_is_no_checkpoint(tiny_run, source, split, form, tmp_path):
     FORMS[form](source, split)
     run = interp.open_run(source, task={"operation": "add"})

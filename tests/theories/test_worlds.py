@@ -1,5 +1,6 @@
 """Worlds with planted truth: what judging says of their effects, and how often it is wrong where there are none."""
 
+import itertools
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ from interp.theories.arms_table import check_arms
 from interp.theories.effects import effects, effects_and_reasons, pair_effects
 from tests.theories import worlds
 from tests.theories.worlds import LATER, MAIN, NONE
+from tests.thinned import of_several
 
 N_PAIRS, SD = 8, 0.05
 
@@ -156,9 +158,9 @@ def test_hindsight_sees_early_what_the_leak_free_measure_does_not():
     assert found.loc[4000, "test_loss"] > 4.9
 
 
-@pytest.mark.parametrize("n_pairs", [3, 8])
-@pytest.mark.parametrize("sd", [0.1, 0.3])
-@pytest.mark.parametrize("kind", ["seed", "jitter"])
+@pytest.mark.parametrize(
+    ("n_pairs", "sd", "kind"), of_several(itertools.product([3, 8], [0.1, 0.3], ["seed", "jitter"]), 3)
+)
 def test_a_world_without_effects_is_seldom_given_any(n_pairs, sd, kind):
     arms = {
         MAIN: {

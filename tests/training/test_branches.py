@@ -37,6 +37,7 @@ from interp.training.rules import (
     SlowGradients,
 )
 from interp.training.train import resume, train
+from tests.thinned import thinned
 from tests.tiny import tiny_config
 from tests.training.test_training import stop_at
 
@@ -66,13 +67,16 @@ def of(parent, path, *rules, follows=None, budget=END - AT, save=(), **arm):
 
 @pytest.mark.parametrize(
     "changes",
-    [
-        {},
-        {"optimizer": {"name": "sgd", "momentum": 0.9, "lr": 0.1}},
-        {"optimizer": {"batch_size": 16}},
-        {"optimizer": {"loss_dtype": "float32"}},
-        {"model": {"n_layers": 2}},
-    ],
+    thinned(
+        [
+            {},
+            {"optimizer": {"name": "sgd", "momentum": 0.9, "lr": 0.1}},
+            {"optimizer": {"batch_size": 16}},
+            {"optimizer": {"loss_dtype": "float32"}},
+            {"model": {"n_layers": 2}},
+        ],
+        2,
+    ),
     ids=str,
 )
 def test_the_control_is_its_parent_bit_for_bit(tmp_path, changes):
@@ -233,7 +237,7 @@ RULES = [
 ]
 
 
-@pytest.mark.parametrize("rules", RULES, ids=str)
+@pytest.mark.parametrize("rules", thinned(RULES, 2), ids=str)
 def test_an_arm_that_was_stopped_goes_on_bit_for_bit(parent, control, tmp_path, monkeypatch, rules):
     follows = {"control": control}
     whole = of(parent, tmp_path / "whole", *rules, follows=follows, save=[AT + 17])

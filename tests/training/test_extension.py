@@ -11,6 +11,7 @@ from interp.runs.schedule import make_schedule
 from interp.runs.tensor_files import RunError
 from interp.training import extension
 from interp.training.train import resume, train
+from tests.thinned import thinned
 from tests.tiny import tiny_config
 from tests.training.test_training import RECIPES, same_runs, stop_at
 
@@ -33,7 +34,7 @@ def extend(path, n_steps=80):
     return resume(path, n_steps=n_steps, checkpoint_steps=SAVE, optimizer_steps=[60])
 
 
-@pytest.mark.parametrize("changes", RECIPES, ids=str)
+@pytest.mark.parametrize("changes", thinned(RECIPES, 3), ids=str)
 def test_an_extended_run_equals_a_longer_one(tmp_path, changes):
     run = short(tmp_path / "r", **changes)
     done = extend(run.path)

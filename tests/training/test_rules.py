@@ -32,6 +32,7 @@ from interp.training.rules import (
     rule_to_json,
 )
 from interp.training.rules.base import Now, Rule
+from tests.thinned import thinned
 from tests.training.rules_loop import DATA, RECIPE, same, trained
 
 ALL_PARTS = ("embedding", "attention", "mlp_in", "mlp_out", "unembedding")
@@ -143,7 +144,7 @@ def test_a_rule_that_does_something_changes_the_run(rule, control, other):
     assert all(torch.isfinite(x).all() and x.ndim == 0 for row in found.records for x in row.values())
 
 
-@pytest.mark.parametrize("rule", ACTIVE, ids=str)
+@pytest.mark.parametrize("rule", thinned(ACTIVE, 2), ids=str)
 def test_what_is_resumed_equals_what_was_never_stopped(rule, other):
     whole = trained(rule, n=20, paths={"control": other})
     half = trained(rule, n=7, paths={"control": other})

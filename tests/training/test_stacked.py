@@ -153,7 +153,10 @@ def different(kind, n_steps):
 @pytest.mark.parametrize(
     ("kind", "n_steps"),
     [
-        *(pytest.param(kind, 150, marks=pytest.mark.slow if kind == "losses" else ()) for kind in DIFFERENT),
+        *(
+            pytest.param(kind, 150, marks=() if kind == "ordinary" else pytest.mark.slow)
+            for kind in DIFFERENT
+        ),
         *(pytest.param(kind, 1000, marks=pytest.mark.slow) for kind in DIFFERENT),
     ],
 )

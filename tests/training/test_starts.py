@@ -2,8 +2,6 @@
 
 import dataclasses
 import math
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -115,24 +113,29 @@ def test_a_config_that_json_cannot_hold_makes_nothing(tmp_path):
     assert dataclasses.asdict(tiny_config(3).optimizer)["eps"] == 1e-8
 
 
-def command(*arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "interp", *map(str, arguments)], capture_output=True, text=True
-    )
-    return done.returncode, done.stderr
+@pytest.fixture
+def command(monkeypatch, capsys):
+    def called(*arguments):
+        from interp.commands.cli import main
+
+        monkeypatch.setattr("sys.argv", ["interp", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, capsys.readouterr().err
+
+    return called
 
 
 @pytest.mark.parametrize(
     "option", [["--beta1", "2"], ["--lr", "nan"], ["--eps", "nan"], ["--init-scale", "inf"]]
 )
-def test_a_bad_option_of_the_command_leaves_the_place_free(tmp_path, option):
+def test_a_bad_option_of_the_command_leaves_the_place_free(tmp_path, option, command):
     code, told = command("train", tmp_path / "r", *ARGUMENTS, *option)
     assert code == 1 and told.startswith("interp: ") and "Traceback" not in told
     assert not (tmp_path / "r").exists()
 
 
-@pytest.mark.slow
-def test_what_the_system_refuses_names_the_file(tmp_path):
+def test_what_the_system_refuses_names_the_file(tmp_path, command):
     (tmp_path / "file").write_bytes(b"")
     code, told = command("train", tmp_path / "file" / "run", *ARGUMENTS)
     assert code == 1 and "Traceback" not in told

@@ -31,6 +31,7 @@ from interp.training.data import Data
 from interp.training.optimizer import Optimizer
 from interp.training.session import session_record
 from interp.training.train import resume, train
+from tests.thinned import thinned
 from tests.tiny import tiny_config, train_in_process
 
 # A server that has loaded torch once and forks each child from there (Windows starts every child anew).
@@ -246,7 +247,7 @@ RECIPES = [
 ]
 
 
-@pytest.mark.parametrize("changes", RECIPES, ids=str)
+@pytest.mark.parametrize("changes", thinned(RECIPES, 2), ids=str)
 def test_resumed_equals_uninterrupted(tmp_path, monkeypatch, changes):
     config = tiny_config(60, **changes, schedule=make_schedule(60, ["every:5"], [20, 60]))
     whole = train(config, tmp_path / "whole", threads=1)
@@ -311,7 +312,9 @@ def start(path, config, seconds_between_states=0.02, largest_file=None):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"optimizer": {"name": "adam", "batch_size": 16}}], ids=["full batch", "mini-batch"]
+    "changes",
+    thinned([{}, {"optimizer": {"name": "adam", "batch_size": 16}}], 2),
+    ids=["full batch", "mini-batch"],
 )
 def test_killed_at_random_moments_equals_uninterrupted(tmp_path, changes):
     config = tiny_config(300, **changes, schedule=make_schedule(300, ["every:20"], ["every:100"]))

@@ -13,6 +13,7 @@ from interp.views.pictures import making, named, names, papers, trials, whole
 from tests.figures.legibility import overlaps, smallest
 from tests.figures.test_figures import ARMS, BRANCHES
 from tests.report.trials import observed_tables
+from tests.thinned import of_several
 from tests.views.test_pictures import script
 
 # Ten rows of panels, each as the first.
@@ -35,8 +36,8 @@ def found(name, preset, gallery):
         return overlaps(figure), smallest(figure)
 
 
-# A place each for every figure; all of them with the slow tests.
-@pytest.mark.parametrize(("name", "preset"), list(zip(SEVERAL, cycle(PLACES), strict=False)))
+# A place for some of the figures; all of both with the slow tests.
+@pytest.mark.parametrize(("name", "preset"), of_several(zip(SEVERAL, cycle(PLACES), strict=False), 3))
 def test_no_text_lies_on_another(name, preset, gallery):
     met, least = found(name, preset, gallery)
     assert met == [] and least >= 5.5

@@ -24,6 +24,7 @@ from interp.views import pictures
 from interp.views.pictures import PARTS, PICTURES, making, named, trials, whole
 from interp.views.pictures.captions import full_caption, grokking_said, latex, latex_figure
 from interp.views.pictures.papers import by_difference
+from tests.thinned import thinned
 
 ROOT = Path(__file__).parents[2]
 
@@ -268,7 +269,7 @@ TIMELESS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", OF_A_RUN)
+@pytest.mark.parametrize("name", thinned(OF_A_RUN, 3))
 def test_a_run_that_never_generalised_says_so(name, kept):
     tables, _ = kept[name]
     tables = {
@@ -279,7 +280,7 @@ def test_a_run_that_never_generalised_says_so(name, kept):
     assert any("has not generalised by step" in text.get_text().replace("\n", " ") for text in figure.texts)
 
 
-@pytest.mark.parametrize("name", OF_A_RUN)
+@pytest.mark.parametrize("name", thinned(OF_A_RUN, 3))
 def test_a_single_checkpoint_is_drawn_and_told(name, kept):
     tables, about = kept[name]
     alone = {
