@@ -59,7 +59,7 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def trial(run, tmp_path_factory):
     out = tmp_path_factory.mktemp("trial")
-    predict(run, out, at=AT, n_pairs=2, steps=40)
+    predict(run, out, at=AT, n_pairs=2, steps=20)
     planned = plan([run], out, theories=["weight_norm", "naive_loss_minimisation"], n_processes=1)
     ends = train_plan([run], out, planned)
     lock = locked(out, [run])
@@ -167,7 +167,7 @@ def test_tables_of_a_battery_are_judged(trial):
     arms = read_arms(out / "arms.csv")
     assert list(arms.columns) == [*COLUMNS, "point", "begun"] and len(arms) == 4 * 2 * len(planned.keys)
     assert (arms["kind"] == "jitter").all() and set(arms["pair"]) == {"0", "1"}
-    assert arms["step"].isna().all() and (arms["budget"] == 40).all()
+    assert arms["step"].isna().all() and (arms["budget"] == 20).all()
     assert set(judge(arms).effects["verdict"]) <= {"undecided", "not evaluable"}
     checks = tables["checks"]
     assert checks[(checks["check"] == "norm path")]["holds"].all()
@@ -175,7 +175,7 @@ def test_tables_of_a_battery_are_judged(trial):
     board = scoreboard(read_lock(out / "predictions.json"), tables["arms"], tables["levels"], {})
     assert not board["verdict"].isin(["supported", "contradicted"]).any()
     curves = tables["curves"]
-    assert {"since", "test_accuracy", "norm", "margin"} <= set(curves.columns) and curves["since"].max() == 40
+    assert {"since", "test_accuracy", "norm", "margin"} <= set(curves.columns) and curves["since"].max() == 20
 
 
 def test_called_again_a_battery_trains_nothing_and_keeps_rows_of_what_was_deleted(run, trial, tmp_path):
@@ -200,7 +200,7 @@ def test_called_again_a_battery_trains_nothing_and_keeps_rows_of_what_was_delete
 def stacked(run, trial, tmp_path_factory):
     """The same trial as stacks; the first call is stopped after the first wave."""
     out = tmp_path_factory.mktemp("stacked")
-    predict(run, out, at=AT, n_pairs=2, steps=40)
+    predict(run, out, at=AT, n_pairs=2, steps=20)
     planned = plan([run], out, theories=["weight_norm", "naive_loss_minimisation"], n_processes=1)
     first = train_plan([run], out, planned, seconds=0.5, stacked=Stacked(size=4))
     ends = train_plan([run], out, planned, stacked=Stacked(size=4))
@@ -223,7 +223,7 @@ def test_a_battery_as_stacks_says_what_its_arms_alone_say(trial, stacked):
     same = [*keys, "event", "threshold", "before", "step", "budget", "valid", "why_not", "branch_step"]
     pd.testing.assert_frame_equal(one[same], other[same])
     one, other = (t["curves"].sort_values([*keys, "since"]).reset_index(drop=True) for t in (alone, tables))
-    # Rounding of float32, grown over 40 steps.
+    # Rounding of float32, grown over 20 steps.
     for column in ("test_loss", "norm", "margin"):
         assert other[column].to_numpy() == pytest.approx(one[column].to_numpy(), rel=2e-3, nan_ok=True)
     checks = tables["checks"]
