@@ -47,6 +47,8 @@ class Evidence:
     @cached_property
     def events(self) -> list[tuple[str, float]]:
         """Events and thresholds of the table of arms."""
+        if self.arms is None:
+            return []
         pairs = self.arms[["event", "threshold"]].drop_duplicates()
         return list(pairs.itertuples(index=False, name=None))
 

@@ -88,7 +88,7 @@ def verdicts(
     rows: list[Verdict] = []
     for i, kind in enumerate(kinds or [""]):
         evidence = {
-            id(tables): Evidence(*(_of_kind(table, kind) for table in tables), observed, tuple(steps))
+            id(tables): Evidence(_of_kind(tables[0], kind), _of_kind(tables[1], kind), observed, tuple(steps))
             for tables in (promised, whole)
         }
         found = [

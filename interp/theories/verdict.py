@@ -200,7 +200,7 @@ def _change(row: Verdict, alpha: float) -> str:
 def _by_other_events(prediction: Prediction, evidence: Evidence) -> tuple[Elsewhere, ...]:
     """The verdict by each event and threshold of the arms table that is not the prediction's own."""
     statistic = prediction.statistic
-    if evidence.arms is None or not isinstance(statistic, Timed):
+    if not isinstance(statistic, Timed):
         return ()
     out = []
     for event, threshold in evidence.events:
