@@ -34,6 +34,7 @@ from interp.tables.crossings import (
     first_language,
     further_languages,
     one_or_two,
+    reads_alike,
     removal_shares,
     shared_components,
 )
@@ -41,6 +42,8 @@ from interp.tables.folder import Tables
 from interp.tables.outcome import bracket, outcome
 
 AT_END = ("circuit_removal", "language_patching", "component_effects")
+# Sites of `language_patching` that hold a whole answer.
+PATCHED = ("heads", "neurons")
 
 
 def compute(run, device: str) -> Tables:
@@ -135,10 +138,13 @@ def _of_language(tables: Tables, first: str, language: str) -> dict[str, Any]:
             shares["circuit"].isin([first, language]) & shares["tested"].isin([first, language])
         ].to_dict("records"),
         "shared_components": shared_components(tables["component_effects"], first, language),
+        "reads_alike": {
+            f"after the {site}": reads_alike(tables["language_patching"], site, first, language)
+            for site in PATCHED
+        },
         "patching": {
             f"{donor} into {receiver}": {
-                site: carried(tables["language_patching"], receiver, donor, site)
-                for site in ("heads", "neurons")
+                site: _carried(tables["language_patching"], receiver, donor, site) for site in PATCHED
             }
             for receiver, donor in (
                 (language, first),
@@ -148,6 +154,14 @@ def _of_language(tables: Tables, first: str, language: str) -> dict[str, Any]:
             )
         },
     }
+
+
+def _carried(table, receiver: str, donor: str, site: str) -> dict[str, float] | None:
+    found = carried(table, receiver, donor, site)
+    exchanged = carried(table, receiver, donor, site, "receiver")
+    if found is None or exchanged is None:
+        return found
+    return {**found, "with_means_exchanged": exchanged["number_in_its_language"]}
 
 
 def _last_accuracy(rows) -> float | None:
@@ -186,4 +200,10 @@ def _said(first: str, language: str, found: dict[str, Any]) -> str:
         )
     else:
         said += " One circuit or two cannot be told: a language without key frequencies has none."
+    alike = [where for where, is_so in found["reads_alike"].items() if is_so]
+    if alike:
+        said += (
+            f" What comes {' and '.join(alike)} reads both languages alike: with the languages' means exchanged a "
+            "patch brings the number of one in the words of the other."
+        )
     return said

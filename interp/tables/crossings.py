@@ -127,15 +127,37 @@ def shared_components(
     return found
 
 
-def carried(language_patching: pd.DataFrame, receiver: str, donor: str, site: str) -> dict[str, float] | None:
-    """How often another question's number is carried along at the last checkpoint, in any and in the right language."""
+def carried(
+    language_patching: pd.DataFrame, receiver: str, donor: str, site: str, mean: str = "donor"
+) -> dict[str, float] | None:
+    """How often another question's number is carried along at the last checkpoint, in any and in the right language.
+
+    Args:
+        mean: whose language's mean the patch has, "donor" or "receiver"; within one language they are the same.
+    """
     if not len(language_patching):
         return None
     t = language_patching[language_patching["step"] == language_patching["step"].max()]
-    t = t[
-        (t["receiver"] == receiver) & (t["donor"] == donor) & (t["site"] == site) & (t["question"] == "other")
-    ]
+    t = t[(t["receiver"] == receiver) & (t["donor"] == donor) & (t["site"] == site)]
+    t = t[(t["question"] == "other") & (t["mean"] == ("donor" if receiver == donor else mean))]
     if not len(t):
         return None
     row = t.iloc[-1]
     return {"number": float(row["number_accuracy"]), "number_in_its_language": float(row["accuracy"])}
+
+
+def reads_alike(language_patching: pd.DataFrame, site: str, first: str, language: str) -> bool | None:
+    """Whether what follows a site reads the numbers of two languages alike, up to an offset.
+
+    Both ways, with means exchanged, another question's number has to come in the receiver's words in SHARED of the
+    cases in which it does within either language. None where it comes in less than half of the cases within one, so
+    that the site does not hold the number or the language is not answered. False is no sign of two circuits: a code
+    that is turned between languages is not carried either.
+    """
+    ways = ((first, language), (language, first))
+    within = [carried(language_patching, one, one, site) for one, _ in ways]
+    between = [carried(language_patching, *way, site, "receiver") for way in ways]
+    shares = [None if found is None else found["number_in_its_language"] for found in (*within, *between)]
+    if any(share is None for share in shares) or min(shares[:2]) < 0.5:
+        return None
+    return min(shares[2:]) >= SHARED * min(shares[:2])

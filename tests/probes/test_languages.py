@@ -1,5 +1,7 @@
 """Probes of several languages tell one circuit from two, and a crossing from a dictionary."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from interp.probes.languages.circuit_removal import circuit_removal, key_frequen
 from interp.probes.languages.component_effects import component_effects
 from interp.probes.languages.language_alignment import language_alignment
 from interp.probes.languages.language_losses import language_losses
-from interp.probes.languages.language_patching import language_patching
+from interp.probes.languages.language_patching import _other_questions, language_patching
 from interp.probes.languages.language_spectra import language_spectra
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.snapshots.vocabularies import Vocabularies
@@ -242,8 +244,11 @@ def test_an_untrained_network_has_no_circuit_to_remove():
     assert len(circuit_removal(snapshot)) == 0
 
 
+@functools.cache
 def patched(snapshot):
-    return language_patching(snapshot).set_index(["receiver", "donor", "site", "question"])
+    """Parts as they are, without exchanging means."""
+    table = language_patching(snapshot)
+    return table[table["mean"] == "donor"].set_index(["receiver", "donor", "site", "question"])
 
 
 def test_patches_of_one_circuit_carry_the_donors_answer(shared):
@@ -264,12 +269,92 @@ def test_patches_between_two_circuits_carry_nothing(separate):
     assert table.loc[("A", "A", "neurons", "other"), "accuracy"] == 1
 
 
-def test_one_head_carries_one_operand(shared):
-    """Patched from another question, head 0 brings its first operand: the answer is a' + b."""
-    table = patched(shared)
-    for head in ("head 0", "head 1"):
-        same, other = (table.loc[("B", "A", head, question)] for question in ("same", "other"))
-        assert same["accuracy"] == 1 and other["accuracy"] < 0.3 and other["own_accuracy"] < 0.3
+@pytest.mark.parametrize("donor", ["A", "B"])
+@pytest.mark.parametrize("head", [0, 1])
+def test_one_head_carries_one_operand(shared, head, donor):
+    """Patched from another question a head brings its operand: a' + b or a + b', and the donor's own answer a' + b'
+    where the other operand happens to be the same."""
+    p = 11
+    row = patched(shared).loc[("B", donor, f"head {head}", "other")]
+    questions = torch.cartesian_prod(torch.arange(p), torch.arange(p))
+    numbers = questions.sum(1) % p
+    given = questions[_other_questions(numbers, 0)]
+    answer = (given[:, head] + questions[:, 1 - head]) % p
+    right, own = (answer == given.sum(1) % p), (answer == numbers)
+    assert 0 < right.sum() < len(right) and 0 < own.sum() < len(own)
+    # Shares of 121 questions: equal but for the last bit.
+    assert row["accuracy"] == row["number_accuracy"] == pytest.approx(right.double().mean().item())
+    assert row["own_accuracy"] == pytest.approx(own.double().mean().item())
+
+
+# Where one core's network gives number and language together; elsewhere the language stays the receiver's.
+TOGETHER = {"stream": [], "heads": ["heads"], "neurons": ["neurons"]}
+
+
+@pytest.mark.parametrize("language_in", TOGETHER)
+def test_without_the_language_the_number_of_one_circuit_comes_in_the_receivers_words(language_in):
+    snapshot = bilingual(ONE_CORE, language_in=language_in)
+    assert (language_losses(snapshot).query("kind == 'fact'")["accuracy"] == 1).all()
+    table = language_patching(snapshot).set_index(["receiver", "donor", "site", "mean", "question"])
+    for receiver, donor in ("AB", "BA"):
+        for site in ("heads", "neurons"):
+            for question in ("same", "other"):
+                whole, exchanged = (
+                    table.loc[(receiver, donor, site, m, question)] for m in ("donor", "receiver")
+                )
+                assert whole["accuracy"] == (0 if site in TOGETHER[language_in] else 1)
+                assert whole["number_accuracy"] == exchanged["number_accuracy"] == 1
+                assert exchanged["accuracy"] == 1
+
+
+@pytest.mark.parametrize("language_in", TOGETHER)
+def test_of_two_circuits_it_does_not_come(language_in):
+    snapshot = bilingual(TWO_CORES, language_in=language_in)
+    assert (language_losses(snapshot).query("kind == 'fact'")["accuracy"] == 1).all()
+    table = language_patching(snapshot).set_index(["receiver", "donor", "site", "mean", "question"])
+    for receiver, donor in ("AB", "BA"):
+        for site in ("heads", "neurons"):
+            for question in ("same", "other"):
+                # It says one number whatever is asked: 11 of 121 questions.
+                found = table.loc[(receiver, donor, site, "receiver", question)]
+                assert found["accuracy"] == found["number_accuracy"] < 0.2
+
+
+def test_means_of_languages_are_exchanged_between_languages_alone():
+    snapshot = untrained(languages_task(5))
+    table = language_patching(snapshot)
+    assert set(table[table["receiver"] == table["donor"]]["mean"]) == {"donor"}
+    between = table[table["receiver"] != table["donor"]]
+    assert (between["mean"] == "receiver").sum() == (between["mean"] == "donor").sum() == len(between) / 2
+    # By brute force: neurons of B's question into the same of A, a row at a time.
+    config, weights = snapshot.config, snapshot.weights
+    asked = {
+        language: [torch.tensor([[5 * i + a, 5 * i + b, 10 + i]]) for a in range(5) for b in range(5)]
+        for i, language in enumerate("AB")
+    }
+    kept = {"A": [], "B": []}
+    for language, rows in asked.items():
+        for row in rows:
+            plain.forward(
+                config, weights, row,
+                lambda n, x, of=kept[language]: of.append(x[0, -1]) or x if n.endswith("hook_post") else x,
+            )  # fmt: skip
+    mean = {language: sum(rows) / len(rows) for language, rows in kept.items()}
+    said = []
+    for row, neurons in zip(asked["A"], kept["B"], strict=True):
+        given = neurons + (mean["A"] - mean["B"])
+
+        def put(name, x, given=given):
+            return torch.cat([x[:, :-1], given[None, None]], 1) if name.endswith("hook_post") else x
+
+        said.append(int(plain.forward(config, weights, row, put)[0, -1].argmax()))
+    right = [(a + b) % 5 for a in range(5) for b in range(5)]
+    found = table.set_index(["receiver", "donor", "site", "mean", "question"]).loc[
+        ("A", "B", "neurons", "receiver", "same")
+    ]
+    assert found["accuracy"] == pytest.approx(np.mean(np.equal(said, right)))
+    assert found["number_accuracy"] == pytest.approx(np.mean(np.equal(np.mod(said, 5), right)))
+    assert set(said) != {said[0]}
 
 
 def test_one_circuit_is_needed_by_both_and_one_of_two_by_one(shared, separate):
