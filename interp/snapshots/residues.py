@@ -13,7 +13,7 @@ from torch import Tensor
 
 from interp.mathematics.lines import LineMeans
 from interp.mathematics.relabelling import cyclic_names
-from interp.networks.layers import unembedding
+from interp.networks.layers import neuron_unembedding, unembedding
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.tasks.structure import Cyclic, carriers
 from interp.tasks.task import Task
@@ -133,12 +133,10 @@ class Residues:
             raise NotApplicable(
                 "This network has no model config: which weights follow its neurons is not known."
             )
+        if not config.is_mlp and not config.d_mlp:
+            raise NotApplicable("This network has no MLP neurons.")
         w_u = unembedding(config, self._weights)
-        if not config.is_mlp:
-            if not config.d_mlp:
-                raise NotApplicable("This network has no MLP neurons.")
-            w_u = self._weights[f"blocks.{config.n_layers - 1}.mlp.W_out"] @ w_u
-        return w_u[:, self.answer_order].T
+        return neuron_unembedding(config, self._weights, w_u.dtype)[:, self.answer_order].T
 
 
 def table_rows(task: Task, device: torch.device) -> tuple[Int[Tensor, " cell"], bool]:

@@ -45,7 +45,8 @@ def removal_shares(circuit_removal: pd.DataFrame) -> pd.DataFrame:
 
     Drops of accuracy at the last checkpoint, each beyond what as many other frequencies take. Missing where a language
     answers less than half of its facts to begin with, or its own circuit takes less than a tenth of its accuracy: of
-    such a language nothing can be told.
+    such a language nothing can be told. Missing too where there are fewer other frequencies than key ones: a removal of
+    most of the frequencies may take anything.
 
     Columns:
         circuit, tested, where: as of `circuit_removal`.
@@ -62,10 +63,10 @@ def removal_shares(circuit_removal: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for where, circuit, tested in key.index:
         before = key.loc[(where, circuit, tested), "accuracy_before"]
-        random = others.get((where, circuit, tested), before)
+        random = others.get((where, circuit, tested), float("nan"))
         dropped = random - key.loc[(where, circuit, tested), "accuracy"]
         own = (where, tested, tested)
-        own_drop = (others.get(own, before) - key.loc[own, "accuracy"]) if own in key.index else 0.0
+        own_drop = (others.get(own, float("nan")) - key.loc[own, "accuracy"]) if own in key.index else 0.0
         can_be_told = before >= 0.5 and own_drop >= 0.1
         rows.append(
             {

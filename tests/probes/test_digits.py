@@ -179,7 +179,7 @@ def test_a_carry_is_read_where_it_is_written(carrying, carry_free):
     table = of(carry_readout(carrying), is_question=True)
     behind = table[(table["layer"] == 1) | (table["stream"] != "pre")]
     assert (behind["accuracy"] == 1).all()
-    # 150 rows and random labels of 49 pairs: the line has nothing to hold on to.
+    # 180 rows and random labels of 49 pairs: the line has nothing to hold on to.
     assert (behind["control"] < 0.75).all() and (behind["selectivity"] > 0.25).all()
     before = of(table, layer=0, stream="pre")
     assert (before["accuracy"] < 0.9).all()
@@ -189,10 +189,10 @@ def test_a_position_that_sees_nothing_reads_nothing(carrying):
     table = carry_readout(carrying)
     # At the first digit of a there is the highest digit alone, at "=" in the embedding nothing at all.
     nothing = of(table, layer=0, stream="pre", position=7)
-    # 1e-9: two means of the same 150 rows.
+    # 1e-9: two means of the same 180 rows.
     assert (nothing["accuracy"] <= nothing["majority"] + 1e-9).all()
     lowest = of(table, layer=0, stream="pre", position=0, digit=1)
-    # 150 rows: within 4 standard errors of 0.04.
+    # 180 rows: within 4 standard errors of 0.04.
     assert lowest["accuracy"].item() < lowest["majority"].item() + 0.16
 
 
@@ -203,10 +203,16 @@ def test_the_control_and_a_linear_network(untrained):
     assert (table["control"] < table["accuracy"]).all()
 
 
-def test_a_readout_is_the_ridge_regression_that_numpy_finds(untrained):
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_readout_is_the_ridge_regression_that_numpy_finds(untrained, is_known):
+    if not is_known:
+        untrained = dataclasses.replace(untrained, task=dataclasses.replace(untrained.task, is_train=None))
     places = untrained.once(Places)
     table = of(carry_readout(untrained, n_controls=1), layer=0, stream="mid", position=8, digit=1)
-    order = np.random.default_rng([0, 1]).permutation(1200)
+    assert table["asked"].item() == ("test" if is_known else "half")
+    assert table["n_fitted"].item() == table["n_asked"].item() == 600
+    # Rows are drawn train ones first.
+    order = np.arange(1200) if is_known else np.random.default_rng([0, 1]).permutation(1200)
     x = places.stream["blocks.0.hook_resid_mid"][:, 8].double().numpy()[order]
     y = untrained.task.structure.carry[:, 1].double().numpy()[order]
     mean = x[:600].mean(0)
@@ -224,6 +230,31 @@ def test_large_tasks_are_read_on_a_part_of_their_rows():
     places = snapshot.once(Places)
     assert places.n_rows == 2000 == len(places.stream["blocks.0.hook_resid_pre"])
     assert places.rows.unique().numel() == 2000
+
+
+@pytest.mark.parametrize(
+    ("n_train", "n_test", "expected"),
+    [(1500, 1500, 1000), (300, 2700, 300), (2700, 300, 1700), (300, 300, 300)],
+)
+def test_half_of_the_rows_that_are_read_are_train_if_there_are(n_train, n_test, expected):
+    places = random_adder(base=10, n_train=n_train, n_test=n_test).once(Places)
+    assert places.n_rows == min(2000, n_train + n_test)
+    assert int(places.is_train[places.rows].sum()) == expected
+
+
+def test_what_holds_of_train_rows_alone_is_not_read():
+    snapshot = random_adder(n_train=200, n_test=200)
+    places, carry = snapshot.once(Places), snapshot.task.structure.carry[:, 1:].float()
+    by_chance = torch.randint(0, 2, carry.shape, generator=torch.Generator().manual_seed(0)).float()
+    held = torch.where(places.is_train[:, None], carry, by_chance)
+    stream = held[:, None].expand(-1, 10, -1)
+    # Streams are computed once: this one takes their place.
+    vars(places)["stream"] = {"blocks.0.hook_resid_pre": stream}
+    table = carry_readout(snapshot)
+    # 200 rows: within 4 standard errors of 0.035 of a half.
+    assert np.abs(table["accuracy"] - 0.5).max() < 0.15
+    vars(places)["stream"] = {"blocks.0.hook_resid_pre": carry[:, None].expand(-1, 10, -1)}
+    assert (carry_readout(snapshot)["accuracy"] == 1).all()
 
 
 # --- patching

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from interp.networks import plain
-from interp.probes.languages.circuit_removal import circuit_removal, key_frequencies_of
+from interp.probes.languages.circuit_removal import _others, circuit_removal, key_frequencies_of
 from interp.probes.languages.component_effects import component_effects
 from interp.probes.languages.language_alignment import language_alignment
 from interp.probes.languages.language_losses import language_losses
@@ -15,6 +15,7 @@ from interp.probes.languages.language_patching import _other_questions, language
 from interp.probes.languages.language_spectra import language_spectra
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.snapshots.vocabularies import Vocabularies
+from interp.tables.crossings import removal_shares
 from tests import hand_built
 from tests.hand_built_languages import bilingual, languages_task, untrained
 
@@ -236,6 +237,21 @@ def test_removing_one_of_two_circuits_fails_one_language(separate):
             spared = table.loc[(where, "key", circuit, other)]
             assert spared["accuracy"] == 1
             assert spared["loss"] == pytest.approx(spared["loss_before"], abs=1e-5)
+
+
+def test_other_frequencies_are_as_many_or_none():
+    by_selection = circuit_removal(bilingual(ONE_CORE)).set_index("selection")
+    # Of 5 frequencies 3 are no key ones, and there are 3 pairs of them.
+    assert set(by_selection.loc["random", "n_sets"]) == {3} and set(by_selection.loc["key", "n_sets"]) == {1}
+    assert _others([2, 3], 11, 5, 0) == [[1, 4], [1, 5], [4, 5]]
+    drawn = _others([2, 3], 23, 20, 0)
+    assert len({tuple(chosen) for chosen in drawn}) == 20 and drawn == _others([2, 3], 23, 20, 0)
+    assert all(len(set(chosen) - {2, 3}) == 2 and max(chosen) <= 11 for chosen in drawn)
+    # Two are left beside three: none to compare with.
+    table = circuit_removal(bilingual([[1, 2, 3]]))
+    assert set(table["selection"]) == {"key"} and set(table["frequencies"]) == {"1 2 3"}
+    shares = removal_shares(table.assign(step=0))
+    assert shares["share"].isna().all() and shares["random_accuracy"].isna().all()
 
 
 def test_an_untrained_network_has_no_circuit_to_remove():
