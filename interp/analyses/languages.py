@@ -198,6 +198,8 @@ def _said(first: str, language: str, found: dict[str, Any]) -> str:
         said += (
             " By removal: " + ", ".join(f"{what} in the {where}" for where, what in circuits.items()) + "."
         )
+    elif found["removal"]:
+        said += " By removal one circuit or two cannot be told."
     else:
         said += " One circuit or two cannot be told: a language without key frequencies has none."
     alike = [where for where, is_so in found["reads_alike"].items() if is_so]

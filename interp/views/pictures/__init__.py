@@ -47,7 +47,6 @@ PARTS = (
     "beside_curves",
     "bracket_band",
     "bracket_text",
-    "carry_name",
     "descent_curves",
     "descent_legend",
     "effect_legend",
