@@ -18,16 +18,18 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from interp.figures import bracket_band, style
-from interp.figures.crossings import (
+from interp.figures import (
     alignment_curves,
+    bracket_band,
     language_curves,
     language_spectrum_bars,
     removal_bars,
+    style,
     variance_points,
 )
 from interp.ground.thresholds import ACCURACY
 from interp.tables.crossings import (
+    agreeing_numbering,
     answers_along,
     carried,
     crossing,
@@ -71,7 +73,7 @@ def draw(tables: Tables) -> Figure:
         return figure
     first, language = first_language(losses), further_languages(losses)[0]
     both = [first, language]
-    numbering = _numbering(tables)
+    numbering = agreeing_numbering(tables["language_alignment"])
     for ax, quantity in zip(axes[0], ("accuracy", "loss"), strict=True):
         language_curves(losses, ax, first=first, language=language, quantity=quantity)
     for column, part in enumerate(("embedding", "unembedding")):
@@ -89,12 +91,6 @@ def draw(tables: Tables) -> Figure:
             bracket_band(rise, ax)
     style.label_panels(axes.flat)
     return figure
-
-
-def _numbering(tables: Tables) -> str:
-    """The order in which two languages can agree: the dictionary's where that is another than the numbers' own."""
-    table = tables["language_alignment"]
-    return "dictionary" if len(table) and (table["numbering"] == "dictionary").any() else "own"
 
 
 def summarize(tables: Tables) -> dict[str, Any]:
@@ -173,7 +169,7 @@ def _alignment(tables: Tables, language: str) -> list[dict[str, Any]]:
     if not len(table):
         return []
     last = table[(table["step"] == table["step"].max()) & (table["language"] == language)]
-    last = last[last["numbering"] == _numbering(tables)]
+    last = last[last["numbering"] == agreeing_numbering(tables["language_alignment"])]
     rows = last[["part", "numbering", "measure", "value", "null", "null_mean"]].to_dict("records")
     return [{**row, "beyond_null": row["value"] > row["null"]} for row in rows]
 

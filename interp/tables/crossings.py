@@ -40,6 +40,12 @@ def crossing(language_losses: pd.DataFrame, language: str, quantity: str = "accu
     return transition(answers_along(language_losses, "fact", language, language), quantity, ACCURACY, "rise")
 
 
+def agreeing_numbering(language_alignment: pd.DataFrame) -> str:
+    """The order in which two languages can agree: the dictionary's where that is another than the numbers' own."""
+    t = language_alignment
+    return "dictionary" if len(t) and (t["numbering"] == "dictionary").any() else "own"
+
+
 def removal_shares(circuit_removal: pd.DataFrame) -> pd.DataFrame:
     """What removing one language's circuit takes from another, as a share of what removing its own takes.
 
