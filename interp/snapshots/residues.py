@@ -15,7 +15,7 @@ from interp.mathematics.lines import LineMeans
 from interp.mathematics.relabelling import cyclic_names
 from interp.networks.layers import neuron_unembedding, unembedding
 from interp.snapshots.snapshot import NotApplicable, Snapshot
-from interp.tasks.structure import Cyclic, carriers
+from interp.tasks.structure import Cyclic, FiniteGroup, carriers
 from interp.tasks.task import Task
 
 
@@ -33,6 +33,11 @@ class Residues:
 
     def __init__(self, snapshot: Snapshot):
         task = snapshot.known_task
+        if not isinstance(task.structure, Cyclic | FiniteGroup | None):
+            raise NotApplicable(
+                f"This task ({task.config.description}) does not ask for one sum of two residues in every row, so that "
+                "Fourier probes of residues do not apply. `interp measure --list` names its own."
+            )
         if not isinstance(task.structure, Cyclic):
             raise NotApplicable(
                 f"The answers of this task ({task.config.description}) are not a sum under any renaming known here, so "

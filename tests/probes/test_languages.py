@@ -13,6 +13,7 @@ from interp.probes.languages.language_alignment import language_alignment
 from interp.probes.languages.language_losses import language_losses
 from interp.probes.languages.language_patching import _other_questions, language_patching
 from interp.probes.languages.language_spectra import language_spectra
+from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.snapshots.vocabularies import Vocabularies
 from interp.tables.crossings import removal_shares
@@ -434,6 +435,12 @@ PROBES = [
 def test_one_language_has_nothing_to_cross_over_to(probe):
     with pytest.raises(NotApplicable, match="not one in several languages, so that nothing can cross over"):
         probe(hand_built.clock([1]))
+
+
+def test_probes_of_residues_say_what_the_rows_are_not(shared):
+    # Not that their answers are no sums, which they are.
+    with pytest.raises(NotApplicable, match="does not ask for one sum of two residues in every row"):
+        shared.once(Residues)
 
 
 def test_without_sums_there_are_no_frequencies():
