@@ -32,7 +32,7 @@ def row(path: Path) -> dict[str, Any]:
     at_end = interp.measure(run, names, steps=[run.steps[-1]])
     memorized = outcome({"history": run.history()}).memorization
     came, unseen = crossing(losses, "B"), answers_along(losses, "fact", "B", "B")
-    at_3000 = unseen[unseen["step"] <= 3000].iloc[-1]
+    history = run.history().set_index("step")
     shares = removal_shares(at_end["circuit_removal"])
     of_facts = shares.set_index(["where", "circuit", "tested"])
     patches = at_end["language_patching"]
@@ -44,8 +44,12 @@ def row(path: Path) -> dict[str, Any]:
         "memorization": memorized.step,
         "crossing_before": came.before,
         "crossing": came.step,
-        "step_at_3000": at_3000["step"],
-        "unseen_accuracy_at_3000": at_3000["accuracy"],
+        # All test rows are unseen facts of B.
+        **{
+            f"unseen_accuracy_at_{step}": history.loc[step, "test_accuracy"]
+            for step in (1000, 2000, 3000, 4000)
+        },
+        "train_loss": history["train_loss"].iloc[-1],
         "unseen_accuracy": unseen["accuracy"].iloc[-1],
         "unseen_loss": unseen["loss"].iloc[-1],
     }
