@@ -192,6 +192,35 @@ def test_an_untrained_network_is_aligned_by_chance_alone():
     assert (table["value"] <= table["null"]).all()
 
 
+@pytest.mark.parametrize(
+    ("turn", "cosine", "sine"), [(0.0, 1, 0), (0.25, 0, 1), (0.5, -1, 0), (0.1, 0.809017, 0.587785)]
+)
+def test_turns_are_those_that_were_planted(shared, turn, cosine, sine):
+    """B's waves of frequency 2 come later by this share of a turn; those of frequency 3 are A's."""
+    tokens, n = shared.once(Vocabularies).structure.number_tokens[1], torch.arange(11)
+    weights = {name: w.clone() for name, w in shared.weights.items()}
+    angle = 2 * torch.pi * (2 * n / 11 - turn)
+    weights["embed.W_E"][tokens, 0], weights["embed.W_E"][tokens, 1] = angle.cos(), angle.sin()
+    snapshot = Snapshot(0, weights, shared.network, shared.task)
+    table = language_spectra(snapshot).set_index(["part", "language", "frequency"])
+    found = table.loc[
+        [("embedding", "B", 2), ("embedding", "B", 3), ("unembedding", "B", 2), ("embedding", "A", 2)]
+    ]
+    # 1e-6: waves are float32.
+    np.testing.assert_allclose(found["turn_cosine"], [cosine, 1, 1, 1], atol=1e-6)
+    np.testing.assert_allclose(found["turn_sine"], [sine, 0, 0, 0], atol=1e-6)
+    # A product of two waves does not notice a half turn.
+    facts = language_losses(snapshot).query("kind == 'fact' and asked == 'B'")
+    assert (facts["accuracy"] == 1).all() == (turn in (0, 0.5))
+
+
+def test_other_directions_are_no_turn():
+    table = language_spectra(bilingual([[2, 3], [2, 3]])).query("part == 'embedding' and language == 'B'")
+    turns = table.set_index("frequency").loc[[2, 3], ["turn_cosine", "turn_sine"]]
+    # 1e-6: waves are float32.
+    assert turns.abs().to_numpy().max() < 1e-6
+
+
 def test_planes_stay_where_numbers_are_turned_within_them(shared):
     """B's waves turned by a quarter in each plane: other directions number by number, the same planes."""
     tokens = shared.once(Vocabularies).structure.number_tokens[1]

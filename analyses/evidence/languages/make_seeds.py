@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 
 import interp
+from interp.networks import plain
+from interp.snapshots.snapshot import Snapshot
 from interp.tables.crossings import (
     answers_along,
     carried,
@@ -25,10 +28,28 @@ from interp.tables.crossings import (
 from interp.tables.outcome import outcome
 
 
+def mixed(run: Any) -> dict[str, float]:
+    """Accuracy on questions with a number of each language, by the languages of both numbers and of the answer."""
+    snapshot = Snapshot.of(run, run.steps[-1])
+    config, s = snapshot.task.config, snapshot.task.structure
+    pairs = torch.cartesian_prod(torch.arange(config.p), torch.arange(config.p))
+    found = {}
+    for first, second, answered in ((0, 1, 0), (0, 1, 1), (1, 0, 0), (1, 0, 1)):
+        words = s.number_tokens[first][pairs[:, 0]], s.number_tokens[second][pairs[:, 1]]
+        rows = torch.stack([*words, s.equals_tokens[answered].expand(len(pairs))], 1)
+        with torch.no_grad():
+            said = plain.forward(snapshot.config, snapshot.weights, rows)[:, -1].argmax(1)
+        right = s.answers[answered][s.tables[0][pairs[:, 0], pairs[:, 1]]]
+        found[f"mixed_{s.names[first]}{s.names[second]}_in_{s.names[answered]}"] = (
+            (said == right).double().mean().item()
+        )
+    return found
+
+
 def row(path: Path) -> dict[str, Any]:
     run = interp.open_run(path)
     losses = interp.measure(run, ["language_losses"])["language_losses"]
-    names = ["circuit_removal", "language_patching", "component_effects"]
+    names = ["circuit_removal", "language_patching", "component_effects", "language_spectra"]
     at_end = interp.measure(run, names, steps=[run.steps[-1]])
     memorized = outcome({"history": run.history()}).memorization
     came, unseen = crossing(losses, "B"), answers_along(losses, "fact", "B", "B")
@@ -73,6 +94,12 @@ def row(path: Path) -> dict[str, Any]:
     keys = at_end["circuit_removal"].query("selection == 'key' and where == 'embedding'")
     for circuit, frequencies in keys.groupby("circuit")["frequencies"]:
         found[f"key_frequencies_{circuit}"] = frequencies.iloc[0]
+    turns = at_end["language_spectra"].query("language == 'B'").set_index(["part", "frequency"])
+    for part in ("embedding", "unembedding"):
+        for value in ("turn_cosine", "turn_sine"):
+            of_key = [turns.loc[(part, int(k)), value] for k in found["key_frequencies_A"].split()]
+            found[f"{part}_{value}"] = " ".join(f"{x:.2f}" for x in of_key)
+    found |= mixed(run)
     return found
 
 
