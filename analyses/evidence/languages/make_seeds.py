@@ -7,6 +7,7 @@ Each run once, with its seed as split seed; what was measured before is not meas
 """
 
 import argparse
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,19 +29,19 @@ from interp.tables.crossings import (
 from interp.tables.outcome import outcome
 
 
-def mixed(run: Any) -> dict[str, float]:
-    """Accuracy on questions with a number of each language, by the languages of both numbers and of the answer."""
+def asked(run: Any) -> dict[str, float]:
+    """Accuracy on all pairs by the languages of both numbers and of the answer: facts, sentences, a word of each."""
     snapshot = Snapshot.of(run, run.steps[-1])
     config, s = snapshot.task.config, snapshot.task.structure
     pairs = torch.cartesian_prod(torch.arange(config.p), torch.arange(config.p))
     found = {}
-    for first, second, answered in ((0, 1, 0), (0, 1, 1), (1, 0, 0), (1, 0, 1)):
+    for first, second, answered in product((0, 1), repeat=3):
         words = s.number_tokens[first][pairs[:, 0]], s.number_tokens[second][pairs[:, 1]]
         rows = torch.stack([*words, s.equals_tokens[answered].expand(len(pairs))], 1)
         with torch.no_grad():
             said = plain.forward(snapshot.config, snapshot.weights, rows)[:, -1].argmax(1)
         right = s.answers[answered][s.tables[0][pairs[:, 0], pairs[:, 1]]]
-        found[f"mixed_{s.names[first]}{s.names[second]}_in_{s.names[answered]}"] = (
+        found[f"asked_{s.names[first]}{s.names[second]}_in_{s.names[answered]}"] = (
             (said == right).double().mean().item()
         )
     return found
@@ -99,7 +100,7 @@ def row(path: Path) -> dict[str, Any]:
         for value in ("turn_cosine", "turn_sine"):
             of_key = [turns.loc[(part, int(k)), value] for k in found["key_frequencies_A"].split()]
             found[f"{part}_{value}"] = " ".join(f"{x:.2f}" for x in of_key)
-    found |= mixed(run)
+    found |= asked(run)
     return found
 
 
