@@ -40,7 +40,7 @@ def _curves_said(tables: Tables) -> str:
     asked = {
         f"the unseen facts of {language}": answers_along(losses, "fact", language, language),
         f"unseen sentences from {first} to {language}": answers_along(losses, "sentence", first, language),
-        f"from {language} to {first}": answers_along(losses, "sentence", language, first),
+        f"those from {language} to {first}": answers_along(losses, "sentence", language, first),
     }
     ends = listed(f"{rows['accuracy'].iloc[-1]:.3f} on {name}" for name, rows in asked.items() if len(rows))
     return (
