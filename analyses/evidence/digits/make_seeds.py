@@ -24,6 +24,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
     run = interp.open_run(path)
     table = interp.measure(run, ["digit_losses"])["digit_losses"]
     ended, last = outcome({"history": run.history()}), at_end(judged(table))
+    at_2000 = at_end(judged(table[table["step"] <= 2000]))
     halves = half_losses(table)
     same = {
         "seed": run.config.seed,
@@ -36,12 +37,12 @@ def rows(path: Path) -> list[dict[str, Any]]:
         bracket = {} if came is None else {"before": came.before, "step": came.step}
         return {**same, "part": part, **bracket, **more}
 
+    ends, ends_2000 = ({by: parts(of, by) for by in ("digit", "carry")} for of in (last, at_2000))
     found = [row("train", ended.memorization), row("test", ended.grokking)]
     for by, transitions in (("digit", digit_transitions(table)), ("carry", carry_transitions(table))):
-        at_last = parts(last, by)
         for name, came in transitions.items():
-            end = at_last[name].iloc[0]
-            more = {"accuracy": end["accuracy"], "n": end["n"]}
+            end, before = ends[by][name].iloc[0], ends_2000[by][name].iloc[0]
+            more = {"accuracy": end["accuracy"], "accuracy_at_2000": before["accuracy"], "n": end["n"]}
             if by == "digit":
                 more |= {"half_loss_before": halves[name].before, "half_loss": halves[name].step}
             found.append(row(f"digit {name}" if by == "digit" else name, came, **more))
