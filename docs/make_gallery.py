@@ -28,7 +28,16 @@ from interp.ground.plain_text import say
 from interp.ground.whole_files import write_bytes, write_json
 from interp.tables.folder import Tables, clean
 from interp.views.few_colours import few_colours
-from interp.views.pictures import PICTURES, carries, crossings, making, named, names, representations, subnetworks
+from interp.views.pictures import (
+    PICTURES,
+    carries,
+    crossings,
+    making,
+    named,
+    names,
+    representations,
+    subnetworks,
+)
 from interp.views.pictures.captions import full_caption
 
 ROOT = Path(__file__).parents[1]

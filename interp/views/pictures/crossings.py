@@ -1,5 +1,6 @@
 """Pictures of arithmetic that crosses over between languages, of the first language and the second."""
 
+from collections.abc import Callable
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -21,8 +22,25 @@ from interp.tables.crossings import (
 )
 from interp.tables.folder import Tables
 from interp.views.pictures.captions import at_end, grokking_said
-from interp.views.pictures.panels import along, computed_by, panel
+from interp.views.pictures.panels import along, panel
 from interp.views.pictures.picture import Picture
+
+
+def _at_last(probe: str) -> Callable[..., Tables]:
+    """`compute` of a picture that shows this probe at the last checkpoint."""
+
+    def compute(run, device: str) -> Tables:
+        import pandas as pd
+
+        from interp.measurement.measure import measure
+
+        along_run = measure(run, ["language_losses", "losses"], device=device)
+        at_last = measure(run, [probe], [run.steps[-1]], device=device)
+        # Both have a table of what does not apply.
+        reasons = [t["does_not_apply"] for t in (along_run, at_last) if "does_not_apply" in t]
+        return {**along_run, **at_last, **({"does_not_apply": pd.concat(reasons)} if reasons else {})}
+
+    return compute
 
 
 def _pair(tables: Tables) -> tuple[str, str]:
@@ -139,14 +157,14 @@ PICTURES = {
     ),
     "removal_bars": Picture(
         shows="accuracy of two languages without the directions of either one's key frequencies",
-        compute=computed_by("languages"),
+        compute=_at_last("circuit_removal"),
         draw=panel(lambda tables, ax: removal_bars(tables["circuit_removal"], ax, languages=_pair(tables))),
         caption=_removal_said,
         needs=("language_losses", "circuit_removal"),
     ),
     "variance_points": Picture(
         shows="how much neurons and heads vary over the facts of either language",
-        compute=computed_by("languages"),
+        compute=_at_last("component_effects"),
         draw=panel(
             lambda tables, ax: variance_points(
                 tables["component_effects"], ax, first=_pair(tables)[0], language=_pair(tables)[1]

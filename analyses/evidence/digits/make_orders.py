@@ -2,7 +2,7 @@
 
     interp train runs/digits-0 --preset digits --threads 1 --seed 0 --split-seed 0
     interp train runs/digits-360-0 --preset digits --threads 1 --seed 0 --split-seed 0 --set task.n_train=360
-    python analyses/evidence/digits/make_seeds.py runs/digits-0 runs/digits-1 ...
+    python analyses/evidence/digits/make_orders.py runs/digits-0 runs/digits-1 ...
 
 Each run once, with its seed as split seed; what was measured before is not measured again.
 """
