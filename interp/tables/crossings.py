@@ -164,7 +164,7 @@ def reads_alike(language_patching: pd.DataFrame, site: str, first: str, language
     ways = ((first, language), (language, first))
     within = [carried(language_patching, one, one, site) for one, _ in ways]
     between = [carried(language_patching, *way, site, "receiver") for way in ways]
-    shares = [None if found is None else found["number_in_its_language"] for found in (*within, *between)]
-    if any(share is None for share in shares) or min(shares[:2]) < 0.5:
+    shares = [found["number_in_its_language"] for found in (*within, *between) if found is not None]
+    if len(shares) < 4 or min(shares[:2]) < 0.5:
         return None
     return min(shares[2:]) >= SHARED * min(shares[:2])
