@@ -21,15 +21,16 @@ from interp.tables.transitions import Transition
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
-    run = interp.open_run(path)
+    run: Any = interp.open_run(path)
+    task = run.config.task
     table = interp.measure(run, ["digit_losses"])["digit_losses"]
     ended, last = outcome({"history": run.history()}), at_end(judged(table))
     at_2000 = at_end(judged(table[table["step"] <= 2000]))
     halves = half_losses(table)
     same = {
         "seed": run.config.seed,
-        "split_seed": run.config.task.split_seed,
-        "n_train": run.config.task.n_train,
+        "split_seed": task.split_seed,
+        "n_train": task.n_train,
         "n_steps": run.steps[-1],
     }
 

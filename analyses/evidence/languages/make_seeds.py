@@ -31,7 +31,7 @@ from interp.tables.outcome import outcome
 
 def asked(run: Any) -> dict[str, float]:
     """Accuracy on all pairs by the languages of both numbers and of the answer: facts, sentences, a word of each."""
-    snapshot = Snapshot.of(run, run.steps[-1])
+    snapshot: Any = Snapshot.of(run, run.steps[-1])
     config, s = snapshot.task.config, snapshot.task.structure
     pairs = torch.cartesian_prod(torch.arange(config.p), torch.arange(config.p))
     found = {}
@@ -48,11 +48,11 @@ def asked(run: Any) -> dict[str, float]:
 
 
 def row(path: Path) -> dict[str, Any]:
-    run = interp.open_run(path)
+    run: Any = interp.open_run(path)
     losses = interp.measure(run, ["language_losses"])["language_losses"]
     names = ["circuit_removal", "language_patching", "component_effects", "language_spectra"]
     at_end = interp.measure(run, names, steps=[run.steps[-1]])
-    memorized = outcome({"history": run.history()}).memorization
+    memorized: Any = outcome({"history": run.history()}).memorization
     came, unseen = crossing(losses, "B"), answers_along(losses, "fact", "B", "B")
     history = run.history().set_index("step")
     shares = removal_shares(at_end["circuit_removal"])
@@ -84,8 +84,8 @@ def row(path: Path) -> dict[str, Any]:
     for site in ("heads", "neurons"):
         found[f"reads_alike_after_{site}"] = reads_alike(patches, site, "A", "B")
         for donor, receiver in ("AB", "BA", "AA", "BB"):
-            whole = carried(patches, receiver, donor, site)
-            exchanged = carried(patches, receiver, donor, site, "receiver")
+            whole: Any = carried(patches, receiver, donor, site)
+            exchanged: Any = carried(patches, receiver, donor, site, "receiver")
             found[f"{site}_{donor}_into_{receiver}"] = whole["number_in_its_language"]
             if donor != receiver:
                 found[f"{site}_{donor}_into_{receiver}_in_any_language"] = whole["number"]
