@@ -28,7 +28,16 @@ from interp.ground.plain_text import say
 from interp.ground.whole_files import write_bytes, write_json
 from interp.tables.folder import Tables, clean
 from interp.views.few_colours import few_colours
-from interp.views.pictures import PICTURES, carries, making, named, names, representations, subnetworks
+from interp.views.pictures import (
+    PICTURES,
+    carries,
+    crossings,
+    making,
+    named,
+    names,
+    representations,
+    subnetworks,
+)
 from interp.views.pictures.captions import full_caption
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +49,7 @@ SHOWN_BY = {
     "runs/s4": (*representations.PICTURES, "groups", "chughtai2023"),
     "runs/digits": (*carries.PICTURES, "digits"),
     "runs/parity": (*subnetworks.PICTURES, "parity"),
-    "runs/languages": ("languages",),
+    "runs/languages": (*crossings.PICTURES, "languages"),
     "runs/sequences": ("sequences",),
 }
 TRAINED = {

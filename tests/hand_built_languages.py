@@ -2,10 +2,12 @@
 
 `bilingual` multiplies waves as `tests.hand_built.clock` does. With one core the numbers of both languages are embedded
 as the same waves, and one set of neurons serves both; with two cores each language has its own directions, its own
-neurons and its own way to its outputs. The "=" of a language lifts the language's outputs.
+neurons and its own way to its outputs. Something lifts the outputs of one language: its "=", by way of the stream or of
+neurons, or the numbers of the question, by way of a head.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 
@@ -25,13 +27,21 @@ def languages_task(p: int = 11, **changes) -> Task:
     return LanguagesConfig(p=p, **fields | changes).task()
 
 
-def bilingual(cores: Sequence[Sequence[int]], task: Task | None = None, scale: float = 4.0) -> Snapshot:
+def bilingual(
+    cores: Sequence[Sequence[int]],
+    task: Task | None = None,
+    scale: float = 4.0,
+    *,
+    language_in: Literal["stream", "heads", "neurons"] = "stream",
+) -> Snapshot:
     """Two languages that add through one core or through one core each.
 
     Args:
         cores: frequencies of each core; one core is that of both languages. Numbers of B are embedded by the
             dictionary, so that a shuffled one is translated and what crosses over is not B's own arithmetic.
         scale: of the logits.
+        language_in: what tells in which language to answer. With "heads" that is the first number's language, so that a
+            sentence is answered in the language of its question.
     """
     task = task or languages_task()
     p, s = task.config.p, task.structure
@@ -39,9 +49,12 @@ def bilingual(cores: Sequence[Sequence[int]], task: Task | None = None, scale: f
     width = starts[-1]
     first, second, out = (range(i * width, (i + 1) * width) for i in (1, 2, 3))
     flags, tags = range(4 * width, 4 * width + 3), range(4 * width + 3, 4 * width + 5)
-    d_model = 4 * width + 5 + (4 * width + 5) % 2
+    # What the outputs are lifted by.
+    said = tags if language_in == "stream" else range(4 * width + 5, 4 * width + 7)
+    d_model = 4 * width + 8
+    d_mlp = 4 * width + 2 * (language_in == "neurons")
     config = transformer_config(
-        p=2 * p, n_ctx=3, d_vocab=task.config.n_tokens, n_layers=1, d_model=d_model, n_heads=2, d_mlp=4 * width,
+        p=2 * p, n_ctx=3, d_vocab=task.config.n_tokens, n_layers=1, d_model=d_model, n_heads=2, d_mlp=d_mlp,
         act_fn="quadratic",
     )  # fmt: skip
     weights = {name: torch.zeros(shape) for name, shape in parameter_shapes(config).items()}
@@ -75,8 +88,15 @@ def bilingual(cores: Sequence[Sequence[int]], task: Task | None = None, scale: f
                     weights["blocks.0.mlp.W_in"][second[y], neuron] = plus
                     weights["blocks.0.mlp.W_out"][neuron, out[target]] = sign * plus / 4
     for language, tag in enumerate(tags):
-        weights["embed.W_E"][s.equals_tokens[language], tag] = 1.0
-        weights["unembed.W_U"][tag, s.answers[language]] = LIFT * scale
+        tagged = s.number_tokens if language_in == "heads" else s.equals_tokens
+        weights["embed.W_E"][tagged[language], tag] = 1.0
+        weights["unembed.W_U"][said[language], s.answers[language]] = LIFT * scale
+        if language_in == "heads":
+            weights["blocks.0.attn.W_V"][0, tag, width + language] = 1.0
+            weights["blocks.0.attn.W_O"][0, width + language, said[language]] = 1.0
+        if language_in == "neurons":
+            weights["blocks.0.mlp.W_in"][tag, 4 * width + language] = 1.0
+            weights["blocks.0.mlp.W_out"][4 * width + language, said[language]] = 1.0
     return Snapshot(0, weights, DescribedNetwork(config), task)
 
 

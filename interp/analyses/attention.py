@@ -71,17 +71,24 @@ def patterns(run, step: int, device: str) -> Tables:
 
 
 def _operands(snapshot) -> list[np.ndarray]:
-    """Both operands of each question, in names under which the answer is a sum if there are such."""
+    """Both operands of each question, in names under which the answer is a sum if there are such.
+
+    Of rows that are no pairs the first two tokens.
+    """
     from interp.tasks.structure import Cyclic
 
     task = snapshot.known_task
     structure = task.structure
-    pairs = task.inputs[:, :2] if structure is None else structure.pairs
+    pairs = getattr(structure, "pairs", task.inputs[:, :2])
     operands = [pairs[task.example, i].numpy() for i in range(pairs.shape[1])]
     if not isinstance(structure, Cyclic):
         return operands
     names = [structure.first.numpy(), structure.second.numpy()]
     return [name[operand] for name, operand in zip(names, operands, strict=True)]
+
+
+# Axes of a task whose rows are no pairs.
+_TOKENS = ("first token", "second token")
 
 
 def pattern_axes(run) -> pd.DataFrame:
@@ -100,7 +107,7 @@ def operand_labels(structure) -> tuple[str, str]:
     from interp.tasks.structure import Cyclic
 
     if not isinstance(structure, Cyclic):
-        return "$a$", "$b$"
+        return ("$a$", "$b$") if structure is None or hasattr(structure, "pairs") else _TOKENS
     first, second = structure.first.numpy(), structure.second.numpy()
     return axis_label("a", first, structure.order), axis_label("b", second, structure.order)
 

@@ -21,7 +21,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from interp.figures import (
-    carry_name,
     digit_curves,
     loss_curves,
     order_brackets,
@@ -107,7 +106,7 @@ def _answer(
     sentences = [said, f"Digits, 0 the lowest, in the order in which they came: {order or 'none'}."]
     if never:
         sentences.append(f"Not by the end: {', '.join(never)}.")
-    sentences += [f"Accuracy {carry_name(name)}: {t}." for name, t in carries.items()]
+    sentences += [f"Accuracy with {name}: {t}." for name, t in carries.items()]
     if moved is not None:
         where, when = f"layer {moved['layer']}, {moved['site']}", moved["moves"]
         came = "never" if when["step"] is None else f"from step {when['step']} on"
@@ -122,7 +121,7 @@ def _brackets(tables: Tables) -> pd.DataFrame:
     """What came when, the earliest first, those that never came last."""
     table = tables["digit_losses"]
     found = {f"digit {name}": t for name, t in digit_transitions(table).items()}
-    found |= {carry_name(name): t for name, t in carry_transitions(table).items()}
+    found |= carry_transitions(table)
     order = sorted(
         found.items(), key=lambda item: (item[1].step is None, item[1].step or 0, item[1].before or 0)
     )

@@ -18,22 +18,25 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from interp.figures import bracket_band, style
-from interp.figures.crossings import (
+from interp.figures import (
     alignment_curves,
+    bracket_band,
     language_curves,
     language_spectrum_bars,
     removal_bars,
+    style,
     variance_points,
 )
 from interp.ground.thresholds import ACCURACY
 from interp.tables.crossings import (
+    agreeing_numbering,
     answers_along,
     carried,
     crossing,
     first_language,
     further_languages,
     one_or_two,
+    reads_alike,
     removal_shares,
     shared_components,
 )
@@ -41,6 +44,8 @@ from interp.tables.folder import Tables
 from interp.tables.outcome import bracket, outcome
 
 AT_END = ("circuit_removal", "language_patching", "component_effects")
+# Sites of `language_patching` that hold a whole answer.
+PATCHED = ("heads", "neurons")
 
 
 def compute(run, device: str) -> Tables:
@@ -68,7 +73,7 @@ def draw(tables: Tables) -> Figure:
         return figure
     first, language = first_language(losses), further_languages(losses)[0]
     both = [first, language]
-    numbering = _numbering(tables)
+    numbering = agreeing_numbering(tables["language_alignment"])
     for ax, quantity in zip(axes[0], ("accuracy", "loss"), strict=True):
         language_curves(losses, ax, first=first, language=language, quantity=quantity)
     for column, part in enumerate(("embedding", "unembedding")):
@@ -86,12 +91,6 @@ def draw(tables: Tables) -> Figure:
             bracket_band(rise, ax)
     style.label_panels(axes.flat)
     return figure
-
-
-def _numbering(tables: Tables) -> str:
-    """The order in which two languages can agree: the dictionary's where that is another than the numbers' own."""
-    table = tables["language_alignment"]
-    return "dictionary" if len(table) and (table["numbering"] == "dictionary").any() else "own"
 
 
 def summarize(tables: Tables) -> dict[str, Any]:
@@ -135,10 +134,13 @@ def _of_language(tables: Tables, first: str, language: str) -> dict[str, Any]:
             shares["circuit"].isin([first, language]) & shares["tested"].isin([first, language])
         ].to_dict("records"),
         "shared_components": shared_components(tables["component_effects"], first, language),
+        "reads_alike": {
+            f"after the {site}": reads_alike(tables["language_patching"], site, first, language)
+            for site in PATCHED
+        },
         "patching": {
             f"{donor} into {receiver}": {
-                site: carried(tables["language_patching"], receiver, donor, site)
-                for site in ("heads", "neurons")
+                site: _carried(tables["language_patching"], receiver, donor, site) for site in PATCHED
             }
             for receiver, donor in (
                 (language, first),
@@ -150,6 +152,14 @@ def _of_language(tables: Tables, first: str, language: str) -> dict[str, Any]:
     }
 
 
+def _carried(table, receiver: str, donor: str, site: str) -> dict[str, float] | None:
+    found = carried(table, receiver, donor, site)
+    exchanged = carried(table, receiver, donor, site, "receiver")
+    if found is None or exchanged is None:
+        return found
+    return {**found, "with_means_exchanged": exchanged["number_in_its_language"]}
+
+
 def _last_accuracy(rows) -> float | None:
     return float(rows["accuracy"].iloc[-1]) if len(rows) else None
 
@@ -159,7 +169,7 @@ def _alignment(tables: Tables, language: str) -> list[dict[str, Any]]:
     if not len(table):
         return []
     last = table[(table["step"] == table["step"].max()) & (table["language"] == language)]
-    last = last[last["numbering"] == _numbering(tables)]
+    last = last[last["numbering"] == agreeing_numbering(tables["language_alignment"])]
     rows = last[["part", "numbering", "measure", "value", "null", "null_mean"]].to_dict("records")
     return [{**row, "beyond_null": row["value"] > row["null"]} for row in rows]
 
@@ -184,6 +194,14 @@ def _said(first: str, language: str, found: dict[str, Any]) -> str:
         said += (
             " By removal: " + ", ".join(f"{what} in the {where}" for where, what in circuits.items()) + "."
         )
+    elif found["removal"]:
+        said += " By removal one circuit or two cannot be told."
     else:
         said += " One circuit or two cannot be told: a language without key frequencies has none."
+    alike = [where for where, is_so in found["reads_alike"].items() if is_so]
+    if alike:
+        said += (
+            f" What comes {' and '.join(alike)} reads both languages alike: with the languages' means exchanged a "
+            "patch brings the number of one in the words of the other."
+        )
     return said

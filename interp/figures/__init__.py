@@ -24,9 +24,16 @@ from interp.figures.attention import (
     qk_bars,
 )
 from interp.figures.branches import arm_lines, branch_curves
-from interp.figures.carries import carry_name, digit_curves, patching_curves, readout_curves
+from interp.figures.carries import digit_curves, patching_curves, readout_curves
 from interp.figures.circles import embedding_circles, logit_map, neuron_map, quality_curves
 from interp.figures.colours import frequency_lines, head_lines, head_name
+from interp.figures.crossings import (
+    alignment_curves,
+    language_curves,
+    language_spectrum_bars,
+    removal_bars,
+    variance_points,
+)
 from interp.figures.double_descent import (
     beside_curves,
     descent_curves,

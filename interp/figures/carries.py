@@ -11,17 +11,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def carry_name(kind: str) -> str:
-    """What a figure calls a kind of carry of `digit_losses`.
-
-    >>> carry_name("none"), carry_name("made"), carry_name("none through 1"), carry_name("through 2")
-    ('no carry', 'carry', 'no carry through 1', 'carry through 2')
-    """
-    if kind.startswith("none"):
-        return f"no carry{kind.removeprefix('none')}"
-    return "carry" if kind == "made" else f"carry {kind}"
-
-
 def digit_curves(table: "pd.DataFrame", ax: Axes, *, by: str = "digit", **legend: Any) -> Axes:
     """Accuracy on test rows of each digit of the answer, or with each kind of carry, along training.
 
@@ -37,7 +26,7 @@ def digit_curves(table: "pd.DataFrame", ax: Axes, *, by: str = "digit", **legend
 
     rows = judged(table)
     for i, (name, curve) in enumerate(parts(rows, by).items()):
-        label = f"digit {name}" if by == "digit" else carry_name(name)
+        label = f"digit {name}" if by == "digit" else name
         ax.plot(curve["step"], curve["accuracy"], label=label, **line_of(i))
     if not len(rows):
         style.note_instead(ax)

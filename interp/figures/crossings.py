@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.axes import Axes
 
 from interp.figures import style
-from interp.tables.crossings import answers_along, by_language
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +29,9 @@ def language_curves(
         quantity: "accuracy" or "loss"; of facts "dictionary_accuracy" too, dotted where it is another.
         legend: options of the legend.
     """
+    # Loads pandas, which a figure does without until it has a table.
+    from interp.tables.crossings import answers_along
+
     if not len(losses):
         style.note_instead(ax)
         return ax
@@ -167,6 +169,9 @@ def variance_points(effects: "pd.DataFrame", ax: Axes, *, first: str, language: 
         effects: of `component_effects`.
         legend: options of the legend.
     """
+    # Loads pandas, which a figure does without until it has a table.
+    from interp.tables.crossings import by_language
+
     drawn = 0
     for component, colour, marker in (("neuron", style.BLUE, "o"), ("head", style.VERMILION, "s")):
         table = by_language(effects, component, "variance")

@@ -59,6 +59,19 @@ def unembedding(config: ModelConfig, weights: Weights) -> Tensor:
     return weights["unembed.W_U"]
 
 
+def neuron_unembedding(
+    config: ModelConfig, weights: Weights, dtype: torch.dtype
+) -> Float[Tensor, "neuron output"]:
+    """What one unit of each neuron of the last MLP layer adds to each logit, in this dtype.
+
+    W_U of an attention-free MLP, W_out W_U of a transformer; beside normalization there is no such thing.
+    """
+    w_u = unembedding(config, weights).to(dtype)
+    if config.is_mlp:
+        return w_u
+    return weights[f"blocks.{config.n_layers - 1}.mlp.W_out"].to(dtype) @ w_u
+
+
 def with_embedding(
     config: ModelConfig, weights: Weights, W_E: Float[Tensor, "token d_model"]
 ) -> tuple[ModelConfig, Weights]:

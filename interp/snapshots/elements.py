@@ -21,7 +21,7 @@ from interp.mathematics.representations import (
     irreducible_representations,
     matrix_element_basis,
 )
-from interp.networks.layers import unembedding
+from interp.networks.layers import neuron_unembedding
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.tasks.structure import Cyclic, FiniteGroup
 from interp.tasks.task import Task
@@ -187,12 +187,9 @@ class Elements:
             raise NotApplicable(
                 "This network has no model config: which weights follow its neurons is not known."
             )
-        w_u = unembedding(config, self._weights).to(self._double)
-        if not config.is_mlp:
-            if not config.d_mlp:
-                raise NotApplicable("This network has no MLP neurons.")
-            w_u = self._weights[f"blocks.{config.n_layers - 1}.mlp.W_out"].to(w_u) @ w_u
-        return w_u[:, self.answers].T
+        if not config.is_mlp and not config.d_mlp:
+            raise NotApplicable("This network has no MLP neurons.")
+        return neuron_unembedding(config, self._weights, self._double)[:, self.answers].T
 
     @property
     def unembedding(self) -> Float[Tensor, "n neuron"]:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from interp.networks.layers import unembedding
+from interp.networks.layers import neuron_unembedding
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
 # Numbers that are held at once: 32 MB of float64.
@@ -40,11 +40,10 @@ class NeuronSums:
                 "sum over them, and what a set of neurons says alone is not defined."
             )
         block = f"blocks.{config.n_layers - 1}.mlp"
-        incoming, onto = weights[f"{block}.W_in"].to(double), unembedding(config, weights).to(double)
-        self.norms: Float[Tensor, " neuron"] = incoming.norm(dim=0)
+        self.norms: Float[Tensor, " neuron"] = weights[f"{block}.W_in"].to(double).norm(dim=0)
         if not config.is_mlp:
-            outgoing = weights[f"{block}.W_out"].to(double)
-            onto, self.norms = outgoing @ onto, self.norms * outgoing.norm(dim=1)
+            self.norms = self.norms * weights[f"{block}.W_out"].to(double).norm(dim=1)
+        onto = neuron_unembedding(config, weights, double)
         self.onto: Float[Tensor, "neuron output"] = onto
         self._logits = snapshot.logits.to(double)
         # Of an MLP known without rounding: with no neuron left its answer hangs on nothing else.

@@ -19,6 +19,7 @@ class Places:
 
     Attributes:
         structure: digits and carries of the task's rows.
+        is_train: which rows are train; None where the split is not known.
         n_places: digits of an answer.
         columns: for each place from the lowest, the position of its question; the same in all rows.
 
@@ -33,7 +34,7 @@ class Places:
                 f"The answers of this task ({task.config.description}) are not numbers written in digits, so that "
                 "probes of digits and carries do not apply."
             )
-        self.structure = task.structure
+        self.structure, self.is_train = task.structure, task.is_train
         self.n_places = self.structure.answer.shape[1]
         first_row = task.position[: self.n_places]
         self.columns: Int[Tensor, " place"] = first_row[self.structure.place[: self.n_places].argsort()]
@@ -63,11 +64,16 @@ class Places:
 
     @cached_property
     def rows(self) -> Int[Tensor, " row"]:
-        """The task's rows of `stream`: all, or MOST_ROWS drawn without replacement."""
+        """The task's rows of `stream`: all, or MOST_ROWS drawn without replacement, half of them train if there are."""
         n = len(self._tokens)
         if n <= MOST_ROWS:
             return torch.arange(n)
-        return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:MOST_ROWS].sort().values
+        drawn = torch.randperm(n, generator=torch.Generator().manual_seed(0))
+        if self.is_train is not None:
+            train, test = drawn[self.is_train[drawn]], drawn[~self.is_train[drawn]]
+            n_train = max(min(len(train), MOST_ROWS // 2), MOST_ROWS - len(test))
+            drawn = torch.cat([train[:n_train], test])
+        return drawn[:MOST_ROWS].sort().values
 
     @cached_property
     def stream(self) -> dict[str, Float[Tensor, "row pos d_model"]]:

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from interp.mathematics.lines import LineMeans
 from interp.mathematics.relabelling import cyclic_names
-from interp.networks.layers import unembedding
+from interp.networks.layers import neuron_unembedding, unembedding
 from interp.snapshots.snapshot import NotApplicable, Snapshot
-from interp.tasks.structure import Cyclic, carriers
+from interp.tasks.structure import Cyclic, FiniteGroup, carriers
 from interp.tasks.task import Task
 
 
@@ -33,6 +33,11 @@ class Residues:
 
     def __init__(self, snapshot: Snapshot):
         task = snapshot.known_task
+        if not isinstance(task.structure, Cyclic | FiniteGroup | None):
+            raise NotApplicable(
+                f"This task ({task.config.description}) does not ask for one sum of two residues in every row, so that "
+                "Fourier probes of residues do not apply. `interp measure --list` names its own."
+            )
         if not isinstance(task.structure, Cyclic):
             raise NotApplicable(
                 f"The answers of this task ({task.config.description}) are not a sum under any renaming known here, so "
@@ -133,12 +138,10 @@ class Residues:
             raise NotApplicable(
                 "This network has no model config: which weights follow its neurons is not known."
             )
+        if not config.is_mlp and not config.d_mlp:
+            raise NotApplicable("This network has no MLP neurons.")
         w_u = unembedding(config, self._weights)
-        if not config.is_mlp:
-            if not config.d_mlp:
-                raise NotApplicable("This network has no MLP neurons.")
-            w_u = self._weights[f"blocks.{config.n_layers - 1}.mlp.W_out"] @ w_u
-        return w_u[:, self.answer_order].T
+        return neuron_unembedding(config, self._weights, w_u.dtype)[:, self.answer_order].T
 
 
 def table_rows(task: Task, device: torch.device) -> tuple[Int[Tensor, " cell"], bool]:

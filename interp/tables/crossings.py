@@ -40,12 +40,19 @@ def crossing(language_losses: pd.DataFrame, language: str, quantity: str = "accu
     return transition(answers_along(language_losses, "fact", language, language), quantity, ACCURACY, "rise")
 
 
+def agreeing_numbering(language_alignment: pd.DataFrame) -> str:
+    """The order in which two languages can agree: the dictionary's where that is another than the numbers' own."""
+    t = language_alignment
+    return "dictionary" if len(t) and (t["numbering"] == "dictionary").any() else "own"
+
+
 def removal_shares(circuit_removal: pd.DataFrame) -> pd.DataFrame:
     """What removing one language's circuit takes from another, as a share of what removing its own takes.
 
     Drops of accuracy at the last checkpoint, each beyond what as many other frequencies take. Missing where a language
     answers less than half of its facts to begin with, or its own circuit takes less than a tenth of its accuracy: of
-    such a language nothing can be told.
+    such a language nothing can be told. Missing too where there are fewer other frequencies than key ones: a removal of
+    most of the frequencies may take anything.
 
     Columns:
         circuit, tested, where: as of `circuit_removal`.
@@ -62,10 +69,10 @@ def removal_shares(circuit_removal: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for where, circuit, tested in key.index:
         before = key.loc[(where, circuit, tested), "accuracy_before"]
-        random = others.get((where, circuit, tested), before)
+        random = others.get((where, circuit, tested), float("nan"))
         dropped = random - key.loc[(where, circuit, tested), "accuracy"]
         own = (where, tested, tested)
-        own_drop = (others.get(own, before) - key.loc[own, "accuracy"]) if own in key.index else 0.0
+        own_drop = (others.get(own, float("nan")) - key.loc[own, "accuracy"]) if own in key.index else 0.0
         can_be_told = before >= 0.5 and own_drop >= 0.1
         rows.append(
             {
@@ -127,15 +134,37 @@ def shared_components(
     return found
 
 
-def carried(language_patching: pd.DataFrame, receiver: str, donor: str, site: str) -> dict[str, float] | None:
-    """How often another question's number is carried along at the last checkpoint, in any and in the right language."""
+def carried(
+    language_patching: pd.DataFrame, receiver: str, donor: str, site: str, mean: str = "donor"
+) -> dict[str, float] | None:
+    """How often another question's number is carried along at the last checkpoint, in any and in the right language.
+
+    Args:
+        mean: whose language's mean the patch has, "donor" or "receiver"; within one language they are the same.
+    """
     if not len(language_patching):
         return None
     t = language_patching[language_patching["step"] == language_patching["step"].max()]
-    t = t[
-        (t["receiver"] == receiver) & (t["donor"] == donor) & (t["site"] == site) & (t["question"] == "other")
-    ]
+    t = t[(t["receiver"] == receiver) & (t["donor"] == donor) & (t["site"] == site)]
+    t = t[(t["question"] == "other") & (t["mean"] == ("donor" if receiver == donor else mean))]
     if not len(t):
         return None
     row = t.iloc[-1]
     return {"number": float(row["number_accuracy"]), "number_in_its_language": float(row["accuracy"])}
+
+
+def reads_alike(language_patching: pd.DataFrame, site: str, first: str, language: str) -> bool | None:
+    """Whether what follows a site reads the numbers of two languages alike, up to an offset.
+
+    Both ways, with means exchanged, another question's number has to come in the receiver's words in SHARED of the
+    cases in which it does within either language. None where it comes in less than half of the cases within one, so
+    that the site does not hold the number or the language is not answered. False is no sign of two circuits: a code
+    that is turned between languages is not carried either.
+    """
+    ways = ((first, language), (language, first))
+    within = [carried(language_patching, one, one, site) for one, _ in ways]
+    between = [carried(language_patching, *way, site, "receiver") for way in ways]
+    shares = [found["number_in_its_language"] for found in (*within, *between) if found is not None]
+    if len(shares) < 4 or min(shares[:2]) < 0.5:
+        return None
+    return min(shares[2:]) >= SHARED * min(shares[:2])

@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from interp.tasks.drawn_rows import check_drawn_rows, is_train_of, row_numbers
@@ -231,12 +231,17 @@ def carries(
     return torch.stack(carry, 1), torch.stack(chain, 1)
 
 
-def parts_of(digits: Digits) -> dict[str, Tensor]:
+def parts_of(digits: Digits) -> dict[str, Bool[Tensor, " question"]]:
     """The parts of `DigitsConfig.task`, those without a question left out."""
-    n_places = digits.answer.shape[1]
+    parts = {f"digit {place}": digits.place == place for place in range(digits.answer.shape[1])}
+    return {name: rows for name, rows in (parts | carry_kinds(digits)).items() if rows.any()}
+
+
+def carry_kinds(digits: Digits) -> dict[str, Bool[Tensor, " question"]]:
+    """Which questions have each kind of carry into their digit: first those without one, shortest chains first."""
     carry, chain = digits.carry_in, digits.chain_length
-    parts = {f"digit {place}": digits.place == place for place in range(n_places)}
-    for has_carry, name in ((0, "no carry"), (1, "carry")):
-        for k in range(n_places):
-            parts[f"{name} through {k}" if k else name] = (carry == has_carry) & (chain == k)
-    return {name: rows for name, rows in parts.items() if rows.any()}
+    return {
+        f"{name} through {k}" if k else name: (carry == has_carry) & (chain == k)
+        for has_carry, name in ((0, "no carry"), (1, "carry"))
+        for k in range(digits.answer.shape[1])
+    }

@@ -37,9 +37,9 @@ def test_the_order_that_was_planted(tables):
     summary = digits.summarize(tables)
     assert summary["generalised"] is True
     assert summary["order_of_digits"] == [["0"], ["1", "2", "3"]]
-    assert summary["order_of_carries"] == [["none", "none through 1"], ["made", "through 1"]]
+    assert summary["order_of_carries"] == [["no carry", "no carry through 1"], ["carry", "carry through 1"]]
     assert [summary["by_digit"][digit]["step"] for digit in "0123"] == [10, 30, 30, 30]
-    made = summary["by_carry"]["made"]
+    made = summary["by_carry"]["carry"]
     assert (made["before"], made["step"], made["accuracy"]) == (20, 30, 1.0)
     moved = summary["carry_moves_the_answer"]
     assert (moved["layer"], moved["site"], moved["moved"], moved["null"]) == (0, "mlp", 1.0, 0.0)

@@ -33,19 +33,30 @@ def tables_of(snapshots):
     return {**tables, "history": pd.DataFrame()}
 
 
-def test_one_core_crosses_over_and_is_one_circuit():
-    one = bilingual([[2, 3]])
+@pytest.mark.parametrize("language_in", ["heads", "stream"])
+def test_one_core_crosses_over_and_is_one_circuit(language_in):
+    one = bilingual([[2, 3]], language_in=language_in)
     summary = languages.summarize(tables_of({0: untrained(), 10: one, 20: one}))
     of_b = summary["further_languages"]["B"]
     assert (of_b["crossing"]["before"], of_b["crossing"]["step"]) == (0, 10)
     assert of_b["circuits"] == {"embedding": "one circuit", "neurons": "one circuit"}
-    assert of_b["sentences"] == {"A-B": 1, "B-A": 1}
-    assert of_b["patching"]["A into B"]["heads"] == {"number": 1, "number_in_its_language": 1}
+    # Where the heads say in which language, sentences are answered in that of the question, and patches of heads too.
+    comes = language_in == "stream"
+    assert of_b["sentences"] == {"A-B": comes, "B-A": comes}
+    assert of_b["patching"]["A into B"]["heads"] == {
+        "number": 1,
+        "number_in_its_language": comes,
+        "with_means_exchanged": 1,
+    }
+    assert of_b["patching"]["B into B"]["heads"]["number_in_its_language"] == 1
+    assert of_b["reads_alike"] == {"after the heads": True, "after the neurons": True}
     assert of_b["shared_components"]["neuron"]["variance_rank_correlation"] == pytest.approx(1)
     assert all(row["beyond_null"] for row in of_b["alignment"])
     assert summary["answer"] == (
         "What A was taught crosses over to B: its unseen facts stay at 0.95 or above from step 10 on (0 was below). By "
-        "removal: one circuit in the embedding, one circuit in the neurons."
+        "removal: one circuit in the embedding, one circuit in the neurons. What comes after the heads and after the "
+        "neurons reads both languages alike: with the languages' means exchanged a patch brings the number of one in "
+        "the words of the other."
     )
 
 
@@ -53,6 +64,7 @@ def test_two_cores_are_two_circuits():
     of_b = languages.summarize(tables_of({0: bilingual([[2, 3], [1, 4]])}))["further_languages"]["B"]
     assert of_b["circuits"] == {"embedding": "two circuits", "neurons": "two circuits"}
     assert of_b["patching"]["A into B"]["neurons"]["number_in_its_language"] < 0.2
+    assert of_b["reads_alike"] == {"after the heads": False, "after the neurons": False}
     assert of_b["shared_components"]["neuron"]["variance_rank_correlation"] < 0
     assert not any(row["beyond_null"] for row in of_b["alignment"] if row["part"] == "embedding")
 
@@ -62,6 +74,8 @@ def test_a_shuffled_dictionary_is_what_crosses_over():
     summary = languages.summarize(tables_of({0: snapshot, 10: snapshot}))
     of_b = summary["further_languages"]["B"]
     assert of_b["crossing"]["step"] is None and of_b["dictionary_accuracy"] == 1
+    # B does not answer its own facts: whether they are read as A's are cannot be told.
+    assert of_b["circuits"]["embedding"] is None and of_b["reads_alike"]["after the heads"] is None
     assert {row["numbering"] for row in of_b["alignment"]} == {"dictionary"}
     assert "has not crossed over to B by step 10" in summary["answer"]
     assert "B answers as the dictionary has it instead." in summary["answer"]
@@ -70,6 +84,7 @@ def test_a_shuffled_dictionary_is_what_crosses_over():
 def test_an_untrained_network_has_no_circuit():
     summary = languages.summarize(tables_of({0: untrained()}))
     assert summary["further_languages"]["B"]["circuits"] == {"embedding": None, "neurons": None}
+    assert set(summary["further_languages"]["B"]["reads_alike"].values()) == {None}
     assert summary["answer"].endswith(
         "One circuit or two cannot be told: a language without key frequencies has none."
     )

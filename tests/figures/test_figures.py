@@ -57,6 +57,60 @@ READOUTS = stacked(
     "stream", ["pre", "post"], layer=0, digit=1, is_question=True, accuracy=RISING, control=0.6, majority=0.5
 )
 PATCHED = stacked("site", ["head 0", "mlp", "resid_post"], layer=0, digit=1, moved=RISING, null=0.0)
+# Facts of A are train; of B unseen, as sentences are.
+ANSWERED = pd.concat(
+    [
+        along(
+            kind=kind,
+            asked=asked,
+            answered=answered,
+            split=split,
+            accuracy=accuracy,
+            dictionary_accuracy=accuracy,
+        )
+        for kind, asked, answered, split, accuracy in (
+            ("fact", "A", "A", "train", [0.1, 1.0, 1.0]),
+            ("fact", "B", "B", "unseen", RISING),
+            ("sentence", "A", "B", "unseen", [0.1, 0.6, 1.0]),
+            ("sentence", "B", "A", "unseen", [0.2, 0.3, 0.9]),
+        )
+    ]
+)
+ALIGNED = stacked(
+    "measure", ["cosine", "planes", "procrustes", "cka", "spectrum_overlap"], language="B", part="embedding",
+    numbering="own", value=RISING, null=[0.2, 0.25, 0.3],
+)  # fmt: skip
+SPECTRA = pd.concat(
+    [
+        stacked(
+            "frequency",
+            [1, 2, 3],
+            language=name,
+            part="embedding",
+            numbering="own",
+            fraction=RISING,
+            null=0.4,
+        )
+        for name in "AB"
+    ]
+)
+REMOVED = pd.DataFrame(
+    [
+        {"step": 100, "where": where, "circuit": c, "tested": t, "selection": s, "accuracy": a}
+        for where in ("embedding", "neurons")
+        for c in "AB"
+        for t in "AB"
+        for s, a in (("key", 0.1), ("random", 0.7))
+    ]
+)
+VARIED = pd.DataFrame(
+    [
+        {"step": 100, "layer": 0, "component": c, "unit": i, "language": name, "variance": i + shift}
+        for c, n in (("neuron", 5), ("head", 3))
+        for i in range(n)
+        for name, shift in (("A", 0.5), ("B", 1.0))
+    ]
+)
 HISTORY = along(train_loss=[2.0, 0.5, 1e-4], test_loss=[2.0, 3.0, 1e-3])
 LOSSES = pd.concat([along(split=s, loss=[2.0, 1.0, 0.1]) for s in ("train", "test", "all")])
 SPECTRUM = stacked("frequency", [1, 2, 3], fraction=RISING, fraction_explained=[0.0, 0.1, 0.4], null=0.2)
@@ -487,6 +541,13 @@ DRAWN |= {
     "digit_curves": lambda ax: figures.digit_curves(DIGITS, ax),
     "readout_curves": lambda ax: figures.readout_curves(READOUTS, ax),
     "patching_curves": lambda ax: figures.patching_curves(PATCHED, ax),
+    "language_curves": lambda ax: figures.language_curves(ANSWERED, ax, first="A", language="B"),
+    "alignment_curves": lambda ax: figures.alignment_curves(ALIGNED, ax, language="B", part="embedding"),
+    "language_spectrum_bars": lambda ax: figures.language_spectrum_bars(
+        SPECTRA, ax, languages=["A", "B"], part="embedding"
+    ),
+    "removal_bars": lambda ax: figures.removal_bars(REMOVED, ax, languages=["A", "B"]),
+    "variance_points": lambda ax: figures.variance_points(VARIED, ax, first="A", language="B"),
     "quality_curves": lambda ax: figures.quality_curves(QUALITY, ax),
     "answer_shares": lambda ax: figures.answer_shares(TESTED, ax),
     "skill_bars": lambda ax: figures.skill_bars(scores(TESTED), ax),
@@ -535,6 +596,7 @@ NOT_ALONG_STEPS = {
     *("neuron_histogram", "neuron_map", "order_brackets", "qk_bars", "values_by_arm", "verdict_grid"),
     *("answer_shares", "critical_brackets", "delay_points", "error_curves", "exponent_intervals"),
     *("forecast_points", "phase_cells", "skill_bars", "survival_curves"),
+    *("language_spectrum_bars", "removal_bars", "variance_points"),
     *("beside_curves", "descent_curves", "epoch_curves", "pattern_curves", "slice_curves"),
 }
 ALONG_STEPS = sorted(set(DRAWN) - NOT_ALONG_STEPS)

@@ -1,18 +1,22 @@
 """Probes of several languages tell one circuit from two, and a crossing from a dictionary."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
 
 from interp.networks import plain
-from interp.probes.languages.circuit_removal import circuit_removal, key_frequencies_of
+from interp.probes.languages.circuit_removal import _others, circuit_removal, key_frequencies_of
 from interp.probes.languages.component_effects import component_effects
 from interp.probes.languages.language_alignment import language_alignment
 from interp.probes.languages.language_losses import language_losses
-from interp.probes.languages.language_patching import language_patching
+from interp.probes.languages.language_patching import _other_questions, language_patching
 from interp.probes.languages.language_spectra import language_spectra
+from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.snapshots.vocabularies import Vocabularies
+from interp.tables.crossings import removal_shares
 from tests import hand_built
 from tests.hand_built_languages import bilingual, languages_task, untrained
 
@@ -188,6 +192,35 @@ def test_an_untrained_network_is_aligned_by_chance_alone():
     assert (table["value"] <= table["null"]).all()
 
 
+@pytest.mark.parametrize(
+    ("turn", "cosine", "sine"), [(0.0, 1, 0), (0.25, 0, 1), (0.5, -1, 0), (0.1, 0.809017, 0.587785)]
+)
+def test_turns_are_those_that_were_planted(shared, turn, cosine, sine):
+    """B's waves of frequency 2 come later by this share of a turn; those of frequency 3 are A's."""
+    tokens, n = shared.once(Vocabularies).structure.number_tokens[1], torch.arange(11)
+    weights = {name: w.clone() for name, w in shared.weights.items()}
+    angle = 2 * torch.pi * (2 * n / 11 - turn)
+    weights["embed.W_E"][tokens, 0], weights["embed.W_E"][tokens, 1] = angle.cos(), angle.sin()
+    snapshot = Snapshot(0, weights, shared.network, shared.task)
+    table = language_spectra(snapshot).set_index(["part", "language", "frequency"])
+    found = table.loc[
+        [("embedding", "B", 2), ("embedding", "B", 3), ("unembedding", "B", 2), ("embedding", "A", 2)]
+    ]
+    # 1e-6: waves are float32.
+    np.testing.assert_allclose(found["turn_cosine"], [cosine, 1, 1, 1], atol=1e-6)
+    np.testing.assert_allclose(found["turn_sine"], [sine, 0, 0, 0], atol=1e-6)
+    # A product of two waves does not notice a half turn.
+    facts = language_losses(snapshot).query("kind == 'fact' and asked == 'B'")
+    assert (facts["accuracy"] == 1).all() == (turn in (0, 0.5))
+
+
+def test_other_directions_are_no_turn():
+    table = language_spectra(bilingual([[2, 3], [2, 3]])).query("part == 'embedding' and language == 'B'")
+    turns = table.set_index("frequency").loc[[2, 3], ["turn_cosine", "turn_sine"]]
+    # 1e-6: waves are float32.
+    assert turns.abs().to_numpy().max() < 1e-6
+
+
 def test_planes_stay_where_numbers_are_turned_within_them(shared):
     """B's waves turned by a quarter in each plane: other directions number by number, the same planes."""
     tokens = shared.once(Vocabularies).structure.number_tokens[1]
@@ -236,14 +269,32 @@ def test_removing_one_of_two_circuits_fails_one_language(separate):
             assert spared["loss"] == pytest.approx(spared["loss_before"], abs=1e-5)
 
 
+def test_other_frequencies_are_as_many_or_none():
+    by_selection = circuit_removal(bilingual(ONE_CORE)).set_index("selection")
+    # Of 5 frequencies 3 are no key ones, and there are 3 pairs of them.
+    assert set(by_selection.loc["random", "n_sets"]) == {3} and set(by_selection.loc["key", "n_sets"]) == {1}
+    assert _others([2, 3], 11, 5, 0) == [[1, 4], [1, 5], [4, 5]]
+    drawn = _others([2, 3], 23, 20, 0)
+    assert len({tuple(chosen) for chosen in drawn}) == 20 and drawn == _others([2, 3], 23, 20, 0)
+    assert all(len(set(chosen) - {2, 3}) == 2 and max(chosen) <= 11 for chosen in drawn)
+    # Two are left beside three: none to compare with.
+    table = circuit_removal(bilingual([[1, 2, 3]]))
+    assert set(table["selection"]) == {"key"} and set(table["frequencies"]) == {"1 2 3"}
+    shares = removal_shares(table.assign(step=0))
+    assert shares["share"].isna().all() and shares["random_accuracy"].isna().all()
+
+
 def test_an_untrained_network_has_no_circuit_to_remove():
     snapshot = untrained(languages_task(13))
     assert key_frequencies_of(snapshot, 0) == key_frequencies_of(snapshot, 1) == []
     assert len(circuit_removal(snapshot)) == 0
 
 
+@functools.cache
 def patched(snapshot):
-    return language_patching(snapshot).set_index(["receiver", "donor", "site", "question"])
+    """Parts as they are, without exchanging means."""
+    table = language_patching(snapshot)
+    return table[table["mean"] == "donor"].set_index(["receiver", "donor", "site", "question"])
 
 
 def test_patches_of_one_circuit_carry_the_donors_answer(shared):
@@ -264,12 +315,92 @@ def test_patches_between_two_circuits_carry_nothing(separate):
     assert table.loc[("A", "A", "neurons", "other"), "accuracy"] == 1
 
 
-def test_one_head_carries_one_operand(shared):
-    """Patched from another question, head 0 brings its first operand: the answer is a' + b."""
-    table = patched(shared)
-    for head in ("head 0", "head 1"):
-        same, other = (table.loc[("B", "A", head, question)] for question in ("same", "other"))
-        assert same["accuracy"] == 1 and other["accuracy"] < 0.3 and other["own_accuracy"] < 0.3
+@pytest.mark.parametrize("donor", ["A", "B"])
+@pytest.mark.parametrize("head", [0, 1])
+def test_one_head_carries_one_operand(shared, head, donor):
+    """Patched from another question a head brings its operand: a' + b or a + b', and the donor's own answer a' + b'
+    where the other operand happens to be the same."""
+    p = 11
+    row = patched(shared).loc[("B", donor, f"head {head}", "other")]
+    questions = torch.cartesian_prod(torch.arange(p), torch.arange(p))
+    numbers = questions.sum(1) % p
+    given = questions[_other_questions(numbers, 0)]
+    answer = (given[:, head] + questions[:, 1 - head]) % p
+    right, own = (answer == given.sum(1) % p), (answer == numbers)
+    assert 0 < right.sum() < len(right) and 0 < own.sum() < len(own)
+    # Shares of 121 questions: equal but for the last bit.
+    assert row["accuracy"] == row["number_accuracy"] == pytest.approx(right.double().mean().item())
+    assert row["own_accuracy"] == pytest.approx(own.double().mean().item())
+
+
+# Where one core's network gives number and language together; elsewhere the language stays the receiver's.
+TOGETHER = {"stream": [], "heads": ["heads"], "neurons": ["neurons"]}
+
+
+@pytest.mark.parametrize("language_in", TOGETHER)
+def test_without_the_language_the_number_of_one_circuit_comes_in_the_receivers_words(language_in):
+    snapshot = bilingual(ONE_CORE, language_in=language_in)
+    assert (language_losses(snapshot).query("kind == 'fact'")["accuracy"] == 1).all()
+    table = language_patching(snapshot).set_index(["receiver", "donor", "site", "mean", "question"])
+    for receiver, donor in ("AB", "BA"):
+        for site in ("heads", "neurons"):
+            for question in ("same", "other"):
+                whole, exchanged = (
+                    table.loc[(receiver, donor, site, m, question)] for m in ("donor", "receiver")
+                )
+                assert whole["accuracy"] == (0 if site in TOGETHER[language_in] else 1)
+                assert whole["number_accuracy"] == exchanged["number_accuracy"] == 1
+                assert exchanged["accuracy"] == 1
+
+
+@pytest.mark.parametrize("language_in", TOGETHER)
+def test_of_two_circuits_it_does_not_come(language_in):
+    snapshot = bilingual(TWO_CORES, language_in=language_in)
+    assert (language_losses(snapshot).query("kind == 'fact'")["accuracy"] == 1).all()
+    table = language_patching(snapshot).set_index(["receiver", "donor", "site", "mean", "question"])
+    for receiver, donor in ("AB", "BA"):
+        for site in ("heads", "neurons"):
+            for question in ("same", "other"):
+                # It says one number whatever is asked: 11 of 121 questions.
+                found = table.loc[(receiver, donor, site, "receiver", question)]
+                assert found["accuracy"] == found["number_accuracy"] < 0.2
+
+
+def test_means_of_languages_are_exchanged_between_languages_alone():
+    snapshot = untrained(languages_task(5))
+    table = language_patching(snapshot)
+    assert set(table[table["receiver"] == table["donor"]]["mean"]) == {"donor"}
+    between = table[table["receiver"] != table["donor"]]
+    assert (between["mean"] == "receiver").sum() == (between["mean"] == "donor").sum() == len(between) / 2
+    # By brute force: neurons of B's question into the same of A, a row at a time.
+    config, weights = snapshot.config, snapshot.weights
+    asked = {
+        language: [torch.tensor([[5 * i + a, 5 * i + b, 10 + i]]) for a in range(5) for b in range(5)]
+        for i, language in enumerate("AB")
+    }
+    kept = {"A": [], "B": []}
+    for language, rows in asked.items():
+        for row in rows:
+            plain.forward(
+                config, weights, row,
+                lambda n, x, of=kept[language]: of.append(x[0, -1]) or x if n.endswith("hook_post") else x,
+            )  # fmt: skip
+    mean = {language: sum(rows) / len(rows) for language, rows in kept.items()}
+    said = []
+    for row, neurons in zip(asked["A"], kept["B"], strict=True):
+        given = neurons + (mean["A"] - mean["B"])
+
+        def put(name, x, given=given):
+            return torch.cat([x[:, :-1], given[None, None]], 1) if name.endswith("hook_post") else x
+
+        said.append(int(plain.forward(config, weights, row, put)[0, -1].argmax()))
+    right = [(a + b) % 5 for a in range(5) for b in range(5)]
+    found = table.set_index(["receiver", "donor", "site", "mean", "question"]).loc[
+        ("A", "B", "neurons", "receiver", "same")
+    ]
+    assert found["accuracy"] == pytest.approx(np.mean(np.equal(said, right)))
+    assert found["number_accuracy"] == pytest.approx(np.mean(np.equal(np.mod(said, 5), right)))
+    assert set(said) != {said[0]}
 
 
 def test_one_circuit_is_needed_by_both_and_one_of_two_by_one(shared, separate):
@@ -333,6 +464,12 @@ PROBES = [
 def test_one_language_has_nothing_to_cross_over_to(probe):
     with pytest.raises(NotApplicable, match="not one in several languages, so that nothing can cross over"):
         probe(hand_built.clock([1]))
+
+
+def test_probes_of_residues_say_what_the_rows_are_not(shared):
+    # Not that their answers are no sums, which they are.
+    with pytest.raises(NotApplicable, match="does not ask for one sum of two residues in every row"):
+        shared.once(Residues)
 
 
 def test_without_sums_there_are_no_frequencies():

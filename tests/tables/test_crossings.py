@@ -10,6 +10,7 @@ from interp.tables.crossings import (
     first_language,
     further_languages,
     one_or_two,
+    reads_alike,
     removal_shares,
     shared_components,
 )
@@ -76,7 +77,7 @@ def test_of_a_language_that_answers_nothing_nothing_is_told():
     assert len(removal_shares(pd.DataFrame())) == 0
 
 
-def test_ranks_of_effects_and_what_a_patch_carries():
+def test_ranks_of_effects():
     rows = [
         {
             "step": 5,
@@ -97,18 +98,42 @@ def test_ranks_of_effects_and_what_a_patch_carries():
         }
     }  # fmt: skip
     assert shared_components(pd.DataFrame(), "A", "B") == {}
-    patched = pd.DataFrame(
-        [
+
+
+def patched(**accuracies):
+    """Patches from another question, as AB_exchanged=0.9: from A into B with means exchanged, in B's words."""
+    rows = []
+    for name, accuracy in accuracies.items():
+        (donor, receiver), mean = name[:2], "receiver" if name.endswith("exchanged") else "donor"
+        rows.append(
             {
-                "step": 5,
-                "receiver": "B",
-                "donor": "A",
-                "site": "heads",
-                "question": "other",
-                "accuracy": 0.1,
-                "number_accuracy": 0.9,
+                "step": 5, "receiver": receiver, "donor": donor, "site": "heads", "question": "other", "mean": mean,
+                "accuracy": accuracy, "number_accuracy": 0.9,
             }
-        ]
-    )
-    assert carried(patched, "B", "A", "heads") == {"number": 0.9, "number_in_its_language": 0.1}
-    assert carried(patched, "A", "B", "heads") is None and carried(pd.DataFrame(), "A", "B", "heads") is None
+        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_what_a_patch_carries():
+    table = patched(AB=0.1, AB_exchanged=0.7, AA=0.8)
+    assert carried(table, "B", "A", "heads") == {"number": 0.9, "number_in_its_language": 0.1}
+    assert carried(table, "B", "A", "heads", "receiver")["number_in_its_language"] == 0.7
+    assert carried(table, "A", "A", "heads", "receiver") == carried(table, "A", "A", "heads")
+    assert carried(table, "A", "B", "heads") is None and carried(pd.DataFrame(), "A", "B", "heads") is None
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "is_alike"),
+    [
+        # Of what comes within the weaker language 0.8 has to come between them, both ways.
+        ({"AA": 1.0, "BB": 0.9, "AB": 0.0, "BA": 0.0, "AB_exchanged": 0.73, "BA_exchanged": 0.73}, True),
+        ({"AA": 1.0, "BB": 0.9, "AB": 1.0, "BA": 1.0, "AB_exchanged": 0.71, "BA_exchanged": 0.9}, False),
+        # A site that does not hold the number, and one that was not patched.
+        ({"AA": 1.0, "BB": 0.4, "AB": 0.4, "BA": 0.4, "AB_exchanged": 0.4, "BA_exchanged": 0.4}, None),
+        ({"AA": 1.0, "BB": 1.0, "AB": 0.4, "BA": 0.4, "AB_exchanged": 0.4}, None),
+    ],
+)
+def test_two_languages_are_read_alike(accuracies, is_alike):
+    assert reads_alike(patched(**accuracies), "heads", "A", "B") is is_alike
+    assert reads_alike(patched(**accuracies), "neurons", "A", "B") is None
+    assert reads_alike(pd.DataFrame(), "heads", "A", "B") is None

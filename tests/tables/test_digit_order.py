@@ -38,7 +38,11 @@ def table(split="test", n=100, **accuracies):
 
 
 PLANTED = table(
-    d0=[0, 1, 1, 1], d1=[0, 0, 0.5, 1], d2=[0, 0, 0, 0.5], none=[0, 0, 1, 1], through_1=[0, 0, 0, 0.96]
+    d0=[0, 1, 1, 1],
+    d1=[0, 0, 0.5, 1],
+    d2=[0, 0, 0, 0.5],
+    no_carry=[0, 0, 1, 1],
+    carry_through_1=[0, 0, 0, 0.96],
 )
 
 
@@ -51,8 +55,8 @@ def test_what_was_planted_is_dated():
     }
     found = carry_transitions(PLANTED)
     assert {name: (t.before, t.step) for name, t in found.items()} == {
-        "none": (10, 20),
-        "through 1": (20, 30),
+        "no carry": (10, 20),
+        "carry through 1": (20, 30),
     }
     halves = half_losses(PLANTED)
     assert {name: (t.before, t.step) for name, t in halves.items()} == {
@@ -70,8 +74,8 @@ def test_test_rows_decide_and_all_rows_where_no_split_is_known():
 
 
 def test_parts_of_few_questions_are_left_out():
-    rare = table(n=LEAST_QUESTIONS - 1, through_2=[0, 0, 0, 1])
-    assert set(parts(pd.concat([PLANTED, rare]), "carry")) == {"none", "through 1"}
+    rare = table(n=LEAST_QUESTIONS - 1, carry_through_2=[0, 0, 0, 1])
+    assert set(parts(pd.concat([PLANTED, rare]), "carry")) == {"no carry", "carry through 1"}
     with pytest.raises(ValueError, match="by 'digit' or by 'carry', got 'place'"):
         parts(PLANTED, "place")
     assert parts(pd.DataFrame(), "digit") == {} == digit_transitions(pd.DataFrame())

@@ -266,6 +266,7 @@ TIMELESS = {
     "attention_map", "component_map", "neuron_histogram", "qk_bars", "feature_curves", "spectrum_map",
     *("branch_curves", "effect_intervals", "order_brackets", "values_by_arm", "verdict_grid"),
     *("embedding_circles", "frequency_loss_points", "logit_map", "neuron_map"),
+    *("language_spectrum_bars", "removal_bars", "variance_points"),
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from interp.snapshots.places import Places
 from interp.snapshots.snapshot import Snapshot
 from interp.tasks.structure import Digits
 
-VERSION = 1
+VERSION = 2
 
 # Share of the mean squared feature: enough that directions of rounding alone count for nothing.
 RIDGE = 1e-3
@@ -19,9 +19,9 @@ RIDGE = 1e-3
 def carry_readout(snapshot: Snapshot, *, n_controls: int = 5, seed: int = 0) -> pd.DataFrame:
     """Accuracy of a linear readout of each carry, on rows that it was not fitted to, and of readouts of random labels.
 
-    At every position and between all layers a ridge regression is fitted to half of the rows and asked about the other
-    half. Its control task has a label for each pair of digits just below, drawn once: a readout that does as well on it
-    has looked the pairs up.
+    At every position and between all layers a ridge regression is fitted to the train rows and asked about the test
+    rows: what holds for rows that the network has memorized alone is not read. Its control task has a label for each
+    pair of digits just below, drawn once: a readout that does as well on it has looked the pairs up.
 
     It misleads in two ways. What can be read need not be used (`carry_patching`). And the carry of one pair is nearly
     linear in its two digits, which the control is not: wherever a position holds both digits, in an untrained network
@@ -29,14 +29,17 @@ def carry_readout(snapshot: Snapshot, *, n_controls: int = 5, seed: int = 0) -> 
 
     Args:
         n_controls: draws of the control's labels.
-        seed: of halves and labels.
+        seed: of labels, and of halves.
 
     Columns:
         layer, stream: "pre", "mid" or "post" of that layer; "post" of the last layer only, else it is the next "pre".
         position: of the row.
         digit: place that the carry comes into, from 1.
         is_question: whether the question about this digit stands at this position.
-        accuracy: share of the rows in the second half whose carry is read right.
+        asked: "test", or "half": where the split is not known, or has fewer than 2 rows on a side, it is fitted to half
+            of all rows and asked about the other half.
+        n_fitted, n_asked: rows.
+        accuracy: share of the rows that are asked about whose carry is read right.
         majority: the share that the more frequent answer has there.
         control: accuracy on the control's labels, mean over draws.
         selectivity: accuracy - control.
@@ -60,8 +63,8 @@ def carry_readout(snapshot: Snapshot, *, n_controls: int = 5, seed: int = 0) -> 
     n_pos = streams.shape[2]
     features = streams.transpose(1, 2).flatten(0, 1)
     labels = _labels(places.structure, places.rows, n_controls, seed).to(features)
-    order = torch.from_numpy(np.random.default_rng([seed, 1]).permutation(places.n_rows)).to(features.device)
-    fitted, asked = order[: len(order) // 2], order[len(order) // 2 :]
+    which, fitted, asked = _fitted_and_asked(places, seed)
+    fitted, asked = fitted.to(features.device), asked.to(features.device)
     said = _read(features[:, fitted], labels[fitted], features[:, asked])
     is_right = (said > 0.5) == (labels[asked] > 0.5)
     accuracy = is_right.double().mean(1).view(len(hooks), n_pos, places.n_places - 1, 1 + n_controls).cpu()
@@ -79,11 +82,22 @@ def carry_readout(snapshot: Snapshot, *, n_controls: int = 5, seed: int = 0) -> 
                     {
                         "layer": int(layer), "stream": name.removeprefix("hook_resid_"), "position": position,
                         "digit": place + 1, "is_question": int(places.columns[place + 1]) == position,
+                        "asked": which, "n_fitted": len(fitted), "n_asked": len(asked),
                         "accuracy": found, "majority": max(share[place].item(), 1 - share[place].item()),
                         "control": control, "selectivity": found - control,
                     }
                 )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _fitted_and_asked(places: Places, seed: int) -> tuple[str, Int[Tensor, " row"], Int[Tensor, " other"]]:
+    """Which rows are asked about; those of `places.rows` that are fitted, and those that are asked about."""
+    if places.is_train is not None:
+        is_train = places.is_train[places.rows]
+        if min(is_train.sum(), (~is_train).sum()) >= 2:
+            return "test", is_train.nonzero().squeeze(1), (~is_train).nonzero().squeeze(1)
+    order = torch.from_numpy(np.random.default_rng([seed, 1]).permutation(places.n_rows))
+    return "half", order[: len(order) // 2], order[len(order) // 2 :]
 
 
 def _labels(

@@ -1,17 +1,14 @@
 """How well a network answers each digit, and with which carry."""
 
-from collections.abc import Iterator
-
 import pandas as pd
 import torch
-from jaxtyping import Bool
-from torch import Tensor
 
 from interp.probes.answers.losses import splits
 from interp.snapshots.places import Places
 from interp.snapshots.snapshot import Snapshot
+from interp.tasks.digits import carry_kinds
 
-VERSION = 1
+VERSION = 2
 
 ALL = "all"
 
@@ -27,9 +24,9 @@ def digit_losses(snapshot: Snapshot) -> pd.DataFrame:
     Columns:
         split: "train", "test", "corrupted" (where there are any), "all", as of `losses`.
         digit: the place of the answer's digit, "0" for the lowest, or "all".
-        carry: "none" (digit and all below it alone), "made" (by the pair just below), "through 1", "through 2", ...
-            (made below that many pairs that hand it on), "none through 1", ... (these pairs hand on, and nothing
-            comes), or "all". Borrows, in a difference.
+        carry: as the task's parts, "carry" (made by the pair just below), "carry through 1", ... (made below that many
+            pairs that hand it on), "no carry", "no carry through 1", ... (these pairs hand on, and nothing comes), or
+            "all". Borrows, in a difference.
         n: questions; combinations without any are absent.
         loss: mean cross-entropy against the shown labels, nats; ln base is chance, ln 2 for the highest digit.
         accuracy: share of questions whose largest logit is the shown label.
@@ -41,13 +38,12 @@ def digit_losses(snapshot: Snapshot) -> pd.DataFrame:
     "Understanding addition in transformers" (sums of 9).
     """
     places = snapshot.once(Places)
-    structure = places.structure
     losses, is_right = snapshot.losses, (snapshot.answers == snapshot.labels).to(snapshot.double)
-    carry = structure.carry_in.to(snapshot.device)
-    chain = structure.chain_length.to(snapshot.device)
-    every = torch.ones_like(carry, dtype=torch.bool)
+    every = torch.ones_like(is_right, dtype=torch.bool)
     digits = {ALL: every, **{str(i): places.place == i for i in range(places.n_places)}}
-    kinds = {ALL: every, **dict(_kinds(carry, chain, places.n_places))}
+    kinds = {ALL: every} | {
+        name: rows.to(snapshot.device) for name, rows in carry_kinds(places.structure).items()
+    }
     rows = []
     for split, in_split in splits(snapshot).items():
         for digit, asks in digits.items():
@@ -67,10 +63,3 @@ def digit_losses(snapshot: Snapshot) -> pd.DataFrame:
                     }
                 )
     return pd.DataFrame(rows)
-
-
-def _kinds(carry: Tensor, chain: Tensor, n_places: int) -> Iterator[tuple[str, Bool[Tensor, " question"]]]:
-    for k in range(n_places):
-        yield f"none through {k}" if k else "none", (carry == 0) & (chain == k)
-    for k in range(n_places):
-        yield f"through {k}" if k else "made", (carry == 1) & (chain == k)

@@ -1,5 +1,8 @@
 """One circuit or two: what one language computes with is taken away, and the others are tested."""
 
+import itertools
+import math
+
 import pandas as pd
 import torch
 from jaxtyping import Float
@@ -8,11 +11,11 @@ from torch import Tensor
 from interp.ground.thresholds import LOGIT_FRACTION, stands_out
 from interp.mathematics import fourier
 from interp.mathematics.relabelling import standing_out
-from interp.networks.layers import unembedding
+from interp.networks.layers import neuron_unembedding
 from interp.snapshots.snapshot import Snapshot
 from interp.snapshots.vocabularies import Vocabularies, number_names
 
-VERSION = 1
+VERSION = 2
 
 
 def circuit_removal(snapshot: Snapshot, *, n_random: int = 5, seed: int = 0) -> pd.DataFrame:
@@ -27,7 +30,8 @@ def circuit_removal(snapshot: Snapshot, *, n_random: int = 5, seed: int = 0) -> 
     that has none has no rows here.
 
     Args:
-        n_random: sets of as many other frequencies; all that there are, where there are fewer.
+        n_random: sets of as many other frequencies; all such sets where there are no more of them, none where fewer
+            frequencies are left than are key.
         seed: of the sets.
 
     Columns:
@@ -35,6 +39,7 @@ def circuit_removal(snapshot: Snapshot, *, n_random: int = 5, seed: int = 0) -> 
         tested: the language whose facts are asked.
         where: "embedding" (W_E of all numbers), "neurons" (the last MLP layer's part in the logits).
         selection: "key", or "random" (mean over the sets).
+        n_sets: that the row is of: 1, or the random ones; without any there is no "random" row.
         n_frequencies: that are removed.
         frequencies: which, "3 7 11"; empty for "random".
         loss, accuracy: of all facts of the tested language; accuracy is among all outputs.
@@ -71,6 +76,7 @@ def circuit_removal(snapshot: Snapshot, *, n_random: int = 5, seed: int = 0) -> 
                             "tested": other,
                             "where": where,
                             "selection": selection,
+                            "n_sets": len(chosen),
                             "n_frequencies": len(key),
                             "frequencies": " ".join(map(str, key)) if selection == "key" else "",
                             "loss": loss,
@@ -83,8 +89,8 @@ def circuit_removal(snapshot: Snapshot, *, n_random: int = 5, seed: int = 0) -> 
 
 
 _COLUMNS = [
-    "circuit", "tested", "where", "selection", "n_frequencies", "frequencies", "loss", "accuracy", "loss_before",
-    "accuracy_before",
+    "circuit", "tested", "where", "selection", "n_sets", "n_frequencies", "frequencies", "loss", "accuracy",
+    "loss_before", "accuracy_before",
 ]  # fmt: skip
 
 
@@ -119,13 +125,16 @@ def _by_answer(
 
 
 def _others(key: list[int], p: int, n_random: int, seed: int) -> list[list[int]]:
+    """Different sets of as many frequencies without any of the key ones."""
     rest = [k for k in range(1, p // 2 + 1) if k not in key]
+    if math.comb(len(rest), len(key)) <= n_random:
+        return [list(chosen) for chosen in itertools.combinations(rest, len(key))]
     generator = torch.Generator().manual_seed(seed)
-    drawn = [
-        sorted(rest[i] for i in torch.randperm(len(rest), generator=generator)[: len(key)].tolist())
-        for _ in range(n_random)
-    ]
-    return [list(names) for names in dict.fromkeys(tuple(d) for d in drawn if d)]
+    drawn: set[tuple[int, ...]] = set()
+    while len(drawn) < n_random:
+        order = torch.randperm(len(rest), generator=generator)
+        drawn.add(tuple(sorted(rest[i] for i in order[: len(key)].tolist())))
+    return [list(chosen) for chosen in sorted(drawn)]
 
 
 def _projected_out(
@@ -166,8 +175,7 @@ def _without_in_neurons(
     if not snapshot.network.neurons or config.is_mlp or config.normalization_type:
         return None
     neurons = view.activation(snapshot.network.neurons[-1]).to(view.logits)
-    w_out = snapshot.weights[f"blocks.{config.n_layers - 1}.mlp.W_out"].to(neurons)
-    onto = w_out @ unembedding(config, snapshot.weights).to(neurons)
+    onto = neuron_unembedding(config, snapshot.weights, neurons.dtype)
     waves = fourier.transform(_by_answer(view, circuit, neurons[view.facts(circuit)]))
     return torch.stack(
         [

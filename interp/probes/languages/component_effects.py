@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.networks import plain
-from interp.networks.layers import unembedding
+from interp.networks.layers import neuron_unembedding
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.snapshots.vocabularies import Vocabularies
 
@@ -72,8 +72,7 @@ def component_effects(snapshot: Snapshot) -> pd.DataFrame:
             add(layer, "head", head, _losses(view, logits), z[:, head])
     if config.d_mlp:
         neurons = view.activation(snapshot.network.neurons[-1]).to(view.logits)
-        w_out = snapshot.weights[f"blocks.{config.n_layers - 1}.mlp.W_out"].to(neurons)
-        onto = w_out @ unembedding(config, snapshot.weights).to(neurons)
+        onto = neuron_unembedding(config, snapshot.weights, neurons.dtype)
         excess = neurons - neurons[everything].mean(0)
         for neuron in range(config.d_mlp):
             logits = view.logits - excess[:, neuron, None] * onto[neuron]

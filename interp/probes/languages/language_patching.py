@@ -1,5 +1,7 @@
 """Activations of a question in one language, put in the place of those of a question in another."""
 
+from itertools import product
+
 import pandas as pd
 import torch
 from jaxtyping import Bool, Int
@@ -10,7 +12,7 @@ from interp.networks.config import ModelConfig
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.snapshots.vocabularies import Vocabularies
 
-VERSION = 1
+VERSION = 2
 
 
 @torch.no_grad()
@@ -22,6 +24,13 @@ def language_patching(snapshot: Snapshot, *, seed: int = 0) -> pd.DataFrame:
     circuit serves both languages, the replaced part of the same question is as good as its own, and that of another
     question carries its answer along, said in the language that was asked for.
 
+    Number and language may travel together: then the donor's number comes in the donor's words, whether one circuit
+    gives it or two. So it is patched again with what tells the languages apart exchanged: minus the mean over all facts
+    of the donor's language, plus that of the receiver's. If the number comes along in the receiver's words then, what
+    follows the site reads both languages alike, up to an offset. If it does not, nothing is decided: there may be two
+    circuits, or one whose code is turned from language to language. Where the dictionary is shuffled, what crosses over
+    is another number than the one that is counted here.
+
     Args:
         seed: of the other questions.
 
@@ -31,6 +40,8 @@ def language_patching(snapshot: Snapshot, *, seed: int = 0) -> pd.DataFrame:
         layer.
         site: "head 0", "head 1", ..., "heads" (all of a layer), "neurons".
         question: "same" or "other".
+        mean: whose language's mean the replaced part has: the "donor"'s (it is replaced as it is), or the "receiver"'s;
+            within one language they are the same, and there is one row.
         accuracy: share that gives the donor's number, said in the receiver's language.
         number_accuracy: share that gives the donor's number, in whatever language.
         own_accuracy: share that gives the receiver's own right answer; equals `accuracy` for the same question.
@@ -41,7 +52,8 @@ def language_patching(snapshot: Snapshot, *, seed: int = 0) -> pd.DataFrame:
 
     References: Vig et al. 2020, "Investigating gender bias in language models using causal mediation analysis"; Geiger
     et al. 2021, "Causal abstractions of neural networks" (interchange interventions); Heimersheim and Nanda 2024, "How
-    to use and interpret activation patching".
+    to use and interpret activation patching". Means by language as directions of a language: Libovický et al. 2020,
+    "On the language neutrality of pre-trained multilingual representations" (centering).
     """
     view = snapshot.once(Vocabularies)
     config, tables = view.config, view.structure.tables
@@ -63,39 +75,47 @@ def language_patching(snapshot: Snapshot, *, seed: int = 0) -> pd.DataFrame:
         pairs += [(language, 0), (0, language), (language, language)]
     for receiver, donor in pairs:
         inputs = view.asked.questions.inputs[view.facts(receiver)]
-        for layer, site, hook, unit in sites:
-            for question, source in (
-                ("same", torch.arange(len(numbers), device=other.device)),
-                ("other", other),
-            ):
-                given = kept[donor][hook][source]
-
-                def tap(name: str, x: Tensor, hook=hook, unit=unit, given=given) -> Tensor:
-                    if name != hook:
-                        return x
-                    x = x.clone()
-                    if unit is None:
-                        x[:, -1] = given
-                    else:
-                        x[:, -1, unit] = given[:, unit]
-                    return x
-
-                answers = plain.forward(config, snapshot.weights, inputs, tap)[:, -1].argmax(1)
-                said = answers % view.p
-                in_language = answers // view.p == receiver
-                rows.append(
-                    {
-                        "receiver": view.names[receiver],
-                        "donor": view.names[donor],
-                        "layer": layer,
-                        "site": site,
-                        "question": question,
-                        "accuracy": _share((said == numbers[source]) & in_language),
-                        "number_accuracy": _share(said == numbers[source]),
-                        "own_accuracy": _share((said == numbers) & in_language),
-                    }
-                )
+        means = {"donor": donor} if receiver == donor else {"donor": donor, "receiver": receiver}
+        for (layer, site, hook, unit), question, mean in product(sites, ("same", "other"), means):
+            source = other if question == "other" else torch.arange(len(numbers), device=other.device)
+            given = kept[donor][hook][source]
+            if mean == "receiver":
+                given = given - kept[donor][hook].mean(0) + kept[receiver][hook].mean(0)
+            answers = _answers_with(snapshot, inputs, hook, unit, given)
+            said = answers % view.p
+            in_language = answers // view.p == receiver
+            rows.append(
+                {
+                    "receiver": view.names[receiver],
+                    "donor": view.names[donor],
+                    "layer": layer,
+                    "site": site,
+                    "question": question,
+                    "mean": mean,
+                    "accuracy": _share((said == numbers[source]) & in_language),
+                    "number_accuracy": _share(said == numbers[source]),
+                    "own_accuracy": _share((said == numbers) & in_language),
+                }
+            )
     return pd.DataFrame(rows)
+
+
+def _answers_with(
+    snapshot: Snapshot, inputs: Int[Tensor, "question 3"], hook: str, unit: int | None, given: Tensor
+) -> Int[Tensor, " question"]:
+    """What is answered with one unit (None: all) of a hook's activation replaced at the last position."""
+
+    def tap(name: str, x: Tensor) -> Tensor:
+        if name != hook:
+            return x
+        x = x.clone()
+        if unit is None:
+            x[:, -1] = given
+        else:
+            x[:, -1, unit] = given[:, unit]
+        return x
+
+    return plain.forward(snapshot.config, snapshot.weights, inputs, tap)[:, -1].argmax(1)
 
 
 def _sites(config: ModelConfig) -> list[tuple[int, str, str, int | None]]:

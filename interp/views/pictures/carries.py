@@ -1,6 +1,6 @@
 """Pictures of answers written in digits: each digit along training, and where the carry is."""
 
-from interp.figures import carry_name, digit_curves, patching_curves, readout_curves
+from interp.figures import digit_curves, patching_curves, readout_curves
 from interp.ground.plain_text import listed
 from interp.tables.brackets_said import bracket_text
 from interp.tables.digit_order import LEAST_QUESTIONS, carry_transitions, digit_transitions, judged, parts
@@ -19,7 +19,7 @@ def _digits_said(tables: Tables) -> str:
         for name, part in last.items()
     )
     carries = carry_transitions(table)
-    kinds = listed(f"{carry_name(name)} {bracket_text(found)}" for name, found in carries.items())
+    kinds = listed(f"{name} {bracket_text(found)}" for name, found in carries.items())
     return (
         "Accuracy of each digit of the answer, 0 the lowest, along training. At step "
         f"{at_end(table)['step'].iloc[0]}: {values}. By the carry into the digit, 0.95 for good by kinds of at least "
