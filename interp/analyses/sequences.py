@@ -1,19 +1,21 @@
 """Which heads foresee the next token from what stood before, when do they form, and does ablating them undo it?
 
 (a) Loss by part of the questions; dotted: of train rows; grey line: equal probabilities. (b) Prefix matching of each
-head: attention to whatever followed its token before, on repeated random tokens; from 0.3 (grey line) on a head is
-called one of induction. (c) Attention to the token before; from 0.3 on a previous-token head. (d) K-composition of each
-head with the induction heads of later layers, their mean; dotted: the most of random rotations. (e) What the loss of
-the predictable part rises by without each head alone, its output replaced by its mean over the rows. (f) The same
-without all heads of a kind together; dashed: with the attention patterns of the whole network, so that a head that only
-tells later ones where to look has no effect. Grey band: the fall of the predictable loss, from the last checkpoint that
-has not gone 10 % of the way to the first that has gone 90 %; drawn where the whole way is half of that to zero or more.
+head: attention to whatever followed its token before, on repeated random tokens; from 0.3 (grey line) on a head that
+copies is called one of induction. (c) Attention to the token before; from 0.3 on a previous-token head. (d)
+K-composition of each head with the induction heads of later layers, their mean; dotted: the most of random rotations.
+(e) What the loss of the predictable part rises by without each head alone, its output replaced by its mean over the
+rows. (f) The same without all heads of a kind together; dashed: with the attention patterns of the whole network, so
+that a head that only tells later ones where to look has no effect. Grey band: the fall of the predictable loss, from
+the last checkpoint that has not gone 10 % of the way to the first that has gone 90 %; drawn where the whole way is half
+of that to zero or more.
 
 Which heads are of a kind is decided at the last checkpoint, and the same heads are followed from the first. The kinds
 are customs about attention, not behaviour: (e) and (f) say what depends on them. Of a task without a predictable part
 all questions are followed.
 
-References: Olsson et al. 2022 (prefix matching, ablations at each checkpoint); Elhage et al. 2021 (composition).
+References: Olsson et al. 2022 (prefix matching and copying, ablations at each checkpoint); Elhage et al. 2021
+(composition, copying by eigenvalues).
 """
 
 from typing import Any
@@ -25,6 +27,7 @@ from matplotlib.figure import Figure
 from interp.figures import bracket_band, head_lines, head_name, style
 from interp.figures.in_context import ablation_curves, head_curves, part_curves
 from interp.ground.plain_text import listed
+from interp.ground.thresholds import COPYING, HEAD_SCORE
 from interp.tables.brackets_said import bracket_text
 from interp.tables.curves import at_end
 from interp.tables.falls import Fall, fall
@@ -32,8 +35,6 @@ from interp.tables.folder import Tables
 from interp.tables.outcome import bracket
 from interp.tables.transitions import Transition, precedes, share_of_change, transition
 
-# Of prefix matching and of attention to the token before: a custom; Olsson et al. 2022 have no threshold.
-THRESHOLD = 0.3
 INDUCTION, PREVIOUS, OTHER = "induction heads", "previous-token heads", "other heads"
 SCORES = {INDUCTION: "prefix_matching", PREVIOUS: "previous_token"}
 # Of what the fall gained, from which on heads are said to carry it; of its own way, from which on a head is there.
@@ -81,9 +82,11 @@ def kinds_of_heads(scores: pd.DataFrame) -> pd.DataFrame:
     for kind in (INDUCTION, PREVIOUS, OTHER):
         for row in last.itertuples():
             found = {name: getattr(row, column) for name, column in SCORES.items()}
+            if not row.copying > COPYING:
+                del found[INDUCTION]
             # Of a head that does both, what it does more.
             best = max(found, key=found.__getitem__)
-            own = best if found[best] >= THRESHOLD else OTHER
+            own = best if found[best] >= HEAD_SCORE else OTHER
             if own == kind:
                 score = found.get(kind, np.nan)
                 rows.append({"kind": kind, "layer": row.layer, "head": row.head, "score": score})
@@ -101,7 +104,7 @@ def draw(tables: Tables) -> Figure:
         (axes[0, 1], "prefix_matching", "prefix matching"),
         (axes[1, 0], "previous_token", "attention to the\ntoken before"),
     ):
-        head_curves(scores, ax, quantity=column, says=says, lines=lines, threshold=THRESHOLD)
+        head_curves(scores, ax, quantity=column, says=says, lines=lines, threshold=HEAD_SCORE)
     head_curves(
         _composition(tables),
         axes[1, 1],
@@ -137,7 +140,7 @@ def summarize(tables: Tables) -> dict[str, Any]:
             {"name": head_name(row.layer, row.head), "kind": row.kind, "score": row.score}
             for row in tables["heads"].itertuples()
         ],
-        "threshold": THRESHOLD,
+        "threshold": HEAD_SCORE,
         "formation": {
             kind: {name: bracket(t) for name, t in of_kind.items()} for kind, of_kind in formed.items()
         },
@@ -307,12 +310,10 @@ def _answer(tables: Tables, found: Fall | None) -> str:
     ends = f"{losses['loss'].iloc[0]:.2f} to {losses['loss'].iloc[-1]:.2f} nats"
     if found is None:
         return f"The loss of the part {part!r} goes from {ends}: less than half of its way to zero. {heads}"
-    how = {True: "suddenly", False: "gradually", None: "(how suddenly, the checkpoints leave open)"}[
-        found.is_sudden
-    ]
+    low, high = found.factor
     said = (
-        f"The loss of the part {part!r} falls {how} from {ends}: 10 % of its way between steps "
-        f"{bracket_text(found.begun)}, 90 % between {bracket_text(found.done)}, steepest between "
+        f"The loss of the part {part!r} falls from {ends}: 10 % of its way between steps {bracket_text(found.begun)}, "
+        f"90 % between {bracket_text(found.done)}, {low:.1f} to {high:.1f} times as many, steepest between "
         f"{bracket_text(found.steepest)}. {heads}"
     )
     for kind, effects in _ablations(tables, found).items():

@@ -1,5 +1,6 @@
 """The analysis of language models on the series that comes with the repository, and what it refuses."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -39,12 +40,14 @@ def answered(series, tmp_path_factory):
     return done.output, out, json.loads((out / "summary.json").read_text("utf-8"))
 
 
-def test_it_says_when_induction_heads_form_and_what_changed(answered):
+def test_it_says_when_induction_heads_form_and_what_changed(answered, series):
     said, out, summary = answered
     assert (summary["induction_heads"]["before"], summary["induction_heads"]["step"]) == (1000, 1500)
     assert "Induction heads form between steps 1000 and 1500: L1H3" in said
     assert summary["below_unigram"]["step"] == 100 and summary["strongest_head"]["layer"] == 1
     assert summary["text"]["cut_by"] == "tokenizer.json" and summary["text"]["n_windows"] == 20
+    assert summary["text"]["name"] == "text.txt" and summary["missing"] == {}
+    assert summary["text"]["sha256"] == hashlib.sha256((series / "text.txt").read_bytes()).hexdigest()
     compared = summary["compared"]
     assert (compared["before"], compared["after"]) == (1000, 1500)
     assert len(compared["moved_most"]) == 12 and compared["changed_most"][0]["n_pairs"] == 3
@@ -72,6 +75,28 @@ def test_any_two_steps_can_be_compared(series, tmp_path):
     assert (summary["compared"]["before"], summary["compared"]["after"]) == (0, 100)
     assert summary["compared"]["chosen_by"] == "named"
     assert summary["stated"] == ["--before 0", "--after 100"]
+
+
+@pytest.mark.slow
+def test_it_goes_past_a_hole_where_it_is_asked_to(tmp_path):
+    folder = tmp_path / "series"
+    for step in (0, 1000, 1200, 1500):
+        (folder / f"checkpoint-{step}").mkdir(parents=True)
+        for file in (TINY / f"checkpoint-{step}").iterdir():
+            (folder / f"checkpoint-{step}" / file.name).symlink_to(file)
+    broken = folder / "checkpoint-1200" / "model.safetensors"
+    broken.unlink()
+    broken.write_bytes(b"nothing")
+    done = analyse(folder, "--out", tmp_path / "out")
+    assert done.exit_code != 0 and "1200" in str(done.exception or done.output)
+    done = analyse(folder, "--out", tmp_path / "out", "--keep-going")
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "Missing: 1200. Nothing is known of them" in done.output
+    assert "form between steps 1000 and 1500" in done.output
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))
+    assert list(summary["missing"]) == ["1200"] and summary["stated"] == ["--keep-going"]
+    done = analyse(folder, "--out", tmp_path / "none", "--keep-going", "--before", 0, "--after", 1200)
+    assert "--after needs a saved step, got 1200" in str(done.exception or done.output)
 
 
 @pytest.mark.parametrize(
