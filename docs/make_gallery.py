@@ -28,7 +28,16 @@ from interp.ground.plain_text import say
 from interp.ground.whole_files import write_bytes, write_json
 from interp.tables.folder import Tables, clean
 from interp.views.few_colours import few_colours
-from interp.views.pictures import PICTURES, carries, making, named, names, representations, subnetworks
+from interp.views.pictures import (
+    PICTURES,
+    carries,
+    in_context,
+    making,
+    named,
+    names,
+    representations,
+    subnetworks,
+)
 from interp.views.pictures.captions import full_caption
 
 ROOT = Path(__file__).parents[1]
@@ -41,7 +50,7 @@ SHOWN_BY = {
     "runs/digits": (*carries.PICTURES, "digits"),
     "runs/parity": (*subnetworks.PICTURES, "parity"),
     "runs/languages": ("languages",),
-    "runs/sequences": ("sequences",),
+    "runs/sequences": (*in_context.PICTURES, "sequences"),
 }
 TRAINED = {
     "runs/s4": "interp train runs/s4 --preset s5 --group S4 --train-fraction 0.6 --d-model 64 --lr 0.003 --steps 9000 "

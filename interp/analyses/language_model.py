@@ -75,7 +75,7 @@ def compute(
     asked: dict[str, Any] = {name: name for name in WITHOUT_TEXT}
     asked |= {name: partial(probes.named(name), windows=windows) for name in WITH_TEXT}
     tables = measure(run, asked, device=device, on_error="skip" if keep_going else "raise")
-    missing = {step: why for table in tables.values() for step, why in table.attrs["failed"].items()}
+    missing = {step: why for table in tables.values() for step, why in table.attrs.get("failed", {}).items()}
     steps = [step for step in run.steps if step not in missing]
     if not steps:
         raise ValueError(

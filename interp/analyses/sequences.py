@@ -24,8 +24,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from interp.figures import bracket_band, head_lines, head_name, style
-from interp.figures.in_context import ablation_curves, head_curves, part_curves
+from interp.figures import (
+    ablation_curves,
+    bracket_band,
+    head_curves,
+    head_lines,
+    head_name,
+    part_curves,
+    style,
+)
 from interp.ground.plain_text import listed
 from interp.ground.thresholds import COPYING, HEAD_SCORE
 from interp.tables.brackets_said import bracket_text
@@ -115,7 +122,7 @@ def draw(tables: Tables) -> Figure:
     head_curves(
         _single(tables), axes[2, 0], quantity="effect", says="loss without it\nminus loss (nats)", lines=lines
     )
-    ablation_curves(_followed(tables, "set_ablations"), axes[2, 1])
+    ablation_curves(followed(tables, "set_ablations"), axes[2, 1])
     steps = np.unique(tables["losses"]["step"]) if len(tables["losses"]) else np.array([0])
     found = the_fall(tables)
     for ax in axes.flat:
@@ -160,11 +167,11 @@ def followed_part(tables: Tables) -> str | None:
 
 def the_fall(tables: Tables) -> Fall | None:
     """The fall of the followed loss, of rows that the trainer is not shown where they are known."""
-    rows = _followed(tables, "part_losses")
+    rows = followed(tables, "part_losses")
     return fall(rows, "loss", floor=0.0) if len(rows) > 2 else None
 
 
-def _followed(tables: Tables, name: str, part: str | None = None) -> pd.DataFrame:
+def followed(tables: Tables, name: str, part: str | None = None) -> pd.DataFrame:
     """Rows of a table about the followed part, of test rows or of all."""
     table = tables[name]
     if not len(table):
@@ -174,7 +181,7 @@ def _followed(tables: Tables, name: str, part: str | None = None) -> pd.DataFram
 
 
 def _single(tables: Tables) -> pd.DataFrame:
-    rows = _followed(tables, "head_ablations")
+    rows = followed(tables, "head_ablations")
     if not len(rows):
         return rows
     rows = rows[rows["heads"] != "none"]
@@ -261,7 +268,7 @@ def _composed(tables: Tables) -> list[dict[str, Any]]:
 
 def _ablations(tables: Tables, found: Fall | None) -> dict[str, Any]:
     """Each set of heads: what the loss rises by without it, before the fall and at the end, and since when."""
-    rows = _followed(tables, "set_ablations")
+    rows = followed(tables, "set_ablations")
     if not len(rows):
         return {}
     gain = _gain(tables)
@@ -270,7 +277,7 @@ def _ablations(tables: Tables, found: Fall | None) -> dict[str, Any]:
         out[heads] = {}
         for patterns in ("free", "kept"):
             curve = rows[(rows["heads"] == heads) & (rows["patterns"] == patterns)]
-            others = _followed(tables, "set_ablations", "unpredictable")
+            others = followed(tables, "set_ablations", "unpredictable")
             others = others[(others["heads"] == heads) & (others["patterns"] == patterns)]
             out[heads][patterns] = {
                 "effect_at_end": curve["effect"].iloc[-1],
@@ -282,7 +289,7 @@ def _ablations(tables: Tables, found: Fall | None) -> dict[str, Any]:
 
 
 def _gain(tables: Tables) -> float:
-    losses = _followed(tables, "part_losses")["loss"]
+    losses = followed(tables, "part_losses")["loss"]
     return float(losses.iloc[0] - losses.iloc[-1])
 
 
@@ -306,14 +313,14 @@ def _answer(tables: Tables, found: Fall | None) -> str:
         for kind in SCORES
     }
     heads = f"At the end, {INDUCTION}: {named[INDUCTION]}; {PREVIOUS}: {named[PREVIOUS]}."
-    losses = _followed(tables, "part_losses")
+    losses = followed(tables, "part_losses")
     ends = f"{losses['loss'].iloc[0]:.2f} to {losses['loss'].iloc[-1]:.2f} nats"
     if found is None:
         return f"The loss of the part {part!r} goes from {ends}: less than half of its way to zero. {heads}"
     low, high = found.factor
     said = (
-        f"The loss of the part {part!r} falls from {ends}: 10 % of its way between steps {bracket_text(found.begun)}, "
-        f"90 % between {bracket_text(found.done)}, {low:.1f} to {high:.1f} times as many, steepest between "
+        f"The loss of the part {part!r} falls from {ends}: 10 % of its way in steps {bracket_text(found.begun)}, "
+        f"90 % in {bracket_text(found.done)}, {low:.1f} to {high:.1f} times as many, steepest in "
         f"{bracket_text(found.steepest)}. {heads}"
     )
     for kind, effects in _ablations(tables, found).items():

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 from interp import analyses
 from interp.analyses import frame, own_options
 from interp.commands.cli import app
+from tests.fake_hub import FakeHub
 
 TINY = Path(__file__).parents[2] / "checkpoints" / "tiny-lm"
 SOME = (0, 100, 1000, 1500, 2000)
@@ -78,24 +80,23 @@ def test_any_two_steps_can_be_compared(series, tmp_path):
 
 
 @pytest.mark.slow
-def test_it_goes_past_a_hole_where_it_is_asked_to(tmp_path):
-    folder = tmp_path / "series"
-    for step in (0, 1000, 1200, 1500):
-        (folder / f"checkpoint-{step}").mkdir(parents=True)
-        for file in (TINY / f"checkpoint-{step}").iterdir():
-            (folder / f"checkpoint-{step}" / file.name).symlink_to(file)
-    broken = folder / "checkpoint-1200" / "model.safetensors"
-    broken.unlink()
-    broken.write_bytes(b"nothing")
-    done = analyse(folder, "--out", tmp_path / "out")
-    assert done.exit_code != 0 and "1200" in str(done.exception or done.output)
-    done = analyse(folder, "--out", tmp_path / "out", "--keep-going")
+def test_it_goes_past_a_hole_where_it_is_asked_to(tmp_path, monkeypatch):
+    hole = tmp_path / "hole"
+    hole.mkdir()
+    shutil.copy(TINY / "checkpoint-0" / "config.json", hole)
+    folders = {f"step{step}": TINY / f"checkpoint-{step}" for step in (0, 1000, 1500)}
+    FakeHub({**folders, "step1200": hole}, tmp_path / "cache").install(monkeypatch)
+    asked = ("hf://org/tiny", "--drop-downloads")
+    done = analyse(*asked, "--out", tmp_path / "out")
+    assert done.exit_code != 0
+    assert "step1200 holds no weights on the hub: the series has a hole" in str(done.exception or done.output)
+    done = analyse(*asked, "--out", tmp_path / "out", "--keep-going")
     assert done.exit_code == 0, (done.output, done.exception)
     assert "Missing: 1200. Nothing is known of them" in done.output
     assert "form between steps 1000 and 1500" in done.output
     summary = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))
     assert list(summary["missing"]) == ["1200"] and summary["stated"] == ["--keep-going"]
-    done = analyse(folder, "--out", tmp_path / "none", "--keep-going", "--before", 0, "--after", 1200)
+    done = analyse(*asked, "--out", tmp_path / "none", "--keep-going", "--before", 0, "--after", 1200)
     assert "--after needs a saved step, got 1200" in str(done.exception or done.output)
 
 

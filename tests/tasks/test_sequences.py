@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+import runpy
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -209,6 +210,18 @@ def test_the_floor_of_repeats_is_above_that_of_who_knows_the_places(vocabulary):
     assert mean["unpredictable"] > math.log(vocabulary) and 0 < mean["predictable"] < math.log(vocabulary)
     # To know where copies may begin is worth something.
     assert mean["start"] < math.log(vocabulary)
+    # The floors of the evidence, which are of rows too long to list.
+    script = runpy.run_path("analyses/evidence/sequences/best_predictor.py")
+    config = make(
+        vocabulary=vocabulary, length=length, repeated_length=m, n_copies=n_copies, n_train=1, n_test=1
+    )
+    tokens = np.array(sorted({row for row, _, _ in rows}))
+    found = script["best_probabilities"](tokens, config)
+    np.testing.assert_allclose(found.sum(-1), 1)
+    for row, of_row in zip(tokens.tolist(), found, strict=True):
+        for i, probabilities in enumerate(of_row):
+            expected = math.exp(-best[tuple(row[: i + 1]), row[i + 1]])
+            assert probabilities[row[i + 1]] == pytest.approx(expected)
 
 
 def floor_of(task, best):
