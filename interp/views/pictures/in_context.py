@@ -2,13 +2,14 @@
 
 from matplotlib.axes import Axes
 
+from interp.analyses import sequences
 from interp.analyses.sequences import followed
 from interp.figures import ablation_curves, head_curves, head_lines, head_name, part_curves
 from interp.ground.plain_text import listed
 from interp.ground.thresholds import HEAD_SCORE
 from interp.tables.folder import Tables
 from interp.views.pictures.captions import at_end, number
-from interp.views.pictures.panels import along, computed_by, panel
+from interp.views.pictures.panels import along, panel
 from interp.views.pictures.picture import Picture
 
 
@@ -80,7 +81,7 @@ PICTURES = {
     ),
     "ablation_curves": Picture(
         shows="what is lost without the heads of each kind, along training",
-        compute=computed_by("sequences"),
+        compute=sequences.compute,
         draw=panel(
             lambda tables, ax: ablation_curves(followed(tables, "set_ablations"), ax),
             steps_of="set_ablations",
