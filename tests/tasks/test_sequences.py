@@ -83,6 +83,14 @@ def test_a_copied_prefix():
     assert task.config.n_tokens == task.config.n_answers == 6
 
 
+def test_a_copied_prefix_may_have_more_rows_than_there_are_numbers():
+    """64^20 prefixes, of which some are drawn."""
+    task = make(kind="copying", vocabulary=64, length=41, n_train=5, n_test=5).task()
+    assert torch.equal(task.tokens[:, :20], task.tokens[:, 21:]) and len(task.tokens) == 10
+    with pytest.raises(ValueError, match="9"):
+        make(kind="copying", vocabulary=3, length=5, n_train=5, n_test=5)
+
+
 def test_skip_trigrams_by_their_definition():
     task = make(kind="skip-trigrams", vocabulary=6, length=20, n_trigrams=2).task()
     is_predictable = task.parts["predictable"].reshape(50, 19)

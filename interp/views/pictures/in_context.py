@@ -62,12 +62,16 @@ def _ablations_said(tables: Tables) -> str:
     )
 
 
+# Without a band: where nothing is memorized first, what comes is no grokking.
 PICTURES = {
     "part_curves": Picture(
         shows="loss of each part of the questions, along training",
         compute=along("part_losses", "losses"),
         draw=panel(
-            lambda tables, ax: part_curves(tables["part_losses"], ax), steps_of="part_losses", scale="log"
+            lambda tables, ax: part_curves(tables["part_losses"], ax),
+            steps_of="part_losses",
+            scale="log",
+            has_grokking=False,
         ),
         caption=_parts_said,
         needs=("part_losses",),
@@ -75,7 +79,7 @@ PICTURES = {
     "head_curves": Picture(
         shows="which heads look at what followed a token before, along training",
         compute=along("induction_scores", "losses"),
-        draw=panel(_draw_heads, steps_of="induction_scores", scale="log"),
+        draw=panel(_draw_heads, steps_of="induction_scores", scale="log", has_grokking=False),
         caption=_heads_said,
         needs=("induction_scores",),
     ),
@@ -85,6 +89,7 @@ PICTURES = {
         draw=panel(
             lambda tables, ax: ablation_curves(followed(tables, "set_ablations"), ax),
             steps_of="set_ablations",
+            has_grokking=False,
             scale="log",
         ),
         caption=_ablations_said,
