@@ -327,6 +327,12 @@ def test_movements_of_heads_against_the_whole_products(part):
     assert _moved((a @ rotation, b @ rotation), (a, b))[0] < 1e-14
 
 
+def test_a_network_that_nobody_described_is_not_said_to_have_no_attention():
+    for what in ("pattern", "neurons"):
+        with pytest.raises(NotApplicable, match="no model config and no task that grokscope knows"):
+            getattr(snapshot_of(None), what)
+
+
 def test_movements_need_a_step_and_a_run(tiny):
     with pytest.raises(NotApplicable, match=r"head_changes needs a step to compare with: functools\.partial"):
         head_changes(snapshot_of(None))

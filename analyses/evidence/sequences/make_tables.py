@@ -52,14 +52,8 @@ def seeds(runs: list[Run]) -> None:
 
 
 def others(runs: list[Run]) -> None:
-    histories, tables = [], []
-    for run in runs:
-        history = run.history().dropna(subset=["test_loss"])
-        histories.append(history.assign(run=run.name))
-        tables.append(interp.measure(run, ["part_losses", "induction_scores"]))
-    histories_, parts = pd.concat(histories), pd.concat(x["part_losses"] for x in tables)
-    columns = ["run", *(c for c in histories_ if c != "run")]
-    write(histories_[columns], "other_histories")
+    tables = [interp.measure(run, ["part_losses", "induction_scores"]) for run in runs]
+    parts = pd.concat(x["part_losses"] for x in tables)
     write(parts[parts["split"] == "test"].drop(columns="split"), "other_part_losses")
     heads = pd.concat(x["induction_scores"] for x in tables if len(x["induction_scores"]))
     write(
