@@ -19,8 +19,8 @@ from interp.networks.huggingface_config import network_fields
 LONGEST = 2048
 # Tokens of a text that are read: all checkpoints of a series are run on each.
 MOST_TOKENS = 2**17
-# Bytes of a text that a tokenizer cuts in one piece: it takes some 100 bytes of memory for each token.
-MOST_OF_TEXT = 2**24
+# Bytes of a text that a tokenizer cuts in one piece: it takes some 600 bytes of memory for each token, 1 GB of this.
+MOST_OF_TEXT = 2**23
 # A vocabulary of bytes and some tokens beside, rounded up as vocabularies are.
 MOST_BYTES = 512
 _CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
