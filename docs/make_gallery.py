@@ -32,6 +32,7 @@ from interp.views.pictures import (
     PICTURES,
     carries,
     crossings,
+    in_context,
     making,
     named,
     names,
@@ -50,7 +51,7 @@ SHOWN_BY = {
     "runs/digits": (*carries.PICTURES, "digits"),
     "runs/parity": (*subnetworks.PICTURES, "parity"),
     "runs/languages": (*crossings.PICTURES, "languages"),
-    "runs/sequences": ("sequences",),
+    "runs/sequences": (*in_context.PICTURES, "sequences"),
 }
 TRAINED = {
     "runs/s4": "interp train runs/s4 --preset s5 --group S4 --train-fraction 0.6 --d-model 64 --lr 0.003 --steps 9000 "

@@ -25,6 +25,7 @@ from interp.report.paper import paper
 from interp.report.trial import (
     OBSERVED,
     check_run,
+    holds_trial,
     lock_in,
     no_trial,
     read_observed,
@@ -91,8 +92,9 @@ def trial_folder(name: str | None, trial: Path | None, *, with_evidence: bool = 
     """Where the trial of a run of this name lies, None if there is none; with the committed evidence, that first."""
     if trial is not None or name is None:
         return trial
-    places = (EVIDENCE, TRIALS) if with_evidence else (TRIALS,)
-    return next((place / name for place in places if (place / name).is_dir()), None)
+    if with_evidence and holds_trial(EVIDENCE / name):
+        return EVIDENCE / name
+    return TRIALS / name if (TRIALS / name).is_dir() else None
 
 
 def probes_needed() -> list[str]:

@@ -184,7 +184,10 @@ def answer(
     said = summary.get("said", [])
     if analysis.subject is None and analysis.is_of_answers:
         ended = outcome(tables)
-        summary, said = {"outcome": ended.summary(), **summary}, [ended.said]
+        told = summary.get("answer", "")
+        # Most answers begin with how the run ended.
+        said = [part for part in (ended.said if ended.said not in told else "", told) if part]
+        summary = {"outcome": ended.summary(), **summary}
     write_about(out, {**about, **summary}, file="summary.json")
     written = f"{out / name}.pdf, .png, summary.json and {number_of(len(tables), 'table')}"
     return "\n".join([*said, *reasons, written])

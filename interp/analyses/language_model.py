@@ -2,7 +2,8 @@
 
 (a) Loss on the text, with the entropies of its own unigram and bigram counts; dashed: what bigram counts of one half
 lose on the other. (b) In-context score, loss late in a window minus loss early in it, with its standard error. (c)
-Prefix matching of each head on repeated random tokens; dotted: the level that counts as an induction head. (d)
+Prefix matching of each head on repeated random tokens; dotted: the level from which a head that copies counts as one of
+induction. (d)
 Attention of each head to the token before. (e) Loss on random tokens and on their repetition. (f) Divergence of the
 predictions from the unigram and the bigram counts of the text. (g) Dimension of the residual stream on the text, by
 layer. (h) Sum of squared weights. The grey band is the bracket in which induction heads form.
@@ -15,6 +16,7 @@ these.
 References: Olsson et al. 2022, "In-context learning and induction heads"; Chang, Tu and Bergen 2024 (n-grams).
 """
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from interp.figures import bracket_band, quantity_curves, style, total_norm_curve
+from interp.ground.plain_text import listed
+from interp.ground.thresholds import HEAD_SCORE
 from interp.tables.folder import Tables
 from interp.tables.language_models import (
-    PREFIX_MATCHING,
     changes_between,
+    check_pair,
     induction_change,
     language_transitions,
     movements_with_null,
@@ -50,7 +54,13 @@ N_TOLD = 12
 
 
 def compute(
-    run, device: str, *, text: str | None = None, before: int | None = None, after: int | None = None
+    run,
+    device: str,
+    *,
+    text: str | None = None,
+    before: int | None = None,
+    after: int | None = None,
+    keep_going: bool = False,
 ) -> Tables:
     from functools import partial
 
@@ -64,8 +74,23 @@ def compute(
         windows, about = read_windows(run, file)
     asked: dict[str, Any] = {name: name for name in WITHOUT_TEXT}
     asked |= {name: partial(probes.named(name), windows=windows) for name in WITH_TEXT}
-    tables = {**measure(run, asked, device=device), "text": about}
-    return {**tables, **compared(run, tables, before, after, device)}
+    tables = measure(run, asked, device=device, on_error="skip" if keep_going else "raise")
+    missing = {step: why for table in tables.values() for step, why in table.attrs.get("failed", {}).items()}
+    steps = [step for step in run.steps if step not in missing]
+    if not steps:
+        raise ValueError(
+            f"Run {run.name!r} has no checkpoint that can be read: {next(iter(missing.values()))}"
+        )
+    check_pair(steps, before, after)
+    # Where one probe failed the others are left out too: all tables have the same steps.
+    tables = {
+        name: table[table["step"].isin(steps)] if len(table) else table for name, table in tables.items()
+    }
+    tables |= {
+        "text": about,
+        "missing": pd.DataFrame({"step": list(missing), "why": list(missing.values())}).sort_values("step"),
+    }
+    return {**tables, **compared(run, tables, steps, before, after, device)}
 
 
 def read_windows(run, file: Path) -> tuple[np.ndarray, pd.DataFrame]:
@@ -85,7 +110,11 @@ def read_windows(run, file: Path) -> tuple[np.ndarray, pd.DataFrame]:
     text = read_text(file, model)
     ngrams = Ngrams.of(text.windows, text.n_vocabulary)
     held_out = held_out_losses(text.windows, text.n_vocabulary) or (np.nan, np.nan)
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
     row = {
+        "name": file.name,
+        "sha256": digest,
         "cut_by": text.cut_by,
         "n_in_text": text.n_in_text,
         "n_windows": len(text.windows),
@@ -101,28 +130,14 @@ def read_windows(run, file: Path) -> tuple[np.ndarray, pd.DataFrame]:
     return text.windows, pd.DataFrame([row])
 
 
-def check_pair(steps: list[int], before: int | None, after: int | None) -> None:
-    """Refuse a pair of steps that is none.
+def compared(
+    run, tables: Tables, steps: list[int], before: int | None, after: int | None, device: str
+) -> Tables:
+    """What changed between two steps; those of the bracket of induction heads where none are named.
 
-    Raises:
-        ValueError: naming the option.
+    Args:
+        steps: that were measured.
     """
-    if (before is None) != (after is None):
-        raise ValueError(
-            "--before and --after need each other, got one of them. Name both steps, or neither."
-        )
-    if before is None or after is None:
-        return
-    for flag, step in (("--before", before), ("--after", after)):
-        if step not in steps:
-            nearest = min(steps, key=lambda s: abs(s - step))
-            raise ValueError(f"{flag} needs a saved step, got {step}. The nearest is {nearest}.")
-    if before >= after:
-        raise ValueError(f"--before needs a step below that of --after, got {before} and {after}.")
-
-
-def compared(run, tables: Tables, before: int | None, after: int | None, device: str) -> Tables:
-    """What changed between two steps; those of the bracket of induction heads where none are named."""
     from functools import partial
 
     from interp.measurement.measure import measure
@@ -133,7 +148,7 @@ def compared(run, tables: Tables, before: int | None, after: int | None, device:
         found = induction_change(tables)
         before, after, chosen_by = found.before, found.step, "the bracket of induction heads"
     if before is None or after is None:
-        nothing = measure(run, ["head_changes"], [run.steps[-1]], device=device)
+        nothing = measure(run, ["head_changes"], [steps[-1]], device=device)
         pair = pd.DataFrame(columns=["before", "after", "chosen_by"])
         return {
             "pair": pair,
@@ -141,7 +156,7 @@ def compared(run, tables: Tables, before: int | None, after: int | None, device:
             "movements": pd.DataFrame(),
             **nothing,
         }
-    pairs = pairs_as_far_apart(run.steps, before, after)
+    pairs = pairs_as_far_apart(steps, before, after)
     drawn = np.random.default_rng(0).permutation(len(pairs))[:NULL_PAIRS]
     parts = []
     for since, at in [(before, after), *(pairs[i] for i in sorted(drawn))]:
@@ -172,7 +187,7 @@ def draw(tables: Tables) -> Figure:
         label="in-context score (nats)", band="standard_error",
     )  # fmt: skip
     scores = tables["induction_scores"]
-    _heads(scores, axes[1, 0], "prefix_matching", "prefix matching", {"induction head": PREFIX_MATCHING})
+    _heads(scores, axes[1, 0], "prefix_matching", "prefix matching", {"induction head": HEAD_SCORE})
     _heads(scores, axes[1, 1], "previous_token", "attention to the token before", {})
     quantity_curves(
         _wide(tables["repetition_losses"], "copy", "loss"),
@@ -227,6 +242,7 @@ def summarize(tables: Tables) -> dict[str, Any]:
     return {
         "said": said(tables, found),
         "text": tables["text"].iloc[0].to_dict() if len(tables["text"]) else None,
+        "missing": dict(zip(tables["missing"]["step"].astype(str), tables["missing"]["why"], strict=True)),
         **{name: bracket(transition) for name, transition in found.items()},
         "strongest_head": _at_end(strongest_heads(tables["induction_scores"])),
         "at_end": {
@@ -243,7 +259,12 @@ def summarize(tables: Tables) -> dict[str, Any]:
 
 def said(tables: Tables, found: dict[str, Transition]) -> list[str]:
     """The answer in sentences."""
-    sentences = []
+    sentences, missing = [], tables["missing"]
+    if len(missing):
+        sentences.append(
+            f"Missing: {listed(missing['step'])}. Nothing is known of them, and brackets reach across: "
+            f"{missing['why'].iloc[0]}"
+        )
     change, heads = found["induction_heads"], strongest_heads(tables["induction_scores"])
     if not len(heads):
         sentences.append(
@@ -252,7 +273,7 @@ def said(tables: Tables, found: dict[str, Transition]) -> list[str]:
     elif change.step is None:
         sentences.append(
             f"No induction heads by step {change.before}: the largest prefix matching there is "
-            f"{heads['prefix_matching'].iloc[-1]:.2f}, below {PREFIX_MATCHING}."
+            f"{heads['prefix_matching'].iloc[-1]:.2f} of a head that copies, below {HEAD_SCORE}."
         )
     else:
         at = heads[heads["step"] == change.step].iloc[0]
@@ -261,7 +282,8 @@ def said(tables: Tables, found: dict[str, Transition]) -> list[str]:
             when = f"between steps {change.before} and {change.step}"
         head = f"L{at['layer']:.0f}H{at['head']:.0f}"
         sentences.append(
-            f"Induction heads form {when}: {head} has prefix matching {at['prefix_matching']:.2f} then."
+            f"Induction heads form {when}: {head} has prefix matching {at['prefix_matching']:.2f} and copying "
+            f"{at['copying']:.2f} then."
         )
     for name, words in (
         ("below_bigram", "bigram counts"),

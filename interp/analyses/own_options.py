@@ -15,7 +15,7 @@ class OwnOption:
 
     Attributes:
         name: of the argument of `compute`, and of the option.
-        kind: str or int.
+        kind: str or int; bool of what is asked for or not.
         metavar: what stands for the value in the help.
         help: a line for users.
     """
@@ -40,6 +40,9 @@ OWN_OPTIONS: dict[str, tuple[OwnOption, ...]] = {
         ),
         OwnOption("before", int, "STEP", "Report what changed from this step on, with --after."),
         OwnOption("after", int, "STEP", "Report what changed up to this step, with --before."),
+        OwnOption(
+            "keep_going", bool, "", "Go on past steps that are missing or damaged; the answer lists them."
+        ),
     ),
 }
 
@@ -66,4 +69,8 @@ def check_own(analysis: str, given: Mapping[str, Any]) -> None:
 
 def typed_own(analysis: str, given: Mapping[str, Any]) -> list[str]:
     """The options as they are typed: ["--text book.txt"]."""
-    return [f"{option.flag} {given[option.name]}" for option in of(analysis) if option.name in given]
+    return [
+        option.flag if option.kind is bool else f"{option.flag} {given[option.name]}"
+        for option in of(analysis)
+        if option.name in given
+    ]

@@ -48,7 +48,10 @@ def parser(name: str, description: str | None, bundled: Path, *, is_of_many: boo
         help="where probes compute; auto is cuda where there is one, otherwise cpu",
     )
     for option in of(name):
-        parser.add_argument(option.flag, type=option.kind, metavar=option.metavar, help=option.help)
+        if option.kind is bool:
+            parser.add_argument(option.flag, action="store_true", default=None, help=option.help)
+        else:
+            parser.add_argument(option.flag, type=option.kind, metavar=option.metavar, help=option.help)
     parser.set_defaults(drop_downloads=False)
     if not is_of_many:
         parser.add_argument(

@@ -1,19 +1,21 @@
 """Which heads foresee the next token from what stood before, when do they form, and does ablating them undo it?
 
 (a) Loss by part of the questions; dotted: of train rows; grey line: equal probabilities. (b) Prefix matching of each
-head: attention to whatever followed its token before, on repeated random tokens; from 0.3 (grey line) on a head is
-called one of induction. (c) Attention to the token before; from 0.3 on a previous-token head. (d) K-composition of each
-head with the induction heads of later layers, their mean; dotted: the most of random rotations. (e) What the loss of
-the predictable part rises by without each head alone, its output replaced by its mean over the rows. (f) The same
-without all heads of a kind together; dashed: with the attention patterns of the whole network, so that a head that only
-tells later ones where to look has no effect. Grey band: the fall of the predictable loss, from the last checkpoint that
-has not gone 10 % of the way to the first that has gone 90 %; drawn where the whole way is half of that to zero or more.
+head: attention to whatever followed its token before, on repeated random tokens; from 0.3 (grey line) on a head that
+copies is called one of induction. (c) Attention to the token before; from 0.3 on a previous-token head. (d)
+K-composition of each head with the induction heads of later layers, their mean; dotted: the most of random rotations.
+(e) What the loss of the predictable part rises by without each head alone, its output replaced by its mean over the
+rows. (f) The same without all heads of a kind together; dashed: with the attention patterns of the whole network, so
+that a head that only tells later ones where to look has no effect. Grey band: the fall of the predictable loss, from
+the last checkpoint that has not gone 10 % of the way to the first that has gone 90 %; drawn where the whole way is half
+of that to zero or more.
 
 Which heads are of a kind is decided at the last checkpoint, and the same heads are followed from the first. The kinds
 are customs about attention, not behaviour: (e) and (f) say what depends on them. Of a task without a predictable part
 all questions are followed.
 
-References: Olsson et al. 2022 (prefix matching, ablations at each checkpoint); Elhage et al. 2021 (composition).
+References: Olsson et al. 2022 (prefix matching and copying, ablations at each checkpoint); Elhage et al. 2021
+(composition, copying by eigenvalues).
 """
 
 from typing import Any
@@ -22,9 +24,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from interp.figures import bracket_band, head_lines, head_name, style
-from interp.figures.in_context import ablation_curves, head_curves, part_curves
+from interp.figures import (
+    ablation_curves,
+    bracket_band,
+    head_curves,
+    head_lines,
+    head_name,
+    part_curves,
+    style,
+)
 from interp.ground.plain_text import listed
+from interp.ground.thresholds import COPYING, HEAD_SCORE
 from interp.tables.brackets_said import bracket_text
 from interp.tables.curves import at_end
 from interp.tables.falls import Fall, fall
@@ -32,8 +42,6 @@ from interp.tables.folder import Tables
 from interp.tables.outcome import bracket
 from interp.tables.transitions import Transition, precedes, share_of_change, transition
 
-# Of prefix matching and of attention to the token before: a custom; Olsson et al. 2022 have no threshold.
-THRESHOLD = 0.3
 INDUCTION, PREVIOUS, OTHER = "induction heads", "previous-token heads", "other heads"
 SCORES = {INDUCTION: "prefix_matching", PREVIOUS: "previous_token"}
 # Of what the fall gained, from which on heads are said to carry it; of its own way, from which on a head is there.
@@ -81,9 +89,11 @@ def kinds_of_heads(scores: pd.DataFrame) -> pd.DataFrame:
     for kind in (INDUCTION, PREVIOUS, OTHER):
         for row in last.itertuples():
             found = {name: getattr(row, column) for name, column in SCORES.items()}
+            if not row.copying > COPYING:
+                del found[INDUCTION]
             # Of a head that does both, what it does more.
             best = max(found, key=found.__getitem__)
-            own = best if found[best] >= THRESHOLD else OTHER
+            own = best if found[best] >= HEAD_SCORE else OTHER
             if own == kind:
                 score = found.get(kind, np.nan)
                 rows.append({"kind": kind, "layer": row.layer, "head": row.head, "score": score})
@@ -101,7 +111,7 @@ def draw(tables: Tables) -> Figure:
         (axes[0, 1], "prefix_matching", "prefix matching"),
         (axes[1, 0], "previous_token", "attention to the\ntoken before"),
     ):
-        head_curves(scores, ax, quantity=column, says=says, lines=lines, threshold=THRESHOLD)
+        head_curves(scores, ax, quantity=column, says=says, lines=lines, threshold=HEAD_SCORE)
     head_curves(
         _composition(tables),
         axes[1, 1],
@@ -112,7 +122,7 @@ def draw(tables: Tables) -> Figure:
     head_curves(
         _single(tables), axes[2, 0], quantity="effect", says="loss without it\nminus loss (nats)", lines=lines
     )
-    ablation_curves(_followed(tables, "set_ablations"), axes[2, 1])
+    ablation_curves(followed(tables, "set_ablations"), axes[2, 1])
     steps = np.unique(tables["losses"]["step"]) if len(tables["losses"]) else np.array([0])
     found = the_fall(tables)
     for ax in axes.flat:
@@ -137,7 +147,7 @@ def summarize(tables: Tables) -> dict[str, Any]:
             {"name": head_name(row.layer, row.head), "kind": row.kind, "score": row.score}
             for row in tables["heads"].itertuples()
         ],
-        "threshold": THRESHOLD,
+        "threshold": HEAD_SCORE,
         "formation": {
             kind: {name: bracket(t) for name, t in of_kind.items()} for kind, of_kind in formed.items()
         },
@@ -157,11 +167,11 @@ def followed_part(tables: Tables) -> str | None:
 
 def the_fall(tables: Tables) -> Fall | None:
     """The fall of the followed loss, of rows that the trainer is not shown where they are known."""
-    rows = _followed(tables, "part_losses")
+    rows = followed(tables, "part_losses")
     return fall(rows, "loss", floor=0.0) if len(rows) > 2 else None
 
 
-def _followed(tables: Tables, name: str, part: str | None = None) -> pd.DataFrame:
+def followed(tables: Tables, name: str, part: str | None = None) -> pd.DataFrame:
     """Rows of a table about the followed part, of test rows or of all."""
     table = tables[name]
     if not len(table):
@@ -171,7 +181,7 @@ def _followed(tables: Tables, name: str, part: str | None = None) -> pd.DataFram
 
 
 def _single(tables: Tables) -> pd.DataFrame:
-    rows = _followed(tables, "head_ablations")
+    rows = followed(tables, "head_ablations")
     if not len(rows):
         return rows
     rows = rows[rows["heads"] != "none"]
@@ -258,7 +268,7 @@ def _composed(tables: Tables) -> list[dict[str, Any]]:
 
 def _ablations(tables: Tables, found: Fall | None) -> dict[str, Any]:
     """Each set of heads: what the loss rises by without it, before the fall and at the end, and since when."""
-    rows = _followed(tables, "set_ablations")
+    rows = followed(tables, "set_ablations")
     if not len(rows):
         return {}
     gain = _gain(tables)
@@ -267,7 +277,7 @@ def _ablations(tables: Tables, found: Fall | None) -> dict[str, Any]:
         out[heads] = {}
         for patterns in ("free", "kept"):
             curve = rows[(rows["heads"] == heads) & (rows["patterns"] == patterns)]
-            others = _followed(tables, "set_ablations", "unpredictable")
+            others = followed(tables, "set_ablations", "unpredictable")
             others = others[(others["heads"] == heads) & (others["patterns"] == patterns)]
             out[heads][patterns] = {
                 "effect_at_end": curve["effect"].iloc[-1],
@@ -279,7 +289,7 @@ def _ablations(tables: Tables, found: Fall | None) -> dict[str, Any]:
 
 
 def _gain(tables: Tables) -> float:
-    losses = _followed(tables, "part_losses")["loss"]
+    losses = followed(tables, "part_losses")["loss"]
     return float(losses.iloc[0] - losses.iloc[-1])
 
 
@@ -303,16 +313,14 @@ def _answer(tables: Tables, found: Fall | None) -> str:
         for kind in SCORES
     }
     heads = f"At the end, {INDUCTION}: {named[INDUCTION]}; {PREVIOUS}: {named[PREVIOUS]}."
-    losses = _followed(tables, "part_losses")
+    losses = followed(tables, "part_losses")
     ends = f"{losses['loss'].iloc[0]:.2f} to {losses['loss'].iloc[-1]:.2f} nats"
     if found is None:
         return f"The loss of the part {part!r} goes from {ends}: less than half of its way to zero. {heads}"
-    how = {True: "suddenly", False: "gradually", None: "(how suddenly, the checkpoints leave open)"}[
-        found.is_sudden
-    ]
+    low, high = found.factor
     said = (
-        f"The loss of the part {part!r} falls {how} from {ends}: 10 % of its way between steps "
-        f"{bracket_text(found.begun)}, 90 % between {bracket_text(found.done)}, steepest between "
+        f"The loss of the part {part!r} falls from {ends}: 10 % of its way in steps {bracket_text(found.begun)}, "
+        f"90 % in {bracket_text(found.done)}, {low:.1f} to {high:.1f} times as many, steepest in "
         f"{bracket_text(found.steepest)}. {heads}"
     )
     for kind, effects in _ablations(tables, found).items():

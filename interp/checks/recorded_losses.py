@@ -11,6 +11,7 @@ from statistics import median
 import torch
 
 from interp.checks.findings import Difference, Finding, listed
+from interp.ground.thresholds import PREDICTABLE
 from interp.networks import objective
 from interp.networks.answers import answer_logits
 from interp.networks.config import Weights
@@ -20,6 +21,10 @@ RELATIVE = 1e-3  # float32 logits differ by about 1e-5 between machines, and so 
 ABSOLUTE_FLOAT64 = 1e-9
 ABSOLUTE_FLOAT32 = 1e-5  # log-softmax in float32 at logits of 20 to 100
 ACCURACY = 5e-3
+COLUMNS = (
+    *("train_loss", "test_loss", "train_accuracy", "test_accuracy"),
+    *(f"{split}_{PREDICTABLE}_accuracy" for split in ("train", "test")),
+)
 BATCHES = " (a trainer that records means over mini-batches or an epoch may be right)"
 
 
@@ -37,6 +42,7 @@ class RecordedLossCheck:
         self.run = run
         self._questions = {split: task.of_split(split) for split in ("train", "test")}
         self._logits = {split: answer_logits(run.config.model, q) for split, q in self._questions.items()}
+        self._is_judged = {split: task.is_judged(split) for split in self._questions}
         self.recomputed: dict[int, dict[str, float]] = {}
 
     @torch.no_grad()
@@ -44,7 +50,7 @@ class RecordedLossCheck:
         """The next checkpoint."""
         row: dict[str, float] = {}
         for split, questions in self._questions.items():
-            found = objective.scores(self._logits[split](weights), questions.labels)
+            found = objective.scores(self._logits[split](weights), questions.labels, self._is_judged[split])
             row |= {f"{split}_{name}": x for name, x in found.items()}
         self.recomputed[step] = row
 
@@ -54,8 +60,8 @@ class RecordedLossCheck:
             text = f"recorded losses are not compared: this trainer's are {losses_are}"
             return [Finding("note", "recorded loss", "", (), text)], []
         history, found, differences = self.run.history(), [], []
-        for column in ("train_loss", "test_loss", "train_accuracy", "test_accuracy"):
-            if column not in history:
+        for column in COLUMNS:
+            if column not in history or not any(column in row for row in self.recomputed.values()):
                 continue
             rows = history.dropna(subset=[column])
             optimizer = self.run.config.optimizer

@@ -13,7 +13,10 @@ from interp.ground.plain_text import say
 def own(name: str) -> Any:
     """An option that some analyses take, by its name in `interp.analyses.own_options`."""
     ((of, option),) = ((of, o) for of, options in OWN_OPTIONS.items() for o in options if o.name == name)
-    return Option(metavar=option.metavar, help=f"Of {of}: {option.help}")
+    help = f"Of {of}: {option.help}"
+    return (
+        Option(option.flag, help=help) if option.kind is bool else Option(metavar=option.metavar, help=help)
+    )
 
 
 @takes_statements
@@ -44,6 +47,7 @@ def analyse(
     text: Annotated[str | None, own("text")] = None,
     before: Annotated[int | None, own("before")] = None,
     after: Annotated[int | None, own("after")] = None,
+    keep_going: Annotated[bool, own("keep_going")] = False,
     drop_downloads: Annotated[
         bool,
         Option(
@@ -76,6 +80,6 @@ def analyse(
     analysis = Analysis(name, module.compute, module.draw, module.summarize, **more)
     program = f"interp analyse {name}"
     asked: dict[str, Any] = {"draw_only": draw_only, "device": device, "program": program, "stated": stated}
-    given = {"text": text, "before": before, "after": after}
+    given = {"text": text, "before": before, "after": after, "keep_going": keep_going or None}
     asked["own"] = {key: value for key, value in given.items() if value is not None}
     say(answer(analysis, run, out, **asked, others=others or (), drop_downloads=drop_downloads))

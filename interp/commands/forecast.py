@@ -95,6 +95,7 @@ def _forecast(run: "Run", learned: "Forecaster", at: int | None, by: int | None)
     told["collapse"] = None if fell is None or fell.step is None else [fell.before, fell.step]
     optimizer = run.config.optimizer
     told["minimises"] = None if optimizer is None else optimizer.loss
+    told["fresh"] = optimizer is not None and optimizer.fresh
     if told["memorization"] is None or told["generalised"] is not None or told["collapse"] is not None:
         return told
     curves = curves_of(seen.assign(run=run.name), _sparsity(run, step))
@@ -134,6 +135,10 @@ def _lines(told: dict[str, Any]) -> list[str]:
         return [
             f"{head}: it had generalised and collapsed between steps {fell[0]} and {fell[1]}. Nothing was learned of "
             "runs that did, so that nothing is forecast."
+        ]
+    if told["memorization"] is None and told["fresh"]:
+        return [
+            f"{head}: its rows are new at every step. It memorizes none, and forecasts are of runs that do."
         ]
     if told["memorization"] is None:
         return [f"{head}: it has not memorized yet; from then on there is something to forecast from."]

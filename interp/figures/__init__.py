@@ -53,6 +53,7 @@ from interp.figures.geometry import (
     size_curves,
     tangent_kernel_curves,
 )
+from interp.figures.in_context import ablation_curves, head_curves, part_curves
 from interp.figures.losses import loss_curves
 from interp.figures.measures import frequency_loss_points, progress_curves
 from interp.figures.neurons import neuron_histogram

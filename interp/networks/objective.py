@@ -32,6 +32,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from interp.ground.thresholds import PREDICTABLE
+
 Kind = Literal["cross-entropy", "squared-error", "stablemax", "hinge"]
 
 
@@ -81,10 +83,19 @@ def is_right(
     return logits.argmax(-1) == labels
 
 
-def scores(logits: Float[Tensor, "question output"], labels: Int[Tensor, " question"]) -> dict[str, float]:
-    """ "loss" (in float64) and "accuracy" over the questions, as recorded along a run and compared by the checks."""
+def scores(
+    logits: Float[Tensor, "question output"],
+    labels: Int[Tensor, " question"],
+    is_judged: Bool[Tensor, " question"] | None = None,
+) -> dict[str, float]:
+    """ "loss" (in float64) and "accuracy" over the questions, as recorded along a run and compared by the checks.
+
+    Args:
+        is_judged: questions whose answers can be foreseen, where not all can: "predictable_accuracy" is over them.
+    """
     dtype = precise(logits.device)
-    return {
-        "loss": loss(logits, labels, dtype).item(),
-        "accuracy": is_right(logits, labels).to(dtype).mean().item(),
-    }
+    is_hit = is_right(logits, labels).to(dtype)
+    found = {"loss": loss(logits, labels, dtype).item(), "accuracy": is_hit.mean().item()}
+    if is_judged is not None and is_judged.any():
+        found[f"{PREDICTABLE}_accuracy"] = is_hit[is_judged].mean().item()
+    return found

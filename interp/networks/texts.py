@@ -19,6 +19,8 @@ from interp.networks.huggingface_config import network_fields
 LONGEST = 2048
 # Tokens of a text that are read: all checkpoints of a series are run on each.
 MOST_TOKENS = 2**17
+# Bytes of a text that a tokenizer cuts in one piece: it takes some 600 bytes of memory for each token, 1 GB of this.
+MOST_OF_TEXT = 2**23
 # A vocabulary of bytes and some tokens beside, rounded up as vocabularies are.
 MOST_BYTES = 512
 _CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length")
@@ -53,8 +55,8 @@ def read_text(file: Path, model: "Path | Mapping[str, int]", *, most: int = MOST
         most: tokens that are taken at most, in windows spread evenly over the text.
 
     Raises:
-        ValueError: if the file is empty, no UTF-8 text, shorter than one window, or has tokens that the model does not
-            know; or there is a tokenizer in another form.
+        ValueError: if the file is empty, no UTF-8 text, shorter than one window, longer than MOST_OF_TEXT where a
+            tokenizer cuts it, or has tokens that the model does not know; or there is a tokenizer in another form.
         OSError: if it cannot be read.
     """
     n_ctx, d_vocab = _sizes(model)
@@ -82,7 +84,7 @@ def read_text(file: Path, model: "Path | Mapping[str, int]", *, most: int = MOST
     n_windows = min(len(windows), max(most // length, 1))
     # Of their middles: the first and the last chapter of a book are not like the others.
     chosen = ((np.arange(n_windows) + 0.5) * len(windows) / n_windows).astype(int)
-    windows = np.ascontiguousarray(windows[chosen])
+    windows = windows[chosen].astype(np.int64)
     n_unknown = 0 if unknown is None else int((windows == unknown).sum())
     if n_unknown == windows.size:
         raise ValueError(
@@ -111,11 +113,13 @@ def _sizes(model: "Path | Mapping[str, int]") -> tuple[int, int]:
     return n_ctx, d_vocab
 
 
-def _ids(file: Path, folder: Path | None, d_vocab: int) -> tuple[Int[np.ndarray, " token"], str, int | None]:
-    """The tokens of a file, by what they were cut, and the id that stands for what is unknown."""
+def _ids(file: Path, folder: Path | None, d_vocab: int) -> tuple[np.ndarray, str, int | None]:
+    """The tokens of a file, by what they were cut, and the id that stands for what is unknown.
+
+    Tokens that the file holds itself stay on the disk until they are read.
+    """
     if file.suffix == ".npy":
         return _given_ids(file), "ids", None
-    data = file.read_bytes()
     tokenizer = None if folder is None else folder / "tokenizer.json"
     if tokenizer is None or not tokenizer.is_file():
         others = [] if folder is None else [name for name in _OTHER_TOKENIZERS if (folder / name).is_file()]
@@ -129,7 +133,16 @@ def _ids(file: Path, folder: Path | None, d_vocab: int) -> tuple[Int[np.ndarray,
                 f"{folder or file} needs a tokenizer.json, got none, and a vocabulary of {d_vocab:,} is not one of "
                 "bytes. Put the tokenizer of the model there, or name a .npy file of ids."
             )
-        return np.frombuffer(data, np.uint8).astype(np.int64), "bytes", None
+        # What is empty cannot be mapped.
+        is_empty = not file.stat().st_size
+        return np.zeros(0, np.uint8) if is_empty else np.memmap(file, np.uint8, "r"), "bytes", None
+    if (size := file.stat().st_size) > MOST_OF_TEXT:
+        raise ValueError(
+            f"{file} needs at most {MOST_OF_TEXT:,} bytes to be cut by a tokenizer, got {size:,}. Of so long a text "
+            f"{MOST_TOKENS:,} tokens are read: cut some out (head -c {MOST_OF_TEXT} {file.name}), or name a .npy file "
+            "of ids."
+        )
+    data = file.read_bytes()
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -141,14 +154,14 @@ def _ids(file: Path, folder: Path | None, d_vocab: int) -> tuple[Int[np.ndarray,
     return ids, "tokenizer.json", unknown
 
 
-def _given_ids(file: Path) -> Int[np.ndarray, " token"]:
+def _given_ids(file: Path) -> np.ndarray:
     try:
-        ids = np.load(file, allow_pickle=False)
+        ids = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise ValueError(f"{file} needs to be an array of numpy, got something else ({error}).") from error
     if not np.issubdtype(ids.dtype, np.integer):
         raise ValueError(f"{file} needs whole numbers, the ids of tokens, got {ids.dtype}.")
-    return ids.ravel().astype(np.int64)
+    return ids.reshape(-1)
 
 
 def _cut(text: str, file: Path) -> tuple[Int[np.ndarray, " token"], int | None]:

@@ -29,6 +29,13 @@ def no_trial() -> Tables:
     return {FILES: pd.DataFrame({"file": pd.Series(dtype=object), "text": pd.Series(dtype=object)})}
 
 
+def holds_trial(folder: Path) -> bool:
+    """Whether a folder is one of a trial: tables of something else may lie under the name of a run, too."""
+    return any(
+        (folder / name).is_file() for name in (PREDICTIONS, ABOUT, *(f"{name}.csv" for name in OF_ARMS))
+    )
+
+
 def read_trial(folder: Path) -> Tables:
     """The tables of a trial folder: those of its arms that are there, and `trial`, its JSON files.
 

@@ -148,7 +148,8 @@ class Run:
         """Loss and accuracy along the run: columns step, train_loss, train_accuracy, test_loss, test_accuracy.
 
         Accuracies and the test loss are NaN at steps where they were not evaluated. With mini-batches train_loss is
-        the loss of the step's batch, except where the accuracies are given: there it is that of all train rows.
+        the loss of the step's batch, except where the accuracies are given: there it is that of all train rows. Of a
+        task that asks what nobody can foresee too, train_predictable_accuracy and test_predictable_accuracy as well.
 
         Raises:
             RunError: if the file is damaged, or another's.

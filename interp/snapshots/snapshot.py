@@ -192,6 +192,7 @@ class Snapshot:
             NotApplicable: if the network has no attention.
         """
         if not self.network.patterns:
+            self._check_described()
             raise NotApplicable("This network has no attention.")
         return torch.stack([self.activation(hook) for hook in self.network.patterns], 1)
 
@@ -203,8 +204,14 @@ class Snapshot:
             NotApplicable: if the network has no MLP.
         """
         if not self.network.neurons:
+            self._check_described()
             raise NotApplicable("This network has no MLP neurons.")
         return self.activation(self.network.neurons[-1])
+
+    def _check_described(self) -> None:
+        """Refuse, where nothing says what the network has: it may have attention, and neurons."""
+        if self.network.config is None and self.task is None:
+            _ = self.known_task
 
     @cached_property
     def labels(self) -> Int[Tensor, " question"]:

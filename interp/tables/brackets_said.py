@@ -7,6 +7,14 @@ from interp.ground.plain_text import several
 if TYPE_CHECKING:
     from interp.tables.transitions import Transition
 
+# The accuracies that a run is judged by.
+ACCURACIES = {
+    "test_accuracy": "test accuracy",
+    "all_accuracy": "accuracy on all rows",
+    "test_predictable_accuracy": "test accuracy on what is predictable",
+    "all_predictable_accuracy": "accuracy on what is predictable in all rows",
+}
+
 
 def transition_said(found: "Transition", unit: str = "step", lost: tuple[int, int] | None = None) -> str:
     """A transition with its bracket and threshold, and the short relapses that were passed over.
@@ -20,7 +28,7 @@ def transition_said(found: "Transition", unit: str = "step", lost: tuple[int, in
     'between steps 5740 and 5750 (test accuracy 0.95 from then on)'
     """
     threshold = "" if found.threshold is None else f" {found.threshold:g}"
-    reached = f"{found.quantity.replace('_', ' ')}{threshold}"
+    reached = f"{quantity_said(found)}{threshold}"
     if found.step is None and lost:
         return f"from {unit} {lost[0]} to {lost[1]}, and has lost it ({reached})"
     if found.step is None and found.before is None:
@@ -30,6 +38,16 @@ def transition_said(found: "Transition", unit: str = "step", lost: tuple[int, in
     if found.before is None:
         return f"from the first {unit} on ({reached}){relapses_said(found)}"
     return f"between {several(unit)} {found.before} and {found.step} ({reached} from then on){relapses_said(found)}"
+
+
+def quantity_said(found: "Transition") -> str:
+    """What rose or fell, in words.
+
+    >>> from interp.tables.transitions import Transition
+    >>> quantity_said(Transition("all_accuracy", 0.95, 120, 130)), quantity_said(Transition("gini", None, 1, 2))
+    ('accuracy on all rows', 'gini')
+    """
+    return ACCURACIES.get(found.quantity, found.quantity.replace("_", " "))
 
 
 def bracket_text(found: "Transition") -> str:

@@ -1,7 +1,7 @@
-"""When a loss fell, and whether at once: the bump of a training curve, with its brackets.
+"""When a loss fell, and how fast: the bump of a training curve, with its brackets.
 
 A loss that goes down for long and one that stays where it is and then falls end alike. What tells them apart is how
-many times as many steps the fall took: by it a curve is sudden or gradual, on an axis of the logarithm of steps.
+many times as many steps the fall took. From which factor on a fall is sudden nobody says, and neither is it said here.
 
 References: Olsson et al. 2022, "In-context learning and induction heads" (the phase change and its bump); Nanda et al.
 2023, on other tasks (the steepest fall of a curve).
@@ -19,9 +19,6 @@ from interp.tables.transitions import Transition, share_of_change
 
 # Shares of the whole fall between which it is measured.
 BEGUN, DONE = 0.1, 0.9
-# A fall that begins and ends within this factor of its step is sudden. A straight line on an axis of ln(step) from step
-# 10 to 10,000 takes a factor of 250 from 10 % to 90 %.
-SUDDEN = 4.0
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,8 @@ class Fall:
         begun, done: when it has gone BEGUN and DONE of its way from the first to the last value for good.
         steepest: the two neighbouring checkpoints between which it falls most per unit of ln(step).
         share: of the way from the first value to the floor that it went.
-        factor: bounds of how many times as many steps it took from `begun` to `done`.
+        factor: bounds of how many times as many steps it took from `begun` to `done`. A straight line on an axis of
+            ln(step) from step 10 to 10,000 takes 250 times as many.
     """
 
     begun: Transition
@@ -40,12 +38,6 @@ class Fall:
     steepest: Transition
     share: float
     factor: tuple[float, float]
-
-    @property
-    def is_sudden(self) -> bool | None:
-        """Whether the fall took less than SUDDEN times as many steps; None where the brackets leave it open."""
-        low, high = self.factor
-        return True if high < SUDDEN else False if low >= SUDDEN else None
 
     def summary(self) -> dict[str, Any]:
         """For summary.json."""
@@ -55,7 +47,6 @@ class Fall:
             "steepest": bracket(self.steepest),
             "share_of_the_way_to_the_floor": self.share,
             "times_as_many_steps": list(self.factor),
-            "is_sudden": self.is_sudden,
         }
 
 

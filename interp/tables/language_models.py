@@ -5,12 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from interp.ground.thresholds import COPYING, HEAD_SCORE
 from interp.tables.transitions import Transition, share_of_change, transition
 
 Tables = Mapping[str, pd.DataFrame]
 
-# A custom of the papers: attention of an induction head on repeated random tokens.
-PREFIX_MATCHING = 0.4
 # Of the whole change of the loss on repeated tokens.
 HALF = 0.5
 
@@ -18,19 +17,23 @@ SCORES = ("prefix_matching", "previous_token", "duplicate_token", "copying")
 
 
 def strongest_heads(scores: pd.DataFrame) -> pd.DataFrame:
-    """The largest prefix-matching score of any head by step, and whose it is."""
+    """The largest prefix-matching score by step of any head that copies, and whose it is; 0 where none copies."""
+    columns = ["step", "layer", "head", "prefix_matching", "copying"]
     if not len(scores):
-        return pd.DataFrame(columns=["step", "layer", "head", "prefix_matching"])
-    rows = scores.loc[scores.groupby("step")["prefix_matching"].idxmax()]
-    return rows[["step", "layer", "head", "prefix_matching"]].reset_index(drop=True)
+        return pd.DataFrame(columns=columns)
+    candidates = scores.assign(
+        prefix_matching=scores["prefix_matching"].where(scores["copying"] > COPYING, 0.0)
+    )
+    rows = candidates.loc[candidates.groupby("step")["prefix_matching"].idxmax()]
+    return rows[columns].reset_index(drop=True)
 
 
 def induction_change(tables: Tables) -> Transition:
-    """When a head's prefix matching on repeated tokens reaches 0.4 for good, some head's at each step."""
+    """When the prefix matching of a head that copies reaches HEAD_SCORE for good, some head's at each step."""
     found = strongest_heads(tables["induction_scores"])
     if not len(found):
-        return Transition("prefix_matching", PREFIX_MATCHING, None, None)
-    return transition(found, "prefix_matching", PREFIX_MATCHING, "rise")
+        return Transition("prefix_matching", HEAD_SCORE, None, None)
+    return transition(found, "prefix_matching", HEAD_SCORE, "rise")
 
 
 def repetition_gain(losses: pd.DataFrame) -> pd.DataFrame:
@@ -91,6 +94,26 @@ def values_by_component(tables: Tables) -> pd.DataFrame:
 
 def _after_layers(table: pd.DataFrame) -> list[str]:
     return [f"residual stream {layer}" for layer in table["layer"]]
+
+
+def check_pair(steps: Sequence[int], before: int | None, after: int | None) -> None:
+    """Refuse a pair of steps that is none.
+
+    Raises:
+        ValueError: naming the option.
+    """
+    if (before is None) != (after is None):
+        raise ValueError(
+            "--before and --after need each other, got one of them. Name both steps, or neither."
+        )
+    if before is None or after is None:
+        return
+    for flag, step in (("--before", before), ("--after", after)):
+        if step not in steps:
+            nearest = min(steps, key=lambda s: abs(s - step))
+            raise ValueError(f"{flag} needs a saved step, got {step}. The nearest is {nearest}.")
+    if before >= after:
+        raise ValueError(f"--before needs a step below that of --after, got {before} and {after}.")
 
 
 def pairs_as_far_apart(steps: Sequence[int], before: int, after: int) -> list[tuple[int, int]]:

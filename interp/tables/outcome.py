@@ -2,7 +2,9 @@
 
 Memorized: train accuracy stays at ACCURACY. Generalised: test accuracy does. From the evaluations that the trainer
 recorded, which lie closest, or else from the checkpoints. A checkpoint generalises if its own test accuracy is at
-ACCURACY. Where the split is not known, the accuracy on all rows stands for that on test rows, and is named.
+ACCURACY. Where the split is not known, the accuracy on all rows stands for that on test rows, and is named. Where a
+task asks what nobody can foresee too, generalised is judged by what is predictable. Memorized is not: by heart the
+rest can be known as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,15 +15,13 @@ import numpy as np
 import pandas as pd
 
 from interp.ground.plain_text import several
-from interp.ground.thresholds import ACCURACY
-from interp.tables.brackets_said import relapses_said
+from interp.ground.thresholds import ACCURACY, PREDICTABLE
+from interp.tables.brackets_said import ACCURACIES, quantity_said, relapses_said
 from interp.tables.collapse import collapse
 from interp.tables.curves import SHORT, curve
-from interp.tables.transitions import Transition, by_split, spells, transition
+from interp.tables.transitions import Transition, by_split, judged_by, spells, transition
 
 Tables = Mapping[str, pd.DataFrame]
-
-_NAMES = {"test_accuracy": "test accuracy", "all_accuracy": "accuracy on all rows"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Outcome:
             return (
                 "Whether the run has generalised is not known: no accuracy on test rows, or on all, is there."
             )
-        which, threshold = _NAMES[self.grokking.quantity], f"{self.grokking.threshold:g}"
+        which, threshold = quantity_said(self.grokking), f"{self.grokking.threshold:g}"
         if self.grokking.step is None:
             lost = (
                 f" It had, from {unit} {self.lost[0]} to {self.lost[1]}, and has lost it."
@@ -120,8 +120,8 @@ def outcome(tables: Tables, *, accuracy: float = ACCURACY, tolerated: float = SH
             first that holds it.
         accuracy, tolerated: as `interp.tables.transitions.transition`.
     """
-    memorized = _accuracies(tables, ("train",))
-    answered = _accuracies(tables, ("test", "all"))
+    memorized = _accuracies(tables, ("train_accuracy",))
+    answered = _accuracies(tables, (*judged_by("test"), *judged_by("all")))
     memorization = memorized and transition(*memorized, accuracy, "rise", tolerated=tolerated)
     if answered is None:
         return Outcome(memorization, None)
@@ -142,7 +142,8 @@ def generalising_steps(losses: pd.DataFrame) -> list[int]:
     if not len(losses):
         return []
     part = "test" if has_test_rows(losses) else "all"
-    return losses[(losses["split"] == part) & (losses["accuracy"] >= ACCURACY)]["step"].tolist()
+    column = f"{PREDICTABLE}_accuracy" if f"{PREDICTABLE}_accuracy" in losses else "accuracy"
+    return losses[(losses["split"] == part) & (losses[column] >= ACCURACY)]["step"].tolist()
 
 
 def dated(found: Mapping[str, Transition], steps: Sequence[int] | np.ndarray) -> dict[str, Transition]:
@@ -163,7 +164,7 @@ def has_test_rows(losses: pd.DataFrame) -> bool:
 
 def accuracy_name(losses: pd.DataFrame) -> str:
     """What the accuracy is called by which a checkpoint is judged: without a split it is another one."""
-    return _NAMES["test_accuracy" if has_test_rows(losses) else "all_accuracy"]
+    return ACCURACIES["test_accuracy" if has_test_rows(losses) else "all_accuracy"]
 
 
 def bracket(found: Transition | None) -> dict[str, Any]:
@@ -181,15 +182,14 @@ def bracket(found: Transition | None) -> dict[str, Any]:
     return about
 
 
-def _accuracies(tables: Tables, splits: tuple[str, ...]) -> tuple[pd.DataFrame, str] | None:
-    """A table with a column of accuracy, and its name; of the first split and table that have one."""
-    for split in splits:
+def _accuracies(tables: Tables, columns: tuple[str, ...]) -> tuple[pd.DataFrame, str] | None:
+    """A table with a column of accuracy, and its name; of the first column and table that have one."""
+    for column in columns:
         for name in ("history", "losses"):
             table = tables.get(name)
             if table is None or not len(table):
                 continue
             wide = by_split(table)
-            column = f"{split}_accuracy"
             if column in wide and wide[column].notna().any():
                 return wide, column
     return None

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from interp.ground import html_card
-from interp.ground.thresholds import ACCURACY
+from interp.ground.thresholds import ACCURACY, PREDICTABLE
 from interp.tables.brackets_said import transition_said
 from interp.tables.curves import (
     GRID,
@@ -188,13 +188,16 @@ def memorization(
 def grokking(history: pd.DataFrame, threshold: float = ACCURACY, *, tolerated: float = SHORT) -> Transition:
     """When test accuracy reaches the threshold for good. In a run that never groks, or ungroks, `step` is None.
 
-    That test accuracy rises does not make it grokking: it may have risen with train accuracy. See `is_grokking`.
+    That test accuracy rises does not make it grokking: it may have risen with train accuracy. See `is_grokking`. Of a
+    task that asks what nobody can foresee too, the accuracy is that on what is predictable.
 
     Args:
         history: as `Run.history()`, or the `losses` table of `measure`.
         threshold, tolerated: as `transition`.
     """
-    return transition(by_split(history), "test_accuracy", threshold, "rise", tolerated=tolerated)
+    wide = by_split(history)
+    column = next((name for name in judged_by("test") if name in wide), "test_accuracy")
+    return transition(wide, column, threshold, "rise", tolerated=tolerated)
 
 
 def delay(first: Transition, second: Transition) -> Delay:
@@ -299,10 +302,16 @@ def lasting(
     )
 
 
+def judged_by(split: str) -> tuple[str, str]:
+    """The accuracies by which a run is judged, the one of what is predictable before that of all questions."""
+    return f"{split}_{PREDICTABLE}_accuracy", f"{split}_accuracy"
+
+
 def by_split(table: pd.DataFrame) -> pd.DataFrame:
     """A history, from a history or from the `losses` table (rows by split).
 
-    Train counts corrupted rows, as in a history: the mean over the table's train and corrupted rows.
+    Train counts corrupted rows, as in a history: the mean over the table's train and corrupted rows. The accuracy on
+    what is predictable, where there is one, does not.
 
     Raises:
         ValueError: if the table has corrupted rows and no column n.
@@ -316,9 +325,9 @@ def by_split(table: pd.DataFrame) -> pd.DataFrame:
             "table to weigh them."
         )
     quantities = ["loss", "accuracy"]
-    wide = table.pivot(
-        index="step", columns="split", values=[*quantities, "n"] if has_corrupted else quantities
-    )
+    others = [name for name in (f"{PREDICTABLE}_accuracy",) if name in table]
+    values = [*quantities, *others, *(["n"] if has_corrupted else [])]
+    wide = table.pivot(index="step", columns="split", values=values)
     wide.columns = [f"{split}_{quantity}" for quantity, split in wide.columns]
     if has_corrupted:
         n = wide["corrupted_n"]

@@ -87,7 +87,9 @@ class SequencesConfig:
             self._check_trigrams()
         if self.vocabulary < 2:
             raise ValueError(f"Random tokens need a vocabulary of at least 2, got {shown(self.vocabulary)}.")
-        n_possible = self.vocabulary ** min(self.length // 2, 64) if self.kind == "copying" else MOST_ROWS
+        # Rows are drawn by their tokens and not by number: there may be more of them than numbers.
+        n_prefixes = self.vocabulary ** min(self.length // 2, 64)
+        n_possible = min(n_prefixes, MOST_ROWS) if self.kind == "copying" else MOST_ROWS
         check_drawn_rows(self, n_possible, self.description)
         # Inputs, and what is foreseen where, of 8 bytes each.
         check_memory(16 * self.n_examples * self.length, f"A task of {self.n_examples:,} {self.description}")

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.ground import html_card
+from interp.ground.thresholds import PREDICTABLE
 from interp.tasks.splits import Split
 from interp.tasks.structure import Structure
 
@@ -118,7 +119,8 @@ class Task:
         true_labels: what the task says.
         is_corrupted: questions of train examples whose label was replaced.
         is_train: the split, or None where an imported run has lost it.
-        parts: questions told apart by name (with a carry, in language A, ...); none for most families.
+        parts: questions told apart by name (with a carry, in language A, ...); none for most families. A part called
+            "predictable" is what a run is judged by: the answers to all other questions cannot be foreseen.
         structure: the algebra behind the answers, for probes that speak its language; None where there is none.
     """
 
@@ -204,8 +206,22 @@ class Task:
         Raises:
             UnknownSplit: if the split is not known.
         """
+        return self.questions.of(self._examples_of(split))
+
+    def is_judged(self, split: str) -> Bool[Tensor, " question"] | None:
+        """Which of `of_split(split)` are in the part by which a run is judged; None where it is judged by all.
+
+        Raises:
+            UnknownSplit: if the split is not known.
+        """
+        if PREDICTABLE not in self.parts:
+            return None
+        marked = replace(self.questions, labels=self.parts[PREDICTABLE].long())
+        return marked.of(self._examples_of(split)).labels.bool()
+
+    def _examples_of(self, split: str) -> Int[Tensor, " part"]:
         is_wanted = self.split if split == "train" else ~self.split
-        return self.questions.of(is_wanted.nonzero().squeeze(1))
+        return is_wanted.nonzero().squeeze(1)
 
 
 def one_question_each(

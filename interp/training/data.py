@@ -25,6 +25,7 @@ class Data:
         self.batch_size, self.batch_seed = recipe.optimizer.batch_size, recipe.optimizer.batch_seed
         self._fresh = task.config if recipe.optimizer.fresh else None
         self.train, self.test = (task.of_split(split).to(device) for split in ("train", "test"))
+        self._is_judged = {split: task.is_judged(split) for split in ("train", "test")}
         self._epoch, self._order = -1, torch.empty(0)
 
     @cached_property
@@ -67,11 +68,21 @@ class Data:
     def evaluate(self, weights: Weights, full_batch_logits: Tensor | None = None) -> dict[str, float]:
         """Loss (float64) and accuracy on train and test; logits of all train questions are not computed twice."""
         train_logits = self.train_logits(weights) if full_batch_logits is None else full_batch_logits
-        by_split = {
-            "train": objective.scores(train_logits, self.train.labels),
-            "test": objective.scores(self.test_logits(weights), self.test.labels),
-        }
-        return {f"{split}_{name}": x for split, found in by_split.items() for name, x in found.items()}
+        return self.scores("train", train_logits) | self.scores("test", self.test_logits(weights))
+
+    @property
+    def is_judged_by_all(self) -> bool:
+        """Whether no question is left out of the accuracy by which a run is judged."""
+        return self._is_judged["test"] is None
+
+    def scores(self, split: str, logits: Tensor) -> dict[str, float]:
+        """What is recorded of the logits of all train or all test questions."""
+        questions: Questions = getattr(self, split)
+        is_judged = self._is_judged[split]
+        if is_judged is not None:
+            is_judged = is_judged.to(logits.device)
+        found = objective.scores(logits, questions.labels, is_judged)
+        return {f"{split}_{name}": x for name, x in found.items()}
 
 
 def without_subnormal(gradient: Tensor) -> Tensor:

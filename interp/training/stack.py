@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.networks import objective, stacked_head
+from interp.networks import stacked_head
 from interp.networks.config import ModelConfig, Weights
 from interp.networks.stacked import Answer, Asked, Rows, answer_logits, is_factorized, residual
 from interp.networks.stacked_head import Found, Head
@@ -92,7 +92,10 @@ class Stack:
         }
         self._is_full_batch = all(data.part(0) is data.train for data in self._data)
         self._is_ordinary = (
-            self._is_full_batch and rows.device.type == "cpu" and _is_ordinary(members, self._asked)
+            self._is_full_batch
+            and rows.device.type == "cpu"
+            and all(data.is_judged_by_all for data in self._data)
+            and _is_ordinary(members, self._asked)
         )
         # Whatever the others' batches hold: all batches are as large, and read the rows that there are.
         self._batch = max(m.recipe.optimizer.batch_size or 0 for m in members)
@@ -246,9 +249,7 @@ class Stack:
             logits = self._answers[split](self._live)
         rows = []
         for i, data in enumerate(self._data):
-            labels = getattr(data, split).labels
-            found = objective.scores(logits[i, : len(labels)], labels)
-            rows.append({f"{split}_{name}": x for name, x in found.items()})
+            rows.append(data.scores(split, logits[i, : len(getattr(data, split).labels)]))
         return rows
 
     def _found(self, split: str, found: Found) -> list[Row]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from interp.ground.plain_text import number_of, several
+from interp.ground.thresholds import PREDICTABLE
 from interp.runs.run import Run
 from interp.tables.brackets_said import transition_said
 from interp.tasks.splits import described_split
@@ -58,8 +59,8 @@ def describe(run: Run) -> dict[str, str]:
         if len(evaluated):
             row = evaluated.iloc[-1]
             when = "" if row["step"] == at else f" (at {run.unit} {int(row['step'])})"
-            lines["train"] = f"loss {row['train_loss']:.3g}, accuracy {row['train_accuracy']:.4f}{when}"
-            lines["test"] = f"loss {row['test_loss']:.3g}, accuracy {row['test_accuracy']:.4f}{when}"
+            for split in ("train", "test"):
+                lines[split] = _answers_told(row, split) + when
         dated, lost = transitions(run)
         for name, found in dated.items():
             lines[name] = transition_said(found, run.unit, lost if name == "grokked" else None)
@@ -68,6 +69,12 @@ def describe(run: Run) -> dict[str, str]:
         if run.optimizer_steps:
             lines["branch at"] = _shorten(run.optimizer_steps)
     return lines
+
+
+def _answers_told(row: Mapping[str, Any], split: str) -> str:
+    told = f"loss {row[f'{split}_loss']:.3g}, accuracy {row[f'{split}_accuracy']:.4f}"
+    judged = row.get(f"{split}_{PREDICTABLE}_accuracy")
+    return told if judged is None else f"{told}, {judged:.4f} on what is predictable"
 
 
 def _branch_lines(run: Run) -> dict[str, str]:

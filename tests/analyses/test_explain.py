@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -238,6 +239,18 @@ def test_the_trial_of_a_run_is_found_by_its_name(trial, tmp_path, monkeypatch):
     tables, about = explain.found(path)
     assert about["run"] == RUN and "arms" in tables
     assert explain.trial_folder(RUN, tmp_path) == tmp_path
+
+
+def test_evidence_that_is_no_trial_is_none_of_a_run_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(explain, "EVIDENCE", tmp_path / "evidence")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evidence" / RUN).mkdir(parents=True)
+    (tmp_path / "evidence" / RUN / "part_losses.parquet").touch()
+    assert explain.trial_folder(RUN, None) is None
+    (tmp_path / "trials" / RUN).mkdir(parents=True)
+    assert explain.trial_folder(RUN, None) == Path("trials") / RUN
+    (tmp_path / "evidence" / RUN / "arms.csv").touch()
+    assert explain.trial_folder(RUN, None) == tmp_path / "evidence" / RUN
 
 
 def test_drawing_takes_the_committed_evidence_for_the_bundled_run_alone(trial, tmp_path, monkeypatch):

@@ -1,6 +1,8 @@
 """The analysis of language models on the series that comes with the repository, and what it refuses."""
 
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ from typer.testing import CliRunner
 from interp import analyses
 from interp.analyses import frame, own_options
 from interp.commands.cli import app
+from tests.fake_hub import FakeHub
 
 TINY = Path(__file__).parents[2] / "checkpoints" / "tiny-lm"
 SOME = (0, 100, 1000, 1500, 2000)
@@ -39,12 +42,14 @@ def answered(series, tmp_path_factory):
     return done.output, out, json.loads((out / "summary.json").read_text("utf-8"))
 
 
-def test_it_says_when_induction_heads_form_and_what_changed(answered):
+def test_it_says_when_induction_heads_form_and_what_changed(answered, series):
     said, out, summary = answered
     assert (summary["induction_heads"]["before"], summary["induction_heads"]["step"]) == (1000, 1500)
     assert "Induction heads form between steps 1000 and 1500: L1H3" in said
     assert summary["below_unigram"]["step"] == 100 and summary["strongest_head"]["layer"] == 1
     assert summary["text"]["cut_by"] == "tokenizer.json" and summary["text"]["n_windows"] == 20
+    assert summary["text"]["name"] == "text.txt" and summary["missing"] == {}
+    assert summary["text"]["sha256"] == hashlib.sha256((series / "text.txt").read_bytes()).hexdigest()
     compared = summary["compared"]
     assert (compared["before"], compared["after"]) == (1000, 1500)
     assert len(compared["moved_most"]) == 12 and compared["changed_most"][0]["n_pairs"] == 3
@@ -72,6 +77,27 @@ def test_any_two_steps_can_be_compared(series, tmp_path):
     assert (summary["compared"]["before"], summary["compared"]["after"]) == (0, 100)
     assert summary["compared"]["chosen_by"] == "named"
     assert summary["stated"] == ["--before 0", "--after 100"]
+
+
+@pytest.mark.slow
+def test_it_goes_past_a_hole_where_it_is_asked_to(tmp_path, monkeypatch):
+    hole = tmp_path / "hole"
+    hole.mkdir()
+    shutil.copy(TINY / "checkpoint-0" / "config.json", hole)
+    folders = {f"step{step}": TINY / f"checkpoint-{step}" for step in (0, 1000, 1500)}
+    FakeHub({**folders, "step1200": hole}, tmp_path / "cache").install(monkeypatch)
+    asked = ("hf://org/tiny", "--drop-downloads")
+    done = analyse(*asked, "--out", tmp_path / "out")
+    assert done.exit_code != 0
+    assert "step1200 holds no weights on the hub: the series has a hole" in str(done.exception or done.output)
+    done = analyse(*asked, "--out", tmp_path / "out", "--keep-going")
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "Missing: 1200. Nothing is known of them" in done.output
+    assert "form between steps 1000 and 1500" in done.output
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text("utf-8"))
+    assert list(summary["missing"]) == ["1200"] and summary["stated"] == ["--keep-going"]
+    done = analyse(*asked, "--out", tmp_path / "none", "--keep-going", "--before", 0, "--after", 1200)
+    assert "--after needs a saved step, got 1200" in str(done.exception or done.output)
 
 
 @pytest.mark.parametrize(

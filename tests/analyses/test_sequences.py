@@ -81,8 +81,7 @@ def test_the_fall_has_its_bracket_and_the_heads_carry_it(formed):
     summary = sequences.summarize(formed)
     for when in ("begun", "done", "steepest"):
         assert (summary["fall"][when]["before"], summary["fall"][when]["step"]) == (10, 20)
-    # A factor between 1 and 2.
-    assert summary["fall"]["is_sudden"] is True
+    assert summary["fall"]["times_as_many_steps"] == [1.0, 2.0]
     assert summary["followed_part"] == "predictable"
     of_induction, of_previous = (
         summary["ablations"][kind] for kind in ("induction heads", "previous-token heads")
@@ -95,7 +94,7 @@ def test_the_fall_has_its_bracket_and_the_heads_carry_it(formed):
     assert of_induction["kept"] == of_induction["free"]
     assert of_previous["kept"]["effect_at_end"] == 0
     assert summary["ablations"]["other heads"]["free"]["effect_at_end"] == 0
-    assert "suddenly" in summary["answer"] and "induction heads: L1H0" in summary["answer"]
+    assert "1.0 to 2.0 times as many" in summary["answer"] and "induction heads: L1H0" in summary["answer"]
 
 
 def test_a_run_that_foresees_nothing_is_told_as_one():

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 import interp
 from interp.commands.cli import app
+from interp.commands.forecast import _lines
 from interp.ground import progress_bar
 from interp.sweeps.sweep import sweep
 from interp.training.train import train
@@ -122,3 +123,11 @@ def test_of_a_loss_that_need_not_fall_to_nothing_it_is_said(tmp_path):
     made = train(tiny_config(20, optimizer={"loss": "hinge"}), tmp_path / "r", threads=1)
     a_history(made.path, [0.1, 0.2, 0.3])
     assert "This run minimises hinge, with which it need not" in run(made.path).output
+
+
+def test_of_fresh_rows_none_is_memorized():
+    told = {"run": "r", "seen": 5, "generalised": None, "collapse": None, "memorization": None}
+    assert _lines({**told, "fresh": True})[0].endswith(
+        "It memorizes none, and forecasts are of runs that do."
+    )
+    assert "has not memorized yet" in _lines({**told, "fresh": False})[0]

@@ -56,6 +56,9 @@ DIGITS = stacked(
 READOUTS = stacked(
     "stream", ["pre", "post"], layer=0, digit=1, is_question=True, accuracy=RISING, control=0.6, majority=0.5
 )
+PART_LOSSES = stacked("part", ["predictable", "unpredictable"], split="test", loss=[2.0, 1.0, 0.1])
+HEAD_SCORES = stacked("head", [0, 1], layer=1, score=RISING, null=0.2)
+HEADS_ABLATED = stacked("heads", ["none", "one", "other"], patterns="free", effect=RISING)
 PATCHED = stacked("site", ["head 0", "mlp", "resid_post"], layer=0, digit=1, moved=RISING, null=0.0)
 # Facts of A are train; of B unseen, as sentences are.
 ANSWERED = pd.concat(
@@ -580,6 +583,11 @@ DRAWN |= {
     "beside_curves": lambda ax: figures.beside_curves(BY_SIZE, ax, quantity="norm"),
     "pattern_curves": lambda ax: figures.pattern_curves(PATTERN, SPEEDS, ax),
     "slice_curves": lambda ax: figures.slice_curves(SLICE, ax),
+    "part_curves": lambda ax: figures.part_curves(PART_LOSSES, ax, chance=1.5),
+    "head_curves": lambda ax: figures.head_curves(
+        HEAD_SCORES, ax, quantity="score", says="score", lines=figures.head_lines(HEAD_SCORES)
+    ),
+    "ablation_curves": lambda ax: figures.ablation_curves(HEADS_ABLATED, ax),
 }
 
 

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from interp.figures import head_lines, style
-from interp.figures.in_context import ablation_curves, head_curves, part_curves
+from interp.figures import ablation_curves, head_curves, head_lines, part_curves, style
 
 STEPS = [0, 10, 100]
 NOTHING = pd.DataFrame({"step": []})

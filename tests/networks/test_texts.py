@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
+from interp.networks import texts
 from interp.networks.texts import read_text
 
 WORDS = ("<unk>", "a", "b", "c", "<s>")
@@ -83,6 +84,15 @@ def test_a_long_text_is_read_in_windows_spread_over_it(folder, tmp_path):
 def test_texts_that_cannot_be_read(with_tokenizer, tmp_path, content, message):
     with pytest.raises(ValueError, match=message):
         read_text(text(tmp_path, content), with_tokenizer)
+
+
+def test_a_text_that_takes_too_much_memory_to_cut(with_tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(texts, "MOST_OF_TEXT", 8)
+    assert read_text(text(tmp_path, "a b c a\n"), with_tokenizer).windows.tolist() == [[1, 2, 3, 1]]
+    with pytest.raises(
+        ValueError, match=r"text\.txt needs at most 8 bytes to be cut by a tokenizer, got 9\."
+    ):
+        read_text(text(tmp_path, "a b c a b"), with_tokenizer)
 
 
 def test_tokens_that_the_model_does_not_know(folder, with_tokenizer, tmp_path):

@@ -23,6 +23,8 @@ from interp.probes import (
     residual_dimensions,
     text_losses,
 )
+from interp.probes.language import text_pass
+from interp.probes.language.head_changes import _factors, _moved
 from interp.probes.language.residual_dimensions import participation_ratio
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.sources.formats.huggingface.folders import read_weights
@@ -187,15 +189,19 @@ def test_one_forward_pass_serves_all_probes_of_a_text(windows):
     assert model.n_passes == 2
 
 
-def test_many_windows_are_run_a_few_at_a_time(windows, monkeypatch):
+# Five windows at a time, or of one window five positions.
+@pytest.mark.parametrize(("most", "n_passes"), [(5 * N_POS * N_TOKENS, 5), (5 * N_TOKENS, 24)])
+def test_logits_are_made_a_few_at_a_time(windows, monkeypatch, most, n_passes):
     conditional, _ = shares(windows)
-    whole = ngram_scores(snapshot_of(Written(of_pairs(conditional), N_TOKENS)), windows=windows)
-    monkeypatch.setattr("interp.probes.language.text_pass.MOST_LOGITS", 5 * N_POS * N_TOKENS)
+    whole = snapshot_of(Written(of_pairs(conditional), N_TOKENS))
+    expected = [probe(whole, windows=windows) for probe in (ngram_scores, text_losses)]
+    monkeypatch.setattr(text_pass, "MOST_LOGITS", most)
     model = Written(of_pairs(conditional), N_TOKENS)
-    parts = ngram_scores(snapshot_of(model), windows=windows)
-    assert model.n_passes == 5
-    # Sums in another order.
-    pd.testing.assert_frame_equal(parts, whole, rtol=1e-12, atol=1e-12)
+    snapshot = snapshot_of(model)
+    for probe, one in zip((ngram_scores, text_losses), expected, strict=True):
+        # Sums in another order.
+        pd.testing.assert_frame_equal(probe(snapshot, windows=windows), one, rtol=1e-12, atol=1e-12)
+    assert model.n_passes == n_passes
 
 
 @pytest.mark.parametrize("probe", ON_TEXT)
@@ -289,6 +295,42 @@ def test_movements_of_heads_are_those_of_the_matrices_of_the_file(measured):
         assert row[part] == pytest.approx(((matrix - before).norm() / before.norm()).item(), rel=1e-6)
     mlp = table[(table["step"] == 2000) & (table["head"] == -1)]
     assert mlp["layer"].tolist() == [0, 1] and (mlp["change"] > 0).all()
+
+
+@pytest.mark.parametrize("part", ["QK", "OV"])
+def test_movements_of_heads_against_the_whole_products(part):
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.double)
+
+    # Two heads of keys and values for four of queries.
+    n_left, n_right = (4, 2) if part == "QK" else (2, 4)
+    right_shape = (n_right, 10, 3) if part == "QK" else (n_right, 3, 10)
+    now, then = ((drawn(n_left, 10, 3), drawn(*right_shape)) for _ in range(2))
+    for factors, former in ((now, then), (now, now)):
+        pairs = zip(_factors(*factors, part), _factors(*former, part), strict=True)
+        for head, (a, b) in enumerate(pairs):
+            product, before = (
+                left[head * n_left // 4]
+                @ (right[head * n_right // 4].T if part == "QK" else right[head * n_right // 4])
+                for left, right in (factors, former)
+            )
+            change, norm = _moved(a, b)
+            assert change == pytest.approx(((product - before).norm() / before.norm()).item())
+            assert norm == pytest.approx(product.norm().item())
+    # Nothing moved: 0, not rounding. A rotation between the factors is rounding.
+    assert _moved((now[0][0], drawn(10, 3)), (now[0][0], drawn(10, 3)))[0] > 0.1
+    a, b = next(_factors(*now, part))
+    assert _moved((a, b), (a, b))[0] == 0
+    rotation = torch.linalg.qr(drawn(3, 3)).Q
+    assert _moved((a @ rotation, b @ rotation), (a, b))[0] < 1e-14
+
+
+def test_a_network_that_nobody_described_is_not_said_to_have_no_attention():
+    for what in ("pattern", "neurons"):
+        with pytest.raises(NotApplicable, match="no model config and no task that grokscope knows"):
+            getattr(snapshot_of(None), what)
 
 
 def test_movements_need_a_step_and_a_run(tiny):

@@ -175,9 +175,47 @@ def test_a_bigram_model_needs_no_head():
     assert head_composition(bigram())["score"].isna().all()
 
 
-def test_an_untrained_network_loses_next_to_nothing():
-    table = head_ablations(untrained(d_mlp=16))
-    assert table["effect"].abs().max() < 0.2 < math.log(8)
+def by_hand(snapshot, tokens, ablated=(), patterns=None):
+    """Logits in float64, and where each head looks; a head that is ablated says its mean over the rows instead."""
+    w = {name: x.double() for name, x in snapshot.weights.items()}
+    x = w["embed.W_E"][tokens] + w["pos_embed.W_pos"][: tokens.shape[1]]
+    is_later = torch.ones(tokens.shape[1], tokens.shape[1]).triu(1).bool()
+    looks = []
+    for layer in range(2):
+        own = {name: w[f"blocks.{layer}.attn.W_{name}"] for name in "QKVO"}
+        q, k, v = (x[:, None] @ own[name] for name in "QKV")
+        scores = (q @ k.mT / q.shape[-1] ** 0.5).masked_fill(is_later, -torch.inf)
+        looks.append(scores.softmax(-1) if patterns is None else patterns[layer])
+        z = looks[-1] @ v
+        for head in (head for of, head in ablated if of == layer):
+            z[:, head] = z[:, head].mean(0)
+        x = x + (z @ own["O"]).sum(1)
+        hidden = x @ w[f"blocks.{layer}.mlp.W_in"] + w[f"blocks.{layer}.mlp.b_in"]
+        x = x + hidden.relu() @ w[f"blocks.{layer}.mlp.W_out"] + w[f"blocks.{layer}.mlp.b_out"]
+    return x @ w["unembed.W_U"], looks
+
+
+def test_ablations_of_an_untrained_network_against_a_pass_by_hand():
+    snapshot = untrained(d_mlp=16)
+    task = snapshot.task
+    clean, looks = by_hand(snapshot, task.tokens)
+
+    def loss(logits):
+        asked = logits[task.example, task.position]
+        return torch.nn.functional.cross_entropy(asked, task.labels).item()
+
+    table = head_ablations(snapshot, sets={"both": [(0, 1), (1, 0)], "first": [(0, 0)], "last": [(1, 1)]})
+    for name, ablated in (("both", [(0, 1), (1, 0)]), ("first", [(0, 0)]), ("last", [(1, 1)])):
+        for patterns, kept in (("free", None), ("kept", looks)):
+            logits, _ = by_hand(snapshot, task.tokens, ablated, kept)
+            found = the(table, "effect", heads=name, patterns=patterns, split="all", part="all")
+            assert found == pytest.approx(loss(logits) - loss(clean), abs=FLOAT32)
+            # Of something: an effect of nothing would be within the tolerance.
+            assert abs(found) > 100 * FLOAT32
+    free, kept = (
+        the(table, "effect", heads="both", patterns=p, split="all", part="all") for p in ("free", "kept")
+    )
+    assert abs(free - kept) > FLOAT32
 
 
 def test_the_second_head_reads_as_keys_what_the_first_one_writes(copier):

@@ -3,7 +3,10 @@
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 import weakref
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -20,6 +23,7 @@ from interp.probes import weight_norms
 from interp.sources import import_run
 from interp.sources.files.reading import SourceError, SourceWarning
 from interp.sources.formats.huggingface.hub_run import open_on_hub
+from interp.sources.formats.huggingface.own_folder import remove_abandoned
 from tests.fake_hub import FakeHub
 
 STEPS = (0, *(1000 * i for i in range(1, 20)))
@@ -218,6 +222,44 @@ def test_names_that_the_hub_does_not_have(hub):
     hub.folders.clear()
     with pytest.raises(SourceError, match="no revisions named after steps on the hub"):
         interp.open_run("hf://org/tiny")
+
+
+def test_what_killed_processes_left_is_removed_and_a_live_ones_is_not(hub):
+    # What is there after a kill -9: a folder, and a lock that nobody holds. A folder without a lock may be anybody's.
+    (hub.cache / ".locks").mkdir(parents=True)
+    for name in ("grokscope-dead", "grokscope-unknown", "models--org--other"):
+        (hub.cache / name / "snapshots").mkdir(parents=True)
+    (hub.cache / ".locks" / "grokscope-dead.lock").touch()
+    one, other = (interp.open_run("hf://org/tiny", drop_downloads=True) for _ in range(2))
+    one.step_weights(0)
+    assert not (hub.cache / "grokscope-dead").exists()
+    (mine,) = (x for x in hub.cache.glob("grokscope-*") if x.name != "grokscope-unknown")
+    other.step_weights(0)
+    assert mine.is_dir() and (hub.cache / "grokscope-unknown").is_dir()
+    other.release()
+    assert mine.is_dir()
+    one.release()
+    assert sorted(x.name for x in hub.cache.glob("*")) == [
+        ".locks", "grokscope-unknown", "models--org--other", hub.place.name,
+    ]  # fmt: skip
+    assert not list((hub.cache / ".locks").iterdir())
+
+
+@pytest.mark.slow
+def test_the_folder_of_a_process_that_is_killed_is_free(tmp_path):
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from interp.sources.formats.huggingface.own_folder import OwnFolder\n"
+        "own = OwnFolder(Path(sys.argv[1])); print(own.path, flush=True); time.sleep(600)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, tmp_path], stdout=subprocess.PIPE, text=True)
+    left = Path(process.stdout.readline().strip())
+    remove_abandoned(tmp_path)
+    assert left.is_dir()
+    process.kill()
+    process.communicate()
+    remove_abandoned(tmp_path)
+    assert not left.exists()
 
 
 def test_units_that_differ_are_refused(hub):

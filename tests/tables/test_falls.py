@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from interp.tables.falls import SUDDEN, fall, steepest_fall
+from interp.tables.falls import fall, steepest_fall
 
 STEPS = np.unique(np.geomspace(10, 10_000, 60).round().astype(int))
 
@@ -27,23 +27,21 @@ def test_a_sudden_fall_is_found_where_it_was_put(middle):
     assert found.begun.before <= begun <= found.begun.step
     assert found.done.before <= done <= found.done.step
     assert found.factor[0] <= done / begun <= found.factor[1]
-    assert found.is_sudden is True
     assert found.share == pytest.approx(3.8 / 4, abs=1e-3)
 
 
-def test_a_straight_line_is_not_sudden():
+def test_a_straight_line_takes_its_whole_width():
     line = 4 - 3.8 * np.log(STEPS / 10) / np.log(1000)
     found = fall(table(line), "loss", floor=0.0)
     # 0.8 of three decades.
     assert found.factor[0] <= 1000**0.8 <= found.factor[1]
-    assert found.is_sudden is False
 
 
 def test_few_checkpoints_leave_it_open():
     steps = np.array([0, 100, 1000])
     found = fall(table([4.0, 4.0, 0.1], steps), "loss", floor=0.0)
     assert (found.begun.before, found.begun.step) == (found.done.before, found.done.step) == (100, 1000)
-    assert found.factor == (1.0, 10.0) and 1 < SUDDEN < 10 and found.is_sudden is None
+    assert found.factor == (1.0, 10.0)
 
 
 @pytest.mark.parametrize("low", [3.9, 2.2])
@@ -79,6 +77,7 @@ def test_what_cannot_be_is_refused():
 
 
 def test_the_summary_holds_plain_numbers():
-    summary = fall(table(sigmoid(300, 0.08)), "loss", floor=0.0).summary()
-    assert summary["is_sudden"] is True and len(summary["times_as_many_steps"]) == 2
+    found = fall(table(sigmoid(300, 0.08)), "loss", floor=0.0)
+    summary = found.summary()
+    assert summary["times_as_many_steps"] == list(found.factor)
     assert summary["steepest"]["threshold"] is None and summary["begun"]["step"] > 0

@@ -49,12 +49,25 @@ def tables(prefix, loss=(5.0, 4.4, 3.8, 3.4, 2.9, 2.0), **changes):
 
 
 def test_the_bracket_is_between_the_saved_steps():
-    found = language_transitions(tables([0, 0.1, 0.1, 0.39, 0.41, 0.9]))
+    found = language_transitions(tables([0, 0.1, 0.1, 0.29, 0.31, 0.9]))
     assert (found["induction_heads"].before, found["induction_heads"].step) == (4, 8)
     assert (found["repetition_half"].before, found["repetition_half"].step) == (4, 8)
     brackets = {name: (t.before, t.step) for name, t in found.items()}
     assert brackets["below_unigram"] == (0, 1)
     assert brackets["below_held_out_bigram"] == (2, 4) and brackets["below_bigram"] == (4, 8)
+
+
+def test_a_head_that_does_not_copy_is_no_induction_head():
+    rises = scores([0, 0.1, 0.1, 0.29, 0.31, 0.9])
+    change = induction_change({"induction_scores": rises})
+    assert (change.threshold, change.before, change.step) == (0.3, 4, 8)
+    # The other one copies, and looks nowhere.
+    lowers = rises.assign(copying=rises["copying"].where(rises["head"] != 3, -0.5))
+    assert induction_change({"induction_scores": lowers}).step is None
+    assert set(strongest_heads(lowers)["head"]) == {0}
+    # Of a head that moves nothing.
+    nothing = rises.assign(copying=np.nan)
+    assert (strongest_heads(nothing)["prefix_matching"] == 0).all()
 
 
 def test_a_spike_is_no_induction_head_and_no_scores_are_no_answer():

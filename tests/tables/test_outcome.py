@@ -3,7 +3,7 @@
 import pandas as pd
 
 from interp.tables.outcome import Outcome, bracket, generalising_steps, outcome, relapses_said
-from interp.tables.transitions import Transition
+from interp.tables.transitions import Transition, grokking
 
 
 def history(test, train=None, every=100):
@@ -46,6 +46,28 @@ def test_a_run_that_had_and_has_lost_it_is_said_to_have():
     assert found.generalised is False
     assert found.lost == (100, 200)
     assert found.said.endswith("below 0.95. It had, from step 100 to 200, and has lost it.")
+
+
+def test_a_task_that_asks_what_nobody_can_foresee_is_judged_by_what_is_predictable():
+    table = history([0.01, 0.3, 0.45], train=[0.02, 0.31, 0.46]).assign(
+        test_predictable_accuracy=[0.0, 0.6, 0.97]
+    )
+    found = outcome({"history": table})
+    assert found.grokking == Transition("test_predictable_accuracy", 0.95, 100, 200)
+    assert found.accuracy == 0.97
+    assert "its test accuracy on what is predictable stays at 0.95 or above from step 200 on" in found.said
+    # By heart what cannot be foreseen is known too.
+    assert found.memorization == Transition("train_accuracy", 0.95, 200, None)
+    assert grokking(table) == found.grokking
+    # Of a run without the evaluations: at its checkpoints.
+    measured = losses([0.01, 0.45]).assign(predictable_accuracy=[0.0, 0.97])
+    assert outcome({"losses": measured}).grokking == Transition("test_predictable_accuracy", 0.95, 0, 1000)
+    assert outcome({"history": history([0.01, 0.45]), "losses": measured}).generalised is True
+    assert generalising_steps(measured) == [1000]
+    without_split = outcome({"losses": measured.assign(split="all")})
+    assert "its accuracy on what is predictable in all rows stays at 0.95" in without_split.said
+    never = outcome({"history": table.assign(test_predictable_accuracy=0.5)})
+    assert "its test accuracy on what is predictable is 0.500 there, below 0.95" in never.said
 
 
 def test_the_evaluations_come_before_the_checkpoints_and_a_known_test_split_before_all_rows():

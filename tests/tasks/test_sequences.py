@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+import runpy
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -80,6 +81,14 @@ def test_a_copied_prefix():
     assert set(task.position[task.parts["predictable"]].tolist()) == {3, 4, 5}
     assert set(task.position[task.parts["unpredictable"]].tolist()) == {0, 1}
     assert task.config.n_tokens == task.config.n_answers == 6
+
+
+def test_a_copied_prefix_may_have_more_rows_than_there_are_numbers():
+    """64^20 prefixes, of which some are drawn."""
+    task = make(kind="copying", vocabulary=64, length=41, n_train=5, n_test=5).task()
+    assert torch.equal(task.tokens[:, :20], task.tokens[:, 21:]) and len(task.tokens) == 10
+    with pytest.raises(ValueError, match="9"):
+        make(kind="copying", vocabulary=3, length=5, n_train=5, n_test=5)
 
 
 def test_skip_trigrams_by_their_definition():
@@ -209,6 +218,18 @@ def test_the_floor_of_repeats_is_above_that_of_who_knows_the_places(vocabulary):
     assert mean["unpredictable"] > math.log(vocabulary) and 0 < mean["predictable"] < math.log(vocabulary)
     # To know where copies may begin is worth something.
     assert mean["start"] < math.log(vocabulary)
+    # The floors of the evidence, which are of rows too long to list.
+    script = runpy.run_path("analyses/evidence/sequences/best_predictor.py")
+    config = make(
+        vocabulary=vocabulary, length=length, repeated_length=m, n_copies=n_copies, n_train=1, n_test=1
+    )
+    tokens = np.array(sorted({row for row, _, _ in rows}))
+    found = script["best_probabilities"](tokens, config)
+    np.testing.assert_allclose(found.sum(-1), 1)
+    for row, of_row in zip(tokens.tolist(), found, strict=True):
+        for i, probabilities in enumerate(of_row):
+            expected = math.exp(-best[tuple(row[: i + 1]), row[i + 1]])
+            assert probabilities[row[i + 1]] == pytest.approx(expected)
 
 
 def floor_of(task, best):

@@ -5,6 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from interp.checks.recorded_losses import RecordedLossCheck
+from interp.networks import plain
+from interp.networks.config import transformer_config
 from interp.networks.feature_mlps import features_mlp
 from interp.runs.presets import mainline, named, variation
 from interp.runs.run import open_run
@@ -54,6 +57,41 @@ def test_members_of_a_stack_have_the_rows_of_the_run_alone(tmp_path):
     runs, others = ([open_run(p) for p in begun(recipes, tmp_path, name)] for name in ("alone", "stacked"))
     # Float64 throughout, 12 steps.
     check_same_in_float64(runs, others, atol=1e-12)
+
+
+def test_accuracy_on_what_is_predictable_is_recorded_alone_and_in_a_stack(tmp_path):
+    recipe = variation(
+        named("sequences"),
+        task={"vocabulary": 4, "length": 12, "repeated_length": 4, "n_copies": 2, "n_train": 9, "n_test": 7},
+        optimizer={"batch_size": 4},
+        n_steps=2,
+        schedule=make_schedule(2, ["every:1"], []),
+        evaluation_interval=1,
+    )
+    model = transformer_config(
+        p=4, n_ctx=12, d_vocab=4, n_layers=1, d_model=8, n_heads=2, d_mlp=0, act_fn="relu"
+    )
+    recipes = [replace(recipe, model=model, seed=seed) for seed in (0, 1)]
+    runs, others = ([open_run(p) for p in begun(recipes, tmp_path, name)] for name in ("alone", "stacked"))
+    check_same_in_float64(runs, others, atol=1e-12)
+    run = train(recipes[0], tmp_path / "run", threads=1)
+    task = run.task
+    logits = plain.forward(model, run.step_weights(2), task.tokens)
+    for split in ("train", "test"):
+        hits = [
+            int(logits[row, place].argmax()) == label
+            for row, place, label, is_asked in zip(
+                task.example.tolist(), task.position.tolist(), task.labels.tolist(),
+                task.parts["predictable"].tolist(), strict=True,
+            )
+            if is_asked and bool(task.is_train[row]) == (split == "train")
+        ]  # fmt: skip
+        assert run.history()[f"{split}_predictable_accuracy"].iloc[-1] == pytest.approx(sum(hits) / len(hits))
+    check = RecordedLossCheck(run)
+    for step in run.steps:
+        check.add(step, run.step_weights(step))
+    found, differences = check.findings()
+    assert not found and "test_predictable_accuracy" in {d.column for d in differences}
 
 
 def test_families_with_a_table_have_no_fresh_rows():

@@ -5,9 +5,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from interp.ground.thresholds import PREDICTABLE
 from interp.snapshots.snapshot import Snapshot
 
-VERSION = 2
+VERSION = 3
 
 N_BINS = 15  # of the calibration error, as in Guo et al. 2017
 
@@ -30,6 +31,7 @@ def losses(snapshot: Snapshot) -> pd.DataFrame:
         calibration_error: mean over rows of |accuracy - confidence| within 15 equal bins of confidence; a memorizing
             network is sure of its wrong test answers and has a large one.
         true_accuracy: accuracy against what the operation says; differs from `accuracy` on corrupted rows only.
+        predictable_accuracy: accuracy on the part "predictable", by which a run is judged; only of tasks with one.
 
     Raises:
         NotApplicable: if the run has no known task.
@@ -50,9 +52,15 @@ def losses(snapshot: Snapshot) -> pd.DataFrame:
         "true_accuracy": answers == task.true_labels.to(labels.device),
     }
     by_row = {name: x.to(snapshot.double) for name, x in by_row.items()}
-    return pd.DataFrame(
+    found = pd.DataFrame(
         [{"split": split, **_summary(by_row, rows)} for split, rows in splits(snapshot).items()]
     )
+    if PREDICTABLE in task.parts:
+        is_judged = task.parts[PREDICTABLE].to(snapshot.device)
+        found[f"{PREDICTABLE}_accuracy"] = [
+            by_row["accuracy"][rows & is_judged].mean().item() for rows in splits(snapshot).values()
+        ]
+    return found
 
 
 def splits(snapshot: Snapshot) -> dict[str, Bool[Tensor, " question"]]:

@@ -1,5 +1,6 @@
 """How far each head and each MLP has moved since another checkpoint."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -9,16 +10,20 @@ from torch import Tensor
 
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
-VERSION = 1
+VERSION = 2
 # Reads the checkpoint that is named.
 DEPENDS_ON_RUN = True
+
+Factors = tuple[Float[Tensor, "d_model d_head"], Float[Tensor, "d_model d_head"]]
 
 
 def head_changes(snapshot: Snapshot, *, since: int | None = None) -> pd.DataFrame:
     """Relative change of what each head and each MLP computes with, from another checkpoint to this one.
 
-    Of a head the two products that its function depends on: W_Q W_K^T, where it attends, and W_V W_O, what it moves. A
-    rotation of the space between the factors changes neither. A large change says where training was at work, not that
+    Of a head two products: W_Q W_K^T, where it attends, and W_V W_O, what it moves. A rotation of the space between the
+    factors changes neither of them, and with learned positions nothing that the head does. With rotary positions W_Q
+    W_K^T says where it attends at distance 0 alone: queries and keys that turn together across the planes of the
+    rotation attend elsewhere and are not seen to change here. A large change says where training was at work, not that
     it mattered: compare with other checkpoints as far apart.
 
     Args:
@@ -27,7 +32,7 @@ def head_changes(snapshot: Snapshot, *, since: int | None = None) -> pd.DataFram
     Columns:
         layer: of the head or the MLP.
         head: -1 for the MLP.
-        part: "QK", "OV" or "MLP" (both matrices as one vector).
+        part: "QK", "OV" or "MLP" (its matrices as one vector).
         change: Frobenius norm of the difference over that at the other checkpoint; infinite where that is 0.
         norm: Frobenius norm now.
 
@@ -49,36 +54,58 @@ def head_changes(snapshot: Snapshot, *, since: int | None = None) -> pd.DataFram
     if not hasattr(now, "W_Q"):
         raise NotApplicable("This network has no attention.")
     rows = []
+    for part, left, right in (("QK", "W_Q", "W_K"), ("OV", "W_V", "W_O")):
+        # A view of a model of Hugging Face lays all its layers side by side, each time that it is asked for.
+        lefts, rights = ([getattr(model, name) for model in (now, then)] for name in (left, right))
+        for layer in range(len(lefts[0])):
+            heads = zip(
+                *(_factors(x[layer], y[layer], part) for x, y in zip(lefts, rights, strict=True)), strict=True
+            )
+            rows += [(layer, head, part, *_moved(*factors)) for head, factors in enumerate(heads)]
     for layer in range(len(now.W_Q)):
-        for part, left, right in (("QK", "W_Q", "W_K"), ("OV", "W_V", "W_O")):
-            a, b = (_products(model, left, right, layer) for model in (now, then))
-            rows += [(layer, head, part, *_moved(x, y)) for head, (x, y) in enumerate(zip(a, b, strict=True))]
-        mlp, former = _mlp(now, layer), _mlp(then, layer)
-        if mlp is not None and former is not None:
-            rows.append((layer, -1, "MLP", *_moved(mlp, former)))
-    return pd.DataFrame(rows, columns=["layer", "head", "part", "change", "norm"])
+        if (found := _mlp_moved(now, then, layer)) is not None:
+            rows.append((layer, -1, "MLP", *found))
+    table = pd.DataFrame(rows, columns=["layer", "head", "part", "change", "norm"])
+    return table.sort_values("layer", kind="stable", ignore_index=True)
 
 
-def _products(model: Any, left: str, right: str, layer: int) -> list[Float[Tensor, "d_model d_model"]]:
-    """The product of each head of a layer."""
-    x, y = (getattr(model, name)[layer].detach().cpu().double() for name in (left, right))
+def _factors(left: Tensor, right: Tensor, part: str) -> Iterator[Factors]:
+    """The factors of each head of a layer, whose product is the first times the second transposed."""
     # Fewer keys and values than queries: several heads share one.
-    y_of = len(x) // len(y)
-    return [w @ (y[i // y_of].T if right == "W_K" else y[i // y_of]) for i, w in enumerate(x)]
+    n = max(len(left), len(right))
+    for head in range(n):
+        x, y = (w[head * len(w) // n].detach().cpu().double() for w in (left, right))
+        yield x, (y if part == "QK" else y.mT)
 
 
-def _mlp(model: Any, layer: int) -> Float[Tensor, " weight"] | None:
-    found = []
+def _moved(now: Factors, then: Factors) -> tuple[float, float]:
+    """Relative change of a product and its norm, from its factors: the product itself is of d_model x d_model."""
+    (a, b), (former_a, former_b) = now, then
+    # The difference of two products as one, whose factors vanish with it.
+    difference = norm_of_product(torch.cat([a - former_a, former_a], 1), torch.cat([b, b - former_b], 1))
+    return _relative(difference, norm_of_product(former_a, former_b)), norm_of_product(a, b)
+
+
+def norm_of_product(a: Float[Tensor, "row inner"], b: Float[Tensor, "column inner"]) -> float:
+    """Frobenius norm of a b^T, in the space between: orthogonal factors from the left and the right change no norm."""
+    small = (torch.linalg.qr(x, mode="r").R for x in (a, b))
+    left, right = small
+    return torch.linalg.matrix_norm(left @ right.mT).item()
+
+
+def _mlp_moved(now: Any, then: Any, layer: int) -> tuple[float, float] | None:
+    """Relative change of all weights between two layers and their norm; None where there are none by these names."""
+    moved = before = after = 0.0
     for name in ("W_in", "W_out"):
         try:
-            found.append(getattr(model, name)[layer].detach().cpu().double().flatten())
+            x, y = (getattr(model, name)[layer].detach().cpu().double() for model in (now, then))
         except (AttributeError, IndexError):
             return None
-    return torch.cat(found)
+        moved, before, after = (
+            total + w.square().sum().item() for total, w in ((moved, x - y), (before, y), (after, x))
+        )
+    return _relative(moved**0.5, before**0.5), after**0.5
 
 
-def _moved(now: Tensor, then: Tensor) -> tuple[float, float]:
-    before = torch.linalg.vector_norm(then).item()
-    moved = torch.linalg.vector_norm(now - then).item()
-    change = moved / before if before else (float("inf") if moved else 0.0)
-    return change, torch.linalg.vector_norm(now).item()
+def _relative(moved: float, before: float) -> float:
+    return moved / before if before else (float("inf") if moved else 0.0)

@@ -1,6 +1,7 @@
 """One forward pass of a snapshot's network over the windows of a text, which the probes of this folder share.
 
-A window at a time: the logits of one are (positions, vocabulary), and of a text they fit into no memory.
+A window at a time: the logits of one are (positions, vocabulary), and of a text they fit into no memory. In float64
+they are there for a piece of the positions at a time.
 """
 
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from interp.mathematics.ngrams import Ngrams
 from interp.networks import objective
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
-# Numbers of logits at a time: 256 MB in float64.
+# Numbers of logits in float64 at a time: 256 MB, twice that while they become logarithms of probabilities. Beside them
+# stand those of whole windows as the network gives them, of one at least: 0.4 GB of 2048 positions and 50,000 tokens.
 MOST_LOGITS = 2**25
 
 Windows = Int[np.ndarray, "window pos"]
@@ -135,14 +137,17 @@ def _pass_over(snapshot: Snapshot, windows: Windows) -> TextPass:
             for layer in range(cfg.n_layers)
         ]
         hooks.append((f"blocks.{cfg.n_layers - 1}.hook_resid_post", partial(_note, residuals[-1])))
-        logits = model.run_with_hooks(rows, fwd_hooks=hooks)[:, :-1].to(double)
-        guesses = logits.log_softmax(-1)
-        after = rows[:, 1:]
-        losses[i : i + n] = -guesses.gather(2, after[..., None]).squeeze(2)
-        hits[i : i + n] = (logits.argmax(-1) == after).to(double)
-        n_outputs = guesses.shape[-1]
-        unigram_cross -= (guesses.sum((0, 1)) @ frequency[:n_outputs]).item()
-        bigram_cross -= successors.total(rows[:, :-1].flatten(), guesses.flatten(0, 1))
+        logits = model.run_with_hooks(rows, fwd_hooks=hooks)[:, :-1].flatten(0, 1)
+        before, after = rows[:, :-1].flatten(), rows[:, 1:].flatten()
+        found = []
+        for at in torch.arange(len(after)).split(max(1, MOST_LOGITS // logits.shape[-1])):
+            piece = slice(int(at[0]), int(at[-1]) + 1)
+            guesses = logits[piece].to(double).log_softmax(-1)
+            found.append(-guesses.gather(1, after[piece, None]).squeeze(1))
+            unigram_cross -= (guesses.sum(0) @ frequency[: guesses.shape[-1]]).item()
+            bigram_cross -= successors.total(before[piece], guesses)
+        losses[i : i + n] = torch.cat(found).reshape(len(rows), -1)
+        hits[i : i + n] = (logits.argmax(-1) == after).to(double).reshape(len(rows), -1)
     return TextPass(
         losses.cpu().numpy(), hits.cpu().numpy(), ngrams, unigram_cross / ngrams.n, bigram_cross / ngrams.n,
         [moments.covariance for moments in residuals], [moments.square for moments in residuals],

@@ -42,7 +42,8 @@ def head_ablations(
 
     Args:
         sets: (layer, head) pairs by the name of the set; each head alone by default, named "L0H3".
-        how: "mean" over the examples at the same position, "zero", or "resample" with `seed`.
+        how: "mean" over the examples at the same position (of later heads of a set: of what they say without the
+            earlier ones), "zero", or "resample" with `seed`.
         patterns: which of the two; a pass over all examples for each set and each of them.
 
     Columns:

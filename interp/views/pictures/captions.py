@@ -8,6 +8,7 @@ import pandas as pd
 
 from interp.figures import style
 from interp.ground.plain_text import number_of
+from interp.tables.brackets_said import quantity_said
 from interp.tables.curves import at_end as at_end
 from interp.tables.folder import Tables
 from interp.tables.outcome import outcome, relapses_said
@@ -115,7 +116,7 @@ def grokking_said(tables: Tables) -> str:
     found = ended.grokking
     if found is None or found.step is None:
         return ended.said
-    accuracy = found.quantity.replace("_", " ").replace("all accuracy", "accuracy on all rows")
+    accuracy = quantity_said(found)
     if found.before is None:
         band = "No band" if saved_steps(tables) == [found.step] else "Grey band"
         return (

@@ -6,14 +6,11 @@ length the disk then holds one checkpoint. They are downloaded into a folder of 
 hub's cache is deleted; weights that lie there already are read from it.
 """
 
-import shutil
 import warnings
-import weakref
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 from interp.ground.plain_text import listed, shown
@@ -33,6 +30,7 @@ from interp.sources.formats.huggingface.hub import (
     repository_and_revisions,
 )
 from interp.sources.formats.huggingface.opened_series import described, open_series, read_unchanged
+from interp.sources.formats.huggingface.own_folder import OwnFolder, remove_abandoned
 from interp.sources.opened import NO_CONFIG, OpenedRun
 
 _HEX = set("0123456789abcdef")
@@ -65,7 +63,7 @@ class HubRun(OpenedRun):
     ):
         self.repository, self.revisions = repository, dict(sorted(revisions.items()))
         self.drop_downloads, self._cache = drop_downloads, cache
-        self._own: Path | None = None
+        self._own: OwnFolder | None = None
         super().__init__(cache_folder(repository, cache), record, NO_CONFIG, {}, read_unchanged)
 
     @cached_property
@@ -103,7 +101,7 @@ class HubRun(OpenedRun):
             raise SourceError(
                 f"{where} holds no weights on the hub: the series has a hole at {self.unit} {step}. Leave it out "
                 "(--steps, or name the revisions that are meant behind an @); interp measure goes on past it with "
-                "--keep-going, interp.measure with on_error='skip'."
+                "--keep-going, as interp analyse language_model does, interp.measure with on_error='skip'."
             )
         files = tuple(weight_files(folder))
         if (ours := described(folder)) != first:
@@ -117,8 +115,7 @@ class HubRun(OpenedRun):
     def release(self) -> None:
         """Delete what was downloaded to be dropped; nothing of it lies in the hub's cache."""
         if self._own is not None:
-            # Of Windows, which deletes no file that is still read: what cannot be removed stays.
-            shutil.rmtree(self._own, ignore_errors=True)
+            self._own.remove()
             self._own = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -141,16 +138,14 @@ class HubRun(OpenedRun):
         return folder
 
     def _own_folder(self) -> Path:
-        """A folder of this process alone, on the disk of the hub's cache, gone at the latest with the process."""
+        """A folder of this process alone, on the disk of the hub's cache; those of dead processes are removed first."""
         from huggingface_hub import constants
 
         if self._own is None:
             root = Path(self._cache or constants.HF_HUB_CACHE)
-            root.mkdir(parents=True, exist_ok=True)
-            self._own = Path(mkdtemp(prefix="grokscope-", dir=root))
-            # What nobody has released by then.
-            weakref.finalize(self, shutil.rmtree, self._own, ignore_errors=True)
-        return self._own
+            remove_abandoned(root)
+            self._own = OwnFolder(root)
+        return self._own.path
 
     def _fetched(self, revision: Revision, patterns: list[str], cache: Path | None) -> Path:
         import huggingface_hub
