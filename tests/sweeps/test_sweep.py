@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import interp
 from interp.checks.of_run import verify_run
@@ -21,7 +22,7 @@ from interp.sweeps import workers
 from interp.sweeps.grid import planned_runs
 from interp.sweeps.kept import check_keep, kept_steps, thin
 from interp.sweeps.opened import open_sweep
-from interp.sweeps.sweep import estimate, sweep
+from interp.sweeps.sweep import _workers, estimate, sweep
 from interp.sweeps.units import grouped, units
 from interp.training import member
 from interp.training.train import train
@@ -287,6 +288,17 @@ def test_a_killed_worker_costs_no_run_and_no_bit(tmp_path):
     for name in again.names:
         assert again.run(name).index == whole.run(name).index
     assert not list((tmp_path / "s" / "progress").glob("*.json"))
+
+
+def test_a_worker_has_its_share_of_the_threads_that_train_takes(tmp_path):
+    former = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert [_workers(n, "cpu")[1] for n in (1, 2, 4)] == [3, 1, 1]
+        given = sweep(tmp_path / "s", BASE, {"seed": [0]}, threads=2, **HERE)
+    finally:
+        torch.set_num_threads(former)
+    assert given.run(given.names[0]).record.threads == 2
 
 
 def test_workers_that_die_again_and_again_are_given_up(tmp_path, monkeypatch):
