@@ -115,7 +115,7 @@ def sweep(
     threads: Annotated[
         int | None,
         Option(
-            help="CPU threads of each worker. Small networks are quickest on 1, above all on a machine that others use. "
+            help="CPU threads of each worker. On 1 small networks are quickest where others work too. "
             "[default: its share of torch's]",
             min=1,
             max=1024,
