@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import hashlib
 import random
 import re
 import sys
@@ -186,6 +187,11 @@ def stand_in(monkeypatch, n_rows):
     data.get_dataset_args, data.make_dataset = lambda: {"seed": 42}, make_dataset
     monkeypatch.setitem(sys.modules, "mnist1d", ModuleType("mnist1d"))
     monkeypatch.setitem(sys.modules, "mnist1d.data", data)
+    rows = np.arange(n_rows) % 10
+    classes = hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()
+    monkeypatch.setattr(image_sources, "MNIST1D_CLASSES_SHA256", classes)
+    weights = np.cos(np.arange(n_rows * 40)).reshape(n_rows, 40)
+    monkeypatch.setattr(image_sources, "MNIST1D_SUM", float((weights * rows[:, None]).sum()))
 
 
 def test_rows_of_the_other_package_keep_their_labels_and_leave_generators_alone(fresh_sources, monkeypatch):
@@ -199,6 +205,33 @@ def test_rows_of_the_other_package_keep_their_labels_and_leave_generators_alone(
     torch.testing.assert_close(task.inputs[:, 7].double(), expected, rtol=0, atol=3e-7)
     assert (np.random.get_state()[1] == before[0]).all()
     assert torch.equal(torch.random.get_rng_state(), before[1])
+
+
+# Ten times what the sum may be off, where the cosine is 1 and where it is -1.
+@pytest.mark.parametrize("change", [{"features": (0, 0)}, {"features": (4999, 18)}, {"classes": 7}])
+def test_other_rows_of_the_other_package_are_noticed(fresh_sources, monkeypatch, change):
+    stand_in(monkeypatch, 5000)
+    make_dataset = sys.modules["mnist1d.data"].make_dataset
+
+    def changed(args):
+        made = make_dataset(args)
+        whole = {
+            "features": np.concatenate([made["x"], made["x_test"]]),
+            "classes": np.append(made["y"], made["y_test"]),
+        }
+        for name, place in change.items():
+            whole[name][place] += 1 if name == "classes" else 1e-5
+        return {"x": whole["features"][:4000], "x_test": whole["features"][4000:],
+                "y": whole["classes"][:4000], "y_test": whole["classes"][4000:]}  # fmt: skip
+
+    sys.modules["mnist1d.data"].make_dataset = changed
+    with pytest.raises(ValueError, match=r"the rows that its version 0\.0\.2\.post1 makes"):
+        make(source="mnist1d").task()
+
+
+def test_the_package_of_the_authors_makes_what_is_expected(fresh_sources):
+    pytest.importorskip("mnist1d")
+    assert make(source="mnist1d").task().inputs.shape == (500, 40)
 
 
 def test_another_version_of_the_other_package_is_noticed(fresh_sources, monkeypatch):
