@@ -2,6 +2,7 @@
 
     python analyses/evidence/images/make_tables.py seeds runs/images-* runs/small-*
     python analyses/evidence/images/make_tables.py norms --seeds 0 1
+    python analyses/evidence/images/make_tables.py draw docs
 
 Networks at a held norm are those of the preset from `init_scale` 1, without weight decay: after each update all weights
 are multiplied by one factor, so that their norm together is what it is to be. The first update ends there.
@@ -57,9 +58,12 @@ def at_end(run: Run) -> dict[str, float]:
 
 
 def seed_row(run: Run) -> dict[str, Any]:
-    """One run: brackets, then norms at its start, where it has memorized and at its end."""
+    """One run: brackets, then norms at its start, at the first checkpoint that has memorized or grokked, at its end."""
     said = brackets(run)
-    memorized = min((step for step in run.steps if step >= said["memorized_step"]), default=run.steps[-1])
+    norms = {
+        f"norm_{name}": norm_at(run, min(step for step in run.steps if step >= said[f"{name}_step"]))
+        for name in ("memorized", "grokked")
+    }
     history = run.history().dropna(subset=["test_accuracy"]).set_index("step")
     recipe = run.config.recipe()
     return {
@@ -70,7 +74,7 @@ def seed_row(run: Run) -> dict[str, Any]:
         "test_accuracy_memorized": history["test_accuracy"].loc[: said["memorized_step"]].iloc[-1],
         "test_accuracy": history["test_accuracy"].iloc[-1],
         "norm_start": norm_at(run, run.steps[0]),
-        "norm_memorized": norm_at(run, memorized),
+        **norms,
         "norm_end": norm_at(run, run.steps[-1]),
     }
 
@@ -104,6 +108,37 @@ def begun(recipe: Any, path: Path) -> Run:
     return train(short, path, threads=1)
 
 
+def draw(folder: Path) -> None:
+    """What was trained at each norm, and what the weights of one run do times a factor."""
+    from interp.figures import slice_curves, style
+
+    held = pd.read_csv(HERE / "norms.csv")
+    figure, axes = style.new_figure(1, 2, height=2.6)
+    for ax, quantity in zip(axes.flat, ("squared_error", "accuracy"), strict=True):
+        for split, colour in (("train", style.TRAIN), ("test", style.TEST)):
+            mean = held.groupby("norm")[f"{split}_{quantity}"].mean()
+            ax.plot(mean.index, mean, color=colour, label=split)
+            ax.plot(held["norm"], held[f"{split}_{quantity}"], "o", ms=2.5, color=colour)
+        ax.set_xscale("log")
+        ax.set_xticks(NORMS, [f"{norm:g}" for norm in NORMS])
+        ax.minorticks_off()
+        ax.set_xlabel("norm of all weights, held")
+        ax.set_ylabel(quantity.replace("_", " "))
+    axes.flat[0].set_yscale("log")
+    axes.flat[1].set_ylim(0, 1.03)
+    axes.flat[0].legend()
+    style.label_panels(axes.flat)
+    style.save_figure(figure, folder / "held_norm", ["png"])
+    slices = pd.read_csv(HERE / "norm_slice.csv")
+    figure, axes = style.new_figure(1, slices["step"].nunique(), height=2.1)
+    for ax, (step, rows) in zip(axes.flat, slices.groupby("step"), strict=True):
+        slice_curves(rows, ax, quantity="squared_error")
+        ax.set_title(f"step {step}")
+        if ax is not axes.flat[0]:
+            ax.set_ylabel("")
+    style.save_figure(figure, folder / "norm_slice", ["png"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     kinds = parser.add_subparsers(dest="kind", required=True)
@@ -114,7 +149,11 @@ def main() -> None:
     held.add_argument("--norms", type=float, nargs="+", default=NORMS)
     held.add_argument("--eps", type=float, default=1e-8, help="Of Adam: gradients far below it move nothing.")
     held.add_argument("--out", type=Path, default=HERE / "norms.csv", help="Rows are added to what is there.")
+    kinds.add_parser("draw").add_argument("folder", type=Path)
     options = parser.parse_args()
+    if options.kind == "draw":
+        draw(options.folder)
+        return
     if options.kind == "seeds":
         rows = [{"run": Path(run).name, **seed_row(open_run(run))} for run in options.runs]
         pd.DataFrame(rows).to_csv(HERE / "seeds.csv", index=False, float_format="%.5g")
