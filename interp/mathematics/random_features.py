@@ -41,9 +41,9 @@ def problem(
 ) -> Problem:
     """Rows and labels of a teacher: the sign of a sum of `n_teacher` ReLUs of random projections, weighted at random.
 
-    Teacher, train rows, test rows and noise have generators of their own: problems of one seed have the same teacher and
-    the same test rows (as many as are asked), and the train rows of a smaller one are the first of a larger one's. Which
-    labels are wrong is drawn for each number of train rows anew.
+    Teacher, train rows, test rows and noise have generators of their own: problems of one seed have the same teacher
+    and the same test rows (as many as are asked), and the train rows of a smaller one are the first of a larger one's.
+    Which labels are wrong is drawn for each number of train rows anew.
 
     Raises:
         ValueError: if the share is not in [0, 1].

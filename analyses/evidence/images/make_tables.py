@@ -1,7 +1,9 @@
-"""When images are memorized and grokked (`seeds.csv`, a row a run), and at norms that are held (`norms.csv`).
+"""When images are memorized and grokked (`seeds.csv`, a row a run), at norms that are held (`norms.csv`), and how many
+ReLUs of a small network die (`dead.csv`).
 
     python analyses/evidence/images/make_tables.py seeds runs/images-* runs/small-*
     python analyses/evidence/images/make_tables.py norms --seeds 0 1
+    python analyses/evidence/images/make_tables.py dead
     python analyses/evidence/images/make_tables.py draw docs
 
 Networks at a held norm are those of the preset from `init_scale` 1, without weight decay: after each update all weights
@@ -30,6 +32,8 @@ from interp.training.train import train
 # The norm that weights of init_scale 1 have is 20.3.
 NORMS = (5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 50.0, 90.0)
 N_STEPS = 2000
+DEAD_STEPS = 1500
+DEAD = [(25, 16, 3e-3), (25, 16, 3e-4), (25, 32, 3e-3), (25, 64, 3e-3)]
 SPLITS = ("train", "test")
 HERE = Path(__file__).parent
 
@@ -108,6 +112,28 @@ def begun(recipe: Any, path: Path) -> Run:
     return train(short, path, threads=1)
 
 
+def dead_row(n_train: int, d_mlp: int, lr: float, seed: int) -> dict[str, Any]:
+    """A network of the sweeps of double descent: how many of its ReLUs are on for no train row, and what it answers."""
+    recipe = variation(
+        images(DEAD_STEPS),
+        task={"n_train": n_train, "n_test": 1000, "split_seed": seed},
+        model={"n_layers": 1, "d_mlp": d_mlp, "init_scale": 1.0},
+        optimizer={"weight_decay": 0.0, "lr": lr, "batch_size": None, "batch_seed": seed},
+        seed=seed,
+        schedule=make_schedule(DEAD_STEPS, [0], [0]),
+    )
+    with TemporaryDirectory() as folder:
+        run = train(recipe, Path(folder) / "run", threads=1)
+        found = {f"n_dead_{name}": n_dead(run, step) for name, step in (("start", 0), ("end", DEAD_STEPS))}
+        return {"n_train": n_train, "d_mlp": d_mlp, "lr": lr, "seed": seed, **found, **at_end(run)}
+
+
+def n_dead(run: Run, step: int) -> int:
+    weights, inputs = run.step_weights(step), run.task.inputs[run.task.split]
+    is_on = inputs @ weights["blocks.0.mlp.W_in"] + weights["blocks.0.mlp.b_in"] > 0
+    return int((~is_on.any(0)).sum())
+
+
 def draw(folder: Path) -> None:
     """What was trained at each norm, and what the weights of one run do times a factor."""
     from interp.figures import slice_curves, style
@@ -149,10 +175,15 @@ def main() -> None:
     held.add_argument("--norms", type=float, nargs="+", default=NORMS)
     held.add_argument("--eps", type=float, default=1e-8, help="Of Adam: gradients far below it move nothing.")
     held.add_argument("--out", type=Path, default=HERE / "norms.csv", help="Rows are added to what is there.")
+    kinds.add_parser("dead")
     kinds.add_parser("draw").add_argument("folder", type=Path)
     options = parser.parse_args()
     if options.kind == "draw":
         draw(options.folder)
+        return
+    if options.kind == "dead":
+        rows = [dead_row(*sizes, seed) for sizes in DEAD for seed in (0, 1, 2)]
+        pd.DataFrame(rows).to_csv(HERE / "dead.csv", index=False, float_format="%.5g")
         return
     if options.kind == "seeds":
         rows = [{"run": Path(run).name, **seed_row(open_run(run))} for run in options.runs]
