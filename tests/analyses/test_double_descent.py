@@ -78,14 +78,23 @@ def planted(
     return Gathered(name, (field, "task.corrupted_fraction"), runs, histories, measured)
 
 
-@pytest.fixture
-def few_features(monkeypatch):
-    """The closed form in a tenth of a second."""
-    for name, value in (
-        ("WIDTHS", (10, 20, 90, 100, 110, 500)), ("ROWS", (50, 100, 200)), ("DRAWS", 3), ("N_TEST", 200),
-        ("FOLLOWED", (20, 100)), ("STEPS", (1.0, 10.0, 100.0)), ("PENALTIES", (0.1, 1.0)),
-    ):  # fmt: skip
-        monkeypatch.setattr(of_random_features, name, value)
+@pytest.fixture(scope="module")
+def side_by_side():
+    """Two sweeps beside the closed form, which is computed in a tenth of a second."""
+    few = {
+        "WIDTHS": (10, 20, 90, 100, 110, 500), "ROWS": (50, 100, 200), "DRAWS": 3, "N_TEST": 200,
+        "FOLLOWED": (20, 100), "STEPS": (1.0, 10.0, 100.0), "PENALTIES": (0.1, 1.0),
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in few.items():
+            patched.setattr(of_random_features, name, value)
+        sweeps = (planted(), planted("task.n_train", "rows"))
+        return double_descent.compute(double_descent.SideBySide(sweeps), "cpu")
+
+
+@pytest.fixture(scope="module")
+def figure(side_by_side):
+    return double_descent.draw(side_by_side)
 
 
 def found(tables, **wanted):
@@ -151,10 +160,8 @@ def test_other_fields_are_settings_of_their_own():
     assert {"planted\nlearning rate = 0.1", "planted\nlearning rate = 1"} <= set(titles)
 
 
-def test_random_features_stand_beside_sweeps_of_a_folder(few_features):
-    tables = double_descent.compute(
-        double_descent.SideBySide((planted(), planted("task.n_train", "rows"))), "cpu"
-    )
+def test_random_features_stand_beside_sweeps_of_a_folder(side_by_side, figure):
+    tables = side_by_side
     assert tables["descents"]["experiment"].unique().tolist() == ["random features", "planted", "rows"]
     own = found(tables, experiment="random features", axis="model size", noise=0.15)
     exact = {"exact_outside": 90, "exact_inside": 100}
@@ -169,7 +176,6 @@ def test_random_features_stand_beside_sweeps_of_a_folder(few_features):
     )
     at_peak = ridged.set_index("size").loc[100]
     assert at_peak["ridge_error"] < at_peak["test_error"] - 0.05
-    figure = double_descent.draw(tables)
     texts = {text.get_text() for text in figure.findobj(match=lambda a: hasattr(a, "get_text"))}
     assert {
         "random features",
@@ -205,14 +211,13 @@ def test_noise_around_one_error_is_no_descent():
     assert not row["shows"] and row["height"] < row["needed"]
 
 
-def test_what_is_written_is_read_back_the_same(tmp_path, few_features):
-    tables = double_descent.compute(double_descent.SideBySide((planted(),)), "cpu")
-    write_tables(tmp_path, tables, {"run": "planted"})
+def test_what_is_written_is_read_back_the_same(tmp_path, side_by_side, figure):
+    write_tables(tmp_path, side_by_side, {"run": "planted"})
     again, _ = read_tables(tmp_path)
-    assert double_descent.summarize(again)["said"] == double_descent.summarize(tables)["said"]
+    assert double_descent.summarize(again)["said"] == double_descent.summarize(side_by_side)["said"]
     drawn, drawn_again = (
-        [line.get_ydata() for ax in double_descent.draw(of).axes for line in ax.lines]
-        for of in (tables, again)
+        [line.get_ydata() for ax in of.axes for line in ax.lines]
+        for of in (figure, double_descent.draw(again))
     )
     assert len(drawn) == len(drawn_again) > 20
     for before, after in zip(drawn, drawn_again, strict=True):
