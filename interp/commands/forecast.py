@@ -95,7 +95,13 @@ def _forecast(run: "Run", learned: "Forecaster", at: int | None, by: int | None)
     told["collapse"] = None if fell is None or fell.step is None else [fell.before, fell.step]
     optimizer = run.config.optimizer
     told["minimises"] = None if optimizer is None else optimizer.loss
-    if told["memorization"] is None or told["generalised"] is not None or told["collapse"] is not None:
+    told["fresh"] = optimizer is not None and optimizer.fresh
+    if (
+        told["fresh"]
+        or told["memorization"] is None
+        or told["generalised"] is not None
+        or told["collapse"] is not None
+    ):
         return told
     curves = curves_of(seen.assign(run=run.name), _sparsity(run, step))
     told["forecasts"] = forecasts(learned, curves, float(step)).to_dict("records")
@@ -134,6 +140,11 @@ def _lines(told: dict[str, Any]) -> list[str]:
         return [
             f"{head}: it had generalised and collapsed between steps {fell[0]} and {fell[1]}. Nothing was learned of "
             "runs that did, so that nothing is forecast."
+        ]
+    if told["fresh"]:
+        return [
+            f"{head}: it sees fresh rows at every step and memorizes none. Forecasts were learned from runs that do, "
+            "so that nothing is forecast."
         ]
     if told["memorization"] is None:
         return [f"{head}: it has not memorized yet; from then on there is something to forecast from."]
