@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -22,7 +23,7 @@ from interp.sweeps import workers
 from interp.sweeps.grid import planned_runs
 from interp.sweeps.kept import check_keep, kept_steps, thin
 from interp.sweeps.opened import open_sweep
-from interp.sweeps.sweep import _workers, estimate, sweep
+from interp.sweeps.sweep import estimate, sweep
 from interp.sweeps.units import grouped, units
 from interp.training import member
 from interp.training.train import train
@@ -290,15 +291,25 @@ def test_a_killed_worker_costs_no_run_and_no_bit(tmp_path):
     assert not list((tmp_path / "s" / "progress").glob("*.json"))
 
 
-def test_a_worker_has_its_share_of_the_threads_that_train_takes(tmp_path):
+def test_a_worker_has_its_share_of_the_threads_that_train_takes(tmp_path, monkeypatch):
+    given = []
+
+    def work(folder, keep, probes, device, threads, store):
+        given.append(threads)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["interp.sweeps.sweep"], "Work", work)
     former = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
-        assert [_workers(n, "cpu")[1] for n in (1, 2, 4)] == [3, 1, 1]
-        given = sweep(tmp_path / "s", BASE, {"seed": [0]}, threads=2, **HERE)
+        for i, options in enumerate(
+            ({"n_processes": 1}, {"n_processes": 2}, {"n_processes": 4}, {"threads": 2})
+        ):
+            with pytest.raises(KeyboardInterrupt):
+                sweep(tmp_path / str(i), BASE, {"seed": [0]}, **options)
     finally:
         torch.set_num_threads(former)
-    assert given.run(given.names[0]).record.threads == 2
+    assert given == [3, 1, 1, 2]
 
 
 def test_workers_that_die_again_and_again_are_given_up(tmp_path, monkeypatch):
