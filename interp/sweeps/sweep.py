@@ -114,8 +114,9 @@ def sweep(
     plan = _planned(base, over, seeds, keep, probes, refit, device, confirmed, typed)
     place = place_of(path, scratch)
     n, share = _workers(n_processes, device)
-    # Another machine's: what it has to itself is said there.
-    threads = threads or (share if where is None else getattr(where, "cpus", 1))
+    if threads is None:
+        # Another machine's: what it has to itself is said there.
+        threads = share if where is None else int(getattr(where, "cpus", 1))
     with place.named(), _alone_in(place.folder), place.alone() as check:
         plan = write_plan(place.tables, base, plan, keep, probes)
         place.share(FILE)
