@@ -1,12 +1,13 @@
 """Does the test error descend a second time: over model size, over train rows, over steps? And is that grokking?
 
 (a) Train and test error at the end of training by model size, bands over the runs (random features: draws); bands down
-the panel are the interpolation thresholds, from the last size that does not fit every label to the first from which all
-do; dotted, for random features, the best ridge. (b) The same by the number of train rows, where the threshold is the
-last number that fits. (c) Along training with the largest share of wrong labels, for a size below the threshold, the
-one at it and the largest. (d) Beside the error, by size over threshold, at that share: effective rank (of the train
-features, or of a network's first weights), norm of all weights, and the smallest margin of a train row. (e) How much of
-right labels, wrong labels and new rows is answered by each step by the largest network, and sigmoids fitted to that.
+the panel are the interpolation thresholds, from the last size that does not answer every train label to the first from
+which all do; for random features a line where every label is met exactly, and dotted the best ridge. (b) The same by
+the number of train rows, where the threshold is the last number that fits. (c) Along training with the largest share of
+wrong labels, for a size below the threshold, the one at it and the largest. (d) Beside the error, by size over
+threshold, at that share: effective rank (of the train features, or of a network's first weights), norm of all weights,
+and the smallest margin of a train row. (e) How much of right labels, wrong labels and new rows is answered by each step
+by the largest network, and sigmoids fitted to that.
 
 A descent counts if the mean test error rises to a bump and falls again by more than three standard errors of what runs
 differ by. Random features stand beside the sweeps as the case with a closed form: what is seen there no optimizer did.
@@ -41,8 +42,10 @@ from interp.ground.plain_text import listed
 from interp.tables import learning_patterns
 from interp.tables.folder import Tables
 from interp.tables.interpolation import (
+    BRACKET,
     CURVE,
     EPOCH,
+    EXACT,
     MODEL,
     ONE_SETTING,
     SAMPLE,
@@ -228,7 +231,7 @@ def _bracket(table: pd.DataFrame, curve: dict[str, Any]) -> dict[str, Any]:
     rows = table
     for name in CURVE:
         rows = rows[rows[name] == curve[name]]
-    return {"threshold": {"outside": float(rows["outside"].iloc[0]), "inside": float(rows["inside"].iloc[0])}}
+    return {"threshold": {name: float(rows[name].iloc[0]) for name in (*BRACKET, *EXACT)}}
 
 
 def _place(one: dict[str, Any]) -> str:
@@ -237,13 +240,17 @@ def _place(one: dict[str, Any]) -> str:
     return f"{one['experiment']}{setting}, {one['noise']:.0%} wrong labels{size}"
 
 
+def _place_of_threshold(ends: dict[str, float], names: list[str]) -> str:
+    outside, inside = (ends[name] for name in names)
+    if np.isnan(inside):
+        return "at no size of the grid"
+    return f"at {inside:g}" + ("" if np.isnan(outside) else f" (not at {outside:g})")
+
+
 def _said(one: dict[str, Any]) -> str:
-    ends = one["threshold"]
-    where = "at no size of the grid"
-    if not np.isnan(ends["inside"]):
-        where = f"at {ends['inside']:g}" + (
-            "" if np.isnan(ends["outside"]) else f" (not at {ends['outside']:g})"
-        )
+    where = _place_of_threshold(one["threshold"], BRACKET)
+    if not all(np.isnan(one["threshold"][name]) for name in EXACT):
+        where += f", and met exactly {_place_of_threshold(one['threshold'], EXACT)}"
     bump = (
         f"test error {one['valley_before']:.3f}, {one['peak']:.3f} at {one['peak_at']:g}, then "
         f"{one['valley_after']:.3f}"
@@ -254,5 +261,5 @@ def _said(one: dict[str, Any]) -> str:
     needed = "one run a size" if np.isnan(one["needed"]) else f"{one['needed']:.3f} is needed"
     return (
         f"{_place(one)}, over {one['axis']}: {verdict}: {bump} (height {one['height']:.3f}, {needed}); every label is "
-        f"fitted {where}."
+        f"answered {where}."
     )

@@ -96,7 +96,12 @@ def _forecast(run: "Run", learned: "Forecaster", at: int | None, by: int | None)
     optimizer = run.config.optimizer
     told["minimises"] = None if optimizer is None else optimizer.loss
     told["fresh"] = optimizer is not None and optimizer.fresh
-    if told["memorization"] is None or told["generalised"] is not None or told["collapse"] is not None:
+    if (
+        told["fresh"]
+        or told["memorization"] is None
+        or told["generalised"] is not None
+        or told["collapse"] is not None
+    ):
         return told
     curves = curves_of(seen.assign(run=run.name), _sparsity(run, step))
     told["forecasts"] = forecasts(learned, curves, float(step)).to_dict("records")
@@ -136,9 +141,10 @@ def _lines(told: dict[str, Any]) -> list[str]:
             f"{head}: it had generalised and collapsed between steps {fell[0]} and {fell[1]}. Nothing was learned of "
             "runs that did, so that nothing is forecast."
         ]
-    if told["memorization"] is None and told["fresh"]:
+    if told["fresh"]:
         return [
-            f"{head}: its rows are new at every step. It memorizes none, and forecasts are of runs that do."
+            f"{head}: it sees fresh rows at every step and memorizes none. Forecasts were learned from runs that do, "
+            "so that nothing is forecast."
         ]
     if told["memorization"] is None:
         return [f"{head}: it has not memorized yet; from then on there is something to forecast from."]

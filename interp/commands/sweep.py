@@ -112,6 +112,16 @@ def sweep(
             help="Workers at a time. [default: one a core; 64 on a cluster]", min=1, rich_help_panel=WORKERS
         ),
     ] = None,
+    threads: Annotated[
+        int | None,
+        Option(
+            help="CPU threads of each worker. On 1 small networks are quickest where others work too. "
+            "[default: its share of torch's]",
+            min=1,
+            max=1024,
+            rich_help_panel=WORKERS,
+        ),
+    ] = None,
     stack: Annotated[
         int | None,
         Option(
@@ -207,7 +217,7 @@ def sweep(
         for line in told(estimate(folder, base, **asked)):
             say(line)
         return
-    done = train_sweep(folder, base, **asked, confirmed=yes, on_estimate=_say_estimate)
+    done = train_sweep(folder, base, **asked, threads=threads, confirmed=yes, on_estimate=_say_estimate)
     _say_outcome(done)
 
 

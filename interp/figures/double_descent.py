@@ -27,8 +27,8 @@ QUANTITIES = {
 def descent_curves(table: "pd.DataFrame", thresholds: "pd.DataFrame", ax: Axes, *, name: str) -> Axes:
     """Train error (dashed) and test error (solid, a band over the runs) by size, a colour each share of wrong labels.
 
-    Bands down the panel: the brackets of the interpolation thresholds. Dotted: the test error with the best ridge,
-    where the table has it.
+    Bands down the panel: the brackets of the interpolation thresholds; a line where every label is met exactly, and
+    dotted the test error with the best ridge, where the tables have it.
 
     Args:
         table: of `interp.tables.interpolation.by_size`, of one experiment, axis and setting.
@@ -48,9 +48,12 @@ def descent_curves(table: "pd.DataFrame", thresholds: "pd.DataFrame", ax: Axes, 
             ax.fill_between(rows["size"], low, high, color=colour, alpha=0.15, lw=0)
         if "ridge_error" in rows and rows["ridge_error"].notna().any():
             ax.plot(rows["size"], rows["ridge_error"], color=colour, ls=":", lw=0.9)
-        for bracket in thresholds[thresholds["noise"] == noise].dropna().to_dict("records"):
+        for bracket in thresholds[thresholds["noise"] == noise].to_dict("records"):
             ends = sorted((bracket["outside"], bracket["inside"]))
-            ax.axvspan(*ends, color=colour, alpha=0.18, lw=0, zorder=0)
+            if not np.isnan(ends).any():
+                ax.axvspan(*ends, color=colour, alpha=0.18, lw=0, zorder=0)
+            if not np.isnan(exact := bracket.get("exact_inside", np.nan)):
+                ax.axvline(exact, color=colour, lw=0.8, ls="-.", zorder=0)
     _size_axis(ax, table["size"])
     ax.set_xlabel(name)
     ax.set_ylabel("error")
@@ -128,14 +131,14 @@ def beside_curves(table: "pd.DataFrame", ax: Axes, *, quantity: str) -> Axes:
 
 
 def pattern_curves(table: "pd.DataFrame", fits: "pd.DataFrame", ax: Axes) -> Axes:
-    """How much of each pattern is learned by each step (points), with the sigmoid that was fitted to it (lines).
+    """How much of each pattern is learned by each step (points), with the sigmoid in ln(step) fitted to it (lines).
 
     Args:
         table: of `interp.tables.learning_patterns.patterns`.
         fits: of `interp.tables.learning_patterns.speeds`.
     """
     # It loads pandas, which a figure that is only imported does without.
-    from interp.tables.learning_patterns import PATTERNS, sigmoid
+    from interp.tables.learning_patterns import LOGARITHM, PATTERNS, sigmoid
 
     table = known(table, "accuracy")
     later = table[table["step"] > 0] if len(table) else table
@@ -147,7 +150,8 @@ def pattern_curves(table: "pd.DataFrame", fits: "pd.DataFrame", ax: Axes) -> Axe
         rows = later[later["pattern"] == pattern]
         line = line_of(i)
         ax.plot(rows["step"], rows["accuracy"], "o", ms=2.4, color=line["color"])
-        for fit in fits[fits["pattern"] == pattern].dropna().to_dict("records"):
+        of_pattern = fits[(fits["pattern"] == pattern) & (fits["time"] == LOGARITHM)]
+        for fit in of_pattern.dropna().to_dict("records"):
             values = (fit[key] for key in ("floor", "gamma", "alpha", "half_step"))
             ax.plot(steps, sigmoid(steps, *values), **line | {"label": pattern, "lw": 1.0})
     ax.set_xscale("log")

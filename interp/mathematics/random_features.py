@@ -39,10 +39,11 @@ class Problem(NamedTuple):
 def problem(
     *, n_train: int, n_test: int, n_inputs: int, corrupted_fraction: float, seed: int, n_teacher: int = 8
 ) -> Problem:
-    """Rows and labels of a teacher: the sign of `n_teacher` random hyperplanes' ReLUs, weighted at random.
+    """Rows and labels of a teacher: the sign of a sum of `n_teacher` ReLUs of random projections, weighted at random.
 
-    Rows are drawn before labels are corrupted, and the first of them are train: problems of one seed differ in their
-    noise alone, and those of more train rows hold those of fewer.
+    Teacher, train rows, test rows and noise have generators of their own: problems of one seed have the same teacher
+    and the same test rows (as many as are asked), and the train rows of a smaller one are the first of a larger one's.
+    Which labels are wrong is drawn for each number of train rows anew.
 
     Raises:
         ValueError: if the share is not in [0, 1].

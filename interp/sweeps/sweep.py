@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-import torch
 
 from interp.networks.devices import check_device
 from interp.runs.config import Recipe
@@ -72,6 +71,7 @@ def sweep(
     n_processes: int | None = None,
     stack: int | None = None,
     device: str = "cpu",
+    threads: int | None = None,
     confirmed: bool = False,
     typed: Mapping[str, str] | None = None,
     on_estimate: Callable[["Estimate"], object] | None = None,
@@ -94,9 +94,10 @@ def sweep(
             were measured, with the last checkpoint alone.
         probes: names of probes to be measured along each run, before it is thinned.
         refit: whether checkpoints are fitted to each run's length; otherwise they are those of the base.
-        n_processes: workers, one a core by default, each with its share of the threads.
+        n_processes: workers, one a core by default.
         stack: runs that one worker trains as one tensor program; by default as many as are quickest here.
         device: "cpu" or "cuda"; on a GPU there is one worker.
+        threads: of each worker; by default its share of those that `train` would take.
         confirmed: needed for more than a thousand runs.
         typed: how the user wrote a field, for errors.
         on_estimate: told, before the first run starts, what it will take.
@@ -112,10 +113,10 @@ def sweep(
     """
     plan = _planned(base, over, seeds, keep, probes, refit, device, confirmed, typed)
     place = place_of(path, scratch)
-    n, threads = _workers(n_processes, device)
-    if where is not None:
+    n, share = _workers(n_processes, device)
+    if threads is None:
         # Another machine's: what it has to itself is said there.
-        threads = getattr(where, "cpus", 1)
+        threads = share if where is None else int(getattr(where, "cpus", 1))
     with place.named(), _alone_in(place.folder), place.alone() as check:
         plan = write_plan(place.tables, base, plan, keep, probes)
         place.share(FILE)
@@ -287,12 +288,13 @@ def _known_rows(
 
 def _workers(n_processes: int | None, device: str) -> tuple[int, int]:
     """How many workers, and the threads of each."""
-    n_cores = os.cpu_count() or 1
+    import torch
+
     if n_processes is not None and n_processes < 1:
         raise ValueError(f"A sweep needs at least 1 worker, got {n_processes}.")
     # One process fills a GPU: its stack is made as large as is quickest.
-    n = n_processes or (1 if device.startswith("cuda") else n_cores)
-    # What torch would take, as `interp train` does: OMP_NUM_THREADS holds for a sweep too.
+    n = n_processes or (1 if device.startswith("cuda") else os.cpu_count() or 1)
+    # Not the machine's cores: OMP_NUM_THREADS and the cores that a process is pinned to are heard, as in `train`.
     return n, max(torch.get_num_threads() // n, 1)
 
 

@@ -16,6 +16,7 @@ MODEL, SAMPLE, EPOCH = "model size", "train rows", "steps"
 ONE_SETTING = "one setting"
 # A bump lower than this many standard errors of the difference of two means is what one of noise makes.
 STANDARD_ERRORS = 3.0
+BRACKET, EXACT = ["outside", "inside"], ["exact_outside", "exact_inside"]
 FOUND = ["peak_at", "peak", "valley_before", "valley_after", "height", "needed", "shows"]
 # Steps are looked at in this many bins a decade: a single evaluation that is off is no descent.
 BINS = 4
@@ -60,23 +61,31 @@ def thresholds(runs: pd.DataFrame) -> pd.DataFrame:
     the threshold is the first size that fits for good: it and all larger ones do. Over train rows it is the last number
     that fits with all smaller ones. It lies between `outside`, the next size that does not fit, and `inside`.
 
-    Columns: those of `CURVE`, outside, inside; missing where no size of the grid is on that side.
+    To answer every label rightly takes less than to meet it exactly, with no squared error left: that threshold, where
+    double descent has its peak, is known of runs that say `fits_exactly`.
+
+    Columns: those of `CURVE`, outside, inside, and the same of the exact fit, exact_outside, exact_inside; missing
+    where no size of the grid is on that side, or nothing says it.
     """
     rows = []
     for curve, part in curves(runs):
-        fits = part.groupby("size")["interpolates"].all()
-        # From the side that is easy to fit: large models, few rows.
-        fits = fits[::-1] if curve["axis"] == MODEL else fits
-        n_inside = int(fits.cumprod().sum())
-        sizes = fits.index.to_numpy(dtype=float)
-        rows.append(
-            {
-                **curve,
-                "outside": sizes[n_inside] if n_inside < len(sizes) else np.nan,
-                "inside": sizes[n_inside - 1] if n_inside else np.nan,
-            }
-        )
-    return pd.DataFrame(rows, columns=[*CURVE, "outside", "inside"])
+        found = dict(zip(BRACKET, _bracket(part, "interpolates", curve["axis"]), strict=True))
+        exact = _bracket(part, "fits_exactly", curve["axis"])
+        rows.append({**curve, **found, **dict(zip(EXACT, exact, strict=True))})
+    return pd.DataFrame(rows, columns=[*CURVE, *BRACKET, *EXACT])
+
+
+def _bracket(runs: pd.DataFrame, quantity: str, axis: str) -> tuple[float, float]:
+    """Of the runs of one curve: the next size that does not fit, and the last that does."""
+    if quantity not in runs or runs[quantity].isna().any():
+        return np.nan, np.nan
+    fits = runs[quantity].astype(bool).groupby(runs["size"]).all()
+    # From the side that is easy to fit: large models, few rows.
+    fits = fits[::-1] if axis == MODEL else fits
+    n_inside = int(fits.cumprod().sum())
+    sizes = fits.index.to_numpy(dtype=float)
+    outside = sizes[n_inside] if n_inside < len(sizes) else np.nan
+    return outside, sizes[n_inside - 1] if n_inside else np.nan
 
 
 def descents(runs: pd.DataFrame, quantity: str = "test_error") -> pd.DataFrame:
@@ -175,9 +184,10 @@ def epoch_descents(along: pd.DataFrame) -> pd.DataFrame:
 
 
 def shown_sizes(along: pd.DataFrame, thresholds: pd.DataFrame) -> list[float]:
-    """Of the sizes of one curve: the smallest in half, the one at the threshold, the largest; those that there are."""
+    """Of the sizes of one curve: one below the threshold, the one nearest to it, the largest."""
     sizes = sorted(float(size) for size in along["size"].unique())
     inside = thresholds["inside"].dropna()
-    at = float(inside.iloc[0]) if len(inside) else sizes[len(sizes) // 2]
+    threshold = float(inside.iloc[0]) if len(inside) else sizes[len(sizes) // 2]
+    at = min(sizes, key=lambda size: abs(np.log(size / threshold)))
     below = [size for size in sizes if size < at]
     return sorted({*([below[len(below) // 2]] if below else []), at, sizes[-1]})

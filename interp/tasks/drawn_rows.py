@@ -1,6 +1,8 @@
 """Rows of families that have too many to list: a number of them is drawn, of which the first are train.
 
-No row occurs twice, so that none is in train and in test.
+No row occurs twice, so that none is in train and in test. Rows that are "nested" are for comparing numbers of train
+rows: the first that are drawn are test, so that with one seed and one n_test they are the same whatever n_train is, and
+a smaller train set is a part of a larger one.
 """
 
 import random
@@ -73,13 +75,29 @@ def check_drawn_rows(config: DrawnRows, n_possible: int, what: str) -> None:
         raise ValueError(f"A task needs corrupted_fraction in [0, 1], got {config.corrupted_fraction}.")
 
 
-def row_numbers(config: DrawnRows, n_possible: int) -> list[int]:
-    """Which of the rows 0 .. n_possible-1 a task has, the train ones first; drawn without replacement."""
-    return random.Random(config.split_seed).sample(range(n_possible), config.n_train + config.n_test)
+def row_numbers(config: DrawnRows, n_possible: int, *, nested: bool = False) -> list[int]:
+    """Which of the rows 0 .. n_possible-1 a task has, drawn without replacement.
+
+    Args:
+        nested: whether fewer rows of a seed are the first of more.
+    """
+    n, rng = config.n_train + config.n_test, random.Random(config.split_seed)
+    if not nested:
+        # By how many are drawn, Python draws them in one of two ways: fewer are not always the first of more.
+        return rng.sample(range(n_possible), n)
+    # A shuffle that is stopped after n rows, of which only what was moved is kept.
+    found, moved = [], dict[int, int]()
+    for i in range(n):
+        j = rng.randrange(i, n_possible)
+        found.append(moved.get(j, j))
+        moved[j] = moved.get(i, i)
+    return found
 
 
-def is_train_of(config: DrawnRows, recorded: Tensor | None) -> Bool[Tensor, " example"] | None:
-    """The split: the first n_train rows, those that were recorded, or None where it is unknown.
+def is_train_of(
+    config: DrawnRows, recorded: Tensor | None, *, nested: bool = False
+) -> Bool[Tensor, " example"] | None:
+    """The split: the first n_train rows (nested: the last), those that were recorded, or None where it is unknown.
 
     Raises:
         ValueError: if an explicit split is missing, has another length, or is given where it is not explicit.
@@ -87,4 +105,6 @@ def is_train_of(config: DrawnRows, recorded: Tensor | None) -> Bool[Tensor, " ex
     n = config.n_train + config.n_test
     if (found := recorded_split(config.split, n, recorded)) is not None:
         return found
-    return None if config.split == "unknown" else torch.arange(n) < config.n_train
+    if config.split == "unknown":
+        return None
+    return torch.arange(n) >= config.n_test if nested else torch.arange(n) < config.n_train

@@ -6,7 +6,7 @@ network (`model.init_scale`), and goes with it.
 References: Liu, Michaud and Tegmark 2023, "Omnigrok: grokking beyond algorithmic data", section 3.2 (MNIST).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from interp.tasks.drawn_rows import check_drawn_rows, is_train_of, row_numbers
 from interp.tasks.image_sources import SHAPES, Source, labelled_images
 from interp.tasks.splits import Split, corrupted_labels
-from interp.tasks.task import Task, one_question_each, relabelled
+from interp.tasks.task import OMITTED, Task, one_question_each, relabelled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,8 @@ class ImagesConfig:
         n_train, n_test: different images that are drawn.
         corrupted_fraction: label noise, the share of the train images that are shown with another digit, in [0, 1].
         split, split_seed: as of `interp.tasks.drawn_rows`.
+        nested: whether a smaller n_train with the same seed has the same test rows, and train rows that are a part of
+            those of a larger one; as of `interp.tasks.drawn_rows`.
     """
 
     n_train: int
@@ -36,6 +38,7 @@ class ImagesConfig:
     source: Source = "digits"
     corrupted_fraction: float = 0.0
     split: Split = "drawn"
+    nested: bool = field(default=False, metadata=OMITTED)
     family: Literal["images"] = "images"
 
     def __post_init__(self):
@@ -67,7 +70,7 @@ class ImagesConfig:
     @classmethod
     def example(cls) -> "ImagesConfig":
         """500 train images, and the other 1297 as test."""
-        return cls(n_train=500, n_test=1297, split_seed=0)
+        return cls(n_train=500, n_test=1297, split_seed=0, nested=True)
 
     def task(self, is_train: Tensor | None = None) -> Task:
         """The data.
@@ -79,9 +82,9 @@ class ImagesConfig:
         >>> tuple(task.inputs.shape), task.labels.tolist()
         ((4, 64), [3, 2, 7, 1])
         """
-        is_train = is_train_of(self, is_train)
+        is_train = is_train_of(self, is_train, nested=self.nested)
         features, digits = labelled_images(self.source)
-        rows = torch.tensor(row_numbers(self, len(features)))
+        rows = torch.tensor(row_numbers(self, len(features), nested=self.nested))
         task = one_question_each(self, features[rows], digits[rows], is_train, structure=None)
         return relabelled(
             task,

@@ -9,7 +9,7 @@ subnetworks", section 2.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from torch import Tensor
 from interp.tasks.drawn_rows import check_drawn_rows, is_train_of, row_numbers
 from interp.tasks.splits import Split, corrupted_labels
 from interp.tasks.structure import Bits
-from interp.tasks.task import Questions, Task, one_question_each, relabelled
+from interp.tasks.task import OMITTED, Questions, Task, one_question_each, relabelled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,8 @@ class ParityConfig:
         n_train, n_test: different rows that are drawn, with `optimizer.fresh` for evaluation only.
         corrupted_fraction: share of the train rows whose label is the other one, in [0, 1].
         split, split_seed: as of `interp.tasks.drawn_rows`.
+        nested: whether a smaller n_train with the same seed has the same test rows, and train rows that are a part of
+            those of a larger one; as of `interp.tasks.drawn_rows`.
     """
 
     n_bits: int
@@ -41,6 +43,7 @@ class ParityConfig:
     split_seed: int
     corrupted_fraction: float = 0.0
     split: Split = "drawn"
+    nested: bool = field(default=False, metadata=OMITTED)
     family: Literal["parity"] = "parity"
 
     def __post_init__(self):
@@ -86,8 +89,8 @@ class ParityConfig:
         >>> task.inputs[0].tolist(), task.labels.tolist()
         ([1.0, 1.0, 1.0, -1.0, -1.0], [0, 1, 1, 0])
         """
-        is_train = is_train_of(self, is_train)
-        numbers = row_numbers(self, 2**self.n_bits)
+        is_train = is_train_of(self, is_train, nested=self.nested)
+        numbers = row_numbers(self, 2**self.n_bits, nested=self.nested)
         bits = torch.tensor([[number >> i & 1 for i in range(self.n_bits)] for number in numbers])
         signs = 1.0 - 2.0 * bits
         task = one_question_each(self, signs, self._answers(signs), is_train, Bits(tuple(range(self.k))))

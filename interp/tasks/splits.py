@@ -150,5 +150,6 @@ def described_split(config: Any) -> str:
         share = "unknown share of" if fraction is None else f"{fraction:.0%}"
     seed = "" if config.split in ("explicit", "unknown") else f", seed {config.split_seed}"
     how = f"split {config.split!r}{seed}" if seed else f"split {config.split}"
+    how += ", nested" if getattr(config, "nested", False) else ""
     labels = f", {corrupted:.0%} of train labels corrupted" if corrupted else ""
     return f"{share} train ({how}){labels}"

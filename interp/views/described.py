@@ -36,6 +36,7 @@ def describe(run: Run) -> dict[str, str]:
     if config.optimizer:
         o = config.optimizer
         batch = "full batch" if o.batch_size is None else f"batches of {o.batch_size}"
+        batch += " fresh rows" if o.fresh else ""
         lines["optimizer"] = (
             f"{o.name}, lr {o.lr:g}, weight decay {o.weight_decay:g}, eps {o.eps:g}, {batch}, {o.loss_dtype} loss"
         )

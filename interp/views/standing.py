@@ -9,12 +9,13 @@ if TYPE_CHECKING:
 def transitions(run: "Run") -> tuple[dict[str, Any], tuple[int, int] | None]:
     """When the run memorized and when it grokked, by its history, and from when to when it had grokked if it lost it.
 
-    Nothing where the history does not say.
+    Nothing where the history does not say; of a run on fresh rows none is memorized.
     """
     from interp.tables.outcome import outcome
 
     ended = outcome({"history": run.history()})
-    found = {"memorized": ended.memorization, "grokked": ended.grokking}
+    is_fresh = run.config.optimizer is not None and run.config.optimizer.fresh
+    found = {"memorized": None if is_fresh else ended.memorization, "grokked": ended.grokking}
     return {name: when for name, when in found.items() if when is not None}, ended.lost
 
 

@@ -30,6 +30,7 @@ def run(tmp_path_factory):
     ("command", "says"),
     [
         (["info", "RUN"], "parity of 3 of 8 bits"),
+        (["info", "RUN"], "batches of 32 fresh rows"),
         (["verify", "RUN"], "no problems"),
         (["measure", "RUN", "--probes", "standard", "--out", "OUT"], "so that Fourier probes do not apply"),
         (["analyse", "progress_measures", "RUN", "--out", "OUT"], "Fourier probes do not apply"),
@@ -38,7 +39,7 @@ def run(tmp_path_factory):
         (["analyse", "fourier", "RUN", "--out", "OUT"], "Fourier probes do not apply"),
         (["explore", "RUN", "--out", "OUT.html"], "opens in a browser"),
         (["figure", "RUN", "coordinate_curves", "--out", "OUT"], "coordinate_curves.pdf"),
-        (["forecast", "RUN"], "seen up to step 100"),
+        (["forecast", "RUN"], "seen up to step 100: it sees fresh rows at every step and memorizes none."),
     ],
     ids=lambda x: " ".join(x[:2]) if isinstance(x, list) else "",
 )
@@ -47,6 +48,10 @@ def test_each_command_has_an_answer(command, says, run, tmp_path):
     result = done(*[places.get(x, x) for x in command])
     assert result.exit_code == 0, result.exception
     assert says in " ".join(result.output.split())
+
+
+def test_of_fresh_rows_none_is_said_to_be_memorized(run):
+    assert "memorized" not in done("info", run).output and "grokked" in done("info", run).output
 
 
 def test_a_run_alone_that_had_nothing_to_forecast_is_told(run, tmp_path):

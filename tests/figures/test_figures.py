@@ -569,7 +569,14 @@ EPOCHS = pd.concat(
 )
 PATTERN = pd.concat([along(pattern=p, accuracy=RISING) for p in ("right labels", "wrong labels", "new rows")])
 SPEEDS = pd.DataFrame(
-    {"pattern": ["right labels", "new rows"], "floor": 0.1, "gamma": 0.9, "alpha": 2.0, "half_step": 20.0}
+    {
+        "pattern": ["right labels", "new rows", "new rows"],
+        "time": ["ln step", "ln step", "step"],
+        "floor": 0.1,
+        "gamma": 0.9,
+        "alpha": 2.0,
+        "half_step": 20.0,
+    }
 )
 SLICE = pd.DataFrame(
     {
@@ -671,6 +678,39 @@ def test_a_threshold_is_a_band_of_its_bracket_and_one_without_an_end_is_none(ax)
     assert [(p.get_x(), p.get_x() + p.get_width()) for p in ax.patches] == [(2, 8)]
     solid, dashed, dotted = (line.get_ydata().tolist() for line in ax.lines[:3])
     assert (solid, dashed, dotted) == ([0.4, 0.5, 0.2], [0.3, 0.1, 0.0], [0.3, 0.2, 0.1])
+
+
+def test_the_exact_fit_is_a_line_where_it_is_known(ax):
+    figures.descent_curves(BY_SIZE, THRESHOLDS.assign(exact_inside=[30.0, np.nan]), ax, name="neurons")
+    upright = [line for line in ax.lines if line.get_linestyle() == "-."]
+    assert [list(line.get_xdata()) for line in upright] == [[30, 30]]
+
+
+def test_errors_along_steps_are_means_over_runs_by_size(ax):
+    other = EPOCHS[EPOCHS["size"] == 2].assign(run="b", test_error=0.0)
+    figures.epoch_curves(pd.concat([EPOCHS, other]), ax, name="neurons")
+    solid = [line for line in ax.lines if line.get_linestyle() == "-"]
+    assert [line.get_label() for line in solid] == ["2", "8"]
+    assert solid[0].get_ydata().tolist() == pytest.approx([x / 2 for x in RISING])
+    assert solid[1].get_ydata().tolist() == pytest.approx(RISING)
+
+
+def test_patterns_are_points_and_the_sigmoid_in_the_logarithm_is_a_line(ax):
+    figures.pattern_curves(PATTERN, SPEEDS, ax)
+    points = [line for line in ax.lines if line.get_linestyle() == "None"]
+    fitted = [line for line in ax.lines if line.get_linestyle() != "None"]
+    assert len(points) == 3 and all(set(line.get_ydata()) <= set(RISING) for line in points)
+    assert [line.get_label() for line in fitted] == ["right labels", "new rows"]
+    # Half of the way, at its step.
+    at = np.interp(20, fitted[0].get_xdata(), fitted[0].get_ydata())
+    assert at == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_slice_is_a_curve_a_split(ax):
+    figures.slice_curves(SLICE, ax)
+    assert {line.get_label(): line.get_ydata().tolist() for line in ax.lines[:2]} == {
+        "train": [2.0, 1.0, 0.5], "test": [2.0, 1.0, 0.5],
+    }  # fmt: skip
 
 
 def test_the_norm_is_a_share_of_that_of_the_largest_size(ax):

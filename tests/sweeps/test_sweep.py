@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import interp
 from interp.checks.of_run import verify_run
@@ -287,6 +289,27 @@ def test_a_killed_worker_costs_no_run_and_no_bit(tmp_path):
     for name in again.names:
         assert again.run(name).index == whole.run(name).index
     assert not list((tmp_path / "s" / "progress").glob("*.json"))
+
+
+def test_a_worker_has_its_share_of_the_threads_that_train_takes(tmp_path, monkeypatch):
+    given = []
+
+    def work(folder, keep, probes, device, threads, store):
+        given.append(threads)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["interp.sweeps.sweep"], "Work", work)
+    former = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        for i, options in enumerate(
+            ({"n_processes": 1}, {"n_processes": 2}, {"n_processes": 4}, {"threads": 2})
+        ):
+            with pytest.raises(KeyboardInterrupt):
+                sweep(tmp_path / str(i), BASE, {"seed": [0]}, **options)
+    finally:
+        torch.set_num_threads(former)
+    assert given == [3, 1, 1, 2]
 
 
 def test_workers_that_die_again_and_again_are_given_up(tmp_path, monkeypatch):

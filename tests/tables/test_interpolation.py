@@ -61,6 +61,14 @@ def test_over_train_rows_it_is_the_last_number_that_fits():
     assert (row["inside"], row["outside"]) == (8, 16)
 
 
+def test_to_meet_every_label_exactly_is_a_threshold_of_its_own_where_it_is_known():
+    runs = planted(bump, lambda size, _: size >= 4)
+    (without,) = thresholds(runs).to_dict("records")
+    assert np.isnan([without["exact_outside"], without["exact_inside"]]).all()
+    (row,) = thresholds(runs.assign(fits_exactly=runs["size"] >= 16)).to_dict("records")
+    assert (row["outside"], row["inside"], row["exact_outside"], row["exact_inside"]) == (2, 4, 8, 16)
+
+
 @pytest.mark.parametrize("axis", [MODEL, SAMPLE])
 def test_a_threshold_that_is_not_on_the_grid_has_one_end(axis):
     (never,) = thresholds(planted(bump, lambda *_: False, axis=axis)).to_dict("records")
@@ -146,3 +154,5 @@ def test_sizes_that_are_shown_lie_on_both_sides_of_the_threshold():
     assert shown_sizes(along, pd.DataFrame({"inside": [8.0]})) == [2, 8, 32]
     assert shown_sizes(along, pd.DataFrame({"inside": [np.nan]})) == [2, 8, 32]
     assert shown_sizes(along, pd.DataFrame({"inside": [1.0]})) == [1, 32]
+    # One that was not followed: the nearest, by ratio.
+    assert shown_sizes(along, pd.DataFrame({"inside": [12.0]})) == [4, 16, 32]

@@ -2,19 +2,24 @@
 
 import csv
 import gzip
+import hashlib
 import random
 import re
 import sys
+from dataclasses import replace
+from itertools import pairwise
 from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
+from interp.runs.config import config_from_json, config_to_json
 from interp.runs.presets import images
 from interp.runs.settings import with_settings
 from interp.tasks import image_sources
 from interp.tasks.data_edits import Shrink, with_split
+from interp.tasks.drawn_rows import row_numbers
 from interp.tasks.images import ImagesConfig
 
 
@@ -67,6 +72,52 @@ def test_label_noise_is_in_train_alone_and_always_wrong():
     assert int(task.is_corrupted.sum()) == 45 and not task.is_corrupted[300:].any()
     assert torch.equal(task.labels != task.true_labels, task.is_corrupted)
     assert torch.equal(task.true_labels, make().task().labels)
+
+
+def rows_of(task, is_train):
+    return [tuple(row) for row in task.inputs[task.split == is_train].tolist()]
+
+
+# Sizes on both sides of the 342 rows from which Python draws a sample of 1797 in its other way.
+@pytest.mark.parametrize("sizes", [(10, 60, 200, 1700)])
+def test_nested_rows_keep_the_test_rows_and_smaller_train_sets_are_parts_of_larger_ones(sizes):
+    tasks = [make(n_train=n, n_test=97, nested=True).task() for n in sizes]
+    for smaller, larger in pairwise(tasks):
+        assert rows_of(smaller, False) == rows_of(larger, False)
+        assert rows_of(larger, True)[: smaller.n_train] == rows_of(smaller, True)
+    assert len(set(rows_of(tasks[-1], True)) | set(rows_of(tasks[-1], False))) == 1797
+    # As they were drawn before there was a choice, neither is so.
+    drawn = [make(n_train=n, n_test=97).task() for n in sizes]
+    assert rows_of(drawn[0], False) != rows_of(drawn[1], False)
+
+
+def test_nested_rows_are_uniform():
+    # Of 20 rows 5 are drawn, by 2000 seeds: each 500 times, within 5 standard deviations of sqrt(2000 / 4 * 3 / 4).
+    config = make(n_train=3, n_test=2)
+    counts = np.bincount(
+        [
+            row
+            for seed in range(2000)
+            for row in row_numbers(replace(config, split_seed=seed), 20, nested=True)
+        ]
+    )
+    assert counts.sum() == 10_000 and (abs(counts - 500) < 97).all()
+
+
+def test_edits_of_nested_rows_keep_the_rows():
+    task = make(nested=True).task()
+    smaller = Shrink(n=10)(task)
+    assert torch.equal(smaller.inputs, task.inputs) and smaller.n_train == 10
+    assert set(rows_of(smaller, True)) < set(rows_of(task, True))
+
+
+def test_a_config_that_was_recorded_before_there_was_a_choice_is_written_as_it_was():
+    def recorded(task):
+        return config_to_json(replace(images().config(), task=task))
+
+    before = recorded(make())
+    assert "nested" not in before["task"] and not config_from_json(before, "a test").task.nested
+    assert config_from_json(recorded(make(nested=True)), "a test").task.nested and images().task.nested
 
 
 def test_the_seed_decides_the_rows_and_edits_keep_them():
@@ -136,6 +187,11 @@ def stand_in(monkeypatch, n_rows):
     data.get_dataset_args, data.make_dataset = lambda: {"seed": 42}, make_dataset
     monkeypatch.setitem(sys.modules, "mnist1d", ModuleType("mnist1d"))
     monkeypatch.setitem(sys.modules, "mnist1d.data", data)
+    rows = np.arange(n_rows) % 10
+    classes = hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()
+    monkeypatch.setattr(image_sources, "MNIST1D_CLASSES_SHA256", classes)
+    weights = np.cos(np.arange(n_rows * 40)).reshape(n_rows, 40)
+    monkeypatch.setattr(image_sources, "MNIST1D_SUM", float((weights * rows[:, None]).sum()))
 
 
 def test_rows_of_the_other_package_keep_their_labels_and_leave_generators_alone(fresh_sources, monkeypatch):
@@ -149,6 +205,33 @@ def test_rows_of_the_other_package_keep_their_labels_and_leave_generators_alone(
     torch.testing.assert_close(task.inputs[:, 7].double(), expected, rtol=0, atol=3e-7)
     assert (np.random.get_state()[1] == before[0]).all()
     assert torch.equal(torch.random.get_rng_state(), before[1])
+
+
+# Ten times what the sum may be off, where the cosine is 1 and where it is -1.
+@pytest.mark.parametrize("change", [{"features": (0, 0)}, {"features": (4999, 18)}, {"classes": 7}])
+def test_other_rows_of_the_other_package_are_noticed(fresh_sources, monkeypatch, change):
+    stand_in(monkeypatch, 5000)
+    make_dataset = sys.modules["mnist1d.data"].make_dataset
+
+    def changed(args):
+        made = make_dataset(args)
+        whole = {
+            "features": np.concatenate([made["x"], made["x_test"]]),
+            "classes": np.append(made["y"], made["y_test"]),
+        }
+        for name, place in change.items():
+            whole[name][place] += 1 if name == "classes" else 1e-5
+        return {"x": whole["features"][:4000], "x_test": whole["features"][4000:],
+                "y": whole["classes"][:4000], "y_test": whole["classes"][4000:]}  # fmt: skip
+
+    sys.modules["mnist1d.data"].make_dataset = changed
+    with pytest.raises(ValueError, match=r"the rows that its version 0\.0\.2\.post1 makes"):
+        make(source="mnist1d").task()
+
+
+def test_the_package_of_the_authors_makes_what_is_expected(fresh_sources):
+    pytest.importorskip("mnist1d")
+    assert make(source="mnist1d").task().inputs.shape == (500, 40)
 
 
 def test_another_version_of_the_other_package_is_noticed(fresh_sources, monkeypatch):

@@ -35,6 +35,13 @@ def test_the_seed_decides_the_rows():
     assert not torch.equal(make().task().inputs, make(split_seed=1).task().inputs)
 
 
+def test_nested_rows_are_parts_of_each_other():
+    fewer, more = (make(n_train=n, nested=True).task() for n in (10, 40))
+    assert torch.equal(fewer.inputs[~fewer.split], more.inputs[~more.split])
+    assert torch.equal(fewer.inputs[fewer.split], more.inputs[more.split][:10])
+    assert described_split(fewer.config) == "10 of 30 rows train (split 'drawn', seed 0, nested)"
+
+
 def test_corrupted_labels_are_train_rows_and_wrong():
     task = make(corrupted_fraction=0.5).task()
     assert int(task.is_corrupted.sum()) == 15 and not task.is_corrupted[30:].any()

@@ -59,8 +59,9 @@ def fourier_gap(snapshot: Snapshot, *, n_drawn: int = N_DRAWN, seed: int = 0) ->
     Raises:
         NotApplicable: if the network reads no features, or the task does not say which count.
 
-    References: Barak et al. 2022, "Hidden progress in deep learning", section 4 (Fourier gap: for every subset S- of S
-    with one element less and superset S+ with one more, |f^(S-)| >= |f^(S+)| + gamma; majorities have one).
+    References: Barak et al. 2022, "Hidden progress in deep learning", section 4, definition 1 (Fourier gap: for every
+    subset S- of S with one element less and superset S+ with one more, |f^(S-)| >= |f^(S+)| + gamma; a majority has one
+    of order n^(-(k-1)/2)).
     """
     view = snapshot.once(FeatureNeurons)
     task = snapshot.known_task
