@@ -94,7 +94,7 @@ def _mnist1d() -> tuple[np.ndarray, np.ndarray]:
     is_same = found == MNIST1D_CLASSES_SHA256 and abs(_checked_sum(features) - MNIST1D_SUM) < 1e-6
     if features.shape == SHAPES["mnist1d"][:2] and not is_same:
         raise ValueError(
-            "Images of 'mnist1d' need the rows that its version 0.0.2.post1 makes, and the version here makes others: "
+            "Images of 'mnist1d' need the rows that its version 0.0.2.post1 makes, and the version here makes others:"
             " numbers would not be those of anybody else. Install that one."
         )
     return features, classes.astype(int)
