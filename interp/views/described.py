@@ -58,7 +58,7 @@ def describe(run: Run) -> dict[str, str]:
         lines["at"] = f"{run.unit} {at}" + (f" of {config.n_steps}" if config.n_steps else "")
         evaluated = history.dropna(subset=["test_accuracy"]) if "test_accuracy" in history else history[:0]
         if len(evaluated):
-            row = evaluated.iloc[-1]
+            row = evaluated.iloc[-1].to_dict()
             when = "" if row["step"] == at else f" (at {run.unit} {int(row['step'])})"
             for split in ("train", "test"):
                 lines[split] = _answers_told(row, split) + when

@@ -127,7 +127,5 @@ def test_of_a_loss_that_need_not_fall_to_nothing_it_is_said(tmp_path):
 
 def test_of_fresh_rows_none_is_memorized():
     told = {"run": "r", "seen": 5, "generalised": None, "collapse": None, "memorization": None}
-    assert _lines({**told, "fresh": True})[0].endswith(
-        "It memorizes none, and forecasts are of runs that do."
-    )
+    assert _lines({**told, "fresh": True})[0].endswith("so that nothing is forecast.")
     assert "has not memorized yet" in _lines({**told, "fresh": False})[0]

@@ -58,6 +58,7 @@ READOUTS = stacked(
 )
 PART_LOSSES = stacked("part", ["predictable", "unpredictable"], split="test", loss=[2.0, 1.0, 0.1])
 HEAD_SCORES = stacked("head", [0, 1], layer=1, score=RISING, null=0.2)
+HEAD_LINES = figures.head_lines(HEAD_SCORES)
 HEADS_ABLATED = stacked("heads", ["none", "one", "other"], patterns="free", effect=RISING)
 PATCHED = stacked("site", ["head 0", "mlp", "resid_post"], layer=0, digit=1, moved=RISING, null=0.0)
 # Facts of A are train; of B unseen, as sentences are.
@@ -592,7 +593,7 @@ DRAWN |= {
     "slice_curves": lambda ax: figures.slice_curves(SLICE, ax),
     "part_curves": lambda ax: figures.part_curves(PART_LOSSES, ax, chance=1.5),
     "head_curves": lambda ax: figures.head_curves(
-        HEAD_SCORES, ax, quantity="score", says="score", lines=figures.head_lines(HEAD_SCORES)
+        HEAD_SCORES, ax, quantity="score", says="score", lines=HEAD_LINES
     ),
     "ablation_curves": lambda ax: figures.ablation_curves(HEADS_ABLATED, ax),
 }
