@@ -1,7 +1,7 @@
 """Tables of several runs from what was trained and analysed: `seeds.csv`, and `other_*.parquet` of runs unlike it.
 
-    python analyses/evidence/sequences/make_tables.py seeds runs/sequences runs/sequences-1 runs/sequences-2
-    python analyses/evidence/sequences/make_tables.py others runs/one-layer runs/trigrams runs/copying runs/finite-1024
+    python analyses/evidence/sequences/make_runs.py seeds runs/sequences runs/sequences-1 runs/sequences-2
+    python analyses/evidence/sequences/make_runs.py others runs/one-layer runs/trigrams runs/copying runs/finite-1024
 
 The first reads figures/<run>/sequences/summary.json, which `interp analyse sequences RUN` writes; the second measures.
 """
