@@ -16,6 +16,11 @@ from tests import checked
 # only wait for each other, and golden numbers hold for one thread.
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 os.environ.setdefault("MPLBACKEND", "agg")
+# Tests write and delete tens of thousands of files, each of which a disk takes milliseconds for: in memory where there
+# is room (some 500 MB, removed at the end).
+MEMORY = Path("/dev/shm")
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4e9:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 # Hundreds of subprocesses import the package: without bytecode each would compile all of it.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False

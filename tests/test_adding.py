@@ -98,6 +98,7 @@ print(ax.get_ylabel())
     assert "mean margin (logits)" in out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs symbolic links")
 def test_a_figure_has_a_name_by_one_file_and_a_line(tmp_path, tiny_run):
     script = f"""

@@ -55,12 +55,6 @@ def compute(run, device: str) -> Tables:
         run, ["losses", "language_losses", "language_alignment", "language_spectra"], device=device
     )
     at_end = measure(run, list(AT_END), [run.steps[-1]], device=device)
-    # Both have a table of what does not apply.
-    reasons = [t["does_not_apply"] for t in (tables, at_end) if "does_not_apply" in t]
-    if reasons:
-        import pandas as pd
-
-        at_end["does_not_apply"] = pd.concat(reasons, ignore_index=True)
     return {**tables, **at_end}
 
 

@@ -150,6 +150,7 @@ class Run:
         Accuracies and the test loss are NaN at steps where they were not evaluated. With mini-batches train_loss is
         the loss of the step's batch, except where the accuracies are given: there it is that of all train rows. Of a
         task that asks what nobody can foresee too, train_predictable_accuracy and test_predictable_accuracy as well.
+        What is said of train rows counts corrupted ones.
 
         Raises:
             RunError: if the file is damaged, or another's.

@@ -114,6 +114,8 @@ def sweep(
     plan = _planned(base, over, seeds, keep, probes, refit, device, confirmed, typed)
     place = place_of(path, scratch)
     n, share = _workers(n_processes, device)
+    if threads is not None and threads < 1:
+        raise ValueError(f"A worker of a sweep needs at least 1 thread, got {threads}.")
     if threads is None:
         # Another machine's: what it has to itself is said there.
         threads = share if where is None else int(getattr(where, "cpus", 1))
@@ -292,8 +294,10 @@ def _workers(n_processes: int | None, device: str) -> tuple[int, int]:
 
     if n_processes is not None and n_processes < 1:
         raise ValueError(f"A sweep needs at least 1 worker, got {n_processes}.")
+    pinned = getattr(os, "sched_getaffinity", None)
+    n_cores = len(pinned(0)) if pinned else os.cpu_count() or 1
     # One process fills a GPU: its stack is made as large as is quickest.
-    n = n_processes or (1 if device.startswith("cuda") else os.cpu_count() or 1)
+    n = n_processes or (1 if device.startswith("cuda") else n_cores)
     # Not the machine's cores: OMP_NUM_THREADS and the cores that a process is pinned to are heard, as in `train`.
     return n, max(torch.get_num_threads() // n, 1)
 

@@ -1,6 +1,7 @@
 """One row a run: what was swept, when it memorized and grokked, how it ended."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,9 @@ def row_of(run: Run, why: str = "", status: str | None = None) -> dict[str, Any]
     if not len(evaluated):
         return row
     found = outcome({"history": history})
+    if (optimizer := run.config.optimizer) is not None and optimizer.fresh:
+        # Of rows that are new at every step none is memorized.
+        found = replace(found, memorization=None)
     for event in EVENTS:
         at = getattr(found, event)
         row |= {f"{event}_before": at and at.before, f"{event}_step": at and at.step}

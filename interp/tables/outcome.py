@@ -19,7 +19,7 @@ from interp.ground.thresholds import ACCURACY, PREDICTABLE
 from interp.tables.brackets_said import ACCURACIES, quantity_said, relapses_said
 from interp.tables.collapse import collapse
 from interp.tables.curves import SHORT, curve
-from interp.tables.transitions import Transition, by_split, judged_by, spells, transition
+from interp.tables.transitions import Transition, by_split, is_known, judged_by, spells, transition
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -190,6 +190,6 @@ def _accuracies(tables: Tables, columns: tuple[str, ...]) -> tuple[pd.DataFrame,
             if table is None or not len(table):
                 continue
             wide = by_split(table)
-            if column in wide and wide[column].notna().any():
+            if is_known(wide, column):
                 return wide, column
     return None

@@ -196,7 +196,7 @@ def grokking(history: pd.DataFrame, threshold: float = ACCURACY, *, tolerated: f
         threshold, tolerated: as `transition`.
     """
     wide = by_split(history)
-    column = next((name for name in judged_by("test") if name in wide), "test_accuracy")
+    column = next((name for name in judged_by("test") if is_known(wide, name)), "test_accuracy")
     return transition(wide, column, threshold, "rise", tolerated=tolerated)
 
 
@@ -305,6 +305,18 @@ def lasting(
 def judged_by(split: str) -> tuple[str, str]:
     """The accuracies by which a run is judged, the one of what is predictable before that of all questions."""
     return f"{split}_{PREDICTABLE}_accuracy", f"{split}_accuracy"
+
+
+def is_known(wide: pd.DataFrame, column: str) -> bool:
+    """Whether there is this accuracy: one of what is predictable wherever there is one of all questions.
+
+    The history of a run that an earlier version began has it from where the run was resumed, and would date what came
+    before to that step.
+    """
+    if column not in wide or not wide[column].notna().any():
+        return False
+    of_all = column.replace(f"_{PREDICTABLE}", "")
+    return of_all not in wide or not (wide[of_all].notna() & wide[column].isna()).any()
 
 
 def by_split(table: pd.DataFrame) -> pd.DataFrame:

@@ -26,7 +26,7 @@ DIGITS = Path(__file__).with_name("optical_digits.csv.gz")
 # Of the file as scikit-learn has it.
 DIGITS_SHA256 = "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22"
 # Of what mnist1d 0.0.2.post1 makes: of the classes as 64-bit integers; of the features, whose last digits depend on the
-# machine, the sum of each times the cosine of its number, which a change of one of them by a millionth moves.
+# machine, the sum of each times the cosine of its number, which a change of one of them by some millionths moves.
 MNIST1D_CLASSES_SHA256 = "6feec4a017698c7fe237c8854cbd2e338c6dd5c16240f6fa79daefaaa129e169"
 MNIST1D_SUM = 445.7184519659719
 

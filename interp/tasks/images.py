@@ -29,7 +29,7 @@ class ImagesConfig:
         corrupted_fraction: label noise, the share of the train images that are shown with another digit, in [0, 1].
         split, split_seed: as of `interp.tasks.drawn_rows`.
         nested: whether a smaller n_train with the same seed has the same test rows, and train rows that are a part of
-            those of a larger one; as of `interp.tasks.drawn_rows`.
+            those of a larger one; as of `interp.tasks.drawn_rows`. Which labels are wrong is drawn anew for each.
     """
 
     n_train: int

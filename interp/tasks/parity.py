@@ -33,7 +33,7 @@ class ParityConfig:
         corrupted_fraction: share of the train rows whose label is the other one, in [0, 1].
         split, split_seed: as of `interp.tasks.drawn_rows`.
         nested: whether a smaller n_train with the same seed has the same test rows, and train rows that are a part of
-            those of a larger one; as of `interp.tasks.drawn_rows`.
+            those of a larger one; as of `interp.tasks.drawn_rows`. Which labels are wrong is drawn anew for each.
     """
 
     n_bits: int

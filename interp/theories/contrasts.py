@@ -47,7 +47,7 @@ class Evidence:
     @cached_property
     def events(self) -> list[tuple[str, float]]:
         """Events and thresholds of the table of arms."""
-        if self.arms is None:
+        if self.arms is None or not len(self.arms):
             return []
         pairs = self.arms[["event", "threshold"]].drop_duplicates()
         return list(pairs.itertuples(index=False, name=None))
@@ -55,13 +55,14 @@ class Evidence:
     @cached_property
     def kinds(self) -> list[str]:
         """Kinds of pairs in the tables."""
-        return sorted(
-            {kind for t in (self.arms, self.levels) if t is not None for kind in t["kind"].unique()}
-        )
+        tables = (t for t in (self.arms, self.levels) if t is not None and len(t))
+        return sorted({kind for table in tables for kind in table["kind"].unique()})
 
 
 def _by_name(table: pd.DataFrame | None) -> dict[str, pd.DataFrame]:
-    return {} if table is None else {str(arm): rows for arm, rows in table.groupby("arm", sort=False)}
+    if table is None or not len(table):
+        return {}
+    return {str(arm): rows for arm, rows in table.groupby("arm", sort=False)}
 
 
 @dataclass(frozen=True)

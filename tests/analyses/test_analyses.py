@@ -19,6 +19,7 @@ from interp.commands.cli import app
 from interp.measurement.answers import with_answers
 from interp.tables.folder import write_tables
 from tests import hand_built
+from tests.thinned import thinned
 from tests.tiny import tiny_config
 
 ANALYSES = Path(__file__).parents[2] / "analyses"
@@ -180,6 +181,7 @@ def test_results_of_another_run_of_the_same_name_are_not_mixed(tmp_path, monkeyp
         frame.main("f", "", unused, unused, unused, ["--run", str(tmp_path / "r"), "--draw-only"])
 
 
+@pytest.mark.slow
 def test_fourier_of_a_network_without_neurons(tmp_path):
     from interp.training.train import train
 
@@ -197,7 +199,7 @@ def test_fourier_of_a_network_without_neurons(tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        name if name in ("explain", "fourier", "digits") else pytest.param(name, marks=pytest.mark.slow)
+        name if name in ("fourier", "digits") else pytest.param(name, marks=pytest.mark.slow)
         for name in OF_A_RUN
     ],
 )
@@ -235,6 +237,7 @@ def test_of_a_task_without_an_algebra_what_applies_is_drawn(name, tmp_path):
         assert len(maps) == 121 and maps["L0H0"].between(0, 1).all()
 
 
+@pytest.mark.slow
 def test_tables_of_another_version_are_told_as_such(short_run, tmp_path):
     module, out = script("fourier"), tmp_path / "out"
     arguments = ["--run", str(short_run.path), "--out", str(out), "--device", "cpu"]
@@ -370,7 +373,9 @@ def texts_of(figure):
 
 
 @pytest.mark.filterwarnings("ignore::interp.sources.SourceWarning")
-@pytest.mark.parametrize("name", ["attention", "clock_pizza", "fourier", "geometry", "weight_norms"])
+@pytest.mark.parametrize(
+    "name", thinned(["attention", "clock_pizza", "fourier", "geometry", "weight_norms"], 2)
+)
 def test_a_lone_checkpoint_of_an_unknown_split_is_drawn_at_its_step(name, lone_checkpoint):
     from interp.sources.opening import open_stated
 

@@ -57,6 +57,7 @@ def test_it_says_when_induction_heads_form_and_what_changed(answered, series):
     assert (out / "language_model.pdf").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_it_redraws_from_its_tables_and_knows_which_options_they_were_made_with(answered, series):
     _, out, summary = answered
     done = analyse(series, "--out", out, "--draw-only")

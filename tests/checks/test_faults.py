@@ -329,6 +329,7 @@ def test_a_damaged_checkpoint_or_a_history_that_ends_before_it_is_passed_over(ti
     assert done.index == tiny_run.index and done.history().equals(tiny_run.history())
 
 
+@pytest.mark.slow
 def test_with_no_state_and_no_history_a_run_is_trained_again(tiny_run_copy, tiny_run):
     run = tiny_run_copy
     half_done(run, 200)

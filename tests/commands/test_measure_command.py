@@ -176,6 +176,7 @@ def test_probes_of_ones_own_are_measured_and_kept(tiny_run_copy, tmp_path, own, 
         call(tiny_run_copy.path, "--probe", f"{own}:size", "--steps", "0,50", "--out", out)
 
 
+@pytest.mark.slow
 def test_a_probe_of_ones_own_beside_others_and_in_processes(tiny_run_copy, tmp_path, own):
     out = tmp_path / "tables"
     call(

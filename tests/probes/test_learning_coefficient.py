@@ -76,6 +76,7 @@ def test_regular_quadratic_is_half_its_dimension():
     assert expected == pytest.approx(3, rel=0.05)  # d/2; finite steps add 3 %
 
 
+@pytest.mark.slow
 def test_product_of_squares_tends_to_one_half_as_slowly_as_theory_says():
     nbeta, g = 100.0, 4.0
     found, error, _ = estimate(
@@ -214,6 +215,7 @@ def test_probe_states_its_settings_and_repeats_itself():
     assert not table.equals(learning_coefficient(snapshot, **QUICK, seed=1))
 
 
+@pytest.mark.slow
 def test_batches_give_the_same_coefficient_within_their_noise():
     snapshot = hand_built.memorizer(7)
     full = learning_coefficient(snapshot, **QUICK)["llc"]
@@ -223,6 +225,7 @@ def test_batches_give_the_same_coefficient_within_their_noise():
     assert abs(full.mean() - batches.mean()) < 4 * (full.std() ** 2 + batches.std() ** 2) ** 0.5
 
 
+@pytest.mark.slow
 def test_a_network_that_no_perturbation_reaches_has_a_small_coefficient():
     """Neurons far below their threshold and no unembedding: the logits move in second order of the noise only."""
     snapshot = hand_built.memorizer(7)

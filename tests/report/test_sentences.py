@@ -109,12 +109,14 @@ def test_arms_without_a_lock_are_exploratory(tmp_path):
     assert "no lock" in tried_as(told)[0].text and made(told)["Lock"] == "none"
 
 
+@pytest.mark.slow
 def test_seeds_speak_of_the_recipe(tmp_path):
     told = of_world(tmp_path, n_pairs=4, kind="seed")
     assert any(s.text.startswith("Over seeds of this recipe, the trained arms") for s in answer(told))
     assert {s.status for s in changed(told)} == {"this recipe"}
 
 
+@pytest.mark.slow
 def test_more_pairs_than_the_lock_says_are_told(tmp_path):
     arms = worlds.null_world(8, 0.08, 1, "jitter")
     told = of_world(tmp_path, n_pairs=6, arms=arms)
@@ -122,6 +124,7 @@ def test_more_pairs_than_the_lock_says_are_told(tmp_path):
     assert said.text.startswith("The lock says 6 pairs, and 8 were trained") and said.status == "exploratory"
 
 
+@pytest.mark.slow
 def test_what_is_trained_beside_the_lock_is_told(tmp_path):
     told = of_world(tmp_path, worlds.clamp_as_sham_world, n_pairs=3)
     assert [(s.text, s.status) for s in tried_as(told)] == [
@@ -188,6 +191,7 @@ def test_what_rests_on_the_control_alone_is_not_said_of_trained_arms(tmp_path):
     assert text.endswith("contradict compression.")
 
 
+@pytest.mark.slow
 def test_updates_that_are_small_after_the_branch_are_told_with_their_factor(tmp_path):
     folder = make_trial(tmp_path / "trial")
     table = pd.read_csv(folder / "levels.csv")
@@ -313,6 +317,7 @@ def test_branches_that_were_there_before_the_lock_are_told_apart(circuit):
     ) in answer(told)[0].text
 
 
+@pytest.mark.slow
 def test_a_ratio_of_values_is_not_called_one_of_times():
     arms = worlds.turning_world(6, 0.03, 0, "jitter")
     tables = {**observed_tables(), **no_trial(), "arms": arms, "levels": worlds.turning_levels(arms)}

@@ -185,6 +185,7 @@ def test_narrow_pages_scroll_only_within_the_grid(page, trial):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.slow
 def test_accessible(page, trial):
     from axe_playwright_python.sync_playwright import Axe
 

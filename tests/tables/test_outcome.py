@@ -1,5 +1,7 @@
 """Whether a run generalised, in one place: the sentence, its threshold, and which table it was read from."""
 
+import math
+
 import pandas as pd
 
 from interp.tables.outcome import Outcome, bracket, generalising_steps, outcome, relapses_said
@@ -111,3 +113,19 @@ def test_a_checkpoint_generalises_at_the_threshold_of_the_run():
     assert generalising_steps(losses([0.94, 0.95, 0.3, 1.0])) == [1000, 3000]
     assert generalising_steps(losses([1.0], split="all")) == [0]
     assert generalising_steps(pd.DataFrame()) == []
+
+
+def test_an_accuracy_that_is_known_from_a_later_step_on_dates_nothing():
+    """A run that an earlier version began, and that was resumed: what came before is not known."""
+    history = pd.DataFrame(
+        {
+            "step": [0, 10, 20],
+            "train_accuracy": [0.1, 1.0, 1.0],
+            "test_accuracy": [0.1, 0.4, 0.4],
+            "test_predictable_accuracy": [math.nan, math.nan, 0.99],
+        }
+    )
+    assert outcome({"history": history}).grokking.quantity == "test_accuracy"
+    assert grokking(history).step is None
+    whole = history.assign(test_predictable_accuracy=[0.1, 0.2, 0.99])
+    assert grokking(whole).step == outcome({"history": whole}).grokking.step == 20

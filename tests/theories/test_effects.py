@@ -240,6 +240,7 @@ def sides(pairs):
 MIRRORED = {"later": "earlier", "earlier": "later"}
 
 
+@pytest.mark.slow
 @FEW
 @given(brackets)
 def test_swapping_arm_and_reference_mirrors(pairs):
@@ -273,6 +274,7 @@ def test_names_of_pairs_and_the_order_of_rows_do_not_matter(pairs, random):
     )
 
 
+@pytest.mark.slow
 @FEW
 @given(brackets, st.sampled_from([2, 3, 10]))
 def test_the_unit_of_time_does_not_matter(pairs, factor):

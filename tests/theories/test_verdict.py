@@ -633,3 +633,8 @@ def test_equality_of_what_never_came_is_undecided_or_contradicted_and_no_error(n
     found = verdict_of(predicted(both, Region(high=1.15), Region(low=1.25)), check_arms(table(*rows)))
     # Beyond 4000 against at most 1000: at least a factor 4, which way does not matter to equality.
     assert (found.low, found.high, found.verdict) == (pytest.approx(4.0), math.inf, "contradicted")
+
+
+def test_tables_without_rows_are_as_none():
+    found = judged(predicted(), pd.DataFrame(), pd.DataFrame(), {})
+    assert found.verdict == "not testable here"

@@ -53,6 +53,7 @@ def test_jobs_are_trained_and_equal_those_trained_alone(tmp_path):
     assert (tmp_path / "1" / "run.json").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_what_waits_starts_when_the_other_is_done_and_fails_with_it(tmp_path):
     first = job(tmp_path / "first", seed=0)
     after = Job(

@@ -298,6 +298,7 @@ def test_runs_of_several_seeds_are_the_pairs_of_a_recipe(tmp_path):
         predict([runs[0], other], tmp_path / "again", steps=40)
 
 
+@pytest.mark.slow
 def test_what_has_no_plateau_is_refused(run, tmp_path):
     def trained(name, n_steps=200, save=(100,), **changes):
         return train(
@@ -404,6 +405,7 @@ def test_times_are_read():
             seconds_of(text)
 
 
+@pytest.mark.slow
 def test_arms_that_have_shown_nothing_are_given_more_without_training_anew(run, tmp_path):
     entries = chosen_entries(run, AT, ["norm:1.15"], [], steps=20, is_whole=False)
     out = tmp_path / "out"

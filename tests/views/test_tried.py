@@ -74,6 +74,7 @@ def test_lock_is_that_of_the_folder(trial, told):
     assert trial["lock"]["said"].startswith(f"{len(told.lock.predictions)} predictions")
 
 
+@pytest.mark.slow
 def test_checks_that_fail_say_so_and_lead_to_the_worst_of_their_rows(told):
     checks = told.checks.copy()
     mine = checks[(checks["arm"] == "norm") & (checks["dose"] == 1.15) & (checks["allowed"] == 0.05)].index
@@ -124,6 +125,7 @@ def test_numbers_lead_to_tables(trial, told):
     assert [one["label"] for one in trial["effects"]] == list(tables["trial_effects"]["label"])
 
 
+@pytest.mark.slow
 def test_without_lock_all_is_exploratory(tmp_path):
     trial = tried(of_world(tmp_path, is_locked=False))
     assert trial["lock"] is None and trial["arms"]

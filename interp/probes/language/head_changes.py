@@ -32,7 +32,7 @@ def head_changes(snapshot: Snapshot, *, since: int | None = None) -> pd.DataFram
     Columns:
         layer: of the head or the MLP.
         head: -1 for the MLP.
-        part: "QK", "OV" or "MLP" (its matrices as one vector).
+        part: "QK", "OV" or "MLP" (W_in and W_out as one vector; the gate of a gated one is left out).
         change: Frobenius norm of the difference over that at the other checkpoint; infinite where that is 0.
         norm: Frobenius norm now.
 
@@ -62,9 +62,7 @@ def head_changes(snapshot: Snapshot, *, since: int | None = None) -> pd.DataFram
                 *(_factors(x[layer], y[layer], part) for x, y in zip(lefts, rights, strict=True)), strict=True
             )
             rows += [(layer, head, part, *_moved(*factors)) for head, factors in enumerate(heads)]
-    for layer in range(len(now.W_Q)):
-        if (found := _mlp_moved(now, then, layer)) is not None:
-            rows.append((layer, -1, "MLP", *found))
+    rows += [(layer, -1, "MLP", *found) for layer, found in enumerate(_mlps_moved(now, then))]
     table = pd.DataFrame(rows, columns=["layer", "head", "part", "change", "norm"])
     return table.sort_values("layer", kind="stable", ignore_index=True)
 
@@ -93,18 +91,20 @@ def norm_of_product(a: Float[Tensor, "row inner"], b: Float[Tensor, "column inne
     return torch.linalg.matrix_norm(left @ right.mT).item()
 
 
-def _mlp_moved(now: Any, then: Any, layer: int) -> tuple[float, float] | None:
-    """Relative change of all weights between two layers and their norm; None where there are none by these names."""
-    moved = before = after = 0.0
-    for name in ("W_in", "W_out"):
-        try:
-            x, y = (getattr(model, name)[layer].detach().cpu().double() for model in (now, then))
-        except (AttributeError, IndexError):
-            return None
-        moved, before, after = (
-            total + w.square().sum().item() for total, w in ((moved, x - y), (before, y), (after, x))
+def _mlps_moved(now: Any, then: Any) -> list[tuple[float, float]]:
+    """Relative change of all weights of each MLP and their norm; none where there are none by these names."""
+    try:
+        both = [(getattr(now, name), getattr(then, name)) for name in ("W_in", "W_out")]
+    except AttributeError:
+        return []
+    found = []
+    for layer in range(len(both[0][0])):
+        x, y = (
+            torch.cat([pair[k][layer].detach().cpu().double().flatten() for pair in both]) for k in (0, 1)
         )
-    return _relative(moved**0.5, before**0.5), after**0.5
+        before = y.norm().item()
+        found.append((_relative((x - y).norm().item(), before), x.norm().item()))
+    return found
 
 
 def _relative(moved: float, before: float) -> float:

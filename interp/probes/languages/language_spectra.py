@@ -31,7 +31,8 @@ def language_spectra(snapshot: Snapshot) -> pd.DataFrame:
         fraction: share of the power of all non-constant frequencies.
         turn_cosine, turn_sine: of the angle by which the language's waves are turned against the first language's,
             summed over directions: 1 and 0 where they are the same, -1 and 0 by half a turn, both near 0 where they
-            lie in other directions (sd 1/sqrt(2 d_model) each for random ones); NaN where there is no wave.
+            lie in other directions, or go backwards in the same ones (sd 1/sqrt(2 d_model) each for random ones); NaN
+            where there is no wave.
         null: the largest share of any frequency under random names of the numbers, the most of 39 draws (2.5 % level).
 
     Raises:

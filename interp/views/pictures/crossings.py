@@ -30,15 +30,11 @@ def _at_last(probe: str) -> Callable[..., Tables]:
     """`compute` of a picture that shows this probe at the last checkpoint."""
 
     def compute(run, device: str) -> Tables:
-        import pandas as pd
-
         from interp.measurement.measure import measure
 
         along_run = measure(run, ["language_losses", "losses"], device=device)
         at_last = measure(run, [probe], [run.steps[-1]], device=device)
-        # Both have a table of what does not apply.
-        reasons = [t["does_not_apply"] for t in (along_run, at_last) if "does_not_apply" in t]
-        return {**along_run, **at_last, **({"does_not_apply": pd.concat(reasons)} if reasons else {})}
+        return {**along_run, **at_last}
 
     return compute
 

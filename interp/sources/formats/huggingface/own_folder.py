@@ -48,3 +48,6 @@ def _remove(folder: Path, lock: filelock.BaseFileLock) -> None:
     if not folder.exists():
         Path(lock.lock_file).unlink(missing_ok=True)
     lock.release()
+    if folder.exists():
+        # There the lock goes with its release.
+        Path(lock.lock_file).touch()
