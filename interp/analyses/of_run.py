@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from interp.tables import transitions
+from interp.tables.accuracies import by_split
 from interp.tables.key_frequencies import run_key_frequencies
 from interp.tables.phases import phases as phases_of_tables
 from interp.tables.transitions import Transition
@@ -91,7 +92,7 @@ def _of_tables(tables: Tables, column: str) -> pd.DataFrame:
     """The history or the `losses` among the tables, the first that tells the accuracy."""
     for name in ("history", "losses"):
         table = tables.get(name)
-        if table is not None and len(table) and column in transitions.by_split(table):
+        if table is not None and len(table) and column in by_split(table):
             return table
     raise ValueError(
         f"The {column.replace('_', ' ')} needs a table 'history' (run.history()) or 'losses' that holds it, got "

@@ -16,10 +16,11 @@ import pandas as pd
 
 from interp.ground.plain_text import several
 from interp.ground.thresholds import ACCURACY, PREDICTABLE
+from interp.tables.accuracies import by_split, is_known, judged_by
 from interp.tables.brackets_said import ACCURACIES, quantity_said, relapses_said
 from interp.tables.collapse import collapse
 from interp.tables.curves import SHORT, curve
-from interp.tables.transitions import Transition, by_split, is_known, judged_by, spells, transition
+from interp.tables.transitions import Transition, spells, transition
 
 Tables = Mapping[str, pd.DataFrame]
 

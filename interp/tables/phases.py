@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from interp.ground.thresholds import ACCURACY
+from interp.tables.accuracies import by_split
 from interp.tables.curves import SHORT, breaks, curve, slopes, stretches
 from interp.tables.outcome import outcome
-from interp.tables.transitions import Transition, around, by_split, lasting
+from interp.tables.transitions import Transition, around, lasting
 
 FLOOR = 2.0  # the floor of the excluded loss: up to so many times its least value
 SMOOTHED = (

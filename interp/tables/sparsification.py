@@ -7,8 +7,9 @@ sections 3 and 4.
 import numpy as np
 import pandas as pd
 
+from interp.tables.accuracies import by_split
 from interp.tables.curves import SHORT
-from interp.tables.transitions import Transition, by_split, spells, transition
+from interp.tables.transitions import Transition, spells, transition
 
 # Above this train accuracy, for the first time, the paper takes a network to have memorized.
 MARKED = 0.98

@@ -64,6 +64,7 @@ def drawn(trial, run, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_the_page_of_a_trial_is_drawn_from_its_tables(drawn):
     names = {path.name for path in drawn.iterdir()}
     assert {
@@ -80,6 +81,7 @@ def test_the_page_of_a_trial_is_drawn_from_its_tables(drawn):
     assert (drawn / "explain.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_the_summary_has_the_lock_and_every_verdict(drawn, trial):
     summary = json.loads((drawn / "summary.json").read_text())
     lock = json.loads((trial / "predictions.json").read_text())

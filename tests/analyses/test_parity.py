@@ -120,6 +120,7 @@ def test_a_run_of_each_preset_has_an_answer(preset, tmp_path):
     pd.testing.assert_frame_equal(own[columns], kept[columns], check_dtype=False)
 
 
+@pytest.mark.slow
 def test_a_task_of_residues_has_neurons_and_no_features(tmp_path):
     from interp.training.train import train
     from tests.tiny import tiny_config
@@ -132,6 +133,7 @@ def test_a_task_of_residues_has_neurons_and_no_features(tmp_path):
     assert (tmp_path / "out" / "parity.png").exists()
 
 
+@pytest.mark.slow
 def test_a_network_without_neurons_is_told_as_one(tmp_path):
     from interp.training.train import train
     from tests.tiny import tiny_config

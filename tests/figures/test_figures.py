@@ -18,6 +18,7 @@ from interp.tables.power_laws import power_laws
 from interp.tables.transitions import Transition
 from interp.theories.backtest import scores
 from tests.tables.test_shares import planted
+from tests.thinned import thinned
 
 STEPS = [0, 10, 100]
 RISING = [0.1, 0.5, 0.9]
@@ -618,7 +619,7 @@ NOT_ALONG_STEPS = {
 ALONG_STEPS = sorted(set(DRAWN) - NOT_ALONG_STEPS)
 
 
-@pytest.mark.parametrize("name", sorted(set(ALONG_STEPS) - {"speed_curve"}))
+@pytest.mark.parametrize("name", thinned(sorted(set(ALONG_STEPS) - {"speed_curve"}), 3))
 def test_a_single_checkpoint_is_seen(name, ax, lone_step):
     DRAWN[name](ax)
     style.step_axis(ax, [lone_step])

@@ -198,6 +198,7 @@ def test_split_r_hat_is_one_for_agreeing_chains_and_sees_drift_and_disagreement(
 QUICK = {"n_chains": 3, "burn_in": 40, "n_draws": 20, "interval": 2, "step_size": 1e-3, "localization": 100.0}
 
 
+@pytest.mark.slow
 def test_probe_states_its_settings_and_repeats_itself():
     snapshot = hand_built.memorizer(7)
     n = int(snapshot.is_train.sum())

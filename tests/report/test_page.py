@@ -170,6 +170,7 @@ def test_check_rows_give_the_worst_of_all_pairs():
     assert check_rows(unknown).index.tolist() == [2]
 
 
+@pytest.mark.slow
 def test_what_comes_out_of_files_is_escaped(tmp_path):
     arms = worlds.null_world(3, 0.05, 1, "jitter")
     name = '<script>alert("1")</script> & $x$'

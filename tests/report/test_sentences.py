@@ -178,6 +178,7 @@ def test_effects_are_told_by_verdict(circuit, tmp_path):
     assert any("replay over control without a bound (both are censored)" in t for t in texts)
 
 
+@pytest.mark.slow
 def test_what_rests_on_the_control_alone_is_not_said_of_trained_arms(tmp_path):
     folder = make_trial(tmp_path / "trial")
     table = pd.read_csv(folder / "levels.csv")

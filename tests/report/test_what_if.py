@@ -13,7 +13,7 @@ from interp.views.tried import trial_tables, tried
 from tests.browser import browser, opened
 from tests.report.test_sentences import of_world
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 
 @pytest.fixture(scope="module")

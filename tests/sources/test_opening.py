@@ -544,6 +544,7 @@ def test_commands_and_analyses_take_a_folder_as_it_is(tiny_run, tmp_path, monkey
     assert bytes_of(source) == before
 
 
+@pytest.mark.slow
 def test_a_huggingface_series_opens_in_place(tmp_path):
     import transformers
     from huggingface_hub import constants

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from interp.tables.accuracies import by_split
 from interp.tables.curves import breaks, curve, reached, scaled, slopes
 from interp.tables.transitions import (
     COMPLETION,
     ONSET,
     Delay,
     Transition,
-    by_split,
     change_points,
     delay,
     grokking,

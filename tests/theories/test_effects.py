@@ -311,6 +311,7 @@ def test_a_wider_bracket_of_an_outlier_can_narrow_it():
     assert interval(outlier, outlier)[0] < -3 < interval(alike, outlier)[0] == 0
 
 
+@pytest.mark.slow
 @FEW
 @given(brackets, st.data())
 def test_censoring_an_arm_never_makes_it_earlier(pairs, data):

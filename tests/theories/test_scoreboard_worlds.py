@@ -47,6 +47,7 @@ def test_in_the_norm_world_the_norm_as_such_stands_and_the_scale_falls():
     assert found["margin_does_not_recover_under_squared_error"] == "not evaluable"
 
 
+@pytest.mark.slow
 def test_in_the_logit_scale_world_the_scale_stands_and_the_norm_as_such_falls():
     found = verdicts(worlds.logit_scale_world)
     assert standing(found) == SCALE | {"larger_norm_is_slower"}
@@ -54,6 +55,7 @@ def test_in_the_logit_scale_world_the_scale_stands_and_the_norm_as_such_falls():
     assert found["larger_norm_at_one_angular_step_is_slower"] == "contradicted"
 
 
+@pytest.mark.slow
 def test_in_the_turning_world_the_angle_stands_and_the_norm_falls_at_one_speed():
     arms = worlds.turning_world(8, 0.1, 0)
     found = dict(board_of(arms, worlds.turning_levels(arms))["verdict"])
@@ -80,6 +82,7 @@ def test_in_the_circuit_world_hidden_progress_stands():
     assert found["which_neuron_not_which_frequency"] == "contradicted"
 
 
+@pytest.mark.slow
 def test_in_the_lottery_world_the_raised_frequency_wins_and_comes_no_earlier():
     arms = worlds.frequency_lottery_world(20, 0.1, 0)
     found = dict(board_of(arms, worlds.frequency_lottery_levels(arms, 0))["verdict"])

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 import interp
 from interp.runs.presets import named, variation
 from interp.runs.schedule import make_schedule
@@ -10,6 +12,7 @@ from interp.training.arms import Arm
 from interp.training.branches import branch
 
 
+@pytest.mark.slow
 def test_far_too_much_weight_decay_makes_a_grokked_run_collapse(tmp_path):
     recipe = variation(
         named("parity", n_steps=200),

@@ -48,6 +48,7 @@ def test_an_extended_run_equals_a_longer_one(tmp_path, changes):
     assert "extended_from" not in about[0] and about[1]["extended_from"] == 40
 
 
+@pytest.mark.slow
 def test_a_run_is_extended_several_times(tmp_path):
     run = short(tmp_path / "r", n_steps=35)
     extend(run.path, 62)
@@ -106,6 +107,7 @@ def without_end_state(path):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_states", [1, 0])
 def test_the_end_is_reached_again_from_the_nearest_state(tmp_path, n_states):
     run = without_end_state(tmp_path / "r")

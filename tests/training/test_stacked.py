@@ -32,6 +32,7 @@ from interp.training.stack import Stack, check_alike
 from interp.training.stacked import _loop, train_stack
 from interp.training.stacked_optimizer import Layout
 from interp.training.train import begin, resume, resume_state, train
+from tests.thinned import thinned
 from tests.tiny import tiny_config
 from tests.training.test_rules import ACTIVE
 from tests.training.test_training import same_runs
@@ -216,7 +217,7 @@ def test_in_float32_a_member_is_its_run_to_rounding_and_has_its_transitions(tmp_
         assert "stack" not in (alone.path / "run.json").read_text("utf-8")
 
 
-@pytest.mark.parametrize("fractions", [(0.5, 0.5, 0.5), (0.3, 0.5, 0.7)])
+@pytest.mark.parametrize("fractions", thinned([(0.3, 0.5, 0.7), (0.5, 0.5, 0.5)], 2))
 def test_what_a_member_learns_does_not_depend_on_the_others(tmp_path, fractions):
     recipes = [
         tiny_config(150, seed=i, task={"split_seed": i, "train_fraction": f}).recipe()
@@ -296,6 +297,7 @@ def test_each_rule_acts_on_its_member_as_it_does_on_a_run_alone(tmp_path, parent
     check_same_in_float64(runs, others, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_arms_in_a_stack_are_ordinary_branches(tmp_path, parent, control):
     arms = [
         Arm(name="control"),
@@ -439,6 +441,7 @@ def stop_at(monkeypatch, step):
     monkeypatch.setattr(member_module, "save_checkpoint", save_checkpoint)
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_all_members_and_the_same_call_goes_on_bit_for_bit(tmp_path, monkeypatch):
     recipes = seeded(3, 120)
     paths, whole = begun(recipes, tmp_path, "stopped"), begun(recipes, tmp_path, "whole")

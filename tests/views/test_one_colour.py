@@ -25,6 +25,7 @@ def test_as_many_lines_differ_as_are_said_to():
     assert all(a[0] != b[0] for a, b in pairwise(lines))
 
 
+@pytest.mark.slow
 def test_an_arm_looks_alike_in_every_figure_and_on_the_page(told):
     lines = pictures.trial_lines(told)
     assert lines["control"]["color"] == "#000000" and len(lines) > 8

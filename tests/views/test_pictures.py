@@ -18,8 +18,8 @@ from interp import figures
 from interp.analyses.attention import pattern_maps
 from interp.commands.cli import app
 from interp.figures import style
+from interp.tables.accuracies import by_split
 from interp.tables.outcome import outcome
-from interp.tables.transitions import by_split
 from interp.views import pictures
 from interp.views.pictures import PARTS, PICTURES, making, named, trials, whole
 from interp.views.pictures.captions import full_caption, grokking_said, latex, latex_figure

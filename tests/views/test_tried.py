@@ -29,6 +29,7 @@ def trial(told):
     return tried(told)
 
 
+@pytest.mark.slow
 def test_curves_are_those_of_the_file(trial, folder, told):
     rows = pd.read_csv(folder / "curves.csv")
     n_curves = 0

@@ -2,8 +2,8 @@
 
 from interp.figures import loss_curves
 from interp.ground.plain_text import listed
+from interp.tables.accuracies import by_split
 from interp.tables.folder import Tables
-from interp.tables.transitions import by_split
 from interp.views.pictures.captions import at_end, grokking_said, number
 from interp.views.pictures.panels import along, panel
 from interp.views.pictures.picture import Picture
