@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.fault_parts.pickled import MARK, PROTOCOLS, Called, as_array, as_pickle, as_torch, payloads
+from tests.thinned import thinned
 
 OPENED_BY = {
     "pickle": "import pickle; pickle.load(open(sys.argv[1], 'rb'))",
@@ -48,7 +49,7 @@ def test_every_protocol_creates_it(tmp_path, protocol):
     assert canary.exists()
 
 
-@pytest.mark.parametrize("how", OPENED_BY)
+@pytest.mark.parametrize("how", thinned(OPENED_BY, 2))
 def test_every_carrier_creates_it(tmp_path, how):
     canary, file = tmp_path / "canary", tmp_path / "step_5.pt"
     opcodes = payloads(canary)["posix.system"]

@@ -12,6 +12,7 @@ from interp.probes import effective_sparsity, feature_coordinates, fourier_gap, 
 from interp.runs.presets import named, variation
 from interp.snapshots.snapshot import Snapshot
 from tests.hand_built_parity import counter, lookup, parity_task
+from tests.thinned import thinned
 
 
 def tables_of(snapshots):
@@ -100,7 +101,7 @@ def tiny(preset, n_steps=30):
     return replace(recipe, schedule=replace(recipe.schedule, steps=(0, 10, 20, 30), optimizer_steps=()))
 
 
-@pytest.mark.parametrize("preset", ["parity", "parity-fresh"])
+@pytest.mark.parametrize("preset", thinned(["parity", "parity-fresh"], 2))
 def test_a_run_of_each_preset_has_an_answer(preset, tmp_path):
     from interp.training.train import train
 

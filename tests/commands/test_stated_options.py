@@ -60,6 +60,7 @@ def test_info_measure_verify_and_analyses_take_them(source, tmp_path):
     assert about["stated"] == ["--task subtract", "--train-fraction 0.4", "--split torch", "--split-seed 5"]
 
 
+@pytest.mark.slow
 def test_a_script_takes_them(source, tmp_path):
     module = weight_norms
     frame.main(

@@ -726,6 +726,7 @@ def test_a_table_that_probes_build_on_is_computed_once_a_snapshot(run):
     assert seen == [5]
 
 
+@pytest.mark.slow
 def test_a_notebook_calls_measure_again_and_again(run):
     """`interp.measure` is the function, however often it is looked up: no module takes its name."""
     code = (

@@ -96,7 +96,9 @@ def test_a_new_process_with_the_same_code_finds_the_table(measured, tmp_path):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        pytest.param("return FACTOR * x", "return FACTOR + x", id="helper of a helper"),
+        pytest.param(
+            "return FACTOR * x", "return FACTOR + x", id="helper of a helper", marks=pytest.mark.slow
+        ),
         pytest.param("FACTOR = 2.0", "FACTOR = 3.0", id="constant", marks=pytest.mark.slow),
         pytest.param(
             "SETTINGS = Settings(1.0)", "SETTINGS = Settings(2.0)", id="dataclass", marks=pytest.mark.slow

@@ -143,6 +143,7 @@ def test_the_tap_of_an_mlp_and_what_it_returns_goes_on():
     assert plain.forward(cfg, weights, tokens).any()
 
 
+@pytest.mark.slow
 def test_deep_networks_and_mlps_train_measure_and_verify_without_transformer_lens(tmp_path):
     script = f"""
 import sys

@@ -12,6 +12,7 @@ from scipy.integrate import quad
 from interp.probes.landscape.learning_coefficient import learning_coefficient, sample_chains, split_r_hat
 from interp.snapshots.snapshot import Snapshot
 from tests import hand_built
+from tests.thinned import of_several
 
 
 def estimate(losses, start, **settings):
@@ -99,7 +100,7 @@ def test_product_of_squares_tends_to_one_half_as_slowly_as_theory_says():
         assert 0 < 0.5 - exact_product(n, g) < 1.1 / np.log(n)
 
 
-@pytest.mark.parametrize(("rank", "coefficient"), [(0, 1.5), (1, 2.0)])
+@pytest.mark.parametrize(("rank", "coefficient"), of_several([(1, 2.0), (0, 1.5)], 2))
 def test_deep_linear_network_has_the_coefficient_of_reduced_rank_regression(rank, coefficient):
     """2x2 by 2x2, 8 parameters (a regular loss would have 4). Aoyagi and Watanabe 2005, case 1: 3/2 and 2."""
     target = torch.diag(torch.tensor([1.0, 0.0] if rank else [0.0, 0.0], dtype=torch.float64))

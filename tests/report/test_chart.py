@@ -6,7 +6,7 @@ from interp.report.explorer.page import page as page_of
 from interp.views.explored import explored
 from tests.browser import browser, opened
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 MADE = """(n) => {
     const place = document.body.appendChild(Explorer.make("div", { id: "made" }));

@@ -118,7 +118,7 @@ def test_every_alteration_is_refused_in_a_sentence_and_none_opens_as_another_run
         ("status",), ("sessions",), ("source",), ("config", "task"), ("config", "model"), ("config", "optimizer"),
         ("config", "schedule"), ("config", "n_steps"), ("config", "seed"), ("config", "model", "n_heads"),
         ("config", "model", "d_head"), ("config", "evaluation_interval"), ("config", "task", "split"),
-    ], 4),
+    ], 5),
 )  # fmt: skip
 def test_resume_verify_and_repair_of_what_opens_nevertheless(run, tmp_path, path):
     value = json.loads((run.path / "run.json").read_text("utf-8"))

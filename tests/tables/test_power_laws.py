@@ -69,6 +69,7 @@ def test_a_planted_exponent_is_found_and_leaving_censored_runs_out_would_flatten
     assert naive["exponent"] > law["exponent"] + 0.05
 
 
+@pytest.mark.slow
 def test_intervals_hold_as_often_as_they_say():
     rng, hits = np.random.default_rng(4), 0
     for _ in range(30):

@@ -100,6 +100,7 @@ def test_log_rank_tells_the_quicker_value_and_corrects_for_their_number():
     assert shares._holm(np.array([0.04, 0.01, 0.03])) == pytest.approx([0.06, 0.03, 0.06])
 
 
+@pytest.mark.slow
 def test_null_runs_differ_no_more_often_than_stated():
     rng = np.random.default_rng(0)
     few = 0

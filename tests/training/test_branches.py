@@ -75,7 +75,7 @@ def of(parent, path, *rules, follows=None, budget=END - AT, save=(), **arm):
             {"optimizer": {"loss_dtype": "float32"}},
             {"model": {"n_layers": 2}},
         ],
-        2,
+        3,
     ),
     ids=str,
 )

@@ -124,7 +124,7 @@ def test_the_page_has_a_row_for_each_rule_with_what_it_records(other):
         assert all(f"{name}" in type(rule).__doc__ for name in recorded)
 
 
-@pytest.mark.parametrize("rule", thinned(NEUTRAL, 2), ids=str)
+@pytest.mark.parametrize("rule", thinned(NEUTRAL, 4), ids=str)
 def test_a_neutral_rule_is_the_identity_to_the_last_bit(rule, control):
     found = trained(rule, paths={"control": control})
     assert same(found.weights, control.weights)
@@ -144,7 +144,7 @@ def test_a_rule_that_does_something_changes_the_run(rule, control, other):
     assert all(torch.isfinite(x).all() and x.ndim == 0 for row in found.records for x in row.values())
 
 
-@pytest.mark.parametrize("rule", thinned(ACTIVE, 2), ids=str)
+@pytest.mark.parametrize("rule", thinned(ACTIVE, 3), ids=str)
 def test_what_is_resumed_equals_what_was_never_stopped(rule, other):
     whole = trained(rule, n=20, paths={"control": other})
     half = trained(rule, n=7, paths={"control": other})

@@ -154,10 +154,7 @@ def different(kind, n_steps):
 @pytest.mark.parametrize(
     ("kind", "n_steps"),
     [
-        *(
-            pytest.param(kind, 150, marks=() if kind == "ordinary" else pytest.mark.slow)
-            for kind in DIFFERENT
-        ),
+        *(pytest.param(kind, 50, marks=() if kind == "ordinary" else pytest.mark.slow) for kind in DIFFERENT),
         *(pytest.param(kind, 1000, marks=pytest.mark.slow) for kind in DIFFERENT),
     ],
 )
@@ -286,7 +283,8 @@ def begun_branches(parent, control, folder, arms):
 ON_THE_LOSS = {"scale-logits", "match-margin", "zero-sum", "spectral-entropy", "random-penalty"}
 
 
-@pytest.mark.parametrize("on_the_loss", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("on_the_loss", [False, True])
 def test_each_rule_acts_on_its_member_as_it_does_on_a_run_alone(tmp_path, parent, control, on_the_loss):
     rules = [rule for rule in ACTIVE if (rule.kind in ON_THE_LOSS) == on_the_loss]
     arms = [Arm(name="control"), *(Arm(name=f"rule-{i}", rules=(rule,)) for i, rule in enumerate(rules))]

@@ -178,6 +178,7 @@ def test_tables_of_a_battery_are_judged(trial):
     assert {"since", "test_accuracy", "norm", "margin"} <= set(curves.columns) and curves["since"].max() == 20
 
 
+@pytest.mark.slow
 def test_called_again_a_battery_trains_nothing_and_keeps_rows_of_what_was_deleted(run, trial, tmp_path):
     import shutil
 

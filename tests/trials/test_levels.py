@@ -145,6 +145,7 @@ def test_updates_after_the_branch_are_compared_step_by_step_with_the_control():
     assert np.isnan(levels.updates_after_branch(arm.drop(columns="update_norm"), control))
 
 
+@pytest.mark.slow
 def test_local_complexity_is_lost_between_the_largest_norm_and_the_end_per_unit_of_ln_norm(tmp_path):
     """By hand on a control from the start, and on random labels that follow its norms."""
     schedule = make_schedule(60, ["every:20"], [0, 60])

@@ -22,8 +22,8 @@ def test_the_page_is_what_the_kept_tables_give(gallery):
     assert page == gallery.page(), "run `make gallery`"
 
 
-# In CI every third figure; all of them with the slow tests.
-@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.slow)])
+# In CI every sixth figure; all of them with the slow tests.
+@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_lines_on_the_page_draw_what_it_shows(every, gallery, monkeypatch):
     monkeypatch.setattr(making, "tables_of", lambda run, name: gallery.kept(name)[0])
     drawn = json.loads(gallery.DRAWN.read_text("utf-8"))
