@@ -82,7 +82,6 @@ def answer(run, out):
             {"task": {"operation": "subtract", "padding": True}, "model": {"n_layers": 2}},
             id="two layers, differences",
         ),
-        pytest.param({"model": {"n_heads": 0}}, id="without attention"),
     ],
 )
 def test_a_run_from_training_to_the_answer(changes, tmp_path):
