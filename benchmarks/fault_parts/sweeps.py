@@ -64,7 +64,7 @@ def line(folder: Path, keep: str, jobs: int = 1, *rest: object) -> list[object]:
         keep, n_steps, n_runs, probes = "transitions", N_SHORT, 2, "weight_norms"
     saving = ("--save", f"every:{n_steps // 4}", "--save-optimizer", str(n_steps // 2))
     grid = ("--over", f"seed=0:{n_runs - 1}:1", "--steps", n_steps, "--keep", keep, "--probes", probes)
-    return ["sweep", folder, *settings, *grid, *saving, "--jobs", jobs, "--stack", 2, *rest]
+    return ["sweep", folder, *settings, *grid, *saving, "--jobs", jobs, "--threads", 1, "--stack", 2, *rest]
 
 
 def swept(arguments: Sequence[object], between_states: float = BETWEEN_STATES) -> Callable[[], int]:
@@ -72,7 +72,6 @@ def swept(arguments: Sequence[object], between_states: float = BETWEEN_STATES) -
 
     def act() -> int:
         os.environ["PYTHONPATH"] = ROOT
-        os.cpu_count = lambda: 1
         if VARIABLE in os.environ:
             made_late()
         import_module("interp.training.member").SECONDS_BETWEEN_STATES = between_states

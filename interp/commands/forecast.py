@@ -95,7 +95,7 @@ def _forecast(run: "Run", learned: "Forecaster", at: int | None, by: int | None)
     told["collapse"] = None if fell is None or fell.step is None else [fell.before, fell.step]
     optimizer = run.config.optimizer
     told["minimises"] = None if optimizer is None else optimizer.loss
-    told["fresh"] = optimizer is not None and optimizer.fresh
+    told["fresh"] = run.config.sees_fresh_rows
     if (
         told["fresh"]
         or told["memorization"] is None

@@ -141,6 +141,11 @@ class RunConfig:
                 f"{self.n_steps}."
             )
 
+    @property
+    def sees_fresh_rows(self) -> bool:
+        """Whether it is trained on rows that are new at every step: of those none is memorized."""
+        return self.optimizer is not None and self.optimizer.fresh
+
     def recipe(self) -> "Recipe":
         """All that training needs.
 

@@ -50,8 +50,7 @@ def row_of(run: Run, why: str = "", status: str | None = None) -> dict[str, Any]
     if not len(evaluated):
         return row
     found = outcome({"history": history})
-    if (optimizer := run.config.optimizer) is not None and optimizer.fresh:
-        # Of rows that are new at every step none is memorized.
+    if run.config.sees_fresh_rows:
         found = replace(found, memorization=None)
     for event in EVENTS:
         at = getattr(found, event)

@@ -14,8 +14,10 @@ def transitions(run: "Run") -> tuple[dict[str, Any], tuple[int, int] | None]:
     from interp.tables.outcome import outcome
 
     ended = outcome({"history": run.history()})
-    is_fresh = run.config.optimizer is not None and run.config.optimizer.fresh
-    found = {"memorized": None if is_fresh else ended.memorization, "grokked": ended.grokking}
+    found = {
+        "memorized": None if run.config.sees_fresh_rows else ended.memorization,
+        "grokked": ended.grokking,
+    }
     return {name: when for name, when in found.items() if when is not None}, ended.lost
 
 
