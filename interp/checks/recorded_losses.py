@@ -11,7 +11,7 @@ from statistics import median
 import torch
 
 from interp.checks.findings import Difference, Finding, listed
-from interp.ground.thresholds import PREDICTABLE
+from interp.ground.judged import PREDICTABLE
 from interp.networks import objective
 from interp.networks.answers import answer_logits
 from interp.networks.config import Weights

@@ -22,8 +22,9 @@ from interp.commands.judge import judge
 from interp.commands.measure import measure
 from interp.commands.predict import predict
 from interp.commands.report import report
+from interp.commands.resume import resume
 from interp.commands.sweep import sweep
-from interp.commands.train import resume, train
+from interp.commands.train import train
 from interp.commands.verify import verify
 from interp.ground.memory import is_out_of_memory
 from interp.ground.plain_text import say

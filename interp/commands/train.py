@@ -1,4 +1,4 @@
-"""`interp train` and `interp resume`."""
+"""`interp train`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -173,9 +173,10 @@ def train(
             preset=preset, family=task, settings=settings, typed=typed, set_texts=set or [], betas=(beta1, beta2),
             cayley_table=cayley_table, steps=steps, save=save or [], save_optimizer=save_optimizer or [],
         )  # fmt: skip
+    told = live_forecast(forecast, is_fresh=recipe.optimizer.fresh)
     check_start(recipe, run, device)
     say(f"{run}: {planned(recipe)}", flush=True)
-    done = train_run(recipe, run, device=device, threads=threads, told=_told(forecast))
+    done = train_run(recipe, run, device=device, threads=threads, told=told)
     say(f"{done.path}: {number_of(len(done.steps), 'checkpoint')}. Next:")
     for command in next_steps(done):
         say(f"  {command}")
@@ -268,10 +269,19 @@ def assembled(
     return recipe if is_set else presets.with_fitted_schedule(recipe)
 
 
-def _told(is_forecast: bool) -> "Told | None":
-    """What the display of training shows beside the losses."""
+def live_forecast(is_forecast: bool, *, is_fresh: bool) -> "Told | None":
+    """What the display of training shows beside the losses.
+
+    Raises:
+        ValueError: if a forecast is asked for of a run that sees fresh rows at every step.
+    """
     if not is_forecast:
         return None
+    if is_fresh:
+        raise ValueError(
+            "A run that sees fresh rows at every step memorizes none, and forecasts were learned from runs that do. "
+            "Leave out --forecast, or set optimizer.fresh=false."
+        )
     from interp.theories.forecaster import live, read_forecaster
 
     return live(read_forecaster())
@@ -301,49 +311,3 @@ def next_steps(run: "Run") -> list[str]:
     else:
         question = family if family in analyses.__all__ else "weight_norms"
     return [f"interp info {path}", f"interp analyse {question} {path}"]
-
-
-def resume(
-    run: Annotated[
-        Path, Argument(help="Directory of an interrupted or killed run, or of one to make longer.")
-    ],
-    steps: Annotated[
-        int | None, Option(help="Steps that the run is to have in all; a complete run is made longer.")
-    ] = None,
-    save: Annotated[
-        list[str] | None,
-        Option(
-            help="With --steps: steps to come to save, forms as of train; repeatable. [default: as many as bracket a "
-            "switch within 5 % of its step]"
-        ),
-    ] = None,
-    save_optimizer: Annotated[
-        list[str] | None, Option(help="With --steps: the same with optimizer state; repeatable.")
-    ] = None,
-    device: Annotated[str | None, Option(help="Default: the device that the run was started on.")] = None,
-    threads: Annotated[
-        int | None, Option(help="Default: the thread count of its start.", min=1, max=1024)
-    ] = None,
-    forecast: Forecast = False,
-) -> None:
-    """Continue a run after Ctrl-C, kill or a crash, bit for bit as if it had never stopped.
-
-    With --steps it is made longer, bit for bit as if it had been as long from the start.
-
-    Examples: interp resume runs/p59
-
-    interp resume runs/p59 --steps 20000 --save every:500
-    """
-    from interp.training.train import resume as resume_run
-
-    with errors_as_typed(OPTIONS):
-        done = resume_run(
-            run,
-            n_steps=steps,
-            checkpoint_steps=save,
-            optimizer_steps=save_optimizer,
-            device=device,
-            threads=threads,
-            told=_told(forecast),
-        )
-    say(f"{done.path}: complete, {number_of(len(done.steps), 'checkpoint')}.")

@@ -7,9 +7,6 @@ NEURON_FRACTION = 0.85
 # Accuracy from which a run has memorized (train) and generalised (test), and a checkpoint has a say in the key set of
 # its run. As in Omnigrok; others take 0.9, 0.99 or 1.
 ACCURACY = 0.95
-# The part of the questions by which a run is judged, where its task names one so: answers that can be foreseen. On the
-# others no accuracy comes near ACCURACY, whatever was learned.
-PREDICTABLE = "predictable"
 
 # Prefix matching from which a head that copies is one of induction, and attention to the token before from which it is
 # a previous-token head. A convention: Olsson et al. 2022 ask for prefix matching and copying and name no number, those

@@ -32,7 +32,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from interp.ground.thresholds import PREDICTABLE
+from interp.ground.judged import PREDICTABLE
 
 Kind = Literal["cross-entropy", "squared-error", "stablemax", "hinge"]
 

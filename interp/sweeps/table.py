@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from interp.ground.judged import judged_by
 from interp.ground.whole_files import write_bytes
 from interp.runs.config import RunConfig, config_to_json
 from interp.runs.run import Run, open_run
@@ -19,7 +20,9 @@ FILE = "runs.parquet"
 
 EVENTS = ("memorization", "grokking")
 END = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
-NUMBERS = (*END, "largest_test_loss", "early_activity")
+# Where the task asks what nobody can foresee too.
+OF_PREDICTABLE = tuple(judged_by(split)[0] for split in ("train", "test"))
+NUMBERS = (*END, *OF_PREDICTABLE, "largest_test_loss", "early_activity")
 
 
 def row_of(run: Run, why: str = "", status: str | None = None) -> dict[str, Any]:
@@ -32,7 +35,8 @@ def row_of(run: Run, why: str = "", status: str | None = None) -> dict[str, Any]
     path; `<event>_before` and `<event>_step` for memorization and grokking: the event lies after the one and at or
     before the other, and has not come by `<event>_before` where `<event>_step` is missing (right-censored);
     `delay`, `delay_low`, `delay_high` from memorization to grokking, with bounds; `grokking_lost`: last step of a spell
-    of test accuracy that the run lost again; the four losses and accuracies at its end, and `largest_test_loss`;
+    of test accuracy that the run lost again; the four losses and accuracies at its end, with those on what is
+    predictable where the task has such a part, and `largest_test_loss`;
     `early_activity`, how much its train loss trembles early on.
     """
     history = run.history()
@@ -45,7 +49,9 @@ def row_of(run: Run, why: str = "", status: str | None = None) -> dict[str, Any]
         row["why"] = f"The loss is no number after step {row['step']}."
     evaluated = history.dropna(subset=["test_accuracy"])
     row["early_activity"] = early_activity(history)
-    row |= {name: float(evaluated[name].iloc[-1]) for name in END if len(evaluated)}
+    if len(evaluated):
+        known = (*END, *(name for name in OF_PREDICTABLE if name in evaluated))
+        row |= {name: float(evaluated[name].iloc[-1]) for name in known}
     row["largest_test_loss"] = float(history["test_loss"].max()) if len(evaluated) else None
     if not len(evaluated):
         return row

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
-from interp.ground.thresholds import PREDICTABLE
+from interp.ground.judged import PREDICTABLE, judged_by
 
 
-def judged_by(split: str) -> tuple[str, str]:
-    """The accuracies by which a run is judged, the one of what is predictable before that of all questions."""
-    return f"{split}_{PREDICTABLE}_accuracy", f"{split}_accuracy"
+def judged_column(wide: pd.DataFrame, split: str) -> str:
+    """The column of a history by which a run is judged: of what is predictable where that is known, else of all."""
+    return next((name for name in judged_by(split) if is_known(wide, name)), f"{split}_accuracy")
 
 
 def is_known(wide: pd.DataFrame, column: str) -> bool:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from interp.ground.judged import PREDICTABLE, judged_by
 from interp.ground.plain_text import several
-from interp.ground.thresholds import ACCURACY, PREDICTABLE
-from interp.tables.accuracies import by_split, is_known, judged_by
+from interp.ground.thresholds import ACCURACY
+from interp.tables.accuracies import by_split, is_known
 from interp.tables.brackets_said import ACCURACIES, quantity_said, relapses_said
 from interp.tables.collapse import collapse
 from interp.tables.curves import SHORT, curve

@@ -24,7 +24,7 @@ import pandas as pd
 
 from interp.ground import html_card
 from interp.ground.thresholds import ACCURACY
-from interp.tables.accuracies import by_split, is_known, judged_by
+from interp.tables.accuracies import by_split, judged_column
 from interp.tables.brackets_said import transition_said
 from interp.tables.curves import (
     GRID,
@@ -197,8 +197,7 @@ def grokking(history: pd.DataFrame, threshold: float = ACCURACY, *, tolerated: f
         threshold, tolerated: as `transition`.
     """
     wide = by_split(history)
-    column = next((name for name in judged_by("test") if is_known(wide, name)), "test_accuracy")
-    return transition(wide, column, threshold, "rise", tolerated=tolerated)
+    return transition(wide, judged_column(wide, "test"), threshold, "rise", tolerated=tolerated)
 
 
 def delay(first: Transition, second: Transition) -> Delay:

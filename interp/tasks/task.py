@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interp.ground import html_card
-from interp.ground.thresholds import PREDICTABLE
+from interp.ground.judged import PREDICTABLE
 from interp.tasks.splits import Split
 from interp.tasks.structure import Structure
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from interp.ground.thresholds import ACCURACY, PREDICTABLE
+from interp.ground.judged import judged_accuracy
+from interp.ground.thresholds import ACCURACY
 from interp.theories.forecast import (
     LEVEL,
     MEASURES,
@@ -168,7 +169,7 @@ def live(learned: Forecaster) -> Callable[[Sequence[Mapping[str, Any]]], str]:
         table = pd.DataFrame([{k: row.get(k) for k in COLUMNS} for row in rows]).dropna()
         if not len(table) or table["train_accuracy"].iloc[-1] < ACCURACY:
             return ""
-        if rows[-1].get(_JUDGED, table["test_accuracy"].iloc[-1]) >= ACCURACY:
+        if judged_accuracy(rows[-1], "test") >= ACCURACY:
             return ""
         curves = curves_of(table.assign(run="run"))
         found = forecasts(learned, curves, float(table["step"].iloc[-1]))
@@ -179,7 +180,6 @@ def live(learned: Forecaster) -> Callable[[Sequence[Mapping[str, Any]]], str]:
 
 
 COLUMNS = ("step", "train_accuracy", "test_accuracy", "test_loss")
-_JUDGED = f"test_{PREDICTABLE}_accuracy"
 
 
 def in_words(row: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import pydantic
 import torch
 
+from interp.ground.judged import judged_accuracy
 from interp.interventions.any_edit import AnyEdit
 from interp.networks.config import Weights
 from interp.runs.run import Run
@@ -42,11 +43,15 @@ class Until:
         """Whether an arm that left its parent at this step need not go on.
 
         Args:
-            evaluated: its evaluations in order, with "step" and "test_accuracy".
+            evaluated: its evaluations in order, with "step" and "test_accuracy", or that on what is predictable.
         """
         # From the end: an arm is asked at each of them, and most have nothing to show yet.
         n = next(
-            (i for i, row in enumerate(reversed(evaluated)) if row["test_accuracy"] < self.test_accuracy),
+            (
+                i
+                for i, row in enumerate(reversed(evaluated))
+                if judged_accuracy(row, "test") < self.test_accuracy
+            ),
             len(evaluated),
         )
         if n < self.evaluations:

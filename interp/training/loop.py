@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from interp.ground.judged import judged_accuracy
 from interp.ground.progress_bar import bar
 from interp.networks.config import Weights
 from interp.runs.record import Status
@@ -149,5 +150,5 @@ def _show_metrics(display: Any, shown: Any, row: Mapping[str, Any]) -> None:
     display.update(
         shown,
         loss=f"loss {row['train_loss']:.1e} {row['test_loss']:.1e}",
-        accuracy=f"acc {row['train_accuracy']:.3f} {row['test_accuracy']:.3f}",
+        accuracy=f"acc {judged_accuracy(row, 'train'):.3f} {judged_accuracy(row, 'test'):.3f}",
     )

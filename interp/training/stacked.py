@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import torch
 
+from interp.ground.judged import judged_accuracy
 from interp.ground.progress_bar import bar
 from interp.ground.whole_files import remove_leftovers
 from interp.networks.config import Weights, check_weights
@@ -301,7 +302,7 @@ class _Display:
     def show(self, rows: Sequence[Row]) -> None:
         """Tell of a step that is done."""
         self._n_steps += len(rows)
-        found = [row["test_accuracy"] for row in rows if "test_accuracy" in row]
+        found = [judged_accuracy(row, "test") for row in rows if "test_accuracy" in row]
         if found:
             self._accuracy = f"acc {min(found):.3f} to {max(found):.3f}"
         now = time.monotonic()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from interp.runs.run import Run
+from interp.tables.accuracies import judged_column
 from interp.training.arms import Branch, branch_of
 from interp.training.paths import read_paths
 from interp.training.rules import ScaleUpdates
@@ -88,7 +89,8 @@ def _recovery(run: Run, branch: Branch, history: pd.DataFrame) -> Iterator[Check
     if branch.arm.data or run.config.first_step == 0:
         # Train rows have to be learned first, however long that takes.
         return
-    accuracy = history.dropna(subset=["train_accuracy"]).set_index("step")["train_accuracy"]
+    column = judged_column(history, "train")
+    accuracy = history.dropna(subset=[column]).set_index("step")[column]
     since = accuracy[accuracy.index >= min(run.config.first_step + RECOVERY, accuracy.index.max())]
     if not len(since):
         return

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from interp.runs.run import Run
+from interp.tables.accuracies import judged_column
 from interp.theories.branch_points import MAIN_POINT
 from interp.theories.statistic import EVENT, THRESHOLD
 from interp.training.arms import branch_of
@@ -27,13 +28,16 @@ def event(
 ) -> tuple[int, int | None]:
     """The bracket, in steps since the branch, of the first of three consecutive evaluations beyond a threshold.
 
+    Test accuracy is that on what is predictable, of a task that asks other questions too.
+
     Returns:
         before, step: the last evaluation that is not beyond it, and the first that is; step None where it never is, and
         before the last one that is not. The evaluation at the branch itself does not count.
     """
-    known = history.dropna(subset=[quantity])
+    column = judged_column(history, "test") if quantity == EVENT else quantity
+    known = history.dropna(subset=[column])
     since = (known["step"] - first_step).to_numpy()
-    values = known[quantity].to_numpy()[since > 0]
+    values = known[column].to_numpy()[since > 0]
     since = since[since > 0]
     is_beyond = values >= threshold if direction == "rise" else values <= threshold
     for i in range(len(since) - CONSECUTIVE + 1):
@@ -134,6 +138,8 @@ def curve_rows(run: Run, kind: str, n: int = 100) -> pd.DataFrame:
     known = known.iloc[:: max(len(known) // n, 1)]
     columns = ["train_loss", "test_loss", "train_accuracy", "test_accuracy", "margin"]
     table = known[[name for name in columns if name in known]].copy()
+    for split in ("train", "test"):
+        table[f"{split}_accuracy"] = known[judged_column(history, split)]
     table.insert(0, "since", known["step"] - first)
     table["norm"] = whole_norms(known)
     numbers = table.columns.difference(["since"])

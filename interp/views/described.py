@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from interp.ground.judged import PREDICTABLE
 from interp.ground.plain_text import number_of, several
-from interp.ground.thresholds import PREDICTABLE
 from interp.runs.run import Run
 from interp.tables.brackets_said import transition_said
 from interp.tasks.splits import described_split

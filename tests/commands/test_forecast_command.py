@@ -129,3 +129,17 @@ def test_of_fresh_rows_none_is_memorized():
     told = {"run": "r", "seen": 5, "generalised": None, "collapse": None, "memorization": None}
     assert _lines({**told, "fresh": True})[0].endswith("so that nothing is forecast.")
     assert "has not memorized yet" in _lines({**told, "fresh": False})[0]
+
+
+def test_training_on_fresh_rows_with_a_forecast_is_refused_before_it_starts(tmp_path):
+    options = ["--preset", "parity-fresh", "--steps", "20"]
+    made = CliRunner().invoke(app, ["train", str(tmp_path / "r"), *options])
+    assert made.exit_code == 0, made.output
+    commands = (
+        ["train", str(tmp_path / "other"), *options, "--forecast"],
+        ["resume", str(tmp_path / "r"), "--steps", "30", "--forecast"],
+    )
+    for command in commands:
+        refused = CliRunner().invoke(app, command)
+        assert refused.exit_code == 1 and "memorizes none" in str(refused.exception)
+    assert not (tmp_path / "other").exists() and interp.open_run(tmp_path / "r").steps[-1] == 20

@@ -374,6 +374,7 @@ def test_what_was_drawn_for_the_screen_fits_the_paper(page):
     assert over == 0
 
 
+@pytest.mark.slow
 def test_a_run_without_key_frequencies_names_none(page, data):
     assert data["runs"][0]["keys"]["hindsight"] == []
     at(page, step=300, keys="hindsight")

@@ -177,6 +177,7 @@ def test_a_guess_leaves_the_keys_at_its_prediction(page, trial):
     assert page.evaluate("document.activeElement.dataset.prediction") == one["id"]
 
 
+@pytest.mark.slow
 def test_narrow_pages_scroll_only_within_the_grid(page, trial):
     page.set_viewport_size({"width": 390, "height": 900})
     page.evaluate("Explorer.set({revealed: ['all']})")

@@ -276,6 +276,12 @@ def test_an_arm_ends_when_it_has_shown_what_it_was_trained_for():
     assert not Until(test_accuracy=0.999).is_reached(rows, 0)
 
 
+def test_what_nobody_can_foresee_keeps_no_arm_from_its_end():
+    rows = [{"step": s, "test_accuracy": 0.4, "test_predictable_accuracy": 1.0} for s in (10, 20, 30)]
+    assert Until().is_reached(rows, 0)
+    assert not Until().is_reached([*rows[:2], rows[2] | {"test_predictable_accuracy": 0.9}], 0)
+
+
 def test_what_ended_early_is_complete_and_can_be_made_longer(parent, tmp_path):
     # Any accuracy will do: the third evaluation since the branch ends it, the one at the branch being the first.
     arm = branch(parent, tmp_path / "arm", at=AT, budget=100, until=Until(test_accuracy=0.0))

@@ -51,6 +51,16 @@ def test_an_event_is_the_first_of_three_evaluations_beyond_the_threshold(accurac
     assert falls == found
 
 
+def test_of_a_task_that_asks_more_the_event_is_that_of_what_is_predictable():
+    table = history([0.1, 0.2, 0.4, 0.4, 0.4]).rename(columns={"test_accuracy": "test_predictable_accuracy"})
+    table["test_predictable_accuracy"] *= 2.4
+    table["test_accuracy"] = table["test_predictable_accuracy"] / 2.4
+    assert event(table, "test_accuracy", 0.95, "rise", 100) == (10, 20)
+    assert (
+        event(table.drop(columns="test_predictable_accuracy"), "test_accuracy", 0.95, "rise", 100)[1] is None
+    )
+
+
 @pytest.fixture(scope="module")
 def branches(tmp_path_factory):
     folder = tmp_path_factory.mktemp("branches")

@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interp.ground.thresholds import PREDICTABLE
+from interp.ground.judged import PREDICTABLE
 from interp.snapshots.snapshot import Snapshot
 
 VERSION = 3
