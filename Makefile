@@ -20,13 +20,13 @@ gallery: $(READY)
 	@$(BIN)/python docs/make_gallery.py $(ARGS)
 
 test: $(READY)
-	@$(BIN)/python -m pytest -q -n $(JOBS) $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -n $(JOBS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 
 slow: $(READY)
 	$(BIN)/python -m pytest -q -m slow $(ARGS)
@@ -48,6 +48,8 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "grokscope needs Python 3.11 or newer, this is %s; use make PYTHON=python3.11" % sys.version.split()[0])'
 	@$(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (some minutes, once)"
+	@# The pip that Python 3.11 brings needs twice the time to resolve.
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt --upgrade pip
 	@# Most of 19,000 modules are never imported: compiling them all takes as long as all the rest.
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-compile -c constraints.txt -e ".[dev]"
 	@touch $(READY)

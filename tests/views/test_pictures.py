@@ -284,6 +284,15 @@ def test_a_run_that_never_generalised_says_so(name, kept):
     assert any("has not generalised by step" in text.get_text().replace("\n", " ") for text in figure.texts)
 
 
+def test_where_nothing_says_whether_it_has_the_caption_alone_does(kept):
+    tables = {
+        name: rows for name, rows in kept["total_norm_curve"][0].items() if name not in ("history", "losses")
+    }
+    assert "is not known" in named("total_norm_curve").caption(tables)
+    figure = making.drawn(named("total_norm_curve"), tables, {})
+    assert not any("has generalised" in text.get_text().replace("\n", " ") for text in figure.texts)
+
+
 @pytest.mark.parametrize("name", thinned(OF_A_RUN, 3))
 def test_a_single_checkpoint_is_drawn_and_told(name, kept):
     tables, about = kept[name]

@@ -186,7 +186,8 @@ def drawn(picture: Picture, tables: Tables, about: Mapping[str, Any]) -> Figure:
         about: of which `unit` matters, what the run's checkpoints count.
     """
     figure = picture.draw(tables)
-    if picture.subject is None and not (ended := outcome(tables)).generalised:
+    # Where nothing says whether it has, as of language models, the caption is the place for it.
+    if picture.subject is None and (ended := outcome(tables)).generalised is False:
         style.note_below(figure, [ended.said])
     style.name_unit(figure, unit_of(picture, about))
     return figure
