@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from interp.commands.predict import Trial, trial_folder
+from interp.ground.cores import n_cores
 from interp.ground.plain_text import number_of, say
 
 if TYPE_CHECKING:
@@ -83,7 +84,6 @@ def battery(
 
     interp battery checkpoints/mainline --out trials/mainline --stacked --device cuda
     """
-    import os
 
     from interp.networks.devices import check_device
     from interp.runs.run import open_run
@@ -103,7 +103,7 @@ def battery(
         theories=None if theories is None else [name.strip() for name in theories.split(",")],
         n_pairs=pairs,
         # A stack is one process.
-        n_processes=1 if stacked else jobs or os.cpu_count() or 1,
+        n_processes=1 if stacked else jobs or n_cores(),
     )
     for line in lines(planned, stacked=stacked):
         say(line)

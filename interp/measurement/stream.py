@@ -26,6 +26,7 @@ import pyarrow as pa
 import torch
 
 from interp.ground import parent_watch
+from interp.ground.cores import n_cores
 from interp.networks.network import BuiltNetwork
 from interp.runs.run import Run
 from interp.runs.tensor_files import RunError
@@ -80,8 +81,7 @@ def outcomes(
 
     Once is_over() nothing new is begun; what processes have in hand is finished, so that it is not lost.
     """
-    n_cores = os.cpu_count() or 1
-    n_jobs = min(n_cores if n_jobs == -1 else n_jobs, len(todo))
+    n_jobs = min(n_cores() if n_jobs == -1 else n_jobs, len(todo))
     if n_jobs <= 1:
         with steady_memory():
             for step, names in todo:
@@ -95,7 +95,7 @@ def outcomes(
 
     # Chunks: a worker gets the run once a chunk. Small ones: what a killed worker had in hand is lost.
     size = max(1, min(8, math.ceil(len(todo) / (4 * n_jobs))))
-    threads = max(n_cores // n_jobs, 1)
+    threads = max(n_cores() // n_jobs, 1)
     parallel = Parallel(
         n_jobs=n_jobs, backend="loky", return_as="generator_unordered", batch_size=1,
         # joblib keeps workers for the next call unless these differ.

@@ -18,6 +18,7 @@ from typing import Any
 
 import filelock
 
+from interp.ground.cores import n_cores
 from interp.networks.devices import check_device
 from interp.runs.config import Recipe
 from interp.runs.locks import run_lock
@@ -294,10 +295,8 @@ def _workers(n_processes: int | None, device: str) -> tuple[int, int]:
 
     if n_processes is not None and n_processes < 1:
         raise ValueError(f"A sweep needs at least 1 worker, got {n_processes}.")
-    pinned = getattr(os, "sched_getaffinity", None)
-    n_cores = len(pinned(0)) if pinned else os.cpu_count() or 1
     # One process fills a GPU: its stack is made as large as is quickest.
-    n = n_processes or (1 if device.startswith("cuda") else n_cores)
+    n = n_processes or (1 if device.startswith("cuda") else n_cores())
     # Not the machine's cores: OMP_NUM_THREADS and the cores that a process is pinned to are heard, as in `train`.
     return n, max(torch.get_num_threads() // n, 1)
 
