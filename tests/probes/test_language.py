@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from math import log
 from pathlib import Path
+from types import SimpleNamespace
 from weakref import WeakSet
 
 import numpy as np
@@ -24,7 +25,7 @@ from interp.probes import (
     text_losses,
 )
 from interp.probes.language import text_pass
-from interp.probes.language.head_changes import _factors, _moved
+from interp.probes.language.head_changes import _factors, _mlps_moved, _moved
 from interp.probes.language.residual_dimensions import participation_ratio
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.sources.formats.huggingface.folders import read_weights
@@ -377,3 +378,15 @@ def test_another_text_is_measured_anew_and_the_same_one_is_found_again(tiny, mon
     first = losses(text)
     assert losses(text.copy()) == first and passes == [0]
     assert losses(text[::-1]) == pytest.approx(first, abs=1e-6) and passes == [0, 0]
+
+
+def test_the_gate_of_a_gated_mlp_counts_as_the_rest_of_it():
+    def model(gate):
+        ones = torch.ones(2, 3, 4)
+        return SimpleNamespace(W_in=ones, W_out=ones, W_gate=None if gate is None else gate * ones)
+
+    # 12 entries a matrix and layer; those of the gate went from 1 to 2.
+    assert (
+        _mlps_moved(model(2.0), model(1.0)) == [(pytest.approx((12 / 36) ** 0.5), pytest.approx(72**0.5))] * 2
+    )
+    assert _mlps_moved(model(None), model(None)) == [(0.0, pytest.approx(24**0.5))] * 2

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
-VERSION = 2
+VERSION = 3
 # Reads the checkpoint that is named.
 DEPENDS_ON_RUN = True
 
@@ -32,7 +32,7 @@ def head_changes(snapshot: Snapshot, *, since: int | None = None) -> pd.DataFram
     Columns:
         layer: of the head or the MLP.
         head: -1 for the MLP.
-        part: "QK", "OV" or "MLP" (W_in and W_out as one vector; the gate of a gated one is left out).
+        part: "QK", "OV" or "MLP" (W_in, W_out and the gate of a gated one as one vector).
         change: Frobenius norm of the difference over that at the other checkpoint; infinite where that is 0.
         norm: Frobenius norm now.
 
@@ -97,6 +97,8 @@ def _mlps_moved(now: Any, then: Any) -> list[tuple[float, float]]:
         both = [(getattr(now, name), getattr(then, name)) for name in ("W_in", "W_out")]
     except AttributeError:
         return []
+    if getattr(now, "W_gate", None) is not None:
+        both.append((now.W_gate, then.W_gate))
     found = []
     for layer in range(len(both[0][0])):
         x, y = (
