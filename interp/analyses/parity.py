@@ -11,7 +11,7 @@ the geometric mean of its largest and last value) and of grokking.
 The chosen neurons are those of the last checkpoint. That they are large there is how they were chosen; when they became
 so is what the figure says.
 
-References: Merrill et al. 2023, sections 3 and 4; Barak et al. 2022, sections 4 and 5.
+References: Merrill et al. 2023, sections 2.1 and 3; Barak et al. 2022, section 4, figure 3 and appendix C.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """A snapshot whose logits are a sum over the neurons of its last MLP layer, so that any set of them can be kept.
 
 References: Merrill, Tsilivis and Shukla 2023, "A tale of two circuits: grokking as competition of sparse and dense
-subnetworks", section 3.
+subnetworks", section 2.1.
 """
 
 from functools import cached_property

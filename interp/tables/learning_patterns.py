@@ -4,9 +4,11 @@ Their picture: each pattern is picked up along a sigmoid of its own, and which o
 Three can be told apart in a run with wrong labels, by the rows that only they answer: the rule on rows with right
 labels, single rows by heart on wrong labels, and whatever carries over to new rows.
 
-Their sigmoid is one in steps, gamma / (1 + exp(-alpha (t - b))), of a toy model that is fitted to no run. Along real
-runs, which spend as long on the tenth step as on the ten thousandth, it is one in ln(step) that is fitted by those who
-went on from it. Both are fitted here; `residual` says which of them a curve is.
+Their sigmoid is one in steps, gamma / (1 + exp(-alpha (t - b))), of a toy model that is fitted to no run, and of one
+pattern: a row is answered if any of its patterns answers it, so that an accuracy is one sigmoid only where one pattern
+acts alone, as it is taken to here. Along real runs, which spend as long on the tenth step as on the ten thousandth,
+those who went on from it fit one in a power of ln(step). Both are fitted here, the power 1; `residual` says which of
+them a curve is.
 
 References: Davies, Langosco and Krueger 2023, "Unifying grokking and double descent", and their notebook
 (xanderdavies/unifying-grok-dd, toy_grok_dd.ipynb); jqhoogland/pattern-learning, fit.py (fits after a logarithm).

@@ -1,7 +1,7 @@
 """When few neurons come to decide, and when a few chosen ones lead, from the tables of `interp.probes.parity`.
 
 References: Merrill et al. 2023, "A tale of two circuits: grokking as competition of sparse and dense subnetworks",
-sections 3 and 4.
+sections 2.1, 3.1 and 3.2; figure 5 (the marker of memorization).
 """
 
 import numpy as np

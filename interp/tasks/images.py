@@ -3,7 +3,8 @@
 Omnigrok's question is whether grokking is a matter of algorithms at all: on images it comes from too large an initial
 network (`model.init_scale`), and goes with it.
 
-References: Liu, Michaud and Tegmark 2023, "Omnigrok: grokking beyond algorithmic data", section 3.2 (MNIST).
+References: Liu, Michaud and Tegmark 2023, "Omnigrok: grokking beyond algorithmic data", section 4 and appendix A
+(MNIST).
 """
 
 from dataclasses import dataclass, field

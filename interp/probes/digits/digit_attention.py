@@ -31,7 +31,7 @@ def digit_attention(snapshot: Snapshot) -> pd.DataFrame:
     Raises:
         NotApplicable: if the answers are not written in digits, or the network has no attention.
 
-    References: Nanda et al. 2023, appendix (5-digit addition); Quirke and Barez 2024.
+    References: Quirke and Barez 2024, "Understanding addition in transformers".
     """
     places = snapshot.once(Places)
     pattern = snapshot.pattern.to(snapshot.double)

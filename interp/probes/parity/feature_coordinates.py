@@ -36,7 +36,8 @@ def feature_coordinates(snapshot: Snapshot) -> pd.DataFrame:
     Raises:
         NotApplicable: if the network reads no features, or the task does not say which count.
 
-    References: Barak et al. 2022, "Hidden progress in deep learning", section 5 (the movement in the largest norm).
+    References: Barak et al. 2022, "Hidden progress in deep learning", figure 3 and appendix C (the movement in the
+    largest norm).
     """
     view = snapshot.once(FeatureNeurons)
     square = view.incoming.square()

@@ -21,9 +21,9 @@ N_RANDOM = 20
 def subnetworks(snapshot: Snapshot, *, neurons: Sequence[int] | None = None, seed: int = 0) -> pd.DataFrame:
     """Norm, faithfulness and accuracy of a fixed set of neurons, of all others, and of random sets of as many.
 
-    The paper's account of grokking: the set that decides at the end grows in norm before test accuracy rises, while all
-    others shrink, and they keep the answers of a memorizer for as long as they decide. Chosen by its end, the set is
-    large there by construction: that it grew says nothing, when it grew does.
+    The paper's account of grokking: the set that decides at the end grows in norm from slightly before test accuracy
+    rises, while all others shrink; these answer as the whole does until then, and less and less afterwards, and are no
+    exact memorizer. Chosen by its end, the set is large there by construction: that it grew says nothing, when does.
 
     Args:
         neurons: of the last MLP layer; those that answer every train row at the run's last checkpoint
@@ -42,7 +42,7 @@ def subnetworks(snapshot: Snapshot, *, neurons: Sequence[int] | None = None, see
         NotApplicable: as `NeuronSums`, or without `neurons` if the snapshot does not belong to a run.
         ValueError: if a neuron is none of the layer's, or is named twice.
 
-    References: Merrill et al. 2023, "A tale of two circuits", section 4 (norms and faithfulness of the subnetworks).
+    References: Merrill et al. 2023, "A tale of two circuits", section 3.2 (norms and faithfulness of the subnetworks).
     """
     sums, parts, labels = snapshot.once(NeuronSums), rows_by_split(snapshot), snapshot.labels
     chosen = _mask(sums, _of_last_checkpoint(snapshot) if neurons is None else neurons)

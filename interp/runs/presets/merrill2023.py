@@ -16,8 +16,8 @@ def parity(n_steps: int = PARITY_STEPS) -> Recipe:
     """(40, 3)-parity of 1000 rows: one hidden layer of 1000 ReLUs, hinge loss, SGD in mini-batches of 32.
 
     Theirs has one output f(x), of weights u; here f(x) is the difference of two, u the difference of their weights, so
-    that u learns twice as fast as with one. Matrices start with the standard deviation of torch's Linear layers,
-    1/sqrt(3 fan-in), as theirs, but normal; biases start at zero, theirs do not.
+    that u learns twice as fast as with one and starts sqrt(2) times as large. Matrices start with the standard
+    deviation of torch's Linear layers, 1/sqrt(3 fan-in), as theirs, but normal; biases start at zero, theirs do not.
 
     References: Merrill et al. 2023, section 2 (learning rate 0.1, weight decay 0.01, no output bias); their released
     code (parity-nn): 300 epochs.
