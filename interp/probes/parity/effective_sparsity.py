@@ -37,8 +37,8 @@ def effective_sparsity(snapshot: Snapshot) -> pd.DataFrame:
     Raises:
         NotApplicable: as `NeuronSums`, or if the run has no known task.
 
-    References: Merrill et al. 2023, "A tale of two circuits", sections 2.1 and 3.2 (effective sparsity, faithfulness); its
-    released code (parity-nn) for the rule "accuracy".
+    References: Merrill et al. 2023, "A tale of two circuits", sections 2.1 and 3.2 (effective sparsity,
+    faithfulness); its released code (parity-nn) for the rule "accuracy".
     """
     sums, labels = snapshot.once(NeuronSums), snapshot.labels
     by_size = sums.answers_by_size
