@@ -12,9 +12,10 @@ from huggingface_hub import constants
 
 @dataclass
 class FakeHub:
-    """Repository org/tiny, whose revisions are folders; and the cache that it fills.
+    """A repository whose revisions are folders; and the cache that it fills.
 
     Attributes:
+        repository: the only one that there is.
         folders: by the name of a revision.
         asked: (revision, patterns) of each download.
         largest: bytes of weights that the cache held at most, looked at after each download.
@@ -26,6 +27,7 @@ class FakeHub:
     asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     largest: int = 0
     is_down: bool = False
+    repository: str = "org/tiny"
 
     def install(self, monkeypatch) -> "FakeHub":
         monkeypatch.setattr(huggingface_hub, "list_repo_refs", self.refs)
@@ -35,7 +37,7 @@ class FakeHub:
 
     @property
     def place(self) -> Path:
-        return self.cache / "models--org--tiny"
+        return self.cache / f"models--{self.repository.replace('/', '--')}"
 
     def refs(self, repository):
         self._answer(repository)
@@ -78,7 +80,7 @@ class FakeHub:
     def _answer(self, repository):
         if self.is_down:
             raise ConnectionError("We couldn't connect to 'https://huggingface.co'.\nCheck your connection.")
-        if repository != "org/tiny":
+        if repository != self.repository:
             raise ValueError(f"401 Client Error: Repository Not Found for {repository}.")
 
 

@@ -28,6 +28,8 @@ from interp.figures import (
     readout_curves,
     style,
 )
+from interp.ground.thresholds import ACCURACY
+from interp.tables.brackets_said import transition_said
 from interp.tables.curves import at_end
 from interp.tables.digit_order import (
     LEAST_QUESTIONS,
@@ -40,7 +42,7 @@ from interp.tables.digit_order import (
 )
 from interp.tables.folder import Tables
 from interp.tables.outcome import bracket, outcome
-from interp.tables.transitions import Transition, transition
+from interp.tables.transitions import Transition, last_lost, transition
 
 # Of all pairs, above those that donors with the same carry move; at most those that are answered right (`both_right`).
 MOVES = 0.5
@@ -106,10 +108,17 @@ def _answer(
     sentences = [said, f"Digits, 0 the lowest, in the order in which they came: {order or 'none'}."]
     if never:
         sentences.append(f"Not by the end: {', '.join(never)}.")
-    sentences += [f"Accuracy with {name}: {t}." for name, t in carries.items()]
+    curves = parts(judged(tables["digit_losses"]), "carry")
+    sentences += [
+        f"Accuracy with {name}: {transition_said(t, lost=last_lost(curves[name], 'accuracy', ACCURACY, 'rise'))}."
+        for name, t in carries.items()
+    ]
     if moved is not None:
         where, when = f"layer {moved['layer']}, {moved['site']}", moved["moves"]
-        came = "never" if when["step"] is None else f"from step {when['step']} on"
+        came = f"from step {when['step']} on"
+        if when["step"] is None:
+            held = moved["had_moved"]
+            came = f"from step {held[0]} to {held[1]}, and not by the end," if held else "never"
         sentences.append(
             f"The activation that moves most answers by a carry at the end ({where}): {came} more than half of them, "
             "above what donors with the same carry move."
@@ -161,6 +170,7 @@ def _moved(table: pd.DataFrame) -> dict[str, Any] | None:
         "null": float(best["null"]),
         "both_right": float(best["both_right"]),
         "moves": bracket(transition(curve, "above_null", MOVES, "rise")),
+        "had_moved": last_lost(curve, "above_null", MOVES, "rise"),
     }
 
 

@@ -41,7 +41,7 @@ from interp.tables.language_models import (
     strongest_heads,
 )
 from interp.tables.outcome import bracket
-from interp.tables.transitions import Transition
+from interp.tables.transitions import Transition, last_lost
 
 # Its runs have no task by whose accuracy they could be judged.
 is_of_answers = False
@@ -273,7 +273,7 @@ def said(tables: Tables, found: dict[str, Transition]) -> list[str]:
     elif change.step is None:
         sentences.append(
             f"No induction heads by step {change.before}: the largest prefix matching there is "
-            f"{heads['prefix_matching'].iloc[-1]:.2f} of a head that copies, below {HEAD_SCORE}."
+            f"{heads['prefix_matching'].iloc[-1]:.2f} of a head that copies, below {HEAD_SCORE}.{_had_heads(heads)}"
         )
     else:
         at = heads[heads["step"] == change.step].iloc[0]
@@ -290,9 +290,9 @@ def said(tables: Tables, found: dict[str, Transition]) -> list[str]:
         ("below_held_out_bigram", "bigrams of its other half"),
     ):
         if name in found:
-            when = "never is" if found[name].step is None else f"is from step {found[name].step} on"
             sentences.append(
-                f"Its loss on the text {when} below that of {words}, {found[name].threshold:.3f} nats."
+                f"Its loss on the text {_when_below(tables, found[name])} below that of {words}, "
+                f"{found[name].threshold:.3f} nats."
             )
     if (compared_ := _compared(tables)) is not None and compared_["changed_most"]:
         most = compared_["changed_most"][0]
@@ -302,6 +302,19 @@ def said(tables: Tables, found: dict[str, Transition]) -> list[str]:
             f"{most['n_pairs']} other pairs of checkpoints as far apart."
         )
     return sentences
+
+
+def _had_heads(heads: pd.DataFrame) -> str:
+    held = last_lost(heads, "prefix_matching", HEAD_SCORE, "rise")
+    return f" It had some from step {held[0]} to {held[1]}, and has lost them." if held else ""
+
+
+def _when_below(tables: Tables, change: Transition) -> str:
+    """Since when the loss is below a level; of one that it has lost again, from when to when it was."""
+    if change.step is not None:
+        return f"is from step {change.step} on"
+    held = last_lost(tables["text_losses"], "loss", float(change.threshold or 0), "fall")
+    return f"was from step {held[0]} to {held[1]}, and is not at the end," if held else "never is"
 
 
 def _at_end(table: pd.DataFrame) -> dict[str, Any] | None:

@@ -7,6 +7,9 @@ from typing import Any
 # The part of the questions by which a run is judged, where its task names one so. On the others no accuracy comes near
 # a threshold, whatever was learned.
 PREDICTABLE = "predictable"
+# The column that a history has where rows were new at every step. What is called train there was never trained on, and
+# a high accuracy on it is no memory.
+SEES_FRESH_ROWS = "sees_fresh_rows"
 
 
 def judged_by(split: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from interp.ground import html_card
+from interp.ground.judged import SEES_FRESH_ROWS
 from interp.ground.plain_text import visible
 from interp.networks.config import Weights
 from interp.runs.beginnings import is_beginning
@@ -150,12 +151,14 @@ class Run:
         Accuracies and the test loss are NaN at steps where they were not evaluated. With mini-batches train_loss is
         the loss of the step's batch, except where the accuracies are given: there it is that of all train rows. Of a
         task that asks what nobody can foresee too, train_predictable_accuracy and test_predictable_accuracy as well.
-        What is said of train rows counts corrupted ones.
+        What is said of train rows counts corrupted ones. Of a run on fresh rows a column sees_fresh_rows, by which
+        tables say of themselves that nothing in them was memorized.
 
         Raises:
             RunError: if the file is damaged, or another's.
         """
-        return self._table("history.parquet", HISTORY_COLUMNS)
+        table = self._table("history.parquet", HISTORY_COLUMNS)
+        return table.assign(**{SEES_FRESH_ROWS: True}) if self.config.sees_fresh_rows else table
 
     def recorded(self) -> "pd.DataFrame":
         """What the source of an imported run recorded beyond the history: column step, then one a quantity.

@@ -1,7 +1,6 @@
 """One row a run: what was swept, when it memorized and grokked, how it ended."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +55,6 @@ def row_of(run: Run, why: str = "", status: str | None = None) -> dict[str, Any]
     if not len(evaluated):
         return row
     found = outcome({"history": history})
-    if run.config.sees_fresh_rows:
-        found = replace(found, memorization=None)
     for event in EVENTS:
         at = getattr(found, event)
         row |= {f"{event}_before": at and at.before, f"{event}_step": at and at.step}

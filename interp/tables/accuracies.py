@@ -2,7 +2,12 @@
 
 import pandas as pd
 
-from interp.ground.judged import PREDICTABLE, judged_by
+from interp.ground.judged import PREDICTABLE, SEES_FRESH_ROWS, judged_by
+
+
+def memorizes_nothing(table: pd.DataFrame) -> bool:
+    """Whether a history is of a run on rows that were new at every step: its train rows were never trained on."""
+    return SEES_FRESH_ROWS in table and bool(table[SEES_FRESH_ROWS].eq(True).any())
 
 
 def judged_column(wide: pd.DataFrame, split: str) -> str:

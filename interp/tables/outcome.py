@@ -4,7 +4,7 @@ Memorized: train accuracy stays at ACCURACY. Generalised: test accuracy does. Fr
 recorded, which lie closest, or else from the checkpoints. A checkpoint generalises if its own test accuracy is at
 ACCURACY. Where the split is not known, the accuracy on all rows stands for that on test rows, and is named. Where a
 task asks what nobody can foresee too, generalised is judged by what is predictable. Memorized is not: by heart the
-rest can be known as well.
+rest can be known as well. Of rows that are new at every step none is memorized, whatever the accuracy on train rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ import pandas as pd
 from interp.ground.judged import PREDICTABLE, judged_by
 from interp.ground.plain_text import several
 from interp.ground.thresholds import ACCURACY
-from interp.tables.accuracies import by_split, is_known
+from interp.tables.accuracies import by_split, is_known, memorizes_nothing
 from interp.tables.brackets_said import ACCURACIES, quantity_said, relapses_said
 from interp.tables.collapse import collapse
 from interp.tables.curves import SHORT, curve
-from interp.tables.transitions import Transition, spells, transition
+from interp.tables.transitions import Transition, last_lost, transition
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -32,7 +32,7 @@ class Outcome:
 
     Attributes:
         memorization, grokking: when train and test accuracy reach the threshold for good; None where no such accuracy
-            is known.
+            is known. A run on fresh rows has no memorization.
         accuracy: on the rows of `grokking`, at the last step where it is known.
         step: that step.
         lost: the last spell above the threshold that a run has lost again, first and last step; None if there is none.
@@ -122,17 +122,19 @@ def outcome(tables: Tables, *, accuracy: float = ACCURACY, tolerated: float = SH
             first that holds it.
         accuracy, tolerated: as `interp.tables.transitions.transition`.
     """
-    memorized = _accuracies(tables, ("train_accuracy",))
+    is_fresh = any(
+        memorizes_nothing(t) for name in ("history", "losses") if (t := tables.get(name)) is not None
+    )
+    memorized = None if is_fresh else _accuracies(tables, ("train_accuracy",))
     answered = _accuracies(tables, (*judged_by("test"), *judged_by("all")))
     memorization = memorized and transition(*memorized, accuracy, "rise", tolerated=tolerated)
     if answered is None:
         return Outcome(memorization, None)
     grokking = transition(*answered, accuracy, "rise", tolerated=tolerated)
     steps, values = curve(*answered)
-    held = spells(*answered, accuracy, "rise") if grokking.step is None else []
-    lost = (held[-1][0].step, held[-1][1].before) if held else None
+    lost = last_lost(*answered, accuracy, "rise") if grokking.step is None else None
     fell = collapse(*answered, accuracy, tolerated=tolerated)
-    return Outcome(memorization, grokking, float(values[-1]), int(steps[-1]), lost, fell)  # type: ignore[arg-type]
+    return Outcome(memorization, grokking, float(values[-1]), int(steps[-1]), lost, fell)
 
 
 def generalising_steps(losses: pd.DataFrame) -> list[int]:

@@ -24,7 +24,7 @@ import pandas as pd
 
 from interp.ground import html_card
 from interp.ground.thresholds import ACCURACY
-from interp.tables.accuracies import by_split, judged_column
+from interp.tables.accuracies import by_split, judged_column, memorizes_nothing
 from interp.tables.brackets_said import transition_said
 from interp.tables.curves import (
     GRID,
@@ -126,6 +126,27 @@ def spells(
     return found
 
 
+def last_lost(
+    table: pd.DataFrame, quantity: str, threshold: float, direction: Direction
+) -> tuple[int, int] | None:
+    """First and last step of the last stretch beyond the threshold, of a curve that does not end there; None without.
+
+    What is said of a curve for which `transition` has no step: it may have been there and have lost it.
+
+    Raises:
+        ValueError: as `transition`.
+
+    >>> table = pd.DataFrame({"step": [0, 1, 2, 3], "accuracy": [0.0, 1.0, 1.0, 0.0]})
+    >>> last_lost(table, "accuracy", 0.95, "rise")
+    (1, 2)
+    """
+    held = spells(table, quantity, threshold, direction)
+    if not held or held[-1][1].step is None:
+        return None
+    begins, ends = held[-1]
+    return begins.step, ends.before  # type: ignore[return-value]
+
+
 def share_of_change(
     table: pd.DataFrame,
     quantity: str,
@@ -176,14 +197,17 @@ def memorization(
 ) -> Transition:
     """When train accuracy reaches the threshold for good. In a run that never memorizes `step` is None.
 
-    With corrupted labels it counts the labels that were shown, corrupted ones included.
+    With corrupted labels it counts the labels that were shown, corrupted ones included. A run on fresh rows never does.
 
     Args:
         history: as `Run.history()`, or the `losses` table of `measure`: its column `n` is needed where it has corrupted
             rows, which it keeps out of its train split.
         threshold, tolerated: as `transition`.
     """
-    return transition(by_split(history), "train_accuracy", threshold, "rise", tolerated=tolerated)
+    wide = by_split(history)
+    if memorizes_nothing(wide):
+        return Transition("train_accuracy", threshold, int(wide["step"].max()), None)
+    return transition(wide, "train_accuracy", threshold, "rise", tolerated=tolerated)
 
 
 def grokking(history: pd.DataFrame, threshold: float = ACCURACY, *, tolerated: float = SHORT) -> Transition:

@@ -17,10 +17,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interp.tasks.drawn_rows import check_drawn_rows, is_train_of, row_numbers
+from interp.tasks.drawn_rows import MOST_NUMBERED, check_drawn_rows, is_train_of, row_numbers
 from interp.tasks.splits import Split, corrupted_labels
 from interp.tasks.structure import Bits
 from interp.tasks.task import OMITTED, Questions, Task, one_question_each, relabelled
+
+MOST_BITS = MOST_NUMBERED.bit_length() - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,12 @@ class ParityConfig:
         if not 1 <= self.k <= self.n_bits:
             raise ValueError(
                 f"A parity is one of k of n_bits signs, with 1 <= k <= n_bits, got k={self.k} and n_bits={self.n_bits}."
+            )
+        # Before the number of rows, which of many bits has as many digits as they say.
+        if self.n_bits > MOST_BITS:
+            raise ValueError(
+                f"Rows of a parity are drawn by number, which needs n_bits of at most {MOST_BITS}, got {self.n_bits}. "
+                "Use fewer."
             )
         check_drawn_rows(self, 2**self.n_bits, f"{self.n_bits} signs")
 

@@ -120,8 +120,8 @@ class Task:
         is_corrupted: questions of train examples whose label was replaced.
         is_train: the split, or None where an imported run has lost it.
         parts: questions told apart by name (with a carry, in language A, ...); none for most families. A part called
-            "predictable" is what a run is judged by: the answers to all other questions cannot be foreseen. Arms that
-            end early, and the events of trials, still go by all questions.
+            "predictable" is what a run is judged by, arms that end early and the events of trials included: the answers
+            to all other questions cannot be foreseen.
         structure: the algebra behind the answers, for probes that speak its language; None where there is none.
     """
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from interp.ground.judged import SEES_FRESH_ROWS
 from interp.networks.config import Weights
 from interp.runs.run import Run
 from interp.runs.saving import save_checkpoint, save_history, save_latest
@@ -144,7 +145,8 @@ def history_before(run: Run, step: int) -> list[Row]:
     first = run.config.first_step
     if step == first:
         return []
-    table = run.history()
+    # What the config says is no column of the file.
+    table = run.history().drop(columns=SEES_FRESH_ROWS, errors="ignore")
     before = table[table["step"] < step]
     if before["step"].tolist() != list(range(first, step)):
         raise RunError(

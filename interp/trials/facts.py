@@ -85,6 +85,11 @@ def facts_of(
     tables = _tables(run, device)
     answers = tables["history"] if _has_test(tables["history"]) else tables["losses"]
     memorized, grokked = memorization(answers), grokking(answers)
+    if run.config.sees_fresh_rows:
+        raise ValueError(
+            f"A trial needs a run that memorized, and run {run.name!r} sees fresh rows at every step: it memorizes "
+            "none."
+        )
     if memorized.step is None:
         raise ValueError(
             f"A trial needs a run that memorized, and train accuracy of run {run.name!r} never reached "

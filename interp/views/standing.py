@@ -9,15 +9,12 @@ if TYPE_CHECKING:
 def transitions(run: "Run") -> tuple[dict[str, Any], tuple[int, int] | None]:
     """When the run memorized and when it grokked, by its history, and from when to when it had grokked if it lost it.
 
-    Nothing where the history does not say; of a run on fresh rows none is memorized.
+    Nothing where the history does not say.
     """
     from interp.tables.outcome import outcome
 
     ended = outcome({"history": run.history()})
-    found = {
-        "memorized": None if run.config.sees_fresh_rows else ended.memorization,
-        "grokked": ended.grokking,
-    }
+    found = {"memorized": ended.memorization, "grokked": ended.grokking}
     return {name: when for name, when in found.items() if when is not None}, ended.lost
 
 

@@ -55,6 +55,27 @@ def test_the_order_that_was_planted(tables):
     assert "(layer 0, mlp): from step 30 on more than half of them" in summary["answer"]
 
 
+def test_what_held_and_was_lost_is_not_said_never_to_have_been(tables):
+    """At the end answers move by less than half; at steps 30 and 40 by more. Likewise an accuracy."""
+    moved, digit = tables["carry_patching"], tables["digit_losses"]
+    later = [t[t["step"] == 40].assign(step=50) for t in (moved, digit)]
+    later[0] = later[0].assign(moved=0.4 * later[0]["moved"])
+    later[1] = later[1].assign(accuracy=0.5)
+    lost = {
+        **tables,
+        "carry_patching": pd.concat([moved, later[0]]),
+        "digit_losses": pd.concat([digit, later[1]]),
+    }
+    summary = digits.summarize(lost)
+    assert summary["carry_moves_the_answer"]["had_moved"] == (30, 40)
+    assert (
+        "(layer 0, mlp): from step 30 to 40, and not by the end, more than half of them" in summary["answer"]
+    )
+    assert "Accuracy with carry: from step 30 to 40, and has lost it (accuracy 0.95)." in summary["answer"]
+    never = {**lost, "carry_patching": pd.concat([moved.assign(moved=0.4 * moved["moved"]), later[0]])}
+    assert "(layer 0, mlp): never more than half of them" in digits.summarize(never)["answer"]
+
+
 def test_what_came_is_drawn_in_its_order(tables):
     figure = digits.draw(tables)
     rows = [text.get_text().replace("\n", " ") for text in figure.axes[3].get_yticklabels()]
@@ -97,11 +118,7 @@ def test_a_run_from_training_to_the_answer(changes, tmp_path):
     recipe = replace(recipe, schedule=replace(recipe.schedule, steps=(0, 10), optimizer_steps=()))
     summary = answer(train(recipe, tmp_path / "run", threads=1), tmp_path / "out")
     assert summary["generalised"] is False and set(summary["by_digit"]) == {"0", "1", "2"}
-    if recipe.model.is_mlp:
-        assert any("no attention" in reason for reason in summary["does_not_apply"])
-        assert summary["carry_moves_the_answer"] is None
-    else:
-        assert summary["does_not_apply"] == [] and len(summary["carry_read"]) == 2
+    assert summary["does_not_apply"] == [] and len(summary["carry_read"]) == 2
 
 
 def test_without_what_probes_need_there_is_still_a_figure(tables):

@@ -6,13 +6,16 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from interp import analyses
-from interp.analyses import frame, own_options
+from interp.analyses import frame, language_model, own_options
 from interp.commands.cli import app
+from interp.tables.language_models import language_transitions
 from tests.fake_hub import FakeHub
+from tests.tables.test_language_models import tables
 
 TINY = Path(__file__).parents[2] / "checkpoints" / "tiny-lm"
 SOME = (0, 100, 1000, 1500, 2000)
@@ -55,6 +58,23 @@ def test_it_says_when_induction_heads_form_and_what_changed(answered, series):
     assert len(compared["moved_most"]) == 12 and compared["changed_most"][0]["n_pairs"] == 3
     assert "outcome" not in summary and "generalised" not in said
     assert (out / "language_model.pdf").stat().st_size > 10_000
+
+
+def test_what_was_there_and_is_lost_is_told_from_what_never_was():
+    none = {name: pd.DataFrame(columns=["step"]) for name in ("missing", "pair")}
+
+    def told(prefix, loss):
+        made = tables(prefix, loss, **none)
+        return " ".join(language_model.said(made, language_transitions(made)))
+
+    lost = told([0, 0.1, 0.5, 0.6, 0.1, 0.1], (5.0, 4.4, 2.8, 2.9, 3.2, 4.0))
+    assert "was from step 2 to 4, and is not at the end, below that of bigram counts, 3.000 nats." in lost
+    assert "was from step 2 to 8, and is not at the end, below that of bigrams of its other half" in lost
+    assert "It had some from step 2 to 4, and has lost them." in lost
+    never = told([0.1] * 6, [4.0] * 6)
+    assert "never is below that of bigram counts" in never and "lost" not in never
+    came = told([0, 0.1, 0.5, 0.6, 0.5, 0.4], (5.0, 4.4, 2.8, 2.9, 2.9, 2.0))
+    assert "is from step 2 on below that of bigram counts" in came
 
 
 @pytest.mark.slow

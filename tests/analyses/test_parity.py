@@ -11,6 +11,8 @@ from interp.networks.config import initial_weights
 from interp.probes import effective_sparsity, feature_coordinates, fourier_gap, losses, subnetworks
 from interp.runs.presets import named, variation
 from interp.snapshots.snapshot import Snapshot
+from interp.tables.accuracies import by_split
+from interp.tables.outcome import outcome
 from tests.hand_built_parity import counter, lookup, parity_task
 from tests.thinned import thinned
 
@@ -65,6 +67,16 @@ def test_the_planted_circuit_is_named_with_its_moment(planted):
     assert summary["features"]["last"]["share"] > 0.99
     gaps = summary["fourier_gap"]["last"]
     assert gaps["population, relevant"]["within"] > 5 * gaps["population, random"]["within"]
+
+
+def test_of_fresh_rows_nothing_is_said_to_be_memorized(planted):
+    whole = planted["losses"]
+    fresh = by_split(whole).assign(sees_fresh_rows=True)
+    summary = parity.summarize({**planted, "history": fresh})
+    assert "memorization" not in summary and summary["grokking"]["step"] == 30
+    assert summary["memorization_first_above_0.98"]["step"] is None
+    assert outcome({**planted, "history": fresh}).summary()["memorization"]["step"] is None
+    assert set(parity.events({**planted, "history": fresh})) == {"grokking", "sparsification"}
 
 
 def test_it_is_drawn(planted):

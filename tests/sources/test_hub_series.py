@@ -5,6 +5,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import warnings
 import weakref
 from pathlib import Path
 
@@ -276,10 +277,35 @@ def test_without_a_network_the_cache_is_opened_if_it_holds_what_is_asked_for(hub
         SourceWarning, match=r"cannot be reached on the hub: what lies in its cache is opened, 2 check"
     ):
         assert interp.open_run("hf://org/tiny").steps == [0, 1000]
-    with pytest.warns(SourceWarning, match="1 checkpoints"):
+    with pytest.warns(SourceWarning, match="1 checkpoint in"):
         assert interp.open_run("hf://org/tiny@step1000").steps == [1000]
     with pytest.raises(SourceError, match=r"org/tiny cannot be had from the hub: We couldn't connect"):
         interp.open_run("hf://org/tiny@step1000,step2000")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_warned"),
+    [
+        ("pythia-410m-v0", True),
+        ("pythia-1.4b-deduped-v0", True),
+        ("pythia-70m-v0", False),
+        ("pythia-410m", False),
+    ],
+)
+def test_steps_that_were_relabelled_are_warned_of(name, is_warned, tmp_path, monkeypatch):
+    folders = {"step1000": checkpoint(tmp_path / "there", 0)}
+    hub = FakeHub(folders, tmp_path / "cache", repository=f"EleutherAI/{name}").install(monkeypatch)
+    said = f"EleutherAI/{name} was trained with batches of 4M tokens"
+
+    def warned(source):
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            run = interp.open_run(source)
+        assert run.step_weights(1000)["w"][0, 0] == 1
+        return [said in str(warning.message) for warning in told]
+
+    # On the hub, and in its cache.
+    assert warned(f"hf://{hub.repository}") == warned(hub.place) == [True] * is_warned
 
 
 def test_what_is_not_on_the_hub_has_nothing_to_drop(tmp_path):

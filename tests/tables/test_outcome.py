@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from interp.tables.outcome import Outcome, bracket, generalising_steps, outcome, relapses_said
-from interp.tables.transitions import Transition, grokking
+from interp.tables.transitions import Transition, grokking, memorization
 
 
 def history(test, train=None, every=100):
@@ -48,6 +48,24 @@ def test_a_run_that_had_and_has_lost_it_is_said_to_have():
     assert found.generalised is False
     assert found.lost == (100, 200)
     assert found.said.endswith("below 0.95. It had, from step 100 to 200, and has lost it.")
+
+
+def test_of_rows_that_were_new_at_every_step_none_is_memorized():
+    table = history([0.1, 0.97, 1.0], train=[0.1, 0.97, 1.0])
+    fresh = table.assign(sees_fresh_rows=True)
+    assert outcome({"history": table}).memorization.step == 100
+    found = outcome({"history": fresh})
+    assert found.memorization is None and found.grokking.step == 100
+    # The accuracies of checkpoints do not know it; the history beside them does.
+    assert (
+        outcome({"losses": losses([0.1, 1.0], split="train"), "history": fresh[:0]}).memorization.step == 1000
+    )
+    assert outcome({"losses": losses([0.1, 1.0], split="train"), "history": fresh}).memorization is None
+    assert memorization(fresh) == Transition("train_accuracy", 0.95, 200, None)
+    # A sweep's histories of both kinds lie in one table.
+    both = pd.concat([table.assign(run="a"), fresh.assign(run="b")])
+    assert memorization(both[both["run"] == "a"]).step == 100
+    assert memorization(both[both["run"] == "b"]).step is None
 
 
 def test_a_task_that_asks_what_nobody_can_foresee_is_judged_by_what_is_predictable():

@@ -76,7 +76,9 @@ def test_edits_of_the_split_count_rows():
         ({"k": 0}, "1 <= k <= n_bits, got k=0"),
         ({"n_train": 50}, "there are 64 of 6 signs: got n_train=50 and n_test=20, 70 in all"),
         ({"n_bits": 40, "n_train": 10**9}, "at most 100,000,000 are made of 40 signs"),
-        ({"n_bits": 63}, "at most 2^62 different ones, and of 63 signs there are more"),
+        ({"n_bits": 63}, "needs n_bits of at most 62, got 63. Use fewer."),
+        # Two to that power fits in no memory.
+        ({"n_bits": 10**12}, "needs n_bits of at most 62, got 1000000000000. Use fewer."),
         ({"n_test": 0}, "n_test of at least 1, got 0"),
         ({"split": "shuffle"}, "Rows of 6 signs are drawn: they need split 'drawn', got 'shuffle'"),
         ({"corrupted_fraction": 1.5}, "corrupted_fraction in [0, 1], got 1.5"),

@@ -12,6 +12,7 @@ from interp.networks.feature_mlps import features_mlp
 from interp.runs.presets import mainline, named, variation
 from interp.runs.run import open_run
 from interp.runs.schedule import make_schedule
+from interp.runs.table_files import read_table
 from interp.tasks.data_edits import Shrink
 from interp.training.arms import Arm
 from interp.training.branches import branch
@@ -49,6 +50,9 @@ def test_a_run_that_is_made_longer_equals_one_that_was_long(tmp_path):
     longer = resume(tmp_path / "short", n_steps=12)
     for name, w in whole.step_weights(12).items():
         assert torch.equal(w, longer.step_weights(12)[name]), name
+    assert longer.history().equals(whole.history()) and bool(whole.history()["sees_fresh_rows"].all())
+    # Its config says it: no column of the file, which would be lacking in rows that are added.
+    assert "sees_fresh_rows" not in read_table(longer.path / "history.parquet")[0]
 
 
 def test_members_of_a_stack_have_the_rows_of_the_run_alone(tmp_path):

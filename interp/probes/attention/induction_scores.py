@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interp.ground.judged import PREDICTABLE
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 
-VERSION = 1
+VERSION = 2
 
 MIN_LENGTH = (
     8  # tokens before the repetition below which scores of uniform attention are too large to tell apart
@@ -25,8 +26,8 @@ def induction_scores(
         length: tokens before the repetition; fewer where the context or the vocabulary is shorter.
 
     Raises:
-        NotApplicable: if the network has no attention, or its context or vocabulary is too short to repeat 8 tokens, as
-            that of every network on pairs.
+        NotApplicable: if the network has no attention, its context or vocabulary is too short to repeat 8 tokens, as
+            that of every network on pairs, or its task is none of foreseeing tokens of a row.
         ValueError: as `head_scores`.
     """
     # A network of Hugging Face has no config here, but that of its bridge.
@@ -38,6 +39,12 @@ def induction_scores(
         raise NotApplicable(
             f"Induction scores need room for {n_repeats} copies of at least {MIN_LENGTH} different tokens, this "
             f"network has {config.n_ctx} positions and {config.d_vocab} tokens."
+        )
+    # Sums in digits have room for it, and random tokens are no sums: scores of what was never seen.
+    if snapshot.task is not None and PREDICTABLE not in snapshot.task.parts:
+        raise NotApplicable(
+            f"Induction scores are of networks that foresee the tokens of a row, this one learned "
+            f"{snapshot.task.config.description}. Call head_scores(model, ...) if you mean it."
         )
     return head_scores(
         snapshot.model, length=longest, n_repeats=n_repeats, n_sequences=n_sequences, seed=seed

@@ -1,11 +1,13 @@
 """Repositories of the hub, downloaded into its cache on disk."""
 
+import re
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from interp.sources.files import steps
-from interp.sources.files.reading import SourceError
+from interp.sources.files.reading import SourceError, SourceWarning
 
 TOKENIZER = (
     "tokenizer.json",
@@ -94,6 +96,22 @@ def repository_and_revisions(source: str) -> tuple[str, list[str]]:
     """
     repository, _, chosen = _hub_name(source).partition("@")
     return repository, [part.strip() for part in chosen.split(",") if part.strip()]
+
+
+def warn_if_relabelled(repository: str) -> None:
+    """Say of a repository whose revisions are known not to be named after the steps that they are of that it is one.
+
+    Pythia's README: its first models of these sizes were trained with twice the batch, saved every 500 steps, and their
+    revisions renamed, so that the tokens seen agree with those of the others.
+    """
+    if re.fullmatch(r"EleutherAI/pythia-(160m|410m|1\.4b)(-deduped)?-v0", repository):
+        warnings.warn(
+            f"{repository} was trained with batches of 4M tokens, and its revisions are named after twice the steps "
+            "that they are of: step1000 is step 500 of its training. They are shown by their names, at which as many "
+            "tokens were seen as of the other Pythia models.",
+            SourceWarning,
+            stacklevel=3,
+        )
 
 
 def is_hub_name(source: str) -> bool:

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from interp.ground.plain_text import listed, shown
+from interp.ground.plain_text import listed, number_of, shown
 from interp.runs.record import RunRecord
 from interp.sources.files import steps
 from interp.sources.files.places import Place
@@ -28,6 +28,7 @@ from interp.sources.formats.huggingface.hub import (
     hub_errors,
     is_hub_name,
     repository_and_revisions,
+    warn_if_relabelled,
 )
 from interp.sources.formats.huggingface.opened_series import described, open_series, read_unchanged
 from interp.sources.formats.huggingface.own_folder import OwnFolder, remove_abandoned
@@ -196,8 +197,8 @@ def open_on_hub(name: str, drop_downloads: bool, cache: Path | None = None) -> O
         if (run := _in_cache(cache_folder(repository, cache), asked)) is None:
             raise
         warnings.warn(
-            f"{repository} cannot be reached on the hub: what lies in its cache is opened, {len(run.steps)} "
-            f"checkpoints in {run.path}.",
+            f"{repository} cannot be reached on the hub: what lies in its cache is opened, "
+            f"{number_of(len(run.steps), 'checkpoint')} in {run.path}.",
             SourceWarning,
             stacklevel=3,
         )
@@ -242,6 +243,7 @@ def open_on_hub(name: str, drop_downloads: bool, cache: Path | None = None) -> O
         "task": {"none": "a language model has no task on residues"},
         "revisions": {str(p.step): r.name for p, r in sorted(revisions.items())},
     }
+    warn_if_relabelled(repository)
     record = RunRecord(status="opened in place", unit=next(iter(revisions)).unit, source=about)
     return HubRun(repository, {p.step: r for p, r in revisions.items()}, record, cache, drop_downloads)
 

@@ -13,6 +13,7 @@ from interp.sources.files import reading, steps
 from interp.sources.files.places import Place
 from interp.sources.files.reading import SourceError, SourceWarning
 from interp.sources.formats.huggingface.folders import read_files, series_and_notes, weight_files
+from interp.sources.formats.huggingface.hub import warn_if_relabelled
 from interp.sources.opened import NO_CONFIG, OpenedRun
 from interp.sources.records.logs import kept_names
 from interp.sources.records.recorded import number
@@ -38,6 +39,8 @@ def open_series(source: Path, only: Collection[str] | None = None) -> OpenedRun 
         return None
     for note in notes:
         warnings.warn(note, SourceWarning, stacklevel=3)
+    # The hub's cache is named after its repository.
+    warn_if_relabelled(source.name.removeprefix("models--").replace("--", "/"))
     first = next(iter(series.values()))
     network = described(first)
     places = {}
