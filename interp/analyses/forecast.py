@@ -85,7 +85,10 @@ def learned_from(paths: Sequence[str | Path], said: Sequence[str]) -> Forecaster
             f"A forecast is learned from runs with a history of evaluations, and {found.name} has none."
         )
     curves = curves_of(found.histories(), table_of(found, "fourier_sparsity"))
-    return forecaster(found.runs, curves, found.fields, {"sweeps": list(said)})
+    families = found.runs["task.family"].dropna().unique() if "task.family" in found.runs else []
+    return forecaster(
+        found.runs, curves, found.fields, {"sweeps": list(said), "tasks": sorted(map(str, families))}
+    )
 
 
 def _told_apart(runs: pd.DataFrame, fields: list[str]) -> list[str]:

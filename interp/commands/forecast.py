@@ -74,7 +74,7 @@ def _forecast(run: "Run", learned: "Forecaster", at: int | None, by: int | None)
     """
     from interp.tables.outcome import outcome
     from interp.theories.forecast import curves_of
-    from interp.theories.forecaster import chance_by, forecasts
+    from interp.theories.forecaster import NOT_MEASURED, chance_by, forecasts, why_not
 
     history = run.history()
     whole = history.dropna(subset=["test_accuracy"]) if len(history) else history
@@ -95,16 +95,21 @@ def _forecast(run: "Run", learned: "Forecaster", at: int | None, by: int | None)
     told["collapse"] = None if fell is None or fell.step is None else [fell.before, fell.step]
     optimizer = run.config.optimizer
     told["minimises"] = None if optimizer is None else optimizer.loss
-    told["fresh"] = run.config.sees_fresh_rows
+    told["why_not"] = why_not(seen)
+    told["task"] = None if run.config.task is None else run.config.task.family
     if (
-        told["fresh"]
+        told["why_not"]
         or told["memorization"] is None
         or told["generalised"] is not None
         or told["collapse"] is not None
     ):
         return told
-    curves = curves_of(seen.assign(run=run.name), _sparsity(run, step))
-    told["forecasts"] = forecasts(learned, curves, float(step)).to_dict("records")
+    sparsity = _sparsity(run, step)
+    curves = curves_of(seen.assign(run=run.name), sparsity)
+    found = forecasts(learned, curves, float(step))
+    if sparsity is not None and "not_applicable" in sparsity.attrs:
+        found["why_not"] = found["why_not"].replace(NOT_MEASURED, "does not apply to this run")
+    told["forecasts"] = found.to_dict("records")
     planned = run.config.n_steps if run.config.n_steps and run.config.n_steps > step else 10 * step
     told["by"] = by if by is not None else planned
     if told["by"] <= step:
@@ -126,12 +131,13 @@ def _sparsity(run: "Run", step: int) -> Any:
     if not wanted:
         return None
     table = measure(run, ["fourier_sparsity"], steps=wanted, progress=False)["fourier_sparsity"]
-    return table.assign(run=run.name) if len(table) else None
+    # Empty, with the reason, where it does not apply.
+    return table.assign(run=run.name)
 
 
 def _lines(told: dict[str, Any]) -> list[str]:
     from interp.figures.forecasts import NAMES
-    from interp.theories.forecaster import in_words, interval_name
+    from interp.theories.forecaster import in_words, interval_name, unlike
 
     head = f"{told['run']}, seen up to step {told['seen']}"
     if told["generalised"] is not None:
@@ -141,11 +147,8 @@ def _lines(told: dict[str, Any]) -> list[str]:
             f"{head}: it had generalised and collapsed between steps {fell[0]} and {fell[1]}. Nothing was learned of "
             "runs that did, so that nothing is forecast."
         ]
-    if told["fresh"]:
-        return [
-            f"{head}: it sees fresh rows at every step and memorizes none. Forecasts were learned from runs that do, "
-            "so that nothing is forecast."
-        ]
+    if told["why_not"]:
+        return [f"{head}: {told['why_not']}"]
     if told["memorization"] is None:
         return [f"{head}: it has not memorized yet; from then on there is something to forecast from."]
     about = told["learned_from"]
@@ -167,11 +170,7 @@ def _lines(told: dict[str, Any]) -> list[str]:
         f"Learned from {number_of(int(about['n_runs']), 'run')} of {number_of(int(about['n_families']), 'setting')}, "
         f"{', '.join(map(str, about['sweeps']))}. Those that are unlike them may go otherwise."
     )
-    if told["minimises"] not in (None, "cross-entropy"):
-        lines.append(
-            f"Those minimised cross-entropy, and their test loss fell to 0. This run minimises {told['minimises']}, "
-            "with which it need not: its forecast by the test loss may be far too late."
-        )
+    lines += unlike(about, told["task"], told["minimises"])
     if told["came"] is not None:
         lines.append(f"What came: step {told['came']}.")
     return lines

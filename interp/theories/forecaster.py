@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 
 from interp.ground.judged import judged_accuracy
+from interp.ground.plain_text import listed
 from interp.ground.thresholds import ACCURACY
+from interp.tables.accuracies import judged_column, memorizes_nothing
 from interp.theories.forecast import (
     LEVEL,
     MEASURES,
@@ -39,7 +41,7 @@ class Forecaster:
         levels: by measure, what it is when a run generalises.
         calibrations: by measure.
         runs: of those that memorized: memorization_step, grokking_step, grokking_before; for `chance`.
-        about: of which runs, in words and numbers.
+        about: of which runs, in words and numbers; tasks: the families of their tasks.
     """
 
     levels: Mapping[str, float]
@@ -67,6 +69,7 @@ class Forecaster:
         }
 
 
+NOT_MEASURED = "not measured"
 NUMBERS = ("raw", "step", "low", "high")
 TIMES = ("memorization_step", "grokking_step", "grokking_before")
 
@@ -131,7 +134,7 @@ def forecasts(learned: Forecaster, curves: Mapping[str, pd.DataFrame], seen: flo
     for measure in MEASURES:
         row: dict[str, Any] = {"measure": measure, "seen": seen, **dict.fromkeys(NUMBERS, np.nan)}
         if measure not in curves or not len(curves[measure]):
-            why = "not measured"
+            why = NOT_MEASURED
         elif measure not in learned.calibrations or measure not in learned.levels:
             why = "nothing was learned of it"
         else:
@@ -147,6 +150,46 @@ def forecasts(learned: Forecaster, curves: Mapping[str, pd.DataFrame], seen: flo
                 row |= dict(zip(("step", "low", "high"), (max(x, seen) for x in found), strict=True))
         rows.append({**row, "why_not": why})
     return pd.DataFrame(rows)
+
+
+def why_not(history: pd.DataFrame) -> str:
+    """Why nothing can be forecast of a run, whatever its curves say; empty where something can.
+
+    Args:
+        history: of `Run.history()`.
+    """
+    if memorizes_nothing(history):
+        return (
+            "it sees fresh rows at every step and memorizes none. Forecasts were learned from runs that do, so that "
+            "nothing is forecast."
+        )
+    if judged_column(history, "test") != "test_accuracy":
+        return (
+            "it asks what nobody can foresee too. Its test loss does not fall to 0, where forecasts by it lead, so "
+            "that nothing is forecast."
+        )
+    return ""
+
+
+def unlike(about: Mapping[str, Any], task: str | None, minimises: str | None) -> list[str]:
+    """In what a run differs from all that was learned from, in sentences.
+
+    Args:
+        about: of a `Forecaster`.
+        task, minimises: the family of the run's task and its loss, where they are known.
+    """
+    said = []
+    if (learned_of := about.get("tasks")) and task not in learned_of:
+        said.append(
+            f"Those learned {listed(learned_of)} tasks. This one learns {task or 'another one'}, of which nothing was "
+            "learned: --learn names runs that did."
+        )
+    if minimises not in (None, "cross-entropy"):
+        said.append(
+            f"Those minimised cross-entropy, and their test loss fell to 0. This run minimises {minimises}, with which "
+            "it need not: its forecast by the test loss may be far too late."
+        )
+    return said
 
 
 def chance_by(learned: Forecaster, memorized: int, seen: float, horizon: float) -> float:
@@ -171,6 +214,8 @@ def live(learned: Forecaster) -> Callable[[Sequence[Mapping[str, Any]]], str]:
             return ""
         if judged_accuracy(rows[-1], "test") >= ACCURACY:
             return ""
+        if why_not(pd.DataFrame(rows[-1:])):
+            return "groks: no forecast"
         curves = curves_of(table.assign(run="run"))
         found = forecasts(learned, curves, float(table["step"].iloc[-1]))
         (row,) = found[found["measure"] == TEST_LOSS].to_dict("records")

@@ -15,7 +15,7 @@ from interp.tables.outcome import Outcome, dated, outcome
 from interp.tables.phases import can_tell, phases
 from interp.tables.transitions import Transition
 from interp.theories.forecast import WINDOW, curves_of
-from interp.theories.forecaster import forecasts, read_forecaster
+from interp.theories.forecaster import forecasts, read_forecaster, why_not
 
 PROBES = (
     "losses", "embedding_spectrum", "neuron_logit_spectrum", "logit_spectrum", "neuron_frequencies",
@@ -130,6 +130,8 @@ def _forecasts(
     """What could be forecast at each checkpoint between memorization and grokking from what had been seen by then."""
     nothing = pd.DataFrame(columns=["step", "measure", "seen", "raw", "forecast", "low", "high", "why_not"])
     if "test_accuracy" not in history or not history["test_accuracy"].notna().any():
+        return nothing
+    if why_not(history):
         return nothing
     learned, rows = read_forecaster(), []
     whole = history.dropna(subset=["test_accuracy"])

@@ -9,7 +9,7 @@ from interp.tables.brackets_said import bracket_text
 from interp.tables.outcome import Outcome
 from interp.tables.transitions import Transition, delay, precedes
 from interp.theories.forecast import TEST_LOSS
-from interp.theories.forecaster import in_words
+from interp.theories.forecaster import in_words, read_forecaster, unlike
 from interp.views.along import Along
 
 Sentence = list[str | dict[str, Any]]
@@ -202,4 +202,8 @@ def notes(run: Run, found: Along) -> list[str]:
         said.append(
             f"The losses are drawn from {len(found.tables['history']):,} of {found.n_evaluations:,} recorded rows."
         )
+    if len(found.tables["forecasts"]) and run.config.task is not None:
+        loss = None if run.config.optimizer is None else run.config.optimizer.loss
+        if differs := unlike(read_forecaster().about, run.config.task.family, loss):
+            said.append(" ".join(["Forecasts were learned from other runs.", *differs]))
     return said

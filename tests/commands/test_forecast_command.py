@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -10,6 +11,7 @@ from interp.commands.cli import app
 from interp.commands.forecast import _lines
 from interp.ground import progress_bar
 from interp.sweeps.sweep import sweep
+from interp.theories.forecaster import why_not
 from interp.training.train import train
 from tests.sweeps.test_sweep import BASE, HERE
 from tests.tiny import tiny_config
@@ -99,8 +101,6 @@ def test_what_ships_is_what_the_published_sweeps_teach():
 
 def a_history(path, test_accuracies):
     """Give a tiny run this history of test accuracies, an evaluation every ten steps."""
-    import pandas as pd
-
     n = len(test_accuracies)
     table = pd.DataFrame({"step": range(0, 10 * n, 10), "train_loss": 0.1, "test_loss": 0.5})
     table = table.assign(train_accuracy=1.0, test_accuracy=test_accuracies)
@@ -127,8 +127,9 @@ def test_of_a_loss_that_need_not_fall_to_nothing_it_is_said(tmp_path):
 
 def test_of_fresh_rows_none_is_memorized():
     told = {"run": "r", "seen": 5, "generalised": None, "collapse": None, "memorization": None}
-    assert _lines({**told, "fresh": True})[0].endswith("so that nothing is forecast.")
-    assert "has not memorized yet" in _lines({**told, "fresh": False})[0]
+    fresh = pd.DataFrame({"step": [0], "test_accuracy": 0.5, "sees_fresh_rows": True})
+    assert _lines({**told, "why_not": why_not(fresh)})[0].endswith("so that nothing is forecast.")
+    assert "has not memorized yet" in _lines({**told, "why_not": ""})[0]
 
 
 def test_training_on_fresh_rows_with_a_forecast_is_refused_before_it_starts(tmp_path):

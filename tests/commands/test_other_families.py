@@ -3,10 +3,17 @@
 Features in place of tokens, drawn rows, fresh rows, a hinge loss, no Fourier structure.
 """
 
+import json
+import shutil
+
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import interp
 from interp.commands.cli import app
+from interp.tables.transitions import Transition
+from interp.theories.forecaster import in_words, live, read_forecaster
 
 TINY = (
     "--set", "task.n_bits=8", "--set", "task.n_train=50", "--set", "task.n_test=60", "--d-mlp", "16", "--save",
@@ -36,9 +43,13 @@ def run(tmp_path_factory):
             ["measure", "RUN", "--probes", "standard", "--out", "OUT"],
             "so that Fourier probes of residues do not apply",
         ),
-        (["analyse", "progress_measures", "RUN", "--out", "OUT"], "Fourier probes of residues do not apply"),
+        pytest.param(
+            ["analyse", "progress_measures", "RUN", "--out", "OUT"],
+            "Fourier probes of residues do not apply",
+            marks=pytest.mark.slow,
+        ),
         (["analyse", "weight_norms", "RUN", "--out", "OUT"], "weight_norms.pdf"),
-        (["analyse", "attention", "RUN", "--out", "OUT"], "no attention"),
+        pytest.param(["analyse", "attention", "RUN", "--out", "OUT"], "no attention", marks=pytest.mark.slow),
         (["analyse", "fourier", "RUN", "--out", "OUT"], "Fourier probes of residues do not apply"),
         (["explore", "RUN", "--out", "OUT.html"], "opens in a browser"),
         (["figure", "RUN", "coordinate_curves", "--out", "OUT"], "coordinate_curves.pdf"),
@@ -69,9 +80,59 @@ def test_it_is_resumed_and_branched(run, tmp_path):
     assert result.exit_code == 0 and "no problems" in result.output
 
 
-def test_phases_of_it_are_those_of_its_accuracies(run):
-    import interp
+def with_history(run, path, *, is_fresh=True, **columns):
+    """A copy of the run that evaluated these values every ten steps, of fresh rows or of the same again."""
+    shutil.copytree(run, path)
+    n = len(next(iter(columns.values())))
+    table = {"step": range(0, 10 * n, 10), "train_loss": 0.1, "test_loss": 0.5, "train_accuracy": 1.0}
+    pd.DataFrame({**table, **columns}).to_parquet(path / "history.parquet", index=False)
+    if not is_fresh:
+        about = json.loads((path / "run.json").read_text())
+        del about["config"]["optimizer"]["fresh"], about["checksum"]
+        (path / "run.json").write_text(json.dumps(about))
+    return interp.open_run(path)
 
-    found = interp.phases(interp.open_run(run))
-    assert set(found) >= {"memorization", "grokking", "collapse"}
-    assert found["circuit_formation"].before is None and found["circuit_formation"].step is None
+
+# Lasting for 150 steps, lost for 200.
+GROKS_AND_COLLAPSES = [0.5] * 5 + [1.0] * 15 + [0.4] * 20
+
+
+def test_phases_of_it_are_those_of_its_accuracies(run, tmp_path):
+    fresh = with_history(run, tmp_path / "fresh", test_accuracy=GROKS_AND_COLLAPSES)
+    unknown = Transition("", None, None, None)
+    assert interp.phases(fresh) == {
+        "memorization": unknown,
+        "circuit_formation": unknown,
+        "cleanup": unknown,
+        "cleanup_end": unknown,
+        "grokking": Transition("test_accuracy", 0.95, 390, None),
+        "collapse": Transition("test_accuracy below", 0.95, 190, 200),
+    }
+
+
+def test_the_same_rows_seen_again_are_memorized_and_forecast(run, tmp_path):
+    falls = [2.0 - 0.02 * i for i in range(40)]
+    finite = with_history(
+        run, tmp_path / "finite", is_fresh=False,
+        train_accuracy=[0.5] * 5 + [1.0] * 35, test_accuracy=[0.5] * 40, test_loss=falls,
+    )  # fmt: skip
+    assert interp.phases(finite)["memorization"] == Transition("train_accuracy", 0.95, 40, 50)
+    said = " ".join(done("forecast", finite.path).output.split())
+    assert "memorized at step 50, has not generalised" in said
+    # The line through it is at 0 at step 1000; what was learned says how far beyond.
+    told = json.loads(done("forecast", finite.path, "--json").output)
+    (row,) = (row for row in told["forecasts"] if row["measure"] == "test_loss")
+    assert row["raw"] == pytest.approx(1000) and f"test loss {in_words(row)}" in said
+    assert "Gini of W_E no answer: does not apply to this run" in said
+    assert "Those learned modular tasks. This one learns parity, of which nothing was learned" in said
+    assert "This run minimises hinge, with which it need not" in said
+
+
+def test_of_what_nobody_can_foresee_nothing_is_forecast(run, tmp_path):
+    """A history with the accuracy on what is predictable: the test loss has a floor."""
+    columns = {"test_accuracy": [0.3] * 40, "test_predictable_accuracy": [0.5] * 40}
+    finite = with_history(run, tmp_path / "finite", is_fresh=False, **columns)
+    said = done("forecast", finite.path).output
+    assert "it asks what nobody can foresee too" in said and "nothing is forecast" in said
+    row = {"step": 390, "train_accuracy": 1.0, "test_accuracy": 0.3, "test_loss": 2.0}
+    assert live(read_forecaster())([{**row, "test_predictable_accuracy": 0.5}]) == "groks: no forecast"

@@ -1,12 +1,16 @@
 """The story of a run: what it says of the order of two moments is what their brackets say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from interp.tables.outcome import Outcome, outcome
 from interp.tables.transitions import Transition
+from interp.theories.forecaster import read_forecaster
 from interp.views import along as module
+from interp.views import story as telling
 from interp.views.along import Along, along
 from interp.views.stills import _clock
 from interp.views.story import notes, story
@@ -54,6 +58,17 @@ def test_the_outcome_is_read_off_the_whole_history(tiny_run, monkeypatch):
     assert whole.memorization.step is not None and len(found.tables["history"]) <= 4
     assert found.ended.memorization == whole.memorization == found.phases["memorization"]
     assert any("recorded rows" in note for note in notes(tiny_run, found))
+
+
+def test_forecasts_of_what_was_not_learned_from_are_said_to_be(tiny_run, monkeypatch):
+    table = pd.DataFrame({"step": [100], "measure": ["test_loss"], "forecast": [250.0]})
+    tables = {"history": pd.DataFrame(), "forecasts": table}
+    found = Along(tiny_run.steps, {}, tables, {}, Outcome(None, None), [], [], "", {}, 0)
+    assert notes(tiny_run, found) == []
+    of_others = replace(read_forecaster(), about={"tasks": ["groups"]})
+    monkeypatch.setattr(telling, "read_forecaster", lambda: of_others)
+    (said,) = notes(tiny_run, found)
+    assert "Those learned groups tasks. This one learns modular, of which nothing was learned" in said
 
 
 def test_nothing_is_dated_by_a_single_checkpoint(tiny_run_copy):
