@@ -88,7 +88,7 @@ def _operands(snapshot) -> list[np.ndarray]:
 
 
 # Axes of a task whose rows are no pairs.
-_TOKENS = ("first token", "second token")
+TOKENS = ("first token", "second token")
 
 
 def pattern_axes(run) -> pd.DataFrame:
@@ -107,7 +107,7 @@ def operand_labels(structure) -> tuple[str, str]:
     from interp.tasks.structure import Cyclic
 
     if not isinstance(structure, Cyclic):
-        return ("$a$", "$b$") if structure is None or hasattr(structure, "pairs") else _TOKENS
+        return ("$a$", "$b$") if structure is None or hasattr(structure, "pairs") else TOKENS
     first, second = structure.first.numpy(), structure.second.numpy()
     return axis_label("a", first, structure.order), axis_label("b", second, structure.order)
 

@@ -125,19 +125,23 @@ def _attention_tables(run, steps: list[int], device: str) -> Tables:
 
 
 def _attention(tables: Tables, band: SubFigure) -> Update:
+    from interp.analyses.attention import TOKENS
+
     by_step = {int(step): rows for step, rows in tables["patterns"].groupby("step")}
     # The heads whose attention moves most at the end; a film shows as many as fit.
     last = by_step[max(by_step)].drop(columns=["first", "second", "step"])
     most = last.std().sort_values(ascending=False, kind="stable").index[:4]
     heads = [head for head in last if head in most]
     labels = tuple(tables["pattern_axes"]["label"])
+    # Of rows that are no pairs the maps are over tokens.
+    looked_at = "the first token" if labels == TOKENS else "$a$"
     drawn = []
     for ax, head in zip(band.subplots(1, len(heads), squeeze=False)[0], heads, strict=True):
         attention_map(by_step[max(by_step)], ax, head=head, axes=labels)
         drawn.append((ax.collections[0], head))
         if head != heads[0]:
             ax.set_ylabel("")
-    band.colorbar(drawn[0][0], ax=list(band.axes), label="attention to $a$", pad=0.01, fraction=0.03)
+    band.colorbar(drawn[0][0], ax=list(band.axes), label=f"attention to {looked_at}", pad=0.01, fraction=0.03)
 
     def update(step: int) -> None:
         for image, head in drawn:

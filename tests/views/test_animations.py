@@ -121,6 +121,15 @@ def test_heads_of_a_film_are_in_their_order_and_not_in_that_of_letters():
     animations.named("attention").setup({"patterns": patterns, "pattern_axes": axes}, band)
     names = [ax.get_title() for ax in band.axes]
     assert names.index("L0H2") < names.index("L0H10")
+    assert band.axes[-1].get_ylabel() == "attention to $a$"
+
+
+def test_a_film_of_rows_that_are_no_pairs_is_of_their_tokens():
+    patterns = pd.DataFrame({"step": 0, "first": [0, 1], "second": 0, "L0H0": [0.0, 1.0]})
+    band = style.blank_figure(2.0).subfigures()
+    axes = pd.DataFrame({"label": ["first token", "second token"]})
+    animations.named("attention").setup({"patterns": patterns, "pattern_axes": axes}, band)
+    assert band.axes[-1].get_ylabel() == "attention to the first token"
 
 
 def test_the_command_writes_some_of_many_checkpoints_and_one_of_one(tiny_run, tmp_path):

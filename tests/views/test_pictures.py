@@ -367,6 +367,11 @@ def test_heads_are_in_their_order_and_not_in_that_of_letters():
     }
     names = [ax.get_title() for ax in pattern_maps(figure, tables)]
     assert names.index("L0H2") < names.index("L0H10")
+    said = PICTURES["attention_map"].caption
+    assert "to the first operand, from 0 to 1, over all inputs (a, b)" in said(tables)
+    # Of rows that are no pairs.
+    of_tokens = {**tables, "pattern_axes": pd.DataFrame({"label": ["first token", "second token"]})}
+    assert "to the first token, from 0 to 1, mean over all inputs that share" in said(of_tokens)
 
 
 def figure_of(*arguments):

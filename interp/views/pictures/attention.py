@@ -34,8 +34,12 @@ def _head(row) -> str:
 
 
 def _maps_said(tables: Tables) -> str:
-    from interp.analyses.attention import plain_label
+    from interp.analyses.attention import TOKENS, plain_label
 
+    looked_at, averaged = "the first operand, from 0 to 1, over all inputs (a, b)", "a"
+    if tuple(tables["pattern_axes"]["label"]) == TOKENS:
+        looked_at = "the first token, from 0 to 1, mean over all inputs that share their first two tokens"
+        averaged = "it"
     first, second = map(plain_label, tables["pattern_axes"]["label"])
     heads = listed(
         f"{_head(row)} k = {row.frequency} explains {row.fraction_explained:.2f}{null_said(row.null)}"
@@ -47,8 +51,8 @@ def _maps_said(tables: Tables) -> str:
         f" Best frequency of each head, and how much of its pattern: {heads}." if heads != "none" else ""
     )
     return (
-        "Attention of the answered position to the first operand, from 0 to 1, over all inputs (a, b); at most four "
-        f"heads are drawn, those whose attention to a moves most. Axes: {second} and {first}.{periodic}"
+        f"Attention of the answered position to {looked_at}; at most four heads are drawn, those whose attention to "
+        f"{averaged} moves most. Axes: {second} and {first}.{periodic}"
     )
 
 
