@@ -128,6 +128,32 @@ def test_the_same_rows_seen_again_are_memorized_and_forecast(run, tmp_path):
     assert "This run minimises hinge, with which it need not" in said
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["digits", "languages", "images", "parity"])
+def test_runs_of_each_family_are_dated_and_forecast(preset, tmp_path):
+    made = tmp_path / "made"
+    assert (
+        done("train", made, "--preset", preset, "--steps", 40, "--save", "every:20", "--threads", 1).exit_code
+        == 0
+    )
+    accuracies = {"train_accuracy": [0.5] * 5 + [1.0] * 35, "test_accuracy": [0.1] * 30 + [0.96] * 10}
+    run = with_history(made, tmp_path / "run", test_loss=[2.0 - 0.02 * i for i in range(40)], **accuracies)
+    found = interp.phases(run)
+    assert found.pop("memorization") == Transition("train_accuracy", 0.95, 40, 50)
+    assert found.pop("grokking") == Transition("test_accuracy", 0.95, 290, 300)
+    assert found.pop("collapse") == Transition("test_accuracy below", 0.95, 390, None)
+    assert set(found.values()) == {Transition("", None, None, None)}
+    told = json.loads(done("forecast", run.path, "--at", 250, "--json").output)
+    rows = {row["measure"]: row for row in told["forecasts"]}
+    assert rows["test_loss"]["raw"] == pytest.approx(1000) and told["came"] == 300
+    assert {row["why_not"] for name, row in rows.items() if name != "test_loss"} == {
+        "does not apply to this run"
+    }
+    said = " ".join(done("forecast", run.path, "--at", 250).output.split())
+    assert f"This one learns {run.config.task.family}, of which nothing was learned" in said
+    assert ("minimises" in said) == (preset in ("images", "parity"))
+
+
 def test_of_what_nobody_can_foresee_nothing_is_forecast(run, tmp_path):
     """A history with the accuracy on what is predictable: the test loss has a floor."""
     columns = {"test_accuracy": [0.3] * 40, "test_predictable_accuracy": [0.5] * 40}
