@@ -26,13 +26,15 @@ def transition_said(found: "Transition", unit: str = "step", lost: tuple[int, in
     >>> from interp.tables.transitions import Transition
     >>> transition_said(Transition("test_accuracy", 0.95, 5740, 5750))
     'between steps 5740 and 5750 (test accuracy 0.95 from then on)'
+    >>> transition_said(Transition("", None, None, None))
+    'not known'
     """
     threshold = "" if found.threshold is None else f" {found.threshold:g}"
     reached = f"{quantity_said(found)}{threshold}"
     if found.step is None and lost:
         return f"from {unit} {lost[0]} to {lost[1]}, and has lost it ({reached})"
     if found.step is None and found.before is None:
-        return f"not known ({reached})"
+        return f"not known ({reached})" if reached else "not known"
     if found.step is None:
         return f"not by {unit} {found.before} ({reached})"
     if found.before is None:

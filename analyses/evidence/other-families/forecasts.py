@@ -28,7 +28,10 @@ def looks(path: str) -> pd.DataFrame:
         sys.exit(f"{path}: {reason}")
     whole = history.dropna(subset=["test_accuracy"])
     ended = outcome({"history": whole})
-    memorized, came = ended.memorization.step, ended.grokking.step
+    memorized = ended.memorization.step if ended.memorization else None
+    came = ended.grokking.step if ended.grokking else None
+    if memorized is None or run.config.task is None or run.config.optimizer is None:
+        sys.exit(f"{path} has not memorized, or does not say what it learned: there is nothing to look at.")
     rows = []
     for multiple in MULTIPLES:
         seen = whole[whole["step"] <= multiple * memorized]
