@@ -1,7 +1,7 @@
 """In which order digits come: `seeds.csv`, a row a run and part, with the bracket of its test accuracy and half loss.
 
     interp train runs/digits-0 --preset digits --threads 1 --seed 0 --split-seed 0
-    interp train runs/digits-360-0 --preset digits --threads 1 --seed 0 --split-seed 0 --set task.n_train=360
+    interp train runs/digits-450-1 --preset digits --threads 1 --weight-decay 1 --set task.n_train=450
     python analyses/evidence/digits/make_orders.py runs/digits-0 runs/digits-1 ...
 
 Each run once, with its seed as split seed; what was measured before is not measured again.
@@ -31,6 +31,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
         "seed": run.config.seed,
         "split_seed": task.split_seed,
         "n_train": task.n_train,
+        "weight_decay": run.config.optimizer.weight_decay,
         "n_steps": run.steps[-1],
     }
 
@@ -56,7 +57,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "seeds.csv")
     options = parser.parse_args()
     table = pd.DataFrame([row for path in options.runs for row in rows(path)])
-    table = table.sort_values(["n_train", "seed"], kind="stable")
+    table = table.sort_values(["weight_decay", "n_train", "seed"], kind="stable")
     whole = {
         column: "Int64"
         for column in ("before", "step", "n", "half_loss_before", "half_loss")
