@@ -30,7 +30,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
     same = {
         "seed": run.config.seed,
         "split_seed": task.split_seed,
-        "n_train": task.n_train,
+        "n_train": None if run.config.sees_fresh_rows else task.n_train,
         "weight_decay": run.config.optimizer.weight_decay,
         "n_steps": run.steps[-1],
     }
@@ -40,7 +40,9 @@ def rows(path: Path) -> list[dict[str, Any]]:
         return {**same, "part": part, **bracket, **more}
 
     ends, ends_2000 = ({by: parts(of, by) for by in ("digit", "carry")} for of in (last, at_2000))
-    found = [row("train", ended.memorization), row("test", ended.grokking)]
+    found = [row("test", ended.grokking)]
+    if not run.config.sees_fresh_rows:
+        found.insert(0, row("train", ended.memorization))
     for by, transitions in (("digit", digit_transitions(table)), ("carry", carry_transitions(table))):
         for name, came in transitions.items():
             end, before = ends[by][name].iloc[0], ends_2000[by][name].iloc[0]
@@ -60,7 +62,7 @@ def main() -> None:
     table = table.sort_values(["weight_decay", "n_train", "seed"], kind="stable")
     whole = {
         column: "Int64"
-        for column in ("before", "step", "n", "half_loss_before", "half_loss")
+        for column in ("n_train", "before", "step", "n", "half_loss_before", "half_loss")
         if column in table
     }
     table.astype(whole).to_csv(options.out, index=False, float_format="%.4g")
