@@ -3,8 +3,8 @@
     python benchmarks/presets.py [NAME ...]
 
 Trains each preset whole, one after the other, in a folder that is removed, and prints when it memorized and generalised
-and the seconds by the clock until then. Where accuracy over all questions has a ceiling, as of sequences whose tokens
-are mostly random, the transition is half of the fall of the test loss.
+and the seconds by the clock until then. Where test accuracy (of what is predictable, where not all is) does not stay at
+.95, the transition is half of the fall of the test loss.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """In which order digits come: `seeds.csv`, a row a run and part, with the bracket of its test accuracy and half loss.
 
     interp train runs/digits-0 --preset digits --threads 1 --seed 0 --split-seed 0
-    interp train runs/digits-360-0 --preset digits --threads 1 --seed 0 --split-seed 0 --set task.n_train=360
+    interp train runs/digits-450-1 --preset digits --threads 1 --weight-decay 1 --set task.n_train=450
     python analyses/evidence/digits/make_orders.py runs/digits-0 runs/digits-1 ...
 
 Each run once, with its seed as split seed; what was measured before is not measured again.
@@ -30,7 +30,8 @@ def rows(path: Path) -> list[dict[str, Any]]:
     same = {
         "seed": run.config.seed,
         "split_seed": task.split_seed,
-        "n_train": task.n_train,
+        "n_train": None if run.config.sees_fresh_rows else task.n_train,
+        "weight_decay": run.config.optimizer.weight_decay,
         "n_steps": run.steps[-1],
     }
 
@@ -39,7 +40,9 @@ def rows(path: Path) -> list[dict[str, Any]]:
         return {**same, "part": part, **bracket, **more}
 
     ends, ends_2000 = ({by: parts(of, by) for by in ("digit", "carry")} for of in (last, at_2000))
-    found = [row("train", ended.memorization), row("test", ended.grokking)]
+    found = [row("test", ended.grokking)]
+    if not run.config.sees_fresh_rows:
+        found.insert(0, row("train", ended.memorization))
     for by, transitions in (("digit", digit_transitions(table)), ("carry", carry_transitions(table))):
         for name, came in transitions.items():
             end, before = ends[by][name].iloc[0], ends_2000[by][name].iloc[0]
@@ -56,10 +59,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "seeds.csv")
     options = parser.parse_args()
     table = pd.DataFrame([row for path in options.runs for row in rows(path)])
-    table = table.sort_values(["n_train", "seed"], kind="stable")
+    table = table.sort_values(["weight_decay", "n_train", "seed"], kind="stable")
     whole = {
         column: "Int64"
-        for column in ("before", "step", "n", "half_loss_before", "half_loss")
+        for column in ("n_train", "before", "step", "n", "half_loss_before", "half_loss")
         if column in table
     }
     table.astype(whole).to_csv(options.out, index=False, float_format="%.4g")
