@@ -109,7 +109,7 @@ def a_history(path, test_accuracies):
 
 
 def test_of_a_run_that_has_collapsed_nothing_is_forecast(tmp_path):
-    made = train(tiny_config(400), tmp_path / "r", threads=1)
+    made = train(tiny_config(20), tmp_path / "r", threads=1)
     a_history(made.path, [0.1] * 5 + [1.0] * 15 + [0.2] * 20)
     said = run(made.path).output
     assert (
