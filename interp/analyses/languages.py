@@ -31,11 +31,13 @@ from interp.ground.thresholds import ACCURACY
 from interp.tables.crossings import (
     agreeing_numbering,
     answers_along,
+    by_mirror,
     carried,
     crossing,
     first_language,
     further_languages,
     one_or_two,
+    other_sources,
     reads_alike,
     removal_shares,
     shared_components,
@@ -110,11 +112,15 @@ def summarize(tables: Tables) -> dict[str, Any]:
 def _of_language(tables: Tables, first: str, language: str) -> dict[str, Any]:
     losses = tables["language_losses"]
     at_end = answers_along(losses, "fact", language, language).iloc[-1]
+    came, others = crossing(losses, language), other_sources(losses, first, language)
     shares = removal_shares(tables["circuit_removal"])
     return {
-        "crossing": bracket(crossing(losses, language)),
+        "crossing": bracket(came),
+        "crosses_over": False if came.step is None else None if others else True,
+        "other_sources": others,
         "unseen_accuracy": float(at_end["accuracy"]),
         "unseen_loss": float(at_end["loss"]),
+        "by_mirror": by_mirror(losses, language),
         "number_accuracy": float(at_end["number_accuracy"]),
         "dictionary_accuracy": float(at_end["dictionary_accuracy"]),
         "dictionary_crossing": bracket(crossing(losses, language, "dictionary_accuracy")),
@@ -174,8 +180,15 @@ def _said(first: str, language: str, found: dict[str, Any]) -> str:
     if came["step"] is not None:
         since = f"from step {came['step']} on"
         since += "" if came["before"] is None else f" ({came['before']} was below)"
-        said = f"What {first} was taught crosses over to {language}: "
-        said += f"its unseen facts stay at {ACCURACY:g} or above {since}."
+        if found["crosses_over"]:
+            said = f"What {first} was taught crosses over to {language}: its unseen facts"
+        else:
+            said = f"{language}'s unseen facts"
+        said += f" stay at {ACCURACY:g} or above {since}."
+        if not found["crosses_over"]:
+            said += (
+                f" Whether anything crossed over this does not say: {' and '.join(found['other_sources'])}."
+            )
     else:
         said = (
             f"What {first} was taught has not crossed over to {language} by step {came['before']}: the accuracy of its "

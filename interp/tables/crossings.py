@@ -40,6 +40,34 @@ def crossing(language_losses: pd.DataFrame, language: str, quantity: str = "accu
     return transition(answers_along(language_losses, "fact", language, language), quantity, ACCURACY, "rise")
 
 
+def other_sources(language_losses: pd.DataFrame, first: str, language: str) -> list[str]:
+    """Why a language's unseen facts may be answered without anything having crossed over: nothing if none is left.
+
+    A run says that something crossed over only where nothing else could have answered: no fact of the language is
+    train, something is translated, and the right answers are those of the first language's arithmetic.
+    """
+    t = language_losses
+    is_between = t["asked"].isin([first, language]) & t["answered"].isin([first, language])
+    facts = t[is_between & (t["kind"] == "fact") & (t["asked"] == language)]
+    if "all" in set(facts["split"]):
+        return ["which rows are train is unknown"]
+    found = []
+    if "train" in set(facts["split"]):
+        found.append(f"facts of {language} are train")
+    if "train" not in set(t[is_between & (t["kind"] != "fact")]["split"]):
+        found.append("nothing is translated")
+    if (facts["right_by_dictionary"] < 1).any():
+        found.append(f"its right answers are not those of {first}")
+    return found
+
+
+def by_mirror(language_losses: pd.DataFrame, language: str) -> dict[str, float]:
+    """Accuracy of a language's unseen facts at the last step, by whether the mirror is train; empty if none is."""
+    t = language_losses[language_losses["step"] == language_losses["step"].max()]
+    t = t[(t["kind"] == "fact") & (t["asked"] == language) & t["split"].isin(["mirrored", "unmirrored"])]
+    return {row.split: float(row.accuracy) for row in t.itertuples()}
+
+
 def agreeing_numbering(language_alignment: pd.DataFrame) -> str:
     """The order in which two languages can agree: the dictionary's where that is another than the numbers' own."""
     t = language_alignment

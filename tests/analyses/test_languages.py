@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+import torch
 
 from interp.analyses import frame, languages
 from interp.probes.answers.losses import losses
@@ -16,7 +17,7 @@ from interp.probes.languages.language_patching import language_patching
 from interp.probes.languages.language_spectra import language_spectra
 from interp.runs.presets import languages as preset
 from interp.runs.presets import variation
-from tests.hand_built_languages import bilingual, languages_task, untrained
+from tests.hand_built_languages import bilingual, languages_task, lookup, untrained
 
 ALONG = (losses, language_losses, language_alignment, language_spectra)
 AT_END = (circuit_removal, language_patching, component_effects)
@@ -33,12 +34,23 @@ def tables_of(snapshots):
     return {**tables, "history": pd.DataFrame()}
 
 
+def losses_alone(snapshots):
+    """The same without the tables that are about circuits."""
+    rows = pd.concat(
+        [language_losses(one).assign(step=step) for step, one in snapshots.items()], ignore_index=True
+    )
+    others = (probe.__name__ for probe in (*ALONG, *AT_END))
+    return {name: pd.DataFrame() for name in others} | {"language_losses": rows, "history": pd.DataFrame()}
+
+
 @pytest.mark.parametrize("language_in", ["heads", "stream"])
 def test_one_core_crosses_over_and_is_one_circuit(language_in):
-    one = bilingual([[2, 3]], language_in=language_in)
-    summary = languages.summarize(tables_of({0: untrained(), 10: one, 20: one}))
+    task = languages_task(fact_fraction=0.0)
+    one = bilingual([[2, 3]], task, language_in=language_in)
+    summary = languages.summarize(tables_of({0: untrained(task), 10: one, 20: one}))
     of_b = summary["further_languages"]["B"]
     assert (of_b["crossing"]["before"], of_b["crossing"]["step"]) == (0, 10)
+    assert of_b["crosses_over"] is True and of_b["other_sources"] == [] and of_b["by_mirror"] == {}
     assert of_b["circuits"] == {"embedding": "one circuit", "neurons": "one circuit"}
     # Where the heads say in which language, sentences are answered in that of the question, and patches of heads too.
     comes = language_in == "stream"
@@ -60,8 +72,45 @@ def test_one_core_crosses_over_and_is_one_circuit(language_in):
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param(
+            {"fact_fraction": 0.8, "n_translations": 0},
+            "facts of B are train and nothing is translated",
+            id="own facts",
+        ),
+        pytest.param(
+            {"fact_fraction": 0.3, "other_operation": "subtract"},
+            "facts of B are train and its right answers are not those of A",
+            id="own facts of another operation",
+        ),
+        pytest.param(
+            {"n_translations": 0}, "facts of B are train and nothing is translated", id="no translation"
+        ),
+        pytest.param(
+            {"fact_fraction": 0.0, "n_translations": 0}, "nothing is translated", id="nothing shown"
+        ),
+        pytest.param({}, "facts of B are train", id="translations and own facts"),
+    ],
+)
+def test_what_is_answered_without_a_crossing_is_not_said_to_cross(changes, said):
+    """All facts are known by heart, however they came to be: B's are answered, and nothing crossed over."""
+    task = languages_task(7, **{"n_translations": 7} | changes)
+    known = lookup(task, is_known=torch.ones_like(task.is_train))
+    summary = languages.summarize(losses_alone({0: untrained(task), 10: known}))
+    of_b = summary["further_languages"]["B"]
+    assert of_b["crossing"]["step"] == 10 and of_b["crosses_over"] is None
+    assert summary["answer"].startswith(
+        "B's unseen facts stay at 0.95 or above from step 10 on (0 was below). Whether anything crossed over this does "
+        f"not say: {said}. One circuit"
+    )
+
+
 def test_two_cores_are_two_circuits():
-    of_b = languages.summarize(tables_of({0: bilingual([[2, 3], [1, 4]])}))["further_languages"]["B"]
+    summary = languages.summarize(tables_of({0: bilingual([[2, 3], [1, 4]])}))
+    of_b = summary["further_languages"]["B"]
+    assert "crosses over" not in summary["answer"] and of_b["by_mirror"] == {"mirrored": 1, "unmirrored": 1}
     assert of_b["circuits"] == {"embedding": "two circuits", "neurons": "two circuits"}
     assert of_b["patching"]["A into B"]["neurons"]["number_in_its_language"] < 0.2
     assert of_b["reads_alike"] == {"after the heads": False, "after the neurons": False}

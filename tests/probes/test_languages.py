@@ -18,7 +18,7 @@ from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.snapshots.vocabularies import Vocabularies
 from interp.tables.crossings import removal_shares
 from tests import hand_built
-from tests.hand_built_languages import bilingual, languages_task, untrained
+from tests.hand_built_languages import bilingual, languages_task, lookup, untrained
 
 ONE_CORE, TWO_CORES = [[2, 3]], [[2, 3], [1, 4]]
 
@@ -37,7 +37,7 @@ def test_both_networks_answer_all_facts(shared, separate):
     for snapshot in (shared, separate):
         facts = language_losses(snapshot).query("kind == 'fact'")
         assert (facts["accuracy"] == 1).all() and (facts["loss"] < 0.1).all()
-        assert facts[["asked", "split", "n"]].values.tolist() == [
+        assert facts[["asked", "split", "n"]].values.tolist()[:3] == [
             ["A", "train", 121],
             ["B", "train", 24],
             ["B", "unseen", 97],
@@ -75,8 +75,11 @@ def test_losses_by_brute_force():
         loss = -logits.log_softmax(0)[label].item()
         right = int(logits.argmax()) == label
         own = logits[5 * (label // 5) : 5 * (label // 5) + 5]
-        split = "train" if row in train else "unseen"
-        found.setdefault((*key[:3], split), []).append((loss, right, int(own.argmax()) == label % 5))
+        splits = ["train" if row in train else "unseen"]
+        if key[:2] == ("fact", "B") and row not in train:
+            splits.append("mirrored" if (row[1], row[0], row[2]) in train else "unmirrored")
+        for split in splits:
+            found.setdefault((*key[:3], split), []).append((loss, right, int(own.argmax()) == label % 5))
     assert set(found) == set(table.index)
     for key, values in found.items():
         loss, accuracy, number_accuracy = np.mean(values, axis=0)
@@ -85,6 +88,41 @@ def test_losses_by_brute_force():
         assert table.loc[key, "loss"] == pytest.approx(loss, abs=1e-6)
         assert table.loc[key, "accuracy"] == pytest.approx(accuracy)
         assert table.loc[key, "number_accuracy"] == pytest.approx(number_accuracy)
+
+
+@pytest.mark.parametrize("commutes", [True, False])
+def test_a_table_that_commutes_answers_mirrored_facts_alone(commutes):
+    task = languages_task(7)
+    facts = language_losses(lookup(task, commutes=commutes)).query("kind == 'fact'")
+    accuracy = facts.set_index(["asked", "split"])["accuracy"]
+    mirrored = facts.set_index(["asked", "split"])["n"]["B", "mirrored"]
+    # 9 of 49 facts are train, 40 unseen.
+    assert accuracy["A", "train"] == accuracy["B", "train"] == 1
+    assert (accuracy["B", "mirrored"], accuracy["B", "unmirrored"]) == (commutes, 0)
+    assert accuracy["B", "unseen"] == pytest.approx(commutes * mirrored / 40)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"fact_fraction": 0.0}, {"other_operation": "subtract"}, {"split": "unknown"}]
+)
+def test_where_mirrors_tell_nothing_unseen_facts_are_one_part(changes):
+    assert not set(language_losses(untrained(languages_task(5, **changes)))["split"]) & {
+        "mirrored",
+        "unmirrored",
+    }
+
+
+def test_right_answers_by_the_dictionary():
+    def share(**changes):
+        table = language_losses(untrained(languages_task(5, **changes)))
+        return table.query("kind == 'fact' and split == 'unseen' and asked == 'B'")[
+            "right_by_dictionary"
+        ].item()
+
+    # Of all facts, none of them train: a - b is a + b mod 5 where b is 0.
+    assert share(fact_fraction=0.0) == 1
+    assert share(fact_fraction=0.0, other_operation="subtract") == pytest.approx(1 / 5)
+    assert share(fact_fraction=0.0, dictionary="shuffled") < 0.5
 
 
 def test_without_a_split_all_is_one_part():

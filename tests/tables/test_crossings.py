@@ -5,11 +5,13 @@ import pytest
 
 from interp.tables.crossings import (
     answers_along,
+    by_mirror,
     carried,
     crossing,
     first_language,
     further_languages,
     one_or_two,
+    other_sources,
     reads_alike,
     removal_shares,
     shared_components,
@@ -33,6 +35,39 @@ def test_a_crossing_is_that_of_unseen_facts_and_lasts():
     assert answers_along(table, "fact", "B", "B", is_seen=True)["accuracy"].eq(1).all()
     assert crossing(losses([0.1, 0.9]), "B").step is None
     assert further_languages(pd.DataFrame()) == []
+
+
+def shown(*splits, translated="train", right=1.0):
+    """Facts of A and of B, and a translation, by split."""
+    rows = [("fact", "A", "A", "train", 1.0), *(("fact", "B", "B", split, right) for split in splits)]
+    rows += [("translation", "A", "B", translated, 1.0), ("sentence", "A", "C", "train", 1.0)]
+    columns = ["kind", "asked", "answered", "split", "right_by_dictionary"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("table", "others"),
+    [
+        (shown("unseen"), []),
+        (shown("train", "unseen", "mirrored"), ["facts of B are train"]),
+        (shown("unseen", translated="unseen"), ["nothing is translated"]),
+        (shown("unseen", right=0.3), ["its right answers are not those of A"]),
+        (shown("all"), ["which rows are train is unknown"]),
+        (shown("train", "unseen", translated="unseen"), ["facts of B are train", "nothing is translated"]),
+    ],
+)
+def test_what_else_than_a_crossing_can_answer(table, others):
+    assert other_sources(table, "A", "B") == others
+
+
+def test_strata_are_those_of_the_last_step():
+    rows = [
+        {"step": step, "kind": "fact", "asked": "B", "split": split, "accuracy": a}
+        for step, by_split in ((0, (0.1, 0.1, 0.1)), (5, (0.4, 0.9, 0.2)))
+        for split, a in zip(("unseen", "mirrored", "unmirrored"), by_split, strict=True)
+    ]
+    assert by_mirror(pd.DataFrame(rows), "B") == {"mirrored": 0.9, "unmirrored": 0.2}
+    assert by_mirror(pd.DataFrame(rows), "A") == by_mirror(pd.DataFrame(rows[:1]), "B") == {}
 
 
 def removal(drops, random=0.9, before=1.0):
