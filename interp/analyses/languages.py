@@ -41,11 +41,12 @@ from interp.tables.crossings import (
     reads_alike,
     removal_shares,
     shared_components,
+    units_needed,
 )
 from interp.tables.folder import Tables
 from interp.tables.outcome import bracket, outcome
 
-AT_END = ("circuit_removal", "language_patching", "component_effects")
+AT_END = ("circuit_removal", "unit_removal", "language_patching", "component_effects")
 # Sites of `language_patching` that hold a whole answer.
 PATCHED = ("heads", "neurons")
 
@@ -133,6 +134,7 @@ def _of_language(tables: Tables, first: str, language: str) -> dict[str, Any]:
         "removal": shares[
             shares["circuit"].isin([first, language]) & shares["tested"].isin([first, language])
         ].to_dict("records"),
+        "units_needed": units_needed(tables["unit_removal"], first, language),
         "shared_components": shared_components(tables["component_effects"], first, language),
         "reads_alike": {
             f"after the {site}": reads_alike(tables["language_patching"], site, first, language)
@@ -205,6 +207,13 @@ def _said(first: str, language: str, found: dict[str, Any]) -> str:
         said += " By removal one circuit or two cannot be told."
     else:
         said += " One circuit or two cannot be told: a language without key frequencies has none."
+    neurons = found["units_needed"].get("neurons")
+    if neurons:
+        shared, alone = len(neurons["both"]), [len(neurons[f"{name} only"]) for name in (first, language)]
+        said += (
+            f" Of {neurons['n_of']} neurons {first} needs {shared + alone[0]} and {language} {shared + alone[1]}, "
+            f"{shared} of them the same (by chance {neurons['both_by_chance']:.0f})."
+        )
     alike = [where for where, is_so in found["reads_alike"].items() if is_so]
     if alike:
         said += (

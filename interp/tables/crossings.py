@@ -1,5 +1,8 @@
 """What of a first language's arithmetic another one has, when it came, and whether both compute it in one circuit."""
 
+import math
+from typing import Any
+
 import pandas as pd
 
 from interp.ground.thresholds import ACCURACY
@@ -83,7 +86,7 @@ def removal_shares(circuit_removal: pd.DataFrame) -> pd.DataFrame:
     most of the frequencies may take anything.
 
     Columns:
-        circuit, tested, where: as of `circuit_removal`.
+        circuit, tested, where: as of `circuit_removal` or `unit_removal`, either of which may be given.
         share: of 1, all.
         accuracy_before, accuracy, random_accuracy: of the tested language.
     """
@@ -130,6 +133,42 @@ def one_or_two(shares: pd.DataFrame, where: str, first: str, language: str) -> s
     if (found >= SHARED).all():
         return "one circuit"
     return "two circuits" if (found <= SEPARATE).all() else "partly shared"
+
+
+def units_needed(unit_removal: pd.DataFrame, first: str, language: str) -> dict[str, dict[str, Any]]:
+    """Which heads and neurons one of two languages needs and which both, at the last checkpoint.
+
+    Missing where one of them answers less than half of its facts to begin with. As many units drawn at random for each
+    language would have `both_by_chance` in common, and as many as they have with a chance of `p_as_many`.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    if not len(unit_removal):
+        return found
+    last = unit_removal[unit_removal["step"] == unit_removal["step"].max()]
+    own = last[(last["selection"] == "key") & (last["circuit"] == last["tested"])]
+    shares = removal_shares(unit_removal)
+    for where, rows in own.groupby("where", sort=False):
+        one, other = (rows[rows["circuit"] == name].iloc[0] for name in (first, language))
+        if min(one["accuracy_before"], other["accuracy_before"]) < 0.5:
+            continue
+        a, b = ({int(unit) for unit in row["units"].split()} for row in (one, other))
+        n = int(one["n_of"])
+        found[str(where)] = {
+            "n_of": n,
+            f"{first} only": sorted(a - b),
+            f"{language} only": sorted(b - a),
+            "both": sorted(a & b),
+            "both_by_chance": len(a) * len(b) / n,
+            "p_as_many": _chance_of_overlap(n, len(a), len(b), len(a & b)),
+            "circuits": one_or_two(shares, str(where), first, language),
+        }
+    return found
+
+
+def _chance_of_overlap(n: int, a: int, b: int, both: int) -> float:
+    """Of b units out of n at least so many are among a given ones."""
+    ways = sum(math.comb(a, k) * math.comb(n - a, b - k) for k in range(both, min(a, b) + 1))
+    return ways / math.comb(n, b)
 
 
 def by_language(component_effects: pd.DataFrame, component: str, column: str) -> pd.DataFrame:

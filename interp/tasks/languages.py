@@ -17,7 +17,8 @@ of B's facts: B's embedding is shown by translations into A, B's outputs and "=_
 two numbers by A.
 
 Controls: no translation (n_translations=0); a shuffled dictionary, which can be learned as well but carries no
-arithmetic over; an unrelated operation in the other languages.
+arithmetic over; an unrelated operation in the other languages; labels drawn at random, which can be translated but not
+computed.
 
 References: Power et al. 2022 for the facts. The family is this package's own.
 """
@@ -52,7 +53,8 @@ class LanguagesConfig:
 
     Attributes:
         p: numbers of a language, 0 .. p-1.
-        operation: of A, a key of `OPERATIONS` that is defined for all pairs and not drawn.
+        operation: of A, a key of `OPERATIONS` that is defined for all pairs; "random" draws a number for each pair by
+            the split_seed, the same in all languages.
         other_operation: of the other languages, the control of an unrelated one; None: the same.
         n_languages: A, B, ...
         first_fraction: share of the facts of A that are train, in (0, 1]; with 1 none of them is test.
@@ -289,6 +291,10 @@ class LanguagesConfig:
         """Answers of a language's own operation, numbers of that language."""
         a, b = torch.meshgrid(torch.arange(self.p), torch.arange(self.p), indexing="ij")
         name = (language and self.other_operation) or self.operation
+        if name == "random":
+            of = "the others" if language and self.other_operation else "all"
+            drawn = random.Random(f"{self.split_seed} labels of {of}").choices(range(self.p), k=self.p**2)
+            return torch.tensor(drawn).reshape(self.p, self.p)
         return OPERATIONS[name].label(a, b, self.p) % self.p
 
     def _facts(self, language: int) -> Int[Tensor, " fact"]:
@@ -311,7 +317,6 @@ def _share(fraction: float, n: int) -> int:
 
 def _check_operation(name: str, operation: str | None) -> None:
     possible = [key for key, o in OPERATIONS.items() if not o.excludes_zero_divisor and not o.needs_prime]
-    possible.remove("random")
     if operation is None and name == "other_operation":
         return
     if operation not in possible:

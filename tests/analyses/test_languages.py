@@ -15,12 +15,13 @@ from interp.probes.languages.language_alignment import language_alignment
 from interp.probes.languages.language_losses import language_losses
 from interp.probes.languages.language_patching import language_patching
 from interp.probes.languages.language_spectra import language_spectra
+from interp.probes.languages.unit_removal import unit_removal
 from interp.runs.presets import languages as preset
 from interp.runs.presets import variation
 from tests.hand_built_languages import bilingual, languages_task, lookup, untrained
 
 ALONG = (losses, language_losses, language_alignment, language_spectra)
-AT_END = (circuit_removal, language_patching, component_effects)
+AT_END = (circuit_removal, unit_removal, language_patching, component_effects)
 
 
 def tables_of(snapshots):
@@ -66,9 +67,9 @@ def test_one_core_crosses_over_and_is_one_circuit(language_in):
     assert all(row["beyond_null"] for row in of_b["alignment"])
     assert summary["answer"] == (
         "What A was taught crosses over to B: its unseen facts stay at 0.95 or above from step 10 on (0 was below). By "
-        "removal: one circuit in the embedding, one circuit in the neurons. What comes after the heads and after the "
-        "neurons reads both languages alike: with the languages' means exchanged a patch brings the number of one in "
-        "the words of the other."
+        "removal: one circuit in the embedding, one circuit in the neurons. Of 16 neurons A needs 11 and B 11, 11 of "
+        "them the same (by chance 8). What comes after the heads and after the neurons reads both languages alike: with "
+        "the languages' means exchanged a patch brings the number of one in the words of the other."
     )
 
 
@@ -110,6 +111,9 @@ def test_what_is_answered_without_a_crossing_is_not_said_to_cross(changes, said)
 def test_two_cores_are_two_circuits():
     summary = languages.summarize(tables_of({0: bilingual([[2, 3], [1, 4]])}))
     of_b = summary["further_languages"]["B"]
+    neurons = of_b["units_needed"]["neurons"]
+    assert neurons["both"] == [] and neurons["circuits"] == "two circuits"
+    assert "Of 32 neurons A needs 11 and B 11, 0 of them the same (by chance 4)." in summary["answer"]
     assert "crosses over" not in summary["answer"] and of_b["by_mirror"] == {"mirrored": 1, "unmirrored": 1}
     assert of_b["circuits"] == {"embedding": "two circuits", "neurons": "two circuits"}
     assert of_b["patching"]["A into B"]["neurons"]["number_in_its_language"] < 0.2
@@ -128,6 +132,15 @@ def test_a_shuffled_dictionary_is_what_crosses_over():
     assert {row["numbering"] for row in of_b["alignment"]} == {"dictionary"}
     assert "has not crossed over to B by step 10" in summary["answer"]
     assert "B answers as the dictionary has it instead." in summary["answer"]
+
+
+def test_random_labels_do_not_cross_over():
+    """A's facts and the sentences known by heart, and no arithmetic behind them."""
+    task = languages_task(7, operation="random", fact_fraction=0.0, sentence_fraction=0.5, sentences="both")
+    summary = languages.summarize(losses_alone({0: untrained(task), 10: lookup(task)}))
+    of_b = summary["further_languages"]["B"]
+    assert of_b["crosses_over"] is False and of_b["other_sources"] == [] and of_b["unseen_accuracy"] == 0
+    assert summary["answer"].startswith("What A was taught has not crossed over to B by step 10")
 
 
 def test_an_untrained_network_has_no_circuit():

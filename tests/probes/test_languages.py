@@ -13,6 +13,7 @@ from interp.probes.languages.language_alignment import language_alignment
 from interp.probes.languages.language_losses import language_losses
 from interp.probes.languages.language_patching import _other_questions, language_patching
 from interp.probes.languages.language_spectra import language_spectra
+from interp.probes.languages.unit_removal import _random_sets, unit_removal
 from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.snapshots.vocabularies import Vocabularies
@@ -326,6 +327,73 @@ def test_an_untrained_network_has_no_circuit_to_remove():
     snapshot = untrained(languages_task(13))
     assert key_frequencies_of(snapshot, 0) == key_frequencies_of(snapshot, 1) == []
     assert len(circuit_removal(snapshot)) == 0
+
+
+def units(snapshot):
+    table = unit_removal(snapshot)
+    return table.set_index(["where", "circuit", "tested", "selection"])
+
+
+def test_one_circuit_has_the_same_units_in_both_languages(shared):
+    table = units(shared)
+    for where in ("heads", "neurons"):
+        keys = table.xs((where, "key"), level=("where", "selection"))
+        assert keys["units"].nunique() == 1 and keys["accuracy"].nunique() == 1
+        assert (keys["accuracy"] <= 0.5).all()
+    # Every neuron has its part of a product, so that others do harm too, if less.
+    random = table.loc[("neurons", "A", "B", "random")]
+    assert (
+        random["n_sets"] == 20
+        and random["accuracy"] > table.loc[("neurons", "A", "B", "key"), "accuracy"] + 0.1
+    )
+
+
+def test_two_circuits_have_none_in_common(separate):
+    table = units(separate)
+    for (circuit, other), own in (("AB", range(16)), ("BA", range(16, 32))):
+        removed = table.loc[("neurons", circuit, circuit, "key")]
+        assert set(map(int, removed["units"].split())) <= set(own) and removed["accuracy"] <= 0.5
+        spared = table.loc[("neurons", circuit, other, "key")]
+        assert spared["accuracy"] == spared["accuracy_before"] == 1
+        assert table.loc[("neurons", circuit, other, "random"), "accuracy"] < 1
+    # Heads bring the operands of both.
+    assert (table.loc[["heads"]]["accuracy"] < 0.2).all()
+
+
+@pytest.mark.parametrize("where", ["heads", "neurons"])
+def test_needed_units_are_held_at_the_mean_of_the_tested_language(where):
+    """By another road: a row at a time, the units of A's held at their mean over B's facts, one less being too few."""
+    snapshot = (
+        bilingual(TWO_CORES, languages_task(5)) if where == "heads" else untrained(languages_task(5), seed=3)
+    )
+    table = units(snapshot)
+    hook = "hook_z" if where == "heads" else "hook_post"
+    rows = [torch.tensor([[5 + a, 5 + b, 11]]) for a in range(5) for b in range(5)]
+    kept = []
+    for row in rows:
+        plain.forward(
+            snapshot.config, snapshot.weights, row,
+            lambda n, x: kept.append(x[0, -1].clone()) or x if n.endswith(hook) else x,
+        )  # fmt: skip
+    mean = sum(kept) / len(kept)
+    chosen = [int(unit) for unit in table.loc[(where, "A", "B", "key"), "units"].split()]
+
+    def hold(name, x):
+        if name.endswith(hook):
+            x = x.clone()
+            x[0, -1, chosen] = mean[chosen]
+        return x
+
+    said = [int(plain.forward(snapshot.config, snapshot.weights, row, hold)[0, -1].argmax()) for row in rows]
+    right = [5 + (a + b) % 5 == given for (a, b), given in zip(np.ndindex(5, 5), said, strict=True)]
+    assert table.loc[(where, "A", "B", "key"), "accuracy"] == pytest.approx(np.mean(right))
+
+
+def test_random_sets_are_of_all_units_and_differ():
+    assert _random_sets(3, 2, 20, 0) == [[0, 1], [0, 2], [1, 2]]
+    drawn = _random_sets(40, 4, 20, 0)
+    assert len({tuple(chosen) for chosen in drawn}) == 20 and all(len(set(chosen)) == 4 for chosen in drawn)
+    assert drawn == _random_sets(40, 4, 20, 0)
 
 
 @functools.cache

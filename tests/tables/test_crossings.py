@@ -15,6 +15,7 @@ from interp.tables.crossings import (
     reads_alike,
     removal_shares,
     shared_components,
+    units_needed,
 )
 
 
@@ -104,6 +105,35 @@ def test_one_circuit_or_two(drops, share, verdict):
         assert found["A", "B"] == pytest.approx(share)
     assert one_or_two(shares, "embedding", "A", "B") == verdict
     assert one_or_two(shares, "neurons", "A", "B") is None
+
+
+def needed(a, b, before=1.0, drops=((0.4, 0.4), (0.4, 0.4))):
+    """Of 5 neurons those that A and B need, and accuracies of A and B without either's; as many others leave 0.9."""
+    rows = [
+        {
+            "step": 3, "circuit": circuit, "tested": tested, "where": "neurons", "selection": selection, "n_of": 5,
+            "units": units if selection == "key" else "", "accuracy_before": before,
+            "accuracy": drop if selection == "key" else 0.9,
+        }
+        for circuit, units, accuracies in (("A", a, drops[0]), ("B", b, drops[1]))
+        for tested, drop in zip("AB", accuracies, strict=True)
+        for selection in ("key", "random")
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_units_of_one_language_and_of_both():
+    found = units_needed(needed("0 1 4", "1 4"), "A", "B")["neurons"]
+    assert (found["A only"], found["B only"], found["both"]) == ([0], [], [1, 4])
+    # 3 of the 10 pairs out of 5 lie within 3.
+    assert found["both_by_chance"] == pytest.approx(1.2) and found["p_as_many"] == pytest.approx(0.3)
+    assert found["circuits"] == "one circuit"
+    apart = units_needed(needed("0 1", "3 4", drops=((0.4, 0.9), (0.9, 0.4))), "A", "B")["neurons"]
+    assert (apart["A only"], apart["B only"], apart["both"]) == ([0, 1], [3, 4], [])
+    assert apart["p_as_many"] == 1 and apart["circuits"] == "two circuits"
+    assert (
+        units_needed(needed("0", "1", before=0.4), "A", "B") == units_needed(pd.DataFrame(), "A", "B") == {}
+    )
 
 
 def test_of_a_language_that_answers_nothing_nothing_is_told():
