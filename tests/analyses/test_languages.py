@@ -68,8 +68,8 @@ def test_one_core_crosses_over_and_is_one_circuit(language_in):
     assert summary["answer"] == (
         "What A was taught crosses over to B: its unseen facts stay at 0.95 or above from step 10 on (0 was below). By "
         "removal: one circuit in the embedding, one circuit in the neurons. Of 16 neurons A needs 11 and B 11, 11 of "
-        "them the same (by chance 8). What comes after the heads and after the neurons reads both languages alike: with "
-        "the languages' means exchanged a patch brings the number of one in the words of the other."
+        "them the same (by chance 8). What comes after the heads and after the neurons reads both languages alike: "
+        "with the languages' means exchanged a patch brings the number of one in the words of the other."
     )
 
 
