@@ -31,7 +31,6 @@ from interp.ground.thresholds import ACCURACY
 from interp.tables.crossings import (
     agreeing_numbering,
     answers_along,
-    by_mirror,
     carried,
     crossing,
     first_language,
@@ -41,6 +40,7 @@ from interp.tables.crossings import (
     reads_alike,
     removal_shares,
     shared_components,
+    strata,
     units_needed,
 )
 from interp.tables.folder import Tables
@@ -121,7 +121,7 @@ def _of_language(tables: Tables, first: str, language: str) -> dict[str, Any]:
         "other_sources": others,
         "unseen_accuracy": float(at_end["accuracy"]),
         "unseen_loss": float(at_end["loss"]),
-        "by_mirror": by_mirror(losses, language),
+        "strata": strata(losses, language),
         "number_accuracy": float(at_end["number_accuracy"]),
         "dictionary_accuracy": float(at_end["dictionary_accuracy"]),
         "dictionary_crossing": bracket(crossing(losses, language, "dictionary_accuracy")),
@@ -198,6 +198,8 @@ def _said(first: str, language: str, found: dict[str, Any]) -> str:
         )
         if found["dictionary_crossing"]["step"] is not None:
             said += f" {language} answers as the dictionary has it instead."
+    if came["step"] is not None and "unsaid" in found["strata"]:
+        said += f" Of those whose question no sentence asks {found['strata']['unsaid']:.3f} are answered in the end."
     circuits = {where: what for where, what in found["circuits"].items() if what is not None}
     if circuits:
         said += (

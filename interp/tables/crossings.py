@@ -64,10 +64,10 @@ def other_sources(language_losses: pd.DataFrame, first: str, language: str) -> l
     return found
 
 
-def by_mirror(language_losses: pd.DataFrame, language: str) -> dict[str, float]:
-    """Accuracy of a language's unseen facts at the last step, by whether the mirror is train; empty if none is."""
+def strata(language_losses: pd.DataFrame, language: str) -> dict[str, float]:
+    """Accuracy at the last step of the parts of a language's unseen facts, as of `language_losses`."""
     t = language_losses[language_losses["step"] == language_losses["step"].max()]
-    t = t[(t["kind"] == "fact") & (t["asked"] == language) & t["split"].isin(["mirrored", "unmirrored"])]
+    t = t[(t["kind"] == "fact") & (t["asked"] == language) & ~t["split"].isin(["train", "unseen", "all"])]
     return {row.split: float(row.accuracy) for row in t.itertuples()}
 
 

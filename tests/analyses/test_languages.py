@@ -51,7 +51,7 @@ def test_one_core_crosses_over_and_is_one_circuit(language_in):
     summary = languages.summarize(tables_of({0: untrained(task), 10: one, 20: one}))
     of_b = summary["further_languages"]["B"]
     assert (of_b["crossing"]["before"], of_b["crossing"]["step"]) == (0, 10)
-    assert of_b["crosses_over"] is True and of_b["other_sources"] == [] and of_b["by_mirror"] == {}
+    assert of_b["crosses_over"] is True and of_b["other_sources"] == [] and of_b["strata"] == {}
     assert of_b["circuits"] == {"embedding": "one circuit", "neurons": "one circuit"}
     # Where the heads say in which language, sentences are answered in that of the question, and patches of heads too.
     comes = language_in == "stream"
@@ -114,7 +114,7 @@ def test_two_cores_are_two_circuits():
     neurons = of_b["units_needed"]["neurons"]
     assert neurons["both"] == [] and neurons["circuits"] == "two circuits"
     assert "Of 32 neurons A needs 11 and B 11, 0 of them the same (by chance 4)." in summary["answer"]
-    assert "crosses over" not in summary["answer"] and of_b["by_mirror"] == {"mirrored": 1, "unmirrored": 1}
+    assert "crosses over" not in summary["answer"] and of_b["strata"] == {"mirrored": 1, "unmirrored": 1}
     assert of_b["circuits"] == {"embedding": "two circuits", "neurons": "two circuits"}
     assert of_b["patching"]["A into B"]["neurons"]["number_in_its_language"] < 0.2
     assert of_b["reads_alike"] == {"after the heads": False, "after the neurons": False}
@@ -135,12 +135,25 @@ def test_a_shuffled_dictionary_is_what_crosses_over():
 
 
 def test_random_labels_do_not_cross_over():
-    """A's facts and the sentences known by heart, and no arithmetic behind them."""
+    """All train rows known by heart, in whichever words are asked for, and no arithmetic behind them."""
     task = languages_task(7, operation="random", fact_fraction=0.0, sentence_fraction=0.5, sentences="both")
-    summary = languages.summarize(losses_alone({0: untrained(task), 10: lookup(task)}))
+    known = {tuple(row[:2]) for row in task.inputs[task.is_train].tolist()}
+    snapshot = lookup(task, is_known=torch.tensor([tuple(row[:2]) in known for row in task.inputs.tolist()]))
+    summary = languages.summarize(losses_alone({0: untrained(task), 10: snapshot}))
     of_b = summary["further_languages"]["B"]
-    assert of_b["crosses_over"] is False and of_b["other_sources"] == [] and of_b["unseen_accuracy"] == 0
+    assert of_b["strata"] == {"said": 1, "unsaid": 0}
+    assert of_b["unseen_accuracy"] == pytest.approx(24 / 49)
+    assert of_b["crosses_over"] is False and of_b["other_sources"] == []
     assert summary["answer"].startswith("What A was taught has not crossed over to B by step 10")
+
+
+def test_of_a_crossing_it_is_said_what_a_table_could_not_know():
+    task = languages_task(fact_fraction=0.0, sentence_fraction=0.5, sentences="both")
+    summary = languages.summarize(losses_alone({0: untrained(task), 10: bilingual([[2, 3]], task)}))
+    assert (
+        "(0 was below). Of those whose question no sentence asks 1.000 are answered in the end."
+        in summary["answer"]
+    )
 
 
 def test_an_untrained_network_has_no_circuit():

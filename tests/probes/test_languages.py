@@ -55,7 +55,7 @@ def test_only_one_core_translates(shared, separate):
 
 
 def test_losses_by_brute_force():
-    snapshot = untrained(languages_task(5, sentence_fraction=0.4, n_translations=3))
+    snapshot = untrained(languages_task(5, sentence_fraction=0.4, n_translations=3, sentences="both"))
     task, s = snapshot.task, snapshot.task.structure
     train = {tuple(row) for row in task.inputs[task.is_train].tolist()}
     table = language_losses(snapshot).set_index(["kind", "asked", "answered", "split"])
@@ -79,6 +79,7 @@ def test_losses_by_brute_force():
         splits = ["train" if row in train else "unseen"]
         if key[:2] == ("fact", "B") and row not in train:
             splits.append("mirrored" if (row[1], row[0], row[2]) in train else "unmirrored")
+            splits.append("said" if (row[0], row[1], 10) in train else "unsaid")
         for split in splits:
             found.setdefault((*key[:3], split), []).append((loss, right, int(own.argmax()) == label % 5))
     assert set(found) == set(table.index)
@@ -106,11 +107,9 @@ def test_a_table_that_commutes_answers_mirrored_facts_alone(commutes):
 @pytest.mark.parametrize(
     "changes", [{"fact_fraction": 0.0}, {"other_operation": "subtract"}, {"split": "unknown"}]
 )
-def test_where_mirrors_tell_nothing_unseen_facts_are_one_part(changes):
-    assert not set(language_losses(untrained(languages_task(5, **changes)))["split"]) & {
-        "mirrored",
-        "unmirrored",
-    }
+def test_where_mirrors_and_sentences_tell_nothing_unseen_facts_are_one_part(changes):
+    splits = set(language_losses(untrained(languages_task(5, **changes)))["split"])
+    assert splits <= {"train", "unseen", "all"}
 
 
 def test_right_answers_by_the_dictionary():

@@ -5,7 +5,6 @@ import pytest
 
 from interp.tables.crossings import (
     answers_along,
-    by_mirror,
     carried,
     crossing,
     first_language,
@@ -15,6 +14,7 @@ from interp.tables.crossings import (
     reads_alike,
     removal_shares,
     shared_components,
+    strata,
     units_needed,
 )
 
@@ -67,8 +67,8 @@ def test_strata_are_those_of_the_last_step():
         for step, by_split in ((0, (0.1, 0.1, 0.1)), (5, (0.4, 0.9, 0.2)))
         for split, a in zip(("unseen", "mirrored", "unmirrored"), by_split, strict=True)
     ]
-    assert by_mirror(pd.DataFrame(rows), "B") == {"mirrored": 0.9, "unmirrored": 0.2}
-    assert by_mirror(pd.DataFrame(rows), "A") == by_mirror(pd.DataFrame(rows[:1]), "B") == {}
+    assert strata(pd.DataFrame(rows), "B") == {"mirrored": 0.9, "unmirrored": 0.2}
+    assert strata(pd.DataFrame(rows), "A") == strata(pd.DataFrame(rows[:1]), "B") == {}
 
 
 def removal(drops, random=0.9, before=1.0):

@@ -65,11 +65,14 @@ def row(values: tuple, seed: int) -> dict:
             alignment = language_alignment(snapshot).set_index(["part", "numbering", "measure"])
             numbering = "dictionary" if task["dictionary"] == "shuffled" else "own"
             overlap = alignment.loc[("embedding", numbering, "spectrum_overlap")]
-    unseen = losses.loc[("fact", "B", "unseen")]
+    unseen, accuracies = losses.loc[("fact", "B", "unseen")], losses["accuracy"]
     return {
         **dict(zip(FIELDS, (*values, seed), strict=True)),
         "accuracy": unseen["accuracy"],
         "dictionary_accuracy": unseen["dictionary_accuracy"],
+        **{
+            part: accuracies.get(("fact", "B", part)) for part in ("mirrored", "unmirrored", "said", "unsaid")
+        },
         "loss": unseen["loss"],
         "before": ended.grokking.before if ended.grokking else None,
         "step": ended.grokking.step if ended.grokking else None,

@@ -44,6 +44,8 @@ def row(run: Any, known: Any) -> dict[str, Any]:
         "dictionary_accuracy": accuracy(*unseen, column="dictionary_accuracy"),
         "mirrored": accuracy("fact", "B", "B", "mirrored"),
         "unmirrored": accuracy("fact", "B", "B", "unmirrored"),
+        "said": accuracy("fact", "B", "B", "said"),
+        "unsaid": accuracy("fact", "B", "B", "unsaid"),
         "sentences_A_B": accuracy("sentence", "A", "B", "unseen"),
         "sentences_B_A": accuracy("sentence", "B", "A", "unseen"),
         "translations_A_B": accuracy("translation", "A", "B", "unseen"),

@@ -18,15 +18,17 @@ def language_losses(snapshot: Snapshot) -> pd.DataFrame:
     a crossing stops, at the question's language or at the answer's. Against what the operation says: where labels were
     corrupted, the trainer was shown others. An accuracy far below chance is one too: it answers in the wrong language.
 
-    Of an unseen fact whose mirror is train a table that commutes knows the answer. Where a language has such facts, and
-    its operation commutes, the unseen ones are told apart by it.
+    A table answers unseen facts too: one that commutes those whose mirror is train, and one that has learned in which
+    words to answer those whose question a sentence asks. Where a language has such facts the unseen ones are told apart
+    by it: what a table cannot know is "unmirrored" and "unsaid".
 
     Columns:
         kind: "fact", "translation", "sentence".
         asked, answered: language of the question, and in which the answer is due.
         split: "train", "unseen" (not among the train rows; of facts these are the task's test rows), "all" where the
-            split is unknown. Two parts of the unseen facts, if the first has any: "mirrored" (a, b where b, a is train)
-            and "unmirrored".
+            split is unknown. Parts of the unseen facts, where there are any of the first: "mirrored" (a, b where b, a
+            is train and the operation commutes) and "unmirrored"; "said" (the same question, answered in another
+            language, is train) and "unsaid".
         n: questions.
         loss: mean cross-entropy over all outputs, nats.
         accuracy: share of questions whose largest logit is the right answer.
@@ -77,13 +79,17 @@ def language_losses(snapshot: Snapshot) -> pd.DataFrame:
 
 
 def _strata(view: Vocabularies, is_train: Bool[Tensor, " question"]) -> dict[str, Bool[Tensor, " question"]]:
-    """Unseen facts by whether their mirror is train, of languages that have such facts and commute."""
-    parts = {name: torch.zeros_like(is_train) for name in ("mirrored", "unmirrored")}
+    """Unseen facts by what is train beside them, of languages that have such facts."""
+    parts = {name: torch.zeros_like(is_train) for name in ("mirrored", "unmirrored", "said", "unsaid")}
     for language, table in enumerate(view.structure.tables):
         rows = view.facts(language)
-        seen = is_train[rows].reshape(view.p, view.p)
-        is_mirrored = ~seen & seen.T
-        if is_mirrored.any() and torch.equal(table, table.T):
-            parts["mirrored"][rows] = is_mirrored.flatten()
-            parts["unmirrored"][rows] = (~seen & ~seen.T).flatten()
+        unseen = ~is_train[rows]
+        is_mirrored = is_train[rows].reshape(view.p, view.p).T.flatten() & torch.equal(table, table.T)
+        is_said = torch.zeros_like(unseen)
+        for block in view.asked.blocks:
+            if block.kind == "sentence" and block.asked == language:
+                is_said |= is_train[block.rows]
+        for name, other, is_known in (("mirrored", "unmirrored", is_mirrored), ("said", "unsaid", is_said)):
+            if (unseen & is_known).any():
+                parts[name][rows], parts[other][rows] = unseen & is_known, unseen & ~is_known
     return parts
