@@ -109,7 +109,8 @@ def test_what_is_answered_without_a_crossing_is_not_said_to_cross(changes, said)
 
 
 def test_two_cores_are_two_circuits():
-    summary = languages.summarize(tables_of({0: bilingual([[2, 3], [1, 4]])}))
+    tables = tables_of({0: bilingual([[2, 3], [1, 4]])})
+    summary = languages.summarize(tables)
     of_b = summary["further_languages"]["B"]
     neurons = of_b["units_needed"]["neurons"]
     assert neurons["both"] == [] and neurons["circuits"] == "two circuits"
@@ -120,6 +121,9 @@ def test_two_cores_are_two_circuits():
     assert of_b["reads_alike"] == {"after the heads": False, "after the neurons": False}
     assert of_b["shared_components"]["neuron"]["variance_rank_correlation"] < 0
     assert not any(row["beyond_null"] for row in of_b["alignment"] if row["part"] == "embedding")
+    # Every panel has its table: 8 with something drawn.
+    panels = languages.draw(tables).axes
+    assert len(panels) == 8 and all(ax.axison and ax.has_data() for ax in panels)
 
 
 def test_a_shuffled_dictionary_is_what_crosses_over():
@@ -176,7 +180,7 @@ def answer(run, out):
 @pytest.mark.parametrize(
     "changes",
     [
-        pytest.param({}, id="as the preset"),
+        pytest.param({}, id="as the preset", marks=pytest.mark.slow),
         pytest.param(
             {"task": {"n_languages": 3, "dictionary": "shuffled"}},
             id="three, shuffled",

@@ -361,10 +361,10 @@ def test_two_circuits_have_none_in_common(separate):
 
 @pytest.mark.parametrize("where", ["heads", "neurons"])
 def test_needed_units_are_held_at_the_mean_of_the_tested_language(where):
-    """By another road: a row at a time, the units of A's held at their mean over B's facts, one less being too few."""
-    snapshot = (
-        bilingual(TWO_CORES, languages_task(5)) if where == "heads" else untrained(languages_task(5), seed=3)
-    )
+    """By another road: a row at a time, the units of A's held at their mean over B's facts."""
+    # Of these heads one says the language, which a mean over both languages would not.
+    heads = bilingual([[1, 2]], languages_task(5), language_in="heads")
+    snapshot = heads if where == "heads" else untrained(languages_task(5), seed=3)
     table = units(snapshot)
     hook = "hook_z" if where == "heads" else "hook_post"
     rows = [torch.tensor([[5 + a, 5 + b, 11]]) for a in range(5) for b in range(5)]
