@@ -249,7 +249,7 @@ def crossing_points(runs: "pd.DataFrame", ax: Axes, *, quantity: str, **legend: 
 DOSES = {
     "n_translations": "numbers that are translated",
     "sentence_fraction": "share of sentences that are train",
-    "fact_fraction": "share of the other language's facts in train",
+    "fact_fraction": "share of its facts that are train",
 }
 
 
@@ -265,14 +265,14 @@ def dose_curves(runs: "pd.DataFrame", ax: Axes, *, dose: str, quantity: str, **l
         legend: options of the legend.
     """
     for (seed, rows), colour, marker in zip(runs.groupby("seed"), style.PALETTE, "osD^v", strict=False):
-        rows, look = rows.sort_values(dose), {"marker": marker, "ms": 3.5, "color": colour, "clip_on": False}
+        rows, look = rows.sort_values(dose), {"marker": marker, "ms": 3.5, "color": colour}
         ax.plot(rows[dose], rows[quantity], lw=1, label=f"seed {seed}", **look)
         never = rows[rows[quantity].isna()]
         ax.plot(never[dose], never["n_steps"], ls="", markerfacecolor="none", **look)
     ax.set_xlabel(DOSES[dose])
     if quantity == "accuracy":
-        ax.set_ylim(-0.02, 1.02)
-        ax.set_ylabel("accuracy of\nits unseen facts")
+        ax.set_ylim(-0.02, 1.04)
+        ax.set_ylabel("accuracy of unseen facts\nof the other language")
     else:
         ax.set_ylim(0, 1.08 * runs["n_steps"].max())
         ax.set_ylabel("step from which on it is\n0.95 (hollow: not by the end)")

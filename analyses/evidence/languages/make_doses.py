@@ -68,11 +68,11 @@ def draw(runs: pd.DataFrame, file: Path) -> None:
     from interp.figures.crossings import DOSES, dose_curves
 
     runs = runs[runs["dictionary"].eq("true") & runs["other_operation"].isna() & runs["operation"].eq("add")]
-    figure, axes = style.new_figure(2, 3, height=4.4, width=9)
-    for column, dose in enumerate(DOSES):
+    figure, axes = style.new_figure(3, 2, height=6.6)
+    for of_dose, dose in zip(axes, DOSES, strict=True):
         is_usual = [runs[name].eq(value) for name, value in USUAL.items() if name != dose]
         rows = runs[is_usual[0] & is_usual[1]]
-        for ax, quantity in zip(axes[:, column], ("accuracy", "step"), strict=True):
+        for ax, quantity in zip(of_dose, ("accuracy", "step"), strict=True):
             dose_curves(rows, ax, dose=dose, quantity=quantity)
     style.label_panels(axes.flat)
     style.save_figure(figure, file.with_suffix(""), ["png"])
