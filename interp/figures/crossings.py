@@ -265,7 +265,8 @@ def dose_curves(runs: "pd.DataFrame", ax: Axes, *, dose: str, quantity: str, **l
         legend: options of the legend.
     """
     for (seed, rows), colour, marker in zip(runs.groupby("seed"), style.PALETTE, "osD^v", strict=False):
-        rows, look = rows.sort_values(dose), {"marker": marker, "ms": 3.5, "color": colour}
+        look: dict[str, Any] = {"marker": marker, "ms": 3.5, "color": colour}
+        rows = rows.sort_values(dose)
         ax.plot(rows[dose], rows[quantity], lw=1, label=f"seed {seed}", **look)
         never = rows[rows[quantity].isna()]
         ax.plot(never[dose], never["n_steps"], ls="", markerfacecolor="none", **look)

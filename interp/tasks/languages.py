@@ -259,7 +259,8 @@ class LanguagesConfig:
             is_seen = torch.zeros(n, dtype=torch.bool)
             share = self.fact_fraction if language else self.first_fraction
             is_seen[self._drawn("facts", language, _share(share, n), n)] = True
-            yield name, self._questions(pairs, language, language), self._facts(language), is_seen
+            answers = language * self.p + self._table(language).flatten()
+            yield name, self._questions(pairs, language, language), answers, is_seen
         dictionaries = self.dictionaries()
         for language, name in list(enumerate(self.names))[1:]:
             numbers = torch.tensor(self._drawn("translations", language, self.n_translations, self.p)).long()
@@ -268,13 +269,8 @@ class LanguagesConfig:
                 (0, language, numbers, words[numbers]),
                 (language, 0, words[numbers], numbers),
             ):
-                rows = self._rows(source, target, shown_numbers, None)
-                yield (
-                    f"translation A-{name}",
-                    rows,
-                    target * self.p + answered,
-                    torch.ones_like(numbers).bool(),
-                )
+                rows, answers = self._rows(source, target, shown_numbers, None), target * self.p + answered
+                yield f"translation A-{name}", rows, answers, torch.ones_like(numbers).bool()
             taken = torch.tensor(self._drawn("sentences", language, self._n_sentences, n)).long()
             for direction in ("from A", "to A"):
                 if not len(taken) or self.sentences not in (direction, "both"):
@@ -296,9 +292,6 @@ class LanguagesConfig:
             drawn = random.Random(f"{self.split_seed} labels of {of}").choices(range(self.p), k=self.p**2)
             return torch.tensor(drawn).reshape(self.p, self.p)
         return OPERATIONS[name].label(a, b, self.p) % self.p
-
-    def _facts(self, language: int) -> Int[Tensor, " fact"]:
-        return language * self.p + self._table(language).flatten()
 
     def _questions(self, pairs: Int[Tensor, "row 2"], source: int, target: int) -> Int[Tensor, "row 3"]:
         return self._rows(source, target, pairs[:, 0], pairs[:, 1])

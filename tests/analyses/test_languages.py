@@ -214,6 +214,12 @@ def test_every_network_and_task_has_a_figure(changes, tmp_path):
     assert "has not crossed over to B by step 20" in summary["answer"]
 
 
+def test_without_languages_there_is_an_answer():
+    tables = losses_alone({0: untrained()}) | {"language_losses": pd.DataFrame()}
+    assert languages.summarize(tables)["answer"] == "The task is not one in several languages."
+
+
+@pytest.mark.slow
 def test_of_one_language_it_is_said_that_there_is_one(tmp_path):
     from interp.training.train import train
     from tests.tiny import tiny_config
