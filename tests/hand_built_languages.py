@@ -4,18 +4,22 @@
 as the same waves, and one set of neurons serves both; with two cores each language has its own directions, its own
 neurons and its own way to its outputs. Something lifts the outputs of one language: its "=", by way of the stream or of
 neurons, or the numbers of the question, by way of a head.
+
+`lookup` adds nothing: it knows rows by heart.
 """
 
 from collections.abc import Sequence
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from interp.networks.config import initial_weights, parameter_shapes, transformer_config
 from interp.networks.network import DescribedNetwork
 from interp.snapshots.snapshot import Snapshot
 from interp.tasks.languages import LanguagesConfig
 from interp.tasks.task import Task
+from tests.hand_built import _attend_to_operands
 
 # Above all sums of waves: an output of the wrong language is never the largest.
 LIFT = 20.0
@@ -58,15 +62,7 @@ def bilingual(
         act_fn="quadratic",
     )  # fmt: skip
     weights = {name: torch.zeros(shape) for name, shape in parameter_shapes(config).items()}
-    for pos, flag in enumerate(flags):
-        weights["pos_embed.W_pos"][pos, flag] = 1.0
-    for head, target in enumerate((first, second)):
-        # The score is 40 * 40 / sqrt(d_head) at position `head`, 0 elsewhere: the softmax is one-hot in float32.
-        weights["blocks.0.attn.W_Q"][head, flags[-1], 0] = 40.0
-        weights["blocks.0.attn.W_K"][head, flags[head], 0] = 40.0
-        for i in range(width):
-            weights["blocks.0.attn.W_V"][head, i, i] = 1.0
-            weights["blocks.0.attn.W_O"][head, i, target[i]] = 1.0
+    _attend_to_operands(weights, flags, range(width), [first, second])
     angle = 2 * torch.pi * torch.arange(p, dtype=torch.float64) / p
     for core, frequencies in enumerate(cores):
         languages = range(2) if len(cores) == 1 else [core]
@@ -97,6 +93,48 @@ def bilingual(
         if language_in == "neurons":
             weights["blocks.0.mlp.W_in"][tag, 4 * width + language] = 1.0
             weights["blocks.0.mlp.W_out"][4 * width + language, said[language]] = 1.0
+    return Snapshot(0, weights, DescribedNetwork(config), task)
+
+
+def lookup(
+    task: Task, *, is_known: Tensor | None = None, scale: float = 10.0, commutes: bool = False
+) -> Snapshot:
+    """A network with logit `scale` at the label of each row that it knows and 0 everywhere else: one ReLU a row.
+
+    Args:
+        is_known: which rows; the train ones by default.
+        commutes: whether it knows the mirror of each train fact too.
+    """
+    n = task.config.n_tokens
+    known = {
+        tuple(row): label
+        for row, label, known in zip(
+            task.inputs.tolist(),
+            task.labels.tolist(),
+            task.is_train if is_known is None else is_known,
+            strict=True,
+        )
+        if known
+    }
+    if commutes:
+        translating = task.structure.translating_token
+        known |= {(b, a, end): label for (a, b, end), label in known.items() if b != translating}
+    own, first, second = (range(i * n, (i + 1) * n) for i in range(3))
+    out = range(3 * n, 3 * n + task.config.n_answers)
+    flags = range(out.stop, out.stop + 3)
+    config = transformer_config(
+        p=task.config.n_answers, n_ctx=3, d_vocab=n, n_layers=1, d_model=flags.stop, n_heads=2, d_mlp=len(known),
+        act_fn="relu",
+    )  # fmt: skip
+    weights = {name: torch.zeros(shape) for name, shape in parameter_shapes(config).items()}
+    weights["embed.W_E"][:n, :n] = torch.eye(n)
+    _attend_to_operands(weights, flags, own, [first, second])
+    for neuron, (row, label) in enumerate(known.items()):
+        for token, words in zip(row, (first, second, own), strict=True):
+            weights["blocks.0.mlp.W_in"][words[token], neuron] = 1.0
+        weights["blocks.0.mlp.b_in"][neuron] = -2.0
+        weights["blocks.0.mlp.W_out"][neuron, out[label]] = scale
+    weights["unembed.W_U"][out.start : out.stop] = torch.eye(len(out))
     return Snapshot(0, weights, DescribedNetwork(config), task)
 
 

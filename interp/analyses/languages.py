@@ -36,14 +36,17 @@ from interp.tables.crossings import (
     first_language,
     further_languages,
     one_or_two,
+    other_sources,
     reads_alike,
     removal_shares,
     shared_components,
+    strata,
+    units_needed,
 )
 from interp.tables.folder import Tables
 from interp.tables.outcome import bracket, outcome
 
-AT_END = ("circuit_removal", "language_patching", "component_effects")
+AT_END = ("circuit_removal", "unit_removal", "language_patching", "component_effects")
 # Sites of `language_patching` that hold a whole answer.
 PATCHED = ("heads", "neurons")
 
@@ -110,11 +113,15 @@ def summarize(tables: Tables) -> dict[str, Any]:
 def _of_language(tables: Tables, first: str, language: str) -> dict[str, Any]:
     losses = tables["language_losses"]
     at_end = answers_along(losses, "fact", language, language).iloc[-1]
+    came, others = crossing(losses, language), other_sources(losses, first, language)
     shares = removal_shares(tables["circuit_removal"])
     return {
-        "crossing": bracket(crossing(losses, language)),
+        "crossing": bracket(came),
+        "crosses_over": False if came.step is None else None if others else True,
+        "other_sources": others,
         "unseen_accuracy": float(at_end["accuracy"]),
         "unseen_loss": float(at_end["loss"]),
+        "strata": strata(losses, language),
         "number_accuracy": float(at_end["number_accuracy"]),
         "dictionary_accuracy": float(at_end["dictionary_accuracy"]),
         "dictionary_crossing": bracket(crossing(losses, language, "dictionary_accuracy")),
@@ -127,6 +134,7 @@ def _of_language(tables: Tables, first: str, language: str) -> dict[str, Any]:
         "removal": shares[
             shares["circuit"].isin([first, language]) & shares["tested"].isin([first, language])
         ].to_dict("records"),
+        "units_needed": units_needed(tables["unit_removal"], first, language),
         "shared_components": shared_components(tables["component_effects"], first, language),
         "reads_alike": {
             f"after the {site}": reads_alike(tables["language_patching"], site, first, language)
@@ -174,8 +182,15 @@ def _said(first: str, language: str, found: dict[str, Any]) -> str:
     if came["step"] is not None:
         since = f"from step {came['step']} on"
         since += "" if came["before"] is None else f" ({came['before']} was below)"
-        said = f"What {first} was taught crosses over to {language}: "
-        said += f"its unseen facts stay at {ACCURACY:g} or above {since}."
+        if found["crosses_over"]:
+            said = f"What {first} was taught crosses over to {language}: its unseen facts"
+        else:
+            said = f"{language}'s unseen facts"
+        said += f" stay at {ACCURACY:g} or above {since}."
+        if not found["crosses_over"]:
+            said += (
+                f" Whether anything crossed over this does not say: {' and '.join(found['other_sources'])}."
+            )
     else:
         said = (
             f"What {first} was taught has not crossed over to {language} by step {came['before']}: the accuracy of its "
@@ -183,6 +198,8 @@ def _said(first: str, language: str, found: dict[str, Any]) -> str:
         )
         if found["dictionary_crossing"]["step"] is not None:
             said += f" {language} answers as the dictionary has it instead."
+    if came["step"] is not None and "unsaid" in found["strata"]:
+        said += f" Of those whose question no sentence asks {found['strata']['unsaid']:.3f} are answered in the end."
     circuits = {where: what for where, what in found["circuits"].items() if what is not None}
     if circuits:
         said += (
@@ -192,6 +209,13 @@ def _said(first: str, language: str, found: dict[str, Any]) -> str:
         said += " By removal one circuit or two cannot be told."
     else:
         said += " One circuit or two cannot be told: a language without key frequencies has none."
+    neurons = found["units_needed"].get("neurons")
+    if neurons:
+        shared, alone = len(neurons["both"]), [len(neurons[f"{name} only"]) for name in (first, language)]
+        said += (
+            f" Of {neurons['n_of']} neurons {first} needs {shared + alone[0]} and {language} {shared + alone[1]}, "
+            f"{shared} of them the same (by chance {neurons['both_by_chance']:.0f})."
+        )
     alike = [where for where, is_so in found["reads_alike"].items() if is_so]
     if alike:
         said += (

@@ -244,3 +244,38 @@ def crossing_points(runs: "pd.DataFrame", ax: Axes, *, quantity: str, **legend: 
         ax.set_ylabel("step from which on it is 0.95\n(hollow: not by the end)")
     style.legend_above(ax, n_columns=2, **legend)
     return ax
+
+
+DOSES = {
+    "n_translations": "numbers that are translated",
+    "sentence_fraction": "share of sentences that are train",
+    "fact_fraction": "share of its facts that are train",
+}
+
+
+def dose_curves(runs: "pd.DataFrame", ax: Axes, *, dose: str, quantity: str, **legend: Any) -> Axes:
+    """How much of a language's unseen facts is answered, or from which step on, against what was shown: a line a seed.
+
+    Runs that did not reach it stand hollow at their last step, and are joined to no other.
+
+    Args:
+        runs: a row a run: seed, the dose, accuracy, step, n_steps.
+        dose: a key of `DOSES`.
+        quantity: "accuracy" or "step".
+        legend: options of the legend.
+    """
+    for (seed, rows), colour, marker in zip(runs.groupby("seed"), style.PALETTE, "osD^v", strict=False):
+        look: dict[str, Any] = {"marker": marker, "ms": 3.5, "color": colour}
+        rows = rows.sort_values(dose)
+        ax.plot(rows[dose], rows[quantity], lw=1, label=f"seed {seed}", **look)
+        never = rows[rows[quantity].isna()]
+        ax.plot(never[dose], never["n_steps"], ls="", markerfacecolor="none", **look)
+    ax.set_xlabel(DOSES[dose])
+    if quantity == "accuracy":
+        ax.set_ylim(-0.02, 1.04)
+        ax.set_ylabel("accuracy of unseen facts\nof the other language")
+    else:
+        ax.set_ylim(0, 1.08 * runs["n_steps"].max())
+        ax.set_ylabel("step from which on it is\n0.95 (hollow: not by the end)")
+    style.legend_above(ax, n_columns=4, **legend)
+    return ax

@@ -70,6 +70,7 @@ LANGUAGES = (
     "circuit_removal",
     "language_patching",
     "component_effects",
+    "unit_removal",
 )
 # Thousands of rows a step: by name, for the steps that are looked at.
 LARGE = ("logit_components", "answer_map", "neuron_maps", "embedding_planes")

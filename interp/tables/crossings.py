@@ -1,5 +1,8 @@
 """What of a first language's arithmetic another one has, when it came, and whether both compute it in one circuit."""
 
+import math
+from typing import Any
+
 import pandas as pd
 
 from interp.ground.thresholds import ACCURACY
@@ -40,6 +43,34 @@ def crossing(language_losses: pd.DataFrame, language: str, quantity: str = "accu
     return transition(answers_along(language_losses, "fact", language, language), quantity, ACCURACY, "rise")
 
 
+def other_sources(language_losses: pd.DataFrame, first: str, language: str) -> list[str]:
+    """Why a language's unseen facts may be answered without anything having crossed over: nothing if none is left.
+
+    A run says that something crossed over only where nothing else could have answered: no fact of the language is
+    train, something is translated, and the right answers are those of the first language's arithmetic.
+    """
+    t = language_losses
+    is_between = t["asked"].isin([first, language]) & t["answered"].isin([first, language])
+    facts = t[is_between & (t["kind"] == "fact") & (t["asked"] == language)]
+    if "all" in set(facts["split"]):
+        return ["which rows are train is unknown"]
+    found = []
+    if "train" in set(facts["split"]):
+        found.append(f"facts of {language} are train")
+    if "train" not in set(t[is_between & (t["kind"] != "fact")]["split"]):
+        found.append("nothing is translated")
+    if (facts["right_by_dictionary"] < 1).any():
+        found.append(f"its right answers are not those of {first}")
+    return found
+
+
+def strata(language_losses: pd.DataFrame, language: str) -> dict[str, float]:
+    """Accuracy at the last step of the parts of a language's unseen facts, as of `language_losses`."""
+    t = language_losses[language_losses["step"] == language_losses["step"].max()]
+    t = t[(t["kind"] == "fact") & (t["asked"] == language) & ~t["split"].isin(["train", "unseen", "all"])]
+    return {row.split: float(row.accuracy) for row in t.itertuples()}
+
+
 def agreeing_numbering(language_alignment: pd.DataFrame) -> str:
     """The order in which two languages can agree: the dictionary's where that is another than the numbers' own."""
     t = language_alignment
@@ -55,7 +86,7 @@ def removal_shares(circuit_removal: pd.DataFrame) -> pd.DataFrame:
     most of the frequencies may take anything.
 
     Columns:
-        circuit, tested, where: as of `circuit_removal`.
+        circuit, tested, where: as of `circuit_removal` or `unit_removal`, either of which may be given.
         share: of 1, all.
         accuracy_before, accuracy, random_accuracy: of the tested language.
     """
@@ -102,6 +133,42 @@ def one_or_two(shares: pd.DataFrame, where: str, first: str, language: str) -> s
     if (found >= SHARED).all():
         return "one circuit"
     return "two circuits" if (found <= SEPARATE).all() else "partly shared"
+
+
+def units_needed(unit_removal: pd.DataFrame, first: str, language: str) -> dict[str, dict[str, Any]]:
+    """Which heads and neurons one of two languages needs and which both, at the last checkpoint.
+
+    Missing where one of them answers less than half of its facts to begin with. As many units drawn at random for each
+    language would have `both_by_chance` in common, and as many as they have with a chance of `p_as_many`.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    if not len(unit_removal):
+        return found
+    last = unit_removal[unit_removal["step"] == unit_removal["step"].max()]
+    own = last[(last["selection"] == "key") & (last["circuit"] == last["tested"])]
+    shares = removal_shares(unit_removal)
+    for where, rows in own.groupby("where", sort=False):
+        one, other = (rows[rows["circuit"] == name].iloc[0] for name in (first, language))
+        if min(one["accuracy_before"], other["accuracy_before"]) < 0.5:
+            continue
+        a, b = ({int(unit) for unit in row["units"].split()} for row in (one, other))
+        n = int(one["n_of"])
+        found[str(where)] = {
+            "n_of": n,
+            f"{first} only": sorted(a - b),
+            f"{language} only": sorted(b - a),
+            "both": sorted(a & b),
+            "both_by_chance": len(a) * len(b) / n,
+            "p_as_many": _chance_of_overlap(n, len(a), len(b), len(a & b)),
+            "circuits": one_or_two(shares, str(where), first, language),
+        }
+    return found
+
+
+def _chance_of_overlap(n: int, a: int, b: int, both: int) -> float:
+    """Of b units out of n at least so many are among a given ones."""
+    ways = sum(math.comb(a, k) * math.comb(n - a, b - k) for k in range(both, min(a, b) + 1))
+    return ways / math.comb(n, b)
 
 
 def by_language(component_effects: pd.DataFrame, component: str, column: str) -> pd.DataFrame:

@@ -17,7 +17,8 @@ of B's facts: B's embedding is shown by translations into A, B's outputs and "=_
 two numbers by A.
 
 Controls: no translation (n_translations=0); a shuffled dictionary, which can be learned as well but carries no
-arithmetic over; an unrelated operation in the other languages.
+arithmetic over; an unrelated operation in the other languages; labels drawn at random, which can be translated but not
+computed.
 
 References: Power et al. 2022 for the facts. The family is this package's own.
 """
@@ -52,7 +53,8 @@ class LanguagesConfig:
 
     Attributes:
         p: numbers of a language, 0 .. p-1.
-        operation: of A, a key of `OPERATIONS` that is defined for all pairs and not drawn.
+        operation: of A, a key of `OPERATIONS` that is defined for all pairs; "random" draws a number for each pair by
+            the split_seed, the same in all languages.
         other_operation: of the other languages, the control of an unrelated one; None: the same.
         n_languages: A, B, ...
         first_fraction: share of the facts of A that are train, in (0, 1]; with 1 none of them is test.
@@ -257,7 +259,8 @@ class LanguagesConfig:
             is_seen = torch.zeros(n, dtype=torch.bool)
             share = self.fact_fraction if language else self.first_fraction
             is_seen[self._drawn("facts", language, _share(share, n), n)] = True
-            yield name, self._questions(pairs, language, language), self._facts(language), is_seen
+            answers = language * self.p + self._table(language).flatten()
+            yield name, self._questions(pairs, language, language), answers, is_seen
         dictionaries = self.dictionaries()
         for language, name in list(enumerate(self.names))[1:]:
             numbers = torch.tensor(self._drawn("translations", language, self.n_translations, self.p)).long()
@@ -266,13 +269,8 @@ class LanguagesConfig:
                 (0, language, numbers, words[numbers]),
                 (language, 0, words[numbers], numbers),
             ):
-                rows = self._rows(source, target, shown_numbers, None)
-                yield (
-                    f"translation A-{name}",
-                    rows,
-                    target * self.p + answered,
-                    torch.ones_like(numbers).bool(),
-                )
+                rows, answers = self._rows(source, target, shown_numbers, None), target * self.p + answered
+                yield f"translation A-{name}", rows, answers, torch.ones_like(numbers).bool()
             taken = torch.tensor(self._drawn("sentences", language, self._n_sentences, n)).long()
             for direction in ("from A", "to A"):
                 if not len(taken) or self.sentences not in (direction, "both"):
@@ -289,10 +287,11 @@ class LanguagesConfig:
         """Answers of a language's own operation, numbers of that language."""
         a, b = torch.meshgrid(torch.arange(self.p), torch.arange(self.p), indexing="ij")
         name = (language and self.other_operation) or self.operation
+        if name == "random":
+            of = "the others" if language and self.other_operation else "all"
+            drawn = random.Random(f"{self.split_seed} labels of {of}").choices(range(self.p), k=self.p**2)
+            return torch.tensor(drawn).reshape(self.p, self.p)
         return OPERATIONS[name].label(a, b, self.p) % self.p
-
-    def _facts(self, language: int) -> Int[Tensor, " fact"]:
-        return language * self.p + self._table(language).flatten()
 
     def _questions(self, pairs: Int[Tensor, "row 2"], source: int, target: int) -> Int[Tensor, "row 3"]:
         return self._rows(source, target, pairs[:, 0], pairs[:, 1])
@@ -311,7 +310,6 @@ def _share(fraction: float, n: int) -> int:
 
 def _check_operation(name: str, operation: str | None) -> None:
     possible = [key for key, o in OPERATIONS.items() if not o.excludes_zero_divisor and not o.needs_prime]
-    possible.remove("random")
     if operation is None and name == "other_operation":
         return
     if operation not in possible:

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from interp.figures import style
-from interp.figures.crossings import crossing_points
+from interp.figures.crossings import crossing_points, dose_curves
 
 
 def test_runs_that_did_not_cross_stand_hollow_at_their_end():
@@ -30,3 +30,20 @@ def test_runs_that_did_not_cross_stand_hollow_at_their_end():
     assert [x for x, _ in found] == pytest.approx([0.0, 0.1], abs=0.02)
     # The mean of a step that never came is not drawn.
     assert pd.isna(step.get_lines()[1].get_ydata()[1])
+
+
+def test_doses_are_a_line_a_seed_and_hollow_where_it_never_came():
+    rows = [(0, 0, 0.2, None), (1, 6, 1.0, 900.0), (0, 12, 1.0, 1200.0), (0, 6, 0.9, 1500.0)]
+    table = pd.DataFrame(rows, columns=["seed", "n_translations", "accuracy", "step"]).assign(n_steps=2500)
+    _, axes = style.new_figure(1, 2)
+    first, second = (
+        dose_curves(table, ax, dose="n_translations", quantity=q)
+        for ax, q in zip(axes.flat, ("accuracy", "step"), strict=True)
+    )
+    of_seed = [line for line in first.get_lines() if line.get_label() == "seed 0"]
+    assert [line.get_xydata().tolist() for line in of_seed] == [[[0, 0.2], [6, 0.9], [12, 1.0]]]
+    # Of the step that never came there is a hollow mark at the end, and no line to it.
+    line, hollow, *_ = second.get_lines()
+    assert line.get_ydata()[1:].tolist() == [1500, 1200] and pd.isna(line.get_ydata()[0])
+    assert hollow.get_xydata().tolist() == [[0, 2500]] and hollow.get_markerfacecolor() == "none"
+    assert second.get_xlabel() == "numbers that are translated"

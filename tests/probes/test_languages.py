@@ -13,12 +13,13 @@ from interp.probes.languages.language_alignment import language_alignment
 from interp.probes.languages.language_losses import language_losses
 from interp.probes.languages.language_patching import _other_questions, language_patching
 from interp.probes.languages.language_spectra import language_spectra
+from interp.probes.languages.unit_removal import _random_sets, unit_removal
 from interp.snapshots.residues import Residues
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.snapshots.vocabularies import Vocabularies
 from interp.tables.crossings import removal_shares
 from tests import hand_built
-from tests.hand_built_languages import bilingual, languages_task, untrained
+from tests.hand_built_languages import bilingual, languages_task, lookup, untrained
 
 ONE_CORE, TWO_CORES = [[2, 3]], [[2, 3], [1, 4]]
 
@@ -37,7 +38,7 @@ def test_both_networks_answer_all_facts(shared, separate):
     for snapshot in (shared, separate):
         facts = language_losses(snapshot).query("kind == 'fact'")
         assert (facts["accuracy"] == 1).all() and (facts["loss"] < 0.1).all()
-        assert facts[["asked", "split", "n"]].values.tolist() == [
+        assert facts[["asked", "split", "n"]].values.tolist()[:3] == [
             ["A", "train", 121],
             ["B", "train", 24],
             ["B", "unseen", 97],
@@ -54,7 +55,7 @@ def test_only_one_core_translates(shared, separate):
 
 
 def test_losses_by_brute_force():
-    snapshot = untrained(languages_task(5, sentence_fraction=0.4, n_translations=3))
+    snapshot = untrained(languages_task(5, sentence_fraction=0.4, n_translations=3, sentences="both"))
     task, s = snapshot.task, snapshot.task.structure
     train = {tuple(row) for row in task.inputs[task.is_train].tolist()}
     table = language_losses(snapshot).set_index(["kind", "asked", "answered", "split"])
@@ -75,8 +76,12 @@ def test_losses_by_brute_force():
         loss = -logits.log_softmax(0)[label].item()
         right = int(logits.argmax()) == label
         own = logits[5 * (label // 5) : 5 * (label // 5) + 5]
-        split = "train" if row in train else "unseen"
-        found.setdefault((*key[:3], split), []).append((loss, right, int(own.argmax()) == label % 5))
+        splits = ["train" if row in train else "unseen"]
+        if key[:2] == ("fact", "B") and row not in train:
+            splits.append("mirrored" if (row[1], row[0], row[2]) in train else "unmirrored")
+            splits.append("said" if (row[0], row[1], 10) in train else "unsaid")
+        for split in splits:
+            found.setdefault((*key[:3], split), []).append((loss, right, int(own.argmax()) == label % 5))
     assert set(found) == set(table.index)
     for key, values in found.items():
         loss, accuracy, number_accuracy = np.mean(values, axis=0)
@@ -85,6 +90,39 @@ def test_losses_by_brute_force():
         assert table.loc[key, "loss"] == pytest.approx(loss, abs=1e-6)
         assert table.loc[key, "accuracy"] == pytest.approx(accuracy)
         assert table.loc[key, "number_accuracy"] == pytest.approx(number_accuracy)
+
+
+@pytest.mark.parametrize("commutes", [True, False])
+def test_a_table_that_commutes_answers_mirrored_facts_alone(commutes):
+    task = languages_task(7)
+    facts = language_losses(lookup(task, commutes=commutes)).query("kind == 'fact'")
+    accuracy = facts.set_index(["asked", "split"])["accuracy"]
+    mirrored = facts.set_index(["asked", "split"])["n"]["B", "mirrored"]
+    # 9 of 49 facts are train, 40 unseen.
+    assert accuracy["A", "train"] == accuracy["B", "train"] == 1
+    assert (accuracy["B", "mirrored"], accuracy["B", "unmirrored"]) == (commutes, 0)
+    assert accuracy["B", "unseen"] == pytest.approx(commutes * mirrored / 40)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"fact_fraction": 0.0}, {"other_operation": "subtract"}, {"split": "unknown"}]
+)
+def test_where_mirrors_and_sentences_tell_nothing_unseen_facts_are_one_part(changes):
+    splits = set(language_losses(untrained(languages_task(5, **changes)))["split"])
+    assert splits <= {"train", "unseen", "all"}
+
+
+def test_right_answers_by_the_dictionary():
+    def share(**changes):
+        table = language_losses(untrained(languages_task(5, **changes)))
+        return table.query("kind == 'fact' and split == 'unseen' and asked == 'B'")[
+            "right_by_dictionary"
+        ].item()
+
+    # Of all facts, none of them train: a - b is a + b mod 5 where b is 0.
+    assert share(fact_fraction=0.0) == 1
+    assert share(fact_fraction=0.0, other_operation="subtract") == pytest.approx(1 / 5)
+    assert share(fact_fraction=0.0, dictionary="shuffled") < 0.5
 
 
 def test_without_a_split_all_is_one_part():
@@ -288,6 +326,73 @@ def test_an_untrained_network_has_no_circuit_to_remove():
     snapshot = untrained(languages_task(13))
     assert key_frequencies_of(snapshot, 0) == key_frequencies_of(snapshot, 1) == []
     assert len(circuit_removal(snapshot)) == 0
+
+
+def units(snapshot):
+    table = unit_removal(snapshot)
+    return table.set_index(["where", "circuit", "tested", "selection"])
+
+
+def test_one_circuit_has_the_same_units_in_both_languages(shared):
+    table = units(shared)
+    for where in ("heads", "neurons"):
+        keys = table.xs((where, "key"), level=("where", "selection"))
+        assert keys["units"].nunique() == 1 and keys["accuracy"].nunique() == 1
+        assert (keys["accuracy"] <= 0.5).all()
+    # Every neuron has its part of a product, so that others do harm too, if less.
+    random = table.loc[("neurons", "A", "B", "random")]
+    assert (
+        random["n_sets"] == 20
+        and random["accuracy"] > table.loc[("neurons", "A", "B", "key"), "accuracy"] + 0.1
+    )
+
+
+def test_two_circuits_have_none_in_common(separate):
+    table = units(separate)
+    for (circuit, other), own in (("AB", range(16)), ("BA", range(16, 32))):
+        removed = table.loc[("neurons", circuit, circuit, "key")]
+        assert set(map(int, removed["units"].split())) <= set(own) and removed["accuracy"] <= 0.5
+        spared = table.loc[("neurons", circuit, other, "key")]
+        assert spared["accuracy"] == spared["accuracy_before"] == 1
+        assert table.loc[("neurons", circuit, other, "random"), "accuracy"] < 1
+    # Heads bring the operands of both.
+    assert (table.loc[["heads"]]["accuracy"] < 0.2).all()
+
+
+@pytest.mark.parametrize("where", ["heads", "neurons"])
+def test_needed_units_are_held_at_the_mean_of_the_tested_language(where):
+    """By another road: a row at a time, the units of A's held at their mean over B's facts."""
+    # Of these heads one says the language, which a mean over both languages would not.
+    heads = bilingual([[1, 2]], languages_task(5), language_in="heads")
+    snapshot = heads if where == "heads" else untrained(languages_task(5), seed=3)
+    table = units(snapshot)
+    hook = "hook_z" if where == "heads" else "hook_post"
+    rows = [torch.tensor([[5 + a, 5 + b, 11]]) for a in range(5) for b in range(5)]
+    kept = []
+    for row in rows:
+        plain.forward(
+            snapshot.config, snapshot.weights, row,
+            lambda n, x: kept.append(x[0, -1].clone()) or x if n.endswith(hook) else x,
+        )  # fmt: skip
+    mean = sum(kept) / len(kept)
+    chosen = [int(unit) for unit in table.loc[(where, "A", "B", "key"), "units"].split()]
+
+    def hold(name, x):
+        if name.endswith(hook):
+            x = x.clone()
+            x[0, -1, chosen] = mean[chosen]
+        return x
+
+    said = [int(plain.forward(snapshot.config, snapshot.weights, row, hold)[0, -1].argmax()) for row in rows]
+    right = [5 + (a + b) % 5 == given for (a, b), given in zip(np.ndindex(5, 5), said, strict=True)]
+    assert table.loc[(where, "A", "B", "key"), "accuracy"] == pytest.approx(np.mean(right))
+
+
+def test_random_sets_are_of_all_units_and_differ():
+    assert _random_sets(3, 2, 20, 0) == [[0, 1], [0, 2], [1, 2]]
+    drawn = _random_sets(40, 4, 20, 0)
+    assert len({tuple(chosen) for chosen in drawn}) == 20 and all(len(set(chosen)) == 4 for chosen in drawn)
+    assert drawn == _random_sets(40, 4, 20, 0)
 
 
 @functools.cache

@@ -10,9 +10,12 @@ from interp.tables.crossings import (
     first_language,
     further_languages,
     one_or_two,
+    other_sources,
     reads_alike,
     removal_shares,
     shared_components,
+    strata,
+    units_needed,
 )
 
 
@@ -33,6 +36,39 @@ def test_a_crossing_is_that_of_unseen_facts_and_lasts():
     assert answers_along(table, "fact", "B", "B", is_seen=True)["accuracy"].eq(1).all()
     assert crossing(losses([0.1, 0.9]), "B").step is None
     assert further_languages(pd.DataFrame()) == []
+
+
+def shown(*splits, translated="train", right=1.0):
+    """Facts of A and of B, and a translation, by split."""
+    rows = [("fact", "A", "A", "train", 1.0), *(("fact", "B", "B", split, right) for split in splits)]
+    rows += [("translation", "A", "B", translated, 1.0), ("sentence", "A", "C", "train", 1.0)]
+    columns = ["kind", "asked", "answered", "split", "right_by_dictionary"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("table", "others"),
+    [
+        (shown("unseen"), []),
+        (shown("train", "unseen", "mirrored"), ["facts of B are train"]),
+        (shown("unseen", translated="unseen"), ["nothing is translated"]),
+        (shown("unseen", right=0.3), ["its right answers are not those of A"]),
+        (shown("all"), ["which rows are train is unknown"]),
+        (shown("train", "unseen", translated="unseen"), ["facts of B are train", "nothing is translated"]),
+    ],
+)
+def test_what_else_than_a_crossing_can_answer(table, others):
+    assert other_sources(table, "A", "B") == others
+
+
+def test_strata_are_those_of_the_last_step():
+    rows = [
+        {"step": step, "kind": "fact", "asked": "B", "split": split, "accuracy": a}
+        for step, by_split in ((0, (0.1, 0.1, 0.1)), (5, (0.4, 0.9, 0.2)))
+        for split, a in zip(("unseen", "mirrored", "unmirrored"), by_split, strict=True)
+    ]
+    assert strata(pd.DataFrame(rows), "B") == {"mirrored": 0.9, "unmirrored": 0.2}
+    assert strata(pd.DataFrame(rows), "A") == strata(pd.DataFrame(rows[:1]), "B") == {}
 
 
 def removal(drops, random=0.9, before=1.0):
@@ -69,6 +105,35 @@ def test_one_circuit_or_two(drops, share, verdict):
         assert found["A", "B"] == pytest.approx(share)
     assert one_or_two(shares, "embedding", "A", "B") == verdict
     assert one_or_two(shares, "neurons", "A", "B") is None
+
+
+def needed(a, b, before=1.0, drops=((0.4, 0.4), (0.4, 0.4))):
+    """Of 5 neurons those that A and B need, and accuracies of A and B without either's; as many others leave 0.9."""
+    rows = [
+        {
+            "step": 3, "circuit": circuit, "tested": tested, "where": "neurons", "selection": selection, "n_of": 5,
+            "units": units if selection == "key" else "", "accuracy_before": before,
+            "accuracy": drop if selection == "key" else 0.9,
+        }
+        for circuit, units, accuracies in (("A", a, drops[0]), ("B", b, drops[1]))
+        for tested, drop in zip("AB", accuracies, strict=True)
+        for selection in ("key", "random")
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_units_of_one_language_and_of_both():
+    found = units_needed(needed("0 1 4", "1 4"), "A", "B")["neurons"]
+    assert (found["A only"], found["B only"], found["both"]) == ([0], [], [1, 4])
+    # 3 of the 10 pairs out of 5 lie within 3.
+    assert found["both_by_chance"] == pytest.approx(1.2) and found["p_as_many"] == pytest.approx(0.3)
+    assert found["circuits"] == "one circuit"
+    apart = units_needed(needed("0 1", "3 4", drops=((0.4, 0.9), (0.9, 0.4))), "A", "B")["neurons"]
+    assert (apart["A only"], apart["B only"], apart["both"]) == ([0, 1], [3, 4], [])
+    assert apart["p_as_many"] == 1 and apart["circuits"] == "two circuits"
+    assert (
+        units_needed(needed("0", "1", before=0.4), "A", "B") == units_needed(pd.DataFrame(), "A", "B") == {}
+    )
 
 
 def test_of_a_language_that_answers_nothing_nothing_is_told():

@@ -26,6 +26,27 @@ def rows_of(task):
     }
 
 
+def test_random_labels_are_those_of_all_languages_and_nothing_else():
+    config = make(operation="random", sentence_fraction=0.5, sentences="both")
+    rows, s = rows_of(config.task()), config.task().structure
+    assert s.order is None and torch.equal(s.tables[0], s.tables[1]) and len(s.tables.unique()) == 7
+    assert not torch.equal(s.tables[0], s.tables[0].T)
+    n_sentences = 0
+    for a, b in product(range(7), range(7)):
+        right = rows[a, b, 14][0]
+        assert rows[7 + a, 7 + b, 15][0] == 7 + right == 7 + s.tables[0][a, b]
+        said = [rows.get((a, b, 15), (7 + right,))[0], 7 + rows.get((7 + a, 7 + b, 14), (right,))[0]]
+        n_sentences += (a, b, 15) in rows
+        assert said == [7 + right, 7 + right]
+    assert n_sentences == 24
+    again, other = make(operation="random"), make(operation="random", split_seed=1)
+    assert torch.equal(again.task().structure.tables, s.tables)
+    assert not torch.equal(other.task().structure.tables, s.tables)
+    # An operation of B's own is another one.
+    drawn = make(operation="random", other_operation="random").task().structure.tables
+    assert torch.equal(drawn[0], s.tables[0]) and not torch.equal(drawn[0], drawn[1])
+
+
 def test_facts_by_brute_force():
     task = make(n_languages=3, sentence_fraction=0.5, sentences="both").task()
     rows = rows_of(task)
@@ -153,7 +174,7 @@ def test_edits_of_the_split_and_what_is_said_of_it():
         ({"n_languages": 1}, "n_languages from 2 to 26, got 1. With one there is nothing to cross over to"),
         ({"n_languages": 27}, "n_languages from 2 to 26, got 27"),
         ({"operation": "divide"}, "operation to be one of add, subtract, multiply"),
-        ({"other_operation": "random"}, "other_operation to be one of add"),
+        ({"other_operation": "divide"}, "other_operation to be one of add"),
         ({"n_translations": 8}, "n_translations from 0 to p=7, got 8. It counts the numbers"),
         ({"first_fraction": 0.0}, "first_fraction in (0, 1], got 0.0"),
         ({"fact_fraction": 1.0}, "fact_fraction in [0, 1), got 1.0. With all facts in train none is left"),

@@ -20,8 +20,8 @@ from interp.training.train import train
 
 N_STEPS, EVERY = 700, 20
 N = 23
-# Share of B's facts, numbers that are translated, share of sentences, dictionary, operation of B.
-ROWS = [
+# Share of B's facts, numbers that are translated, share of sentences, dictionary, operation of B, and of A.
+OF_SUMS = [
     *((f, N, 0.0, "true", None) for f in (0.0, 0.1, 0.3, 0.5)),
     *((f, 0, 0.0, "true", None) for f in (0.0, 0.1, 0.3, 0.5)),
     (0.0, N, 0.5, "true", None),
@@ -33,7 +33,11 @@ ROWS = [
     (0.0, N, 0.25, "true", None),
     (0.0, 12, 0.5, "true", None),
 ]
-FIELDS = ["fact_fraction", "n_translations", "sentence_fraction", "dictionary", "other_operation", "seed"]
+ROWS = [*((*values, "add") for values in OF_SUMS), (0.0, N, 0.5, "true", None, "random")]
+FIELDS = [
+    *("fact_fraction", "n_translations", "sentence_fraction", "dictionary", "other_operation", "operation"),
+    "seed",
+]
 
 
 def row(values: tuple, seed: int) -> dict:
@@ -55,14 +59,20 @@ def row(values: tuple, seed: int) -> dict:
         ended = outcome({"history": run.history()})
         snapshot = Snapshot.of(run, N_STEPS)
         losses = language_losses(snapshot).set_index(["kind", "asked", "split"])
-        alignment = language_alignment(snapshot).set_index(["part", "numbering", "measure"])
-    numbering = "dictionary" if task["dictionary"] == "shuffled" else "own"
-    unseen = losses.loc[("fact", "B", "unseen")]
-    overlap = alignment.loc[("embedding", numbering, "spectrum_overlap")]
+        # Labels drawn at random have no frequencies.
+        overlap = {"value": None, "null": None}
+        if task["operation"] != "random":
+            alignment = language_alignment(snapshot).set_index(["part", "numbering", "measure"])
+            numbering = "dictionary" if task["dictionary"] == "shuffled" else "own"
+            overlap = alignment.loc[("embedding", numbering, "spectrum_overlap")]
+    unseen, accuracies = losses.loc[("fact", "B", "unseen")], losses["accuracy"]
     return {
         **dict(zip(FIELDS, (*values, seed), strict=True)),
         "accuracy": unseen["accuracy"],
         "dictionary_accuracy": unseen["dictionary_accuracy"],
+        **{
+            part: accuracies.get(("fact", "B", part)) for part in ("mirrored", "unmirrored", "said", "unsaid")
+        },
         "loss": unseen["loss"],
         "before": ended.grokking.before if ended.grokking else None,
         "step": ended.grokking.step if ended.grokking else None,
@@ -82,7 +92,9 @@ def draw(table: pd.DataFrame, file: Path) -> None:
     from interp.figures import style
     from interp.figures.crossings import crossing_points
 
-    is_drawn = (table["dictionary"] == "true") & table["other_operation"].isna()
+    is_drawn = (
+        (table["dictionary"] == "true") & table["other_operation"].isna() & table["operation"].eq("add")
+    )
     is_drawn &= table["n_translations"].isin([0, N]) & table["sentence_fraction"].isin([0, 0.5])
     figure, axes = style.new_figure(1, 2, height=2.9)
     for ax, quantity in zip(axes.flat, ("accuracy", "step"), strict=True):
@@ -105,7 +117,7 @@ def main() -> None:
         return
     for seed in options.seeds:
         for values in ROWS:
-            if options.with_sentences and not (values[2] > 0 and values[3:] == ("true", None)):
+            if options.with_sentences and not (values[2] > 0 and values[3:5] == ("true", None)):
                 continue
             table = read(options.out) if options.out.exists() else pd.DataFrame(columns=FIELDS)
             done = {tuple(r) for r in table[FIELDS].fillna("").astype(str).itertuples(index=False)}

@@ -25,6 +25,7 @@ from interp.tables.crossings import (
     reads_alike,
     removal_shares,
     shared_components,
+    units_needed,
 )
 from interp.tables.outcome import outcome
 
@@ -50,7 +51,7 @@ def asked(run: Any) -> dict[str, float]:
 def row(path: Path) -> dict[str, Any]:
     run: Any = interp.open_run(path)
     losses = interp.measure(run, ["language_losses"])["language_losses"]
-    names = ["circuit_removal", "language_patching", "component_effects", "language_spectra"]
+    names = ["circuit_removal", "unit_removal", "language_patching", "component_effects", "language_spectra"]
     at_end = interp.measure(run, names, steps=[run.steps[-1]])
     memorized: Any = outcome({"history": run.history()}).memorization
     came, unseen = crossing(losses, "B"), answers_along(losses, "fact", "B", "B")
@@ -92,6 +93,16 @@ def row(path: Path) -> dict[str, Any]:
                 found[f"{site}_{donor}_into_{receiver}_means_exchanged"] = exchanged["number_in_its_language"]
     for component, values in shared_components(at_end["component_effects"], "A", "B").items():
         found[f"{component}_variance_rank_correlation"] = values["variance_rank_correlation"]
+    for where, values in units_needed(at_end["unit_removal"], "A", "B").items():
+        both = len(values["both"])
+        found |= {f"{where}_needed_by_{one}": both + len(values[f"{one} only"]) for one in "AB"}
+        found |= {f"{where}_needed_by_both": both, f"{where}_by_chance": values["both_by_chance"]}
+        found[f"{where}_circuits_by_units"] = values["circuits"]
+    of_units = removal_shares(at_end["unit_removal"]).set_index(["where", "circuit", "tested"])
+    for where, circuit, tested in of_units.index:
+        values = of_units.loc[(where, circuit, tested)]
+        found[f"{where}_needed_by_{circuit}_removed_{tested}"] = values["accuracy"]
+        found[f"{where}_needed_by_{circuit}_as_many_removed_{tested}"] = values["random_accuracy"]
     keys = at_end["circuit_removal"].query("selection == 'key' and where == 'embedding'")
     for circuit, frequencies in keys.groupby("circuit")["frequencies"]:
         found[f"key_frequencies_{circuit}"] = frequencies.iloc[0]

@@ -6,3 +6,4 @@ from interp.probes.languages.language_alignment import language_alignment
 from interp.probes.languages.language_losses import language_losses
 from interp.probes.languages.language_patching import language_patching
 from interp.probes.languages.language_spectra import language_spectra
+from interp.probes.languages.unit_removal import unit_removal

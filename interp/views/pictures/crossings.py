@@ -1,6 +1,5 @@
 """Pictures of arithmetic that crosses over between languages, of the first language and the second."""
 
-from collections.abc import Callable
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -24,19 +23,6 @@ from interp.tables.folder import Tables
 from interp.views.pictures.captions import at_end, grokking_said
 from interp.views.pictures.panels import along, panel
 from interp.views.pictures.picture import Picture
-
-
-def _at_last(probe: str) -> Callable[..., Tables]:
-    """`compute` of a picture that shows this probe at the last checkpoint."""
-
-    def compute(run, device: str) -> Tables:
-        from interp.measurement.measure import measure
-
-        along_run = measure(run, ["language_losses", "losses"], device=device)
-        at_last = measure(run, [probe], [run.steps[-1]], device=device)
-        return {**along_run, **at_last}
-
-    return compute
 
 
 def _pair(tables: Tables) -> tuple[str, str]:
@@ -153,14 +139,14 @@ PICTURES = {
     ),
     "removal_bars": Picture(
         shows="accuracy of two languages without the directions of either one's key frequencies",
-        compute=_at_last("circuit_removal"),
+        compute=along("language_losses", "losses", at_last=["circuit_removal"]),
         draw=panel(lambda tables, ax: removal_bars(tables["circuit_removal"], ax, languages=_pair(tables))),
         caption=_removal_said,
         needs=("language_losses", "circuit_removal"),
     ),
     "variance_points": Picture(
         shows="how much neurons and heads vary over the facts of either language",
-        compute=_at_last("component_effects"),
+        compute=along("language_losses", "losses", at_last=["component_effects"]),
         draw=panel(
             lambda tables, ax: variance_points(
                 tables["component_effects"], ax, first=_pair(tables)[0], language=_pair(tables)[1]

@@ -1,6 +1,6 @@
 """What most pictures are made of: probes along a run, or at one of its checkpoints, and a single panel."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,14 @@ from interp.tables.outcome import outcome
 HEIGHT = 2.2
 
 
-def along(*probes: str) -> Callable[..., Tables]:
-    """`compute` of a picture that shows these probes at all checkpoints."""
+def along(*probes: str, at_last: Sequence[str] = ()) -> Callable[..., Tables]:
+    """`compute` of a picture that shows these probes at all checkpoints, and others at the last one."""
 
     def compute(run, device: str) -> Tables:
         from interp.measurement.measure import measure
 
-        return measure(run, list(probes), device=device)
+        tables = measure(run, list(probes), device=device)
+        return {**tables, **measure(run, list(at_last), run.steps[-1:], device=device)} if at_last else tables
 
     return compute
 
