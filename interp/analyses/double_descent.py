@@ -256,9 +256,7 @@ def _said(one: dict[str, Any]) -> str:
     beside = f"height {one['height']:.3f}" + (
         "" if np.isnan(one["needed"]) else f", {one['needed']:.3f} is needed"
     )
-    return (
-        f"{_place(one)}, over {one['axis']}: {_verdict(one)}: {bump} ({beside}); every label is answered {where}."
-    )
+    return f"{_place(one)}, over {one['axis']}: {_verdict(one)}: {bump} ({beside}); every label is answered {where}."
 
 
 def _verdict(one: dict[str, Any]) -> str:
@@ -275,6 +273,8 @@ def _said_of_steps(epochs: list[dict[str, Any]]) -> str:
     if shown:
         said += f": {listed(_place(one) for one in shown)}"
     if len(told) < len(epochs):
-        untold = f"of {len(epochs) - len(told)} it cannot be told (one run a size, or fewer than three steps)."
+        untold = (
+            f"of {len(epochs) - len(told)} it cannot be told (one run a size, or fewer than three steps)."
+        )
         said = f"{said}; {untold}" if told else f"Along steps, {untold}"
     return said.removesuffix(".") + "."

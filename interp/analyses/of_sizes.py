@@ -71,7 +71,9 @@ def size_runs(gathered: Any) -> pd.DataFrame:
     if not sizes or not len(table):
         return pd.DataFrame(columns=RUNS)
     field = max(sizes, key=lambda name: table[name].nunique())
-    with_it = [f for f in sizes if {f, field} <= set(SIZES) and (table.groupby(field)[f].nunique() == 1).all()]
+    with_it = [
+        f for f in sizes if {f, field} <= set(SIZES) and (table.groupby(field)[f].nunique() == 1).all()
+    ]
     others = [name for name in gathered.fields if name not in (field, NOISE, *with_it)]
     evaluated = histories.dropna(subset=["test_accuracy"]).sort_values("step", kind="stable")
     at_end = evaluated.groupby("run", observed=True).last()

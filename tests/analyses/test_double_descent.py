@@ -155,7 +155,9 @@ def test_of_one_run_a_size_nothing_is_denied(tmp_path):
         double_descent.summarize(read_tables(tmp_path)[0]),
     ):
         clear, noisy, steps = summary["said"]
-        untold = "over model size: whether there is a second descent cannot be told (one run a size): test error"
+        untold = (
+            "over model size: whether there is a second descent cannot be told (one run a size): test error"
+        )
         assert f"{untold} has no bump (height 0.000);" in clear
         assert f"{untold} 0.345, 0.595 at 8, then 0.195 (height 0.250);" in noisy
         assert steps == "Along steps, of 10 it cannot be told (one run a size, or fewer than three steps)."
