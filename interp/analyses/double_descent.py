@@ -214,11 +214,7 @@ def summarize(tables: Tables) -> dict[str, Any]:
     epochs = tables["epoch_descents"].to_dict("records")
     said = [_said(one) for one in found] or ["No size was swept: neither of the model nor of its train rows."]
     if epochs:
-        shown = [one for one in epochs if one["shows"]]
-        said.append(
-            f"Along steps {len(shown)} of {len(epochs)} sizes descend a second time"
-            + (f": {listed(_place(one) for one in shown)}." if shown else ".")
-        )
+        said.append(_said_of_steps(epochs))
     return {
         "said": said,
         "descents": found,
@@ -257,9 +253,28 @@ def _said(one: dict[str, Any]) -> str:
         if one["height"] > 0
         else "test error has no bump"
     )
-    verdict = "a second descent" if one["shows"] else "no second descent beyond what runs differ by"
-    needed = "one run a size" if np.isnan(one["needed"]) else f"{one['needed']:.3f} is needed"
-    return (
-        f"{_place(one)}, over {one['axis']}: {verdict}: {bump} (height {one['height']:.3f}, {needed}); every label is "
-        f"answered {where}."
+    beside = f"height {one['height']:.3f}" + (
+        "" if np.isnan(one["needed"]) else f", {one['needed']:.3f} is needed"
     )
+    return f"{_place(one)}, over {one['axis']}: {_verdict(one)}: {bump} ({beside}); every label is answered {where}."
+
+
+def _verdict(one: dict[str, Any]) -> str:
+    if pd.isna(one["shows"]):
+        reason = "one run a size" if np.isnan(one["needed"]) else "fewer than three sizes"
+        return f"whether there is a second descent cannot be told ({reason})"
+    return "a second descent" if one["shows"] else "no second descent beyond what runs differ by"
+
+
+def _said_of_steps(epochs: list[dict[str, Any]]) -> str:
+    told = [one for one in epochs if not pd.isna(one["shows"])]
+    shown = [one for one in told if one["shows"]]
+    said = f"Along steps {len(shown)} of {len(told)} sizes descend a second time"
+    if shown:
+        said += f": {listed(_place(one) for one in shown)}"
+    if len(told) < len(epochs):
+        untold = (
+            f"of {len(epochs) - len(told)} it cannot be told (one run a size, or fewer than three steps)."
+        )
+        said = f"{said}; {untold}" if told else f"Along steps, {untold}"
+    return said.removesuffix(".") + "."

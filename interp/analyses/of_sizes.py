@@ -14,6 +14,8 @@ from interp.tables.shares import is_numeric
 from interp.tables.wording import setting_text
 
 NOISE = "task.corrupted_fraction"
+# Positive numbers of a network that say no size (init_scale) are settings.
+SIZES = ("model.d_mlp", "model.d_model", "model.n_layers", "model.n_heads", "model.d_head")
 ROWS = ("task.n_train", "task.train_fraction")
 RUNS = [*CURVE, "size", "run", "interpolates", "train_error", "test_error", "least_test_error", "test_loss"]
 
@@ -58,14 +60,21 @@ NO_PATTERNS = pd.DataFrame(
 
 
 def size_runs(gathered: Any) -> pd.DataFrame:
-    """A row for each complete run of a sweep over sizes; none where it swept no size."""
+    """A row for each complete run of a sweep over sizes; none where it swept no size.
+
+    The size is the field with the most values, of `SIZES` and `ROWS`; sizes of the model that go with it, one value
+    each (four times the width, say), are no settings of their own.
+    """
     table, histories = gathered.runs, gathered.histories()
-    sizes = [f for f in gathered.fields if is_numeric(table, f) and (f.startswith("model.") or f in ROWS)]
+    sizes = [f for f in (*SIZES, *ROWS) if f in gathered.fields and is_numeric(table, f)]
     table = table[table["status"] == "complete"]
     if not sizes or not len(table):
         return pd.DataFrame(columns=RUNS)
     field = max(sizes, key=lambda name: table[name].nunique())
-    others = [name for name in gathered.fields if name not in (field, NOISE)]
+    with_it = [
+        f for f in sizes if {f, field} <= set(SIZES) and (table.groupby(field)[f].nunique() == 1).all()
+    ]
+    others = [name for name in gathered.fields if name not in (field, NOISE, *with_it)]
     evaluated = histories.dropna(subset=["test_accuracy"]).sort_values("step", kind="stable")
     at_end = evaluated.groupby("run", observed=True).last()
     least = 1 - evaluated.groupby("run", observed=True)["test_accuracy"].max()

@@ -72,6 +72,8 @@ LANGUAGES = (
     "component_effects",
     "unit_removal",
 )
+# Golechha's measures of networks on real data: by name.
+REAL_DATA = ("activation_sparsity", "weight_entropy", "local_circuit_complexity")
 # Thousands of rows a step: by name, for the steps that are looked at.
 LARGE = ("logit_components", "answer_map", "neuron_maps", "embedding_planes")
 # Hessians, sampling, many passes: seconds to minutes a step, for a chosen subset of steps.

@@ -220,13 +220,23 @@ def _side_by_side(parts: Sequence[Gathered]) -> Gathered:
 
 
 def differing(runs: pd.DataFrame) -> tuple[str, ...]:
-    """The fields of the config in which runs differ, apart from seeds and from what follows from others."""
+    """The fields of the config in which runs differ, apart from seeds and from what follows from others.
+
+    The width of heads follows where all runs have heads that share d_model evenly, as they are made to fit it.
+    """
     config = [name for name in runs if "." in name or name == "n_steps"]
+    apart = (*SEEDS, *FOLLOW, *(("model.d_head",) if _is_shared_evenly(runs) else ()))
     return tuple(
-        name
-        for name in config
-        if name not in (*SEEDS, *FOLLOW) and runs[name].map(repr).nunique(dropna=False) > 1
+        name for name in config if name not in apart and runs[name].map(repr).nunique(dropna=False) > 1
     )
+
+
+def _is_shared_evenly(runs: pd.DataFrame) -> bool:
+    if not {"model.d_model", "model.n_heads", "model.d_head"} <= set(runs):
+        return False
+    # Without heads it is 0.
+    shared = runs["model.d_model"].where(runs["model.n_heads"] != 0, 0)
+    return bool((runs["model.n_heads"] * runs["model.d_head"] == shared).all())
 
 
 def _evaluated(histories: pd.DataFrame) -> pd.DataFrame:

@@ -113,21 +113,24 @@ def second_descent(draws: pd.DataFrame) -> dict[str, Any]:
 
     Returns:
         peak_at, peak, valley_before, valley_after (values of the mean curve), height, needed (NaN where there is one
-        draw), shows (whether the height is larger, and known to be).
+        draw), shows (whether the height is larger; None where that cannot be told, of one draw a place or of two
+        places).
     """
     mean = draws.mean(axis=1)
     y, at = mean.to_numpy(), mean.index.to_numpy(dtype=float)
-    nothing = dict.fromkeys(FOUND[:4], np.nan)
     needed = _needed(draws)
+    nothing = {**dict.fromkeys(FOUND[:4], np.nan), "height": 0.0, "needed": needed}
     if len(y) < 3:
-        return {**nothing, "height": 0.0, "needed": needed, "shows": False}
+        return {**nothing, "shows": None}
     before = np.minimum.accumulate(y)[:-2]
     after = np.minimum.accumulate(y[::-1])[::-1][2:]
     heights = y[1:-1] - np.maximum(before, after)
     i = int(np.argmax(heights))
     height = float(heights[i])
+    # A curve of one draw without a bump may have one in the mean.
+    shows = None if np.isnan(needed) else height > needed
     if height <= 0:
-        return {**nothing, "height": 0.0, "needed": needed, "shows": False}
+        return {**nothing, "shows": shows}
     return {
         "peak_at": float(at[i + 1]),
         "peak": float(y[i + 1]),
@@ -135,7 +138,7 @@ def second_descent(draws: pd.DataFrame) -> dict[str, Any]:
         "valley_after": float(after[i]),
         "height": height,
         "needed": needed,
-        "shows": bool(height > needed),
+        "shows": shows,
     }
 
 

@@ -19,9 +19,15 @@ BUMP = {2: 0.5, 4: 0.35, 8: 0.6, 16: 0.4, 32: 0.2}
 
 
 def planted(
-    field="model.d_mlp", name="planted", has_measured=True, errors=(CLEAN, BUMP), statuses="complete"
-):
-    """Runs over sizes, without and with wrong labels: a bump at 8 with them, every label fitted from 8 on."""
+    field="model.d_mlp", name="planted", has_measured=True, errors=(CLEAN, BUMP), statuses="complete",
+    seeds=(0, 1), along=None, **beside,
+):  # fmt: skip
+    """Runs over sizes, without and with wrong labels: a bump at 8 with them, every label fitted from 8 on.
+
+    Args:
+        along: test errors at `STEPS` of all runs, in place of those that end at `errors`.
+        beside: further fields of the config, a function of the size each.
+    """
     rows = [
         {
             "run": f"{size}-{noise}-{seed}",
@@ -29,10 +35,11 @@ def planted(
             field: size,
             "task.corrupted_fraction": noise,
             "seed": seed,
+            **{f"model.{other}": value(size) for other, value in beside.items()},
         }
         for size in SIZES
         for noise in (0.0, 0.15)
-        for seed in (0, 1)
+        for seed in seeds
     ]  # fmt: skip
     runs = pd.DataFrame(rows)
 
@@ -41,6 +48,7 @@ def planted(
         for row in rows:
             end = errors[row["task.corrupted_fraction"] > 0][row[field]] + 0.01 * (row["seed"] - 0.5)
             test = np.where(STEPS < 100, 0.9 - 0.1 * np.log10(STEPS + 1), end)
+            test = test if along is None else np.add(along, 0.01 * (row["seed"] - 0.5))
             fits = row[field] >= 8 if field.startswith("model.") else row[field] <= 8
             train = np.where(STEPS < 100, 0.5, 0.0 if fits else 0.1)
             parts.append(
@@ -75,7 +83,8 @@ def planted(
             for split, half in halves.items()
         )  # fmt: skip
 
-    return Gathered(name, (field, "task.corrupted_fraction"), runs, histories, measured)
+    fields = (*(f"model.{other}" for other in beside), field, "task.corrupted_fraction")
+    return Gathered(name, fields, runs, histories, measured)
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +135,60 @@ def test_the_planted_bump_its_threshold_and_what_lies_beside_it():
     assert said[2] == "Along steps 0 of 10 sizes descend a second time."
 
 
+def test_a_descent_along_steps_is_told_with_its_sizes():
+    rising_between = [0.9, 0.8, 0.3, 0.5, 0.5, 0.4, 0.2, 0.1]
+    tables = double_descent.compute(planted(along=rising_between, has_measured=False), "cpu")
+    said = double_descent.summarize(tables)["said"][-1]
+    places = [f"planted, {noise} wrong labels at size {size}" for noise in ("0%", "15%") for size in SIZES]
+    assert said == (
+        "Along steps 10 of 10 sizes descend a second time: "
+        + ", ".join(places[:-1]) + f" and {places[-1]}."
+    )  # fmt: skip
+    assert set(tables["epoch_descents"]["peak_at"]) == {10}
+
+
+def test_of_one_run_a_size_nothing_is_denied(tmp_path):
+    tables = double_descent.compute(planted(seeds=(0,), has_measured=False), "cpu")
+    write_tables(tmp_path, tables, {})
+    for summary in (
+        double_descent.summarize(tables),
+        double_descent.summarize(read_tables(tmp_path)[0]),
+    ):
+        clear, noisy, steps = summary["said"]
+        untold = (
+            "over model size: whether there is a second descent cannot be told (one run a size): test error"
+        )
+        assert f"{untold} has no bump (height 0.000);" in clear
+        assert f"{untold} 0.345, 0.595 at 8, then 0.195 (height 0.250);" in noisy
+        assert steps == "Along steps, of 10 it cannot be told (one run a size, or fewer than three steps)."
+        assert [one["shows"] for one in clean(summary)["descents"]] == [None, None]
+
+
+@pytest.mark.parametrize("field", ["model.d_model", "model.n_layers", "model.n_heads"])
+def test_other_sizes_of_a_model_are_sizes_too(field):
+    table = of_sizes.size_runs(planted(field, has_measured=False))
+    assert set(table["field"]) == {field} and set(table["axis"]) == {"model size"}
+
+
+def test_a_positive_number_of_a_model_that_is_no_size_is_a_setting():
+    assert of_sizes.size_runs(planted("model.init_scale", has_measured=False)).empty
+    # Eight scales would outnumber the sizes.
+    both = planted(has_measured=False, init_scale=lambda size: 1.0 + (size > 4))
+    finer = both.runs.assign(**{"model.init_scale": np.linspace(1, 8, len(both.runs))})
+    table = of_sizes.size_runs(dataclasses.replace(both, runs=finer))
+    assert set(table["field"]) == {"model.d_mlp"}
+    assert set(table["setting"].str.startswith("init scale = ")) == {True}
+
+
+def test_sizes_that_go_with_the_size_are_no_settings():
+    table = of_sizes.size_runs(planted("model.d_model", has_measured=False, d_mlp=lambda size: 4 * size))
+    assert set(table["setting"]) == {"one setting"}
+    # One that takes two values at a size is a setting.
+    apart = planted(has_measured=False, d_model=lambda size: size)
+    apart.runs["model.d_model"] = np.where(apart.runs["seed"] == 0, 16, 32)
+    assert set(of_sizes.size_runs(apart)["setting"]) == {"width = 16", "width = 32"}
+
+
 def test_patterns_are_those_of_the_largest_network_with_wrong_labels():
     tables = double_descent.compute(planted(), "cpu")
     halves = tables["speeds"].query("time == 'ln step'").set_index("pattern")["half_step"]
@@ -156,8 +219,9 @@ def test_other_fields_are_settings_of_their_own():
     )
     tables = double_descent.compute(gathered, "cpu")
     assert set(tables["descents"]["setting"]) == {"learning rate = 0.1", "learning rate = 1"}
-    titles = [ax.get_title() for ax in double_descent.draw(tables).axes]
-    assert {"planted\nlearning rate = 0.1", "planted\nlearning rate = 1"} <= set(titles)
+    # Titles of the panels, without drawing them.
+    titles = [title for title, _ in double_descent._settings(tables["sizes"], "model size")]
+    assert titles == ["planted\nlearning rate = 0.1", "planted\nlearning rate = 1"]
 
 
 def test_random_features_stand_beside_sweeps_of_a_folder(side_by_side, figure):
@@ -195,13 +259,15 @@ def test_runs_that_are_not_done_and_sweeps_of_no_size_say_nothing():
         Gathered("seeds", (), planted().runs, planted().histories, planted().measured),
     ):
         tables = double_descent.compute(gathered, "cpu")
-        figure = double_descent.draw(tables)
-        notes = {text.get_text() for ax in figure.axes for text in ax.texts}
-        assert {"no size was swept", "no evaluations along training", "not measured"} <= notes
-        assert not any(len(ax.lines) for ax in figure.axes)
+        assert not any(len(table) for table in tables.values())
         assert double_descent.summarize(tables)["said"] == [
             "No size was swept: neither of the model nor of its train rows."
         ]
+    # Empty all of them, they are drawn alike.
+    figure = double_descent.draw(tables)
+    notes = {text.get_text() for ax in figure.axes for text in ax.texts}
+    assert {"no size was swept", "no evaluations along training", "not measured"} <= notes
+    assert not any(len(ax.lines) for ax in figure.axes)
 
 
 def test_noise_around_one_error_is_no_descent():

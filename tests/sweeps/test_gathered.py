@@ -94,6 +94,24 @@ def test_what_follows_from_the_task_is_no_field_of_its_own(tmp_path):
     assert differing(runs) == ("optimizer.betas",)
 
 
+@pytest.mark.parametrize(
+    ("heads", "widths", "fields"),
+    [
+        ((2, 2), (8, 16), ("model.d_model",)),
+        ((0, 0), (0, 0), ("model.d_model",)),
+        ((2, 4), (8, 8), ("model.d_model", "model.n_heads")),
+        # Of a width of their own, as in imported networks.
+        ((2, 2), (8, 10), ("model.d_model", "model.d_head")),
+    ],
+)
+def test_the_width_of_heads_is_a_field_where_it_does_not_follow(heads, widths, fields):
+    runs = pd.DataFrame({"model.d_model": (16, 32), "model.n_heads": heads, "model.d_head": widths})
+    assert differing(runs) == fields
+    # Unknown of a network, it follows from nothing.
+    unknown = pd.DataFrame({"model.d_model": [None], "model.n_heads": [None], "model.d_head": [3.0]})
+    assert "model.d_head" in differing(pd.concat([runs.iloc[:1], unknown], ignore_index=True))
+
+
 def test_a_run_that_cannot_be_read_takes_nothing_from_the_others(tmp_path):
     made = sweep(tmp_path / "s", BASE, OVER, seeds=1, **HERE)
     (made.run(made.names[0]).path / "history.parquet").write_bytes(b"damaged")

@@ -106,10 +106,14 @@ def test_noise_alone_has_a_bump_and_no_descent():
     assert sum(row["shows"] for row in found) <= 2
 
 
-def test_one_run_a_size_shows_nothing():
-    (row,) = descents(planted(bump, lambda *_: False, n=1)).to_dict("records")
-    assert np.isnan(row["needed"]) and not row["shows"] and row["height"] > 0.2
-    assert second_descent(pd.DataFrame({0: [0.1, 0.2]}, index=[1, 2]))["height"] == 0
+@pytest.mark.parametrize("error", [bump, lambda size: 0.9 - 0.02 * size])
+def test_of_one_run_a_size_it_cannot_be_told(error):
+    (row,) = descents(planted(error, lambda *_: False, n=1)).to_dict("records")
+    assert np.isnan(row["needed"]) and row["shows"] is None
+    assert (row["height"] > 0.2) == (error is bump)
+    # Nor of two sizes, between which there is none.
+    two = second_descent(pd.DataFrame({0: [0.1, 0.2], 1: [0.1, 0.2]}, index=[1, 2]))
+    assert two["shows"] is None and two["height"] == 0 and not np.isnan(two["needed"])
 
 
 def test_means_by_size_and_shares_that_fit():
