@@ -35,7 +35,7 @@ def descent_curves(table: "pd.DataFrame", thresholds: "pd.DataFrame", ax: Axes, 
         thresholds: of `interp.tables.interpolation.thresholds`, of the same.
         name: of the size.
     """
-    table = known(table, "test_error")
+    table = known(table, "test_error", "noise")
     if not len(table):
         style.note_instead(ax, "no size was swept")
         return ax
@@ -168,7 +168,7 @@ def slice_curves(table: "pd.DataFrame", ax: Axes, *, quantity: str = "loss") -> 
         table: of the probe `norm_slice`, one checkpoint.
         quantity: loss, squared_error or accuracy.
     """
-    if not len(known(table, quantity)):
+    if not len(known(table, quantity, "factor")):
         style.note_instead(ax)
         return ax
     for split, colour in (("train", style.TRAIN), ("test", style.TEST)):
