@@ -15,7 +15,7 @@ from torch import Tensor
 
 from interp.mathematics.relabelling import cyclic_names
 from interp.networks.config import Weights
-from interp.networks.layers import unembedding
+from interp.networks.layers import neuron_unembedding, unembedding
 from interp.snapshots.snapshot import NotApplicable, Snapshot
 from interp.tasks.structure import Languages
 from interp.tasks.task import Questions, Task
@@ -95,6 +95,27 @@ class Vocabularies:
     def activation(self, hook: str) -> Tensor:
         """At everything that is asked."""
         return self._network.activations(self._weights, self.asked.questions, hook)[hook]
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether the logits are a sum over what heads and neurons write: of a transformer without normalization."""
+        return not (self.config.is_mlp or self.config.normalization_type)
+
+    def check_is_sum(self) -> None:
+        """Refuse a network of which it is not known what it says without a head or a neuron.
+
+        Raises:
+            NotApplicable: if its logits are no sum.
+        """
+        if not self.is_sum:
+            raise NotApplicable(
+                "The loss without a neuron is known here for transformers without normalization."
+            )
+
+    def last_neurons(self) -> tuple[Float[Tensor, "question neuron"], Float[Tensor, "neuron output"]]:
+        """The last MLP layer's neurons at everything that is asked, and what each adds to logits that are a sum."""
+        neurons = self.activation(self._network.neurons[-1]).to(self.logits)
+        return neurons, neuron_unembedding(self.config, self._weights, neurons.dtype)
 
     def facts(self, language: int) -> slice:
         """Where the facts of a language are among everything that is asked."""

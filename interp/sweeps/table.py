@@ -48,12 +48,11 @@ def row_of(run: Run, why: str = "", status: str | None = None) -> dict[str, Any]
         row["why"] = f"The loss is no number after step {row['step']}."
     evaluated = history.dropna(subset=["test_accuracy"])
     row["early_activity"] = early_activity(history)
-    if len(evaluated):
-        known = (*END, *(name for name in OF_PREDICTABLE if name in evaluated))
-        row |= {name: float(evaluated[name].iloc[-1]) for name in known}
-    row["largest_test_loss"] = float(history["test_loss"].max()) if len(evaluated) else None
     if not len(evaluated):
-        return row
+        return row | {"largest_test_loss": None}
+    known = (*END, *(name for name in OF_PREDICTABLE if name in evaluated))
+    row |= {name: float(evaluated[name].iloc[-1]) for name in known}
+    row["largest_test_loss"] = float(history["test_loss"].max())
     found = outcome({"history": history})
     for event in EVENTS:
         at = getattr(found, event)

@@ -82,14 +82,14 @@ def facts_of(
             f"A trial needs checkpoints along a run, and run {run.name!r} has {number_of(len(run.steps), 'checkpoint')}"
             ". Train it with a schedule that saves more (interp train --save every:500)."
         )
-    tables = _tables(run, device)
-    answers = tables["history"] if _has_test(tables["history"]) else tables["losses"]
-    memorized, grokked = memorization(answers), grokking(answers)
     if run.config.sees_fresh_rows:
         raise ValueError(
             f"A trial needs a run that memorized, and run {run.name!r} sees fresh rows at every step: it memorizes "
             "none."
         )
+    tables = _tables(run, device)
+    answers = tables["history"] if _has_test(tables["history"]) else tables["losses"]
+    memorized, grokked = memorization(answers), grokking(answers)
     if memorized.step is None:
         raise ValueError(
             f"A trial needs a run that memorized, and train accuracy of run {run.name!r} never reached "

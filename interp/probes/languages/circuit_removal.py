@@ -11,7 +11,6 @@ from torch import Tensor
 from interp.ground.thresholds import LOGIT_FRACTION, stands_out
 from interp.mathematics import fourier
 from interp.mathematics.relabelling import standing_out
-from interp.networks.layers import neuron_unembedding
 from interp.snapshots.snapshot import Snapshot
 from interp.snapshots.vocabularies import Vocabularies, number_names
 
@@ -171,11 +170,9 @@ def _without_in_neurons(
     snapshot: Snapshot, view: Vocabularies, circuit: int, sets: list[list[int]]
 ) -> Float[Tensor, "set language 2"] | None:
     """The same with directions of the last MLP layer's neurons, in what they add to the logits."""
-    config = view.config
-    if not snapshot.network.neurons or config.is_mlp or config.normalization_type:
+    if not snapshot.network.neurons or not view.is_sum:
         return None
-    neurons = view.activation(snapshot.network.neurons[-1]).to(view.logits)
-    onto = neuron_unembedding(config, snapshot.weights, neurons.dtype)
+    neurons, onto = view.last_neurons()
     waves = fourier.transform(_by_answer(view, circuit, neurons[view.facts(circuit)]))
     return torch.stack(
         [

@@ -6,8 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.networks import plain
-from interp.networks.layers import neuron_unembedding
-from interp.snapshots.snapshot import NotApplicable, Snapshot
+from interp.snapshots.snapshot import Snapshot
 from interp.snapshots.vocabularies import Vocabularies
 
 VERSION = 1
@@ -34,8 +33,7 @@ def component_effects(snapshot: Snapshot) -> pd.DataFrame:
     """
     view = snapshot.once(Vocabularies)
     config = view.config
-    if config.is_mlp or config.normalization_type:
-        raise NotApplicable("The loss without a neuron is known here for transformers without normalization.")
+    view.check_is_sum()
     facts = [view.facts(language) for language in range(len(view.names))]
     before = _losses(view, view.logits)
     rows = []
@@ -71,8 +69,7 @@ def component_effects(snapshot: Snapshot) -> pd.DataFrame:
             logits = plain.forward(config, snapshot.weights, inputs, tap)[:, -1].to(view.logits)
             add(layer, "head", head, _losses(view, logits), z[:, head])
     if config.d_mlp:
-        neurons = view.activation(snapshot.network.neurons[-1]).to(view.logits)
-        onto = neuron_unembedding(config, snapshot.weights, neurons.dtype)
+        neurons, onto = view.last_neurons()
         excess = neurons - neurons[everything].mean(0)
         for neuron in range(config.d_mlp):
             logits = view.logits - excess[:, neuron, None] * onto[neuron]

@@ -9,8 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interp.networks import plain
-from interp.networks.layers import neuron_unembedding
-from interp.snapshots.snapshot import NotApplicable, Snapshot
+from interp.snapshots.snapshot import Snapshot
 from interp.snapshots.vocabularies import Vocabularies
 
 VERSION = 1
@@ -60,11 +59,10 @@ def unit_removal(snapshot: Snapshot, *, n_random: int = 20, seed: int = 0) -> pd
     """
     view = snapshot.once(Vocabularies)
     config = view.config
-    if config.is_mlp or config.normalization_type:
-        raise NotApplicable("The loss without a neuron is known here for transformers without normalization.")
+    view.check_is_sum()
     parts = {"heads": (config.n_layers * config.n_heads, _without_heads(snapshot, view))}
     if config.d_mlp:
-        parts["neurons"] = (config.d_mlp, _without_neurons(snapshot, view))
+        parts["neurons"] = (config.d_mlp, _without_neurons(view))
     languages = range(len(view.names))
     before = [_accuracy(view, language, view.logits[view.facts(language)]) for language in languages]
     rows = []
@@ -118,9 +116,8 @@ def _random_sets(n: int, k: int, n_random: int, seed: int) -> list[list[int]]:
     return [list(chosen) for chosen in sorted(drawn)]
 
 
-def _without_neurons(snapshot: Snapshot, view: Vocabularies) -> Without:
-    neurons = view.activation(snapshot.network.neurons[-1]).to(view.logits)
-    onto = neuron_unembedding(view.config, snapshot.weights, neurons.dtype)
+def _without_neurons(view: Vocabularies) -> Without:
+    neurons, onto = view.last_neurons()
     excess = [x - x.mean(0) for x in (neurons[view.facts(i)] for i in range(len(view.names)))]
 
     def without(language: int, units: Sequence[int]) -> Tensor:
